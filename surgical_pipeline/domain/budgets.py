@@ -1,0 +1,44 @@
+"""Time limits of a run, all in seconds. Time itself comes in as a monotonic clock reading."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MonotonicClock = Callable[[], float]
+
+
+class Budgets(BaseModel):
+    """What a run may take. Whatever does not fit is recorded with code TIMEOUT and the run goes on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    preflight_budget_seconds: float = Field(default=60, gt=0, le=3600)
+    entity_timeout_seconds: float = Field(default=20, gt=0, le=3600)
+    dependents_budget_seconds: float = Field(default=120, gt=0, le=86_400)
+    embed_budget_seconds: float = Field(default=300, gt=0, le=86_400)
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """A moment on a monotonic clock after which no new work starts."""
+
+    at: float
+    clock: MonotonicClock
+
+    @classmethod
+    def after(cls, seconds: float, clock: MonotonicClock) -> "Deadline":
+        return cls(clock() + seconds, clock)
+
+    @property
+    def remaining(self) -> float:
+        """Seconds left, never below 0."""
+        return max(0.0, self.at - self.clock())
+
+    @property
+    def passed(self) -> bool:
+        return self.remaining <= 0
+
+    def within(self, seconds: float) -> "Deadline":
+        """The earlier of this deadline and one ``seconds`` from now."""
+        return Deadline(min(self.at, self.clock() + seconds), self.clock)

@@ -1,0 +1,43 @@
+"""What hangs on an issue or a merge request and is fetched page by page after the entity itself."""
+
+from enum import StrEnum
+from typing import Self
+
+from surgical_pipeline.domain.scope import EntityType
+
+_BOTH = frozenset(EntityType)
+_ISSUE = frozenset({EntityType.ISSUE})
+_MERGE_REQUEST = frozenset({EntityType.MERGE_REQUEST})
+
+
+class Dependent(StrEnum):
+    """``applies_to``: the entity types that have it in GitLab."""
+
+    applies_to: frozenset[EntityType]
+
+    def __new__(cls, value: str, applies_to: frozenset[EntityType]) -> Self:
+        member = str.__new__(cls, value)
+        member._value_ = value
+        member.applies_to = applies_to
+        return member
+
+    DISCUSSIONS = ("discussions", _BOTH)
+    LABEL_EVENTS = ("label_events", _BOTH)
+    STATE_EVENTS = ("state_events", _BOTH)
+    MILESTONE_EVENTS = ("milestone_events", _BOTH)
+    LINKS = ("links", _ISSUE)
+    CLOSED_BY = ("closed_by", _ISSUE)
+    COMMITS = ("commits", _MERGE_REQUEST)
+    DIFFS = ("diffs", _MERGE_REQUEST)
+    CLOSES_ISSUES = ("closes_issues", _MERGE_REQUEST)
+
+
+CORE_DEPENDENTS = (
+    Dependent.DISCUSSIONS,
+    Dependent.LABEL_EVENTS,
+    Dependent.STATE_EVENTS,
+    Dependent.MILESTONE_EVENTS,
+)
+"""Fetched unless the run's config says otherwise: what documents are made of."""
+
+EVENT_DEPENDENTS = frozenset({Dependent.LABEL_EVENTS, Dependent.STATE_EVENTS, Dependent.MILESTONE_EVENTS})

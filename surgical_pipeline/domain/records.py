@@ -1,0 +1,133 @@
+"""What travels between GitLab and the ledger: key columns picked out of a payload, and the payload itself.
+
+``payload`` is always the JSON text as GitLab gave it. ``fetched_at`` is when the fetch *began*, in UTC: whatever
+GitLab changed after that moment may be missing from it.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.scope import EntityKey
+
+
+@dataclass(frozen=True, slots=True)
+class ProjectRecord:
+    """``path`` is the full path with namespace, as GitLab spells it now."""
+
+    project_id: int
+    path: str
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class EntityRecord:
+    """An issue or merge request. ``sha``: head of the merge request's branch; None for issues."""
+
+    key: EntityKey
+    project_id: int
+    gitlab_id: int
+    title: str
+    state: str
+    updated_at: datetime
+    fetched_at: datetime
+    payload: str
+    confidential: bool = False
+    moved_to_id: int | None = None
+    sha: str | None = None
+    target_project_id: int | None = None
+    target_branch: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NoteRecord:
+    """``position``: 0-based order within its discussion."""
+
+    note_id: int
+    position: int
+    author: str | None
+    system: bool
+    internal: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class DiscussionRecord:
+    """``position``: 0-based order within the entity; ``payload`` leaves out ``notes``, which carry their own."""
+
+    discussion_id: str
+    position: int
+    individual_note: bool
+    payload: str
+    notes: tuple[NoteRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ResourceEventRecord:
+    """A label, state or milestone event. Ids are unique only within one kind."""
+
+    event_id: int
+    created_at: datetime | None
+    payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkedRecord:
+    """A link, commit, diff or related entity. ``record_id`` is unique within its entity and dependent."""
+
+    record_id: str
+    position: int
+    payload: str
+
+
+DependentRecords = tuple[DiscussionRecord, ...] | tuple[ResourceEventRecord, ...] | tuple[LinkedRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DependentSet:
+    """All of one dependent of one entity, complete to the last page: it replaces what the ledger had.
+
+    ``source_version`` says of which state of the entity it is, where GitLab tells (commits and diffs: the merge
+    request's ``sha`` and target branch): unchanged, it need not be fetched again.
+    """
+
+    key: EntityKey
+    dependent: Dependent
+    fetched_at: datetime
+    records: DependentRecords
+    source_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVersion:
+    """A document with the hash of the text it had: what docs hands to embed."""
+
+    document_id: str
+    content_hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentRecord:
+    """A rendered document. ``discussion_id`` only where ``kind`` is ``discussion``."""
+
+    document_id: str
+    kind: str
+    key: EntityKey
+    title: str
+    content: str
+    content_hash: str
+    web_url: str | None
+    state: str
+    labels: tuple[str, ...]
+    author: str | None
+    confidential: bool
+    internal: bool
+    created_at: datetime | None
+    updated_at: datetime | None
+    discussion_id: str | None = None
+
+    @property
+    def version(self) -> DocumentVersion:
+        return DocumentVersion(self.document_id, self.content_hash)
