@@ -44,14 +44,18 @@ class FailureCode(StrEnum):
     PROJECT_MISMATCH = (
         "PROJECT_MISMATCH",
         False,
-        "GitLab answered with an entity of another project or IID, so nothing was written. "
-        "Check GITLAB_URL and any proxy or cache before it.",
+        (
+            "GitLab answered with an entity of another project or IID, so nothing was written. "
+            "Check GITLAB_URL and any proxy or cache before it."
+        ),
     )
     INVALID_PAYLOAD = (
         "INVALID_PAYLOAD",
         False,
-        "GitLab's answer was not what its API promises. Look at the URL in a browser: "
-        "a login page or a proxy may be answering.",
+        (
+            "GitLab's answer was not what its API promises. Look at the URL in a browser: "
+            "a login page or a proxy may be answering."
+        ),
     )
     TIMEOUT = (
         "TIMEOUT",
@@ -82,7 +86,7 @@ class FailureCode(StrEnum):
     EMBEDDER_ERROR = (
         "EMBEDDER_ERROR",
         True,
-        "The documents are stored without vectors. Check the embedder with `surgical-pipeline doctor`, then retry.",
+        "The documents have no vectors yet. Check the embedder with `surgical-pipeline doctor`, then retry.",
     )
     LEDGER_ERROR = (
         "LEDGER_ERROR",
