@@ -41,3 +41,6 @@ CORE_DEPENDENTS = (
 """Fetched unless the run's config says otherwise: what documents are made of."""
 
 EVENT_DEPENDENTS = frozenset({Dependent.LABEL_EVENTS, Dependent.STATE_EVENTS, Dependent.MILESTONE_EVENTS})
+
+CODE_DEPENDENTS = frozenset({Dependent.COMMITS, Dependent.DIFFS})
+"""Change only with the merge request's head (``sha``) and target branch."""

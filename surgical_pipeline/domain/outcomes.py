@@ -94,6 +94,15 @@ class LockStats(BaseModel):
             longest_held_ms=max(self.longest_held_ms, other.longest_held_ms),
         )
 
+    def __sub__(self, earlier: "LockStats") -> "LockStats":
+        """What came since ``earlier``; the longest hold stays that of the whole."""
+        return LockStats(
+            windows=self.windows - earlier.windows,
+            wait_ms=self.wait_ms - earlier.wait_ms,
+            held_ms=self.held_ms - earlier.held_ms,
+            longest_held_ms=self.longest_held_ms,
+        )
+
 
 class HttpStats(BaseModel):
     """Requests sent to GitLab; a retried request counts each time it was sent."""
@@ -109,6 +118,14 @@ class HttpStats(BaseModel):
             requests=self.requests + other.requests,
             retries=self.retries + other.retries,
             rate_limited=self.rate_limited + other.rate_limited,
+        )
+
+    def __sub__(self, earlier: "HttpStats") -> "HttpStats":
+        """What came since ``earlier``."""
+        return HttpStats(
+            requests=self.requests - earlier.requests,
+            retries=self.retries - earlier.retries,
+            rate_limited=self.rate_limited - earlier.rate_limited,
         )
 
 

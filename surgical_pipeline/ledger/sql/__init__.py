@@ -1,0 +1,92 @@
+"""The named queries and the migrations of this folder, read once when first asked for.
+
+A query begins with two comment lines, its name and what it does::
+
+    -- name: find_thing
+    -- The thing of that id, or no row.
+    SELECT …
+
+Parameters are written ``$name``. A query ends where the next name begins.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from types import MappingProxyType
+
+_BLOCK = re.compile(r"(?P<name>\w+)\n-- (?P<description>.+)\n(?P<text>\s*[^-\s](?:.|\n)*)")
+_MIGRATION = re.compile(r"(\d{4})_(\w+)\.sql")
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    name: str
+    description: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """``version``: 1, 2, 3, … without a gap; the file's number."""
+
+    version: int
+    name: str
+    text: str
+
+
+@cache
+def queries() -> Mapping[str, Query]:
+    """All named queries.
+
+    Raises:
+        ValueError: a file holds SQL outside a named query, or two queries share a name.
+    """
+    found: dict[str, Query] = {}
+    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+        if file.name.endswith(".sql"):
+            for query in parse(file.read_text(encoding="utf-8")):
+                if query.name in found:
+                    raise ValueError(f"two queries are named {query.name}")
+                found[query.name] = query
+    return MappingProxyType(found)
+
+
+def query(name: str) -> Query:
+    """The query of that name.
+
+    Raises:
+        KeyError: there is none.
+    """
+    return queries()[name]
+
+
+def parse(text: str) -> tuple[Query, ...]:
+    """The queries of one file.
+
+    Raises:
+        ValueError: anything but comments stands before the first name, or a name has no description or no SQL.
+    """
+    head, *blocks = re.split(r"^-- name: ", text, flags=re.MULTILINE)
+    if any(line and not line.startswith("--") for line in head.splitlines()):
+        raise ValueError("SQL stands before the first '-- name: …'")
+    return tuple(_parse_block(block) for block in blocks)
+
+
+def _parse_block(block: str) -> Query:
+    match = _BLOCK.fullmatch(block)
+    if match is None:
+        raise ValueError(f"a query is a name, a line of description and SQL, not {block[:60]!r}")
+    return Query(match["name"], match["description"], match["text"].strip())
+
+
+@cache
+def migrations() -> tuple[Migration, ...]:
+    """All migrations in order of version."""
+    found = (
+        Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
+        for file in (resources.files(__name__) / "migrations").iterdir()
+        if (match := _MIGRATION.fullmatch(file.name))
+    )
+    return tuple(sorted(found, key=lambda migration: migration.version))

@@ -1,0 +1,60 @@
+# The same commands for people and for CI. Everything installs into .venv; `make clean` removes it.
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null \
+	&& echo $$p && break; done)
+VENV := .venv
+BIN := $(VENV)/bin
+DEMO_HOME := $(CURDIR)/.demo
+
+.PHONY: help
+help: ## Show these commands
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11, 3.12 or 3.13 is needed; none was found on the PATH." >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Could not make $(VENV); on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.runtime
+	@echo "Installing what tests need into $(VENV) (once) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+.PHONY: demo
+demo: $(VENV)/.runtime ## Sync three issues and two merge requests of a sandbox GitLab, end to end
+	@$(BIN)/surgical-pipeline demo --home $(DEMO_HOME)
+
+.PHONY: ui
+ui: $(VENV)/.runtime ## Dagster's UI on http://127.0.0.1:3000 beside a sandbox GitLab, ready to launch
+	@mkdir -p $(DEMO_HOME) && cp dagster.yaml $(DEMO_HOME)/
+	@DAGSTER_HOME=$(DEMO_HOME) SURGICAL_EXAMPLE_SCOPE='acme/rocket#12-14!34+35' \
+		$(BIN)/surgical-pipeline sandbox exec -- $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+
+.PHONY: lint
+lint: $(VENV)/.dev ## Lint, formatting and types
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+
+.PHONY: format
+format: $(VENV)/.dev ## Put the code into the house format
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: test
+test: lint ## Lint, types and all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+.PHONY: bench
+bench: $(VENV)/.dev ## Measure: requests, seconds, locks (figures as ratios within one run)
+	@$(BIN)/python benchmarks/sync.py
+
+.PHONY: clean
+clean: ## Remove .venv, caches and the demo's files
+	@rm -rf $(VENV) $(DEMO_HOME) .pytest_cache .mypy_cache .ruff_cache .hypothesis

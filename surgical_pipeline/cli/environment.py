@@ -1,0 +1,68 @@
+"""The environment of a command: `.env`, settings, and the errors that end it before anything runs."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import typer
+from dotenv import dotenv_values
+
+from surgical_pipeline.domain.scope import ScopeError
+from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.settings import Settings, SettingsError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+
+
+def load_dotenv() -> None:
+    """Take what `.env` in this folder sets and the environment does not, as `dagster dev` does.
+
+    ``${PWD}`` means the folder the command was started in, even where the shell did not export it.
+    """
+    path = Path.cwd() / ".env"
+    if not path.is_file():
+        return
+    os.environ.setdefault("PWD", str(Path.cwd()))
+    for name, value in dotenv_values(path).items():
+        if value is not None:
+            os.environ.setdefault(name, value)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """What a person typed or exported wrongly: one clear line on stderr, exit code 2, nothing has run."""
+    try:
+        yield
+    except (ScopeError, SettingsError) as error:
+        fail(str(error), code=EXIT_USAGE)
+
+
+@contextmanager
+def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
+    """A ledger that cannot be read: one clear line on stderr."""
+    try:
+        yield
+    except LedgerError as error:
+        fail(f"{error}\n{error.code.advice}" if code == EXIT_FAILED else str(error), code=code)
+
+
+def fail(message: str, *, code: int) -> NoReturn:
+    """
+    Raises:
+        typer.Exit: always.
+    """
+    typer.secho(f"Error: {message}", fg="red", err=True)
+    raise typer.Exit(code)
+
+
+def open_ledger(settings: Settings) -> Ledger:
+    """The ledger for reading; that it does not exist yet is an error of its own, exit code 1."""
+    with usage_errors():
+        ledger = Ledger(settings.ledger_path)
+    if not ledger.exists:
+        fail(f"there is no ledger at {ledger.path} yet: the first sync makes it", code=EXIT_FAILED)
+    return ledger

@@ -1,0 +1,43 @@
+"""`surgical-pipeline`: the commands, each in a module of its own that is imported when it is called."""
+
+from typing import Annotated
+
+import typer
+
+from surgical_pipeline.cli import demo, doctor, runs, sandbox, search, sync
+
+app = typer.Typer(
+    name="surgical-pipeline",
+    help="Bring exactly the GitLab issues and merge requests you name up to date in DuckDB.",
+    epilog="Exit codes: 0 succeeded, 3 succeeded with warnings, 1 failed, 130 cancelled, 2 wrong usage.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("sync")(sync.sync)
+app.command("search")(search.search)
+app.command("doctor")(doctor.doctor)
+app.command("demo")(demo.demo)
+app.add_typer(runs.app, name="runs")
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(version("surgical-pipeline"))
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_print_version, is_eager=True)
+    ] = False,
+) -> None:
+    """Load .env before any command, as Dagster does."""
+    del version
+    from surgical_pipeline.cli.environment import load_dotenv
+
+    load_dotenv()

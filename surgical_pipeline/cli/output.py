@@ -1,0 +1,150 @@
+"""How results look on a terminal; with `--json` one JSON document on stdout instead."""
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import typer
+from pydantic import BaseModel
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+
+EXIT_CODES = {
+    RunStatus.SUCCEEDED: 0,
+    RunStatus.SUCCEEDED_WITH_WARNINGS: 3,
+    RunStatus.FAILED: 1,
+    RunStatus.CANCELLED: 130,
+}
+_STYLES = {
+    RunStatus.SUCCEEDED: "green",
+    RunStatus.SUCCEEDED_WITH_WARNINGS: "yellow",
+    RunStatus.FAILED: "red",
+    RunStatus.CANCELLED: "magenta",
+}
+
+
+def out() -> Console:
+    """Stdout; wide enough for a table row where it is piped."""
+    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, width=None if sys.stdout.isatty() else 140)
+
+
+def err() -> Console:
+    return Console(stderr=True, highlight=False)
+
+
+def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
+    """One document on stdout, UTF-8, indented."""
+    text = document.model_dump_json(indent=2) if isinstance(document, BaseModel) else json.dumps(document, indent=2)
+    typer.echo(text)
+
+
+def print_result(result: SyncResult) -> None:
+    """The outcome of each entity, then the run's own line, lock and HTTP figures."""
+    console = out()
+    console.print(entity_table(result.entity_outcomes))
+    print_summary(result, console)
+
+
+def entity_table(outcomes: Sequence[EntityReport]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("entity", "fetched", "ingested", "dependents"):
+        table.add_column(header, no_wrap=True)
+    for header in ("documents", "embedded"):
+        table.add_column(header, justify="right")
+    table.add_column("failure", overflow="fold")
+    for one in outcomes:
+        table.add_row(
+            one.entity,
+            "yes" if one.fetched else "no",
+            ingested_word(one),
+            dependents_word(one),
+            str(len(one.regenerated_document_ids)),
+            str(len(one.embedded_document_ids)),
+            failure_text(one),
+        )
+    return table
+
+
+def ingested_word(one: EntityReport) -> str:
+    if one.ingested:
+        return "yes"
+    if one.stale_skipped:
+        return "already newer"
+    return "tombstoned" if one.tombstoned else "no"
+
+
+def dependents_word(one: EntityReport) -> str:
+    if not (one.ingested or one.stale_skipped):
+        return "-"
+    return f"[yellow]{len(one.dependent_failures)} failed[/]" if one.dependent_failures else "ok"
+
+
+def failure_text(one: EntityReport) -> str:
+    failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
+    return "\n".join(
+        f"[yellow]{failure.code}[/]"
+        + (f" ({escape(failure.dependent)})" if failure.dependent else "")
+        + f" {escape(failure.message)}"
+        for failure in failures
+    )
+
+
+def print_summary(result: SyncResult, console: Console) -> None:
+    style = _STYLES.get(RunStatus(result.completion_status), "default")
+    seconds = "" if result.duration_ms is None else f" in {result.duration_ms / 1000:.1f} s"
+    console.print()
+    console.print(f"[{style}]{result.completion_status}[/]{seconds}, phase {result.phase}, run {result.run_id}")
+    if result.error:
+        console.print(f"[red]{result.error.code}[/]: {escape(result.error.message)}\n{escape(result.error.hint)}")
+    counters = result.counters
+    console.print(
+        f"documents: {counters.documents_regenerated} written, {counters.documents_unchanged} unchanged; "
+        f"embedded: {counters.documents_embedded}, reused: {counters.documents_reused}"
+    )
+    console.print(
+        f"lock: {result.lock.windows} windows, waited {result.lock.wait_ms:.0f} ms, held {result.lock.held_ms:.0f} ms "
+        f"(longest {result.lock.longest_held_ms:.0f} ms); "
+        f"HTTP: {result.http.requests} requests, {result.http.retries} retries"
+    )
+
+
+def local_time(moment: datetime | None) -> str:
+    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+
+
+def runs_table(runs: Sequence[RunSummary]) -> Table:
+    """The newest first; what matters most to somebody who looks for trouble stands in front."""
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for header in ("run", "started", "status", "phase", "trigger", "scope"):
+        table.add_column(header, no_wrap=header != "scope", overflow="fold")
+    table.add_column("warnings", justify="right")
+    table.add_column("failure")
+    for run in runs:
+        style = _STYLES.get(run.status, "default")
+        table.add_row(
+            run.run_id[:8],
+            local_time(run.started_at or run.queued_at),
+            f"[{style}]{run.status}[/]",
+            run.phase,
+            run.trigger,
+            escape(run.scope),
+            str(run.warnings_count),
+            run.failure_code or "",
+        )
+    return table
+
+
+def hits_table(hits: Sequence[SearchHit]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    table.add_column("score", justify="right")
+    table.add_column("entity", no_wrap=True)
+    table.add_column("title", overflow="fold")
+    table.add_column("link", overflow="fold")
+    for hit in hits:
+        table.add_row(f"{hit.score:.3f}", hit.entity, escape(hit.title), hit.web_url or "")
+    return table

@@ -1,0 +1,43 @@
+"""`surgical-pipeline sandbox`: an embedded GitLab with a sample project, to try things without risk."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="An embedded GitLab with a sample project.", no_args_is_help=True)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8929,
+) -> None:
+    """Serve the sandbox until interrupted."""
+    from surgical_pipeline.sandbox.server import SANDBOX_TOKEN, serve as serve_sandbox
+
+    typer.echo(f"export GITLAB_URL=http://{host}:{port} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
+    serve_sandbox(host, port)
+
+
+@app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
+def execute(
+    command: Annotated[list[str], typer.Argument(metavar="COMMAND...", help="What to run beside the sandbox.")],
+) -> None:
+    """Run COMMAND with GITLAB_URL and GITLAB_TOKEN set to a sandbox that lives as long as the command does."""
+    import os
+    import signal
+    import subprocess
+
+    from surgical_pipeline.sandbox.server import RunningSandbox
+
+    with RunningSandbox() as sandbox:
+        environment = {**os.environ, "GITLAB_URL": sandbox.url, "GITLAB_TOKEN": sandbox.token}
+        try:
+            child = subprocess.Popen(command, env=environment)  # noqa: S603  the person's own command
+        except OSError as error:
+            typer.secho(f"Error: {command[0]} cannot be started: {error.strerror}", fg="red", err=True)
+            raise typer.Exit(2) from error
+        # Ctrl+C reaches the child through the terminal; SIGTERM has to be handed on. Either way it decides when.
+        signal.signal(signal.SIGINT, lambda *_: None)
+        signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+        raise typer.Exit(child.wait())

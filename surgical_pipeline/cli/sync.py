@@ -1,0 +1,68 @@
+"""`surgical-pipeline sync SCOPE...`: run the real Dagster job over exactly these entities."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.scope import Scope, ScopeError
+
+_DEFAULTS = Budgets()
+
+
+def sync(
+    scopes: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SCOPE...", help="What to sync, in GitLab's notation: group/project#12+14!34, ranges as #3-9."
+        ),
+    ],
+    entity_timeout_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds for the dependents of one entity.")
+    ] = _DEFAULTS.entity_timeout_seconds,
+    dependents_budget_seconds: Annotated[
+        float, typer.Option(min=0.1, max=86_400, help="Seconds for the dependents of all entities.")
+    ] = _DEFAULTS.dependents_budget_seconds,
+    dependents: Annotated[
+        str, typer.Option(metavar="A,B", help=f"Which dependents to fetch, of: {', '.join(Dependent)}.")
+    ] = ",".join(CORE_DEPENDENTS),
+    as_json: Annotated[bool, typer.Option("--json", help="Print one SyncResult document on stdout.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Dagster's log on stderr.")] = False,
+) -> None:
+    """Bring exactly these issues and merge requests up to date, and print what became of each.
+
+    Needs GITLAB_URL and GITLAB_TOKEN. Exit code 0: all is up to date; 3: with warnings; 1: failed.
+    """
+    from surgical_pipeline.cli.environment import usage_errors
+    from surgical_pipeline.cli.output import EXIT_CODES, print_json, print_result
+    from surgical_pipeline.cli.syncing import run_sync
+    from surgical_pipeline.domain.lifecycle import RunStatus
+
+    with usage_errors():
+        scope = Scope.merged(Scope.parse(text) for text in scopes)
+        wanted = _dependents(dependents)
+    budgets = Budgets(
+        entity_timeout_seconds=entity_timeout_seconds, dependents_budget_seconds=dependents_budget_seconds
+    )
+    result = run_sync(
+        scope, budgets=budgets, dependents=wanted, verbose=verbose, progress=not as_json and sys.stderr.isatty()
+    )
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+    raise typer.Exit(EXIT_CODES.get(RunStatus(result.completion_status), 1))
+
+
+def _dependents(text: str) -> tuple[Dependent, ...]:
+    """
+    Raises:
+        ScopeError: a name that is no dependent.
+    """
+    names = {name.strip() for name in text.split(",") if name.strip()}
+    unknown = sorted(names - set(Dependent))
+    if unknown:
+        raise ScopeError(f"unknown dependents {', '.join(unknown)}: choose of {', '.join(Dependent)}")
+    return tuple(one for one in Dependent if one in names)

@@ -1,0 +1,75 @@
+"""A sync from a terminal: check what can be checked first, run the job with progress, read back the result."""
+
+from collections.abc import Sequence
+
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
+from surgical_pipeline.cli.output import err
+from surgical_pipeline.defs.config import STAGE_NAMES
+from surgical_pipeline.defs.launch import launch
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.settings import Settings
+
+
+def run_sync(
+    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], verbose: bool, progress: bool
+) -> SyncResult:
+    """
+    Raises:
+        typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
+    """
+    ledger = _checked_ledger()
+    with Progress(
+        TextColumn("{task.description:<12}"),
+        BarColumn(bar_width=25),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+        disable=not progress,
+    ) as bars:
+        stages = _StageBars(bars)
+        run_id = launch(
+            scope,
+            budgets=budgets,
+            dependents=dependents,
+            log_level="INFO" if verbose else "CRITICAL",
+            on_stage=stages.report,
+        )
+    with ledger_errors(), ledger.read("result") as tx:
+        result = load_result(tx, run_id)
+    if result is None:
+        fail(f"run {run_id} ended before it reached the ledger: see it in Dagster's UI", code=EXIT_FAILED)
+    return result
+
+
+def _checked_ledger() -> Ledger:
+    """Everything that this command needs, looked at before the first request is sent."""
+    with usage_errors():
+        settings = Settings.from_environment()
+        _ = settings.gitlab, settings.embedder, settings.dagster_home
+        ledger = Ledger(settings.ledger_path)
+    if ledger.exists:
+        with ledger_errors(EXIT_USAGE), ledger.read("version"):
+            pass
+    return ledger
+
+
+class _StageBars:
+    """One line for each stage that has begun."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def report(self, stage: str, done: bool) -> None:
+        if stage not in self._tasks:
+            number = STAGE_NAMES.index(stage) + 1
+            self._tasks[stage] = self._bars.add_task(f"{number}/5 {stage}", total=None)
+        if done:
+            self._bars.update(self._tasks[stage], total=1, completed=1)

@@ -1,0 +1,114 @@
+"""The one block of run config that people edit, and how it reaches the five ops."""
+
+import dagster as dg
+from pydantic import Field
+
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.settings import Settings
+
+STAGE_NAMES = ("preflight", "ingest", "dependents", "docs", "embed")
+_EXAMPLE = Settings.from_environment().example_scope
+_BUDGETS = Budgets()
+
+
+class BudgetConfig(dg.Config):
+    """What a run may take; whatever runs out is recorded with code TIMEOUT and the run goes on."""
+
+    preflight_budget_seconds: float = Field(
+        default=_BUDGETS.preflight_budget_seconds,
+        description="Seconds for fetching all named issues and merge requests themselves.",
+    )
+    entity_timeout_seconds: float = Field(
+        default=_BUDGETS.entity_timeout_seconds,
+        description="Seconds for the dependents (discussions, events, ...) of one issue or merge request.",
+    )
+    dependents_budget_seconds: float = Field(
+        default=_BUDGETS.dependents_budget_seconds,
+        description="Seconds for the dependents of all of them together.",
+    )
+    embed_budget_seconds: float = Field(
+        default=_BUDGETS.embed_budget_seconds, description="Seconds for embedding the regenerated documents."
+    )
+    dependents: list[str] = Field(
+        default=[str(one) for one in CORE_DEPENDENTS],
+        description=f"Which dependents to fetch, of: {', '.join(Dependent)}.",
+    )
+
+    def budgets(self) -> Budgets:
+        return Budgets(
+            preflight_budget_seconds=self.preflight_budget_seconds,
+            entity_timeout_seconds=self.entity_timeout_seconds,
+            dependents_budget_seconds=self.dependents_budget_seconds,
+            embed_budget_seconds=self.embed_budget_seconds,
+        )
+
+    def dependent_list(self) -> tuple[Dependent, ...]:
+        """Each dependent once, in GitLab's order of importance, not the typist's."""
+        return tuple(one for one in Dependent if one in {Dependent(name) for name in self.dependents})
+
+
+class SurgicalSyncConfig(BudgetConfig):
+    """Exactly which issues and merge requests of one project to bring up to date, and what it may take.
+
+    A run of a partition (a backfill) takes its scope from the partition key instead: leave the scope here as it is.
+    """
+
+    project: str = Field(
+        default=_EXAMPLE.project if _EXAMPLE else "",
+        description="Path of the GitLab project, such as group/project, or its numeric id.",
+    )
+    issue_iids: list[int] = Field(
+        default=list(_EXAMPLE.issue_iids) if _EXAMPLE else [],
+        description="IIDs of issues: the 12 of group/project#12.",
+    )
+    mr_iids: list[int] = Field(
+        default=list(_EXAMPLE.mr_iids) if _EXAMPLE else [],
+        description="IIDs of merge requests: the 34 of group/project!34.",
+    )
+
+    def scope(self) -> Scope | None:
+        """What is named here; None where nothing is, or just the prefilled example of the launchpad.
+
+        Raises:
+            ScopeError: something is named that cannot be a scope.
+        """
+        if not (self.project or self.issue_iids or self.mr_iids):
+            return None
+        return Scope.of(self.project, issue_iids=self.issue_iids, mr_iids=self.mr_iids)
+
+
+class StageConfig(BudgetConfig):
+    """What each op gets. ``scope``: canonical text; empty where the partition key brings it."""
+
+    scope: str
+
+    def resolve_scope(self, partition_key: str | None) -> Scope:
+        """The run's scope, out of config or partition key.
+
+        Raises:
+            ScopeError: neither or both are given, or the partition key is none.
+        """
+        if partition_key is None:
+            if not self.scope:
+                raise ScopeError("the scope is empty: set project and issue_iids or mr_iids in the run config")
+            return Scope.parse(self.scope)
+        if self.scope and self.scope != str(_EXAMPLE):
+            raise ScopeError(
+                f"the partition {partition_key!r} and the config's scope {self.scope!r} are both given: "
+                "clear project, issue_iids and mr_iids in the run config, or launch without a partition"
+            )
+        return Scope.parse(partition_key)
+
+
+@dg.config_mapping
+def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
+    """One block for people, the same for each of the five ops; whatever cannot be meant is refused here."""
+    unknown = sorted(set(val.dependents) - set(Dependent))
+    if unknown:
+        raise ScopeError(f"unknown dependents {', '.join(unknown)}: choose of {', '.join(Dependent)}")
+    budgets = val.budgets()
+    scope = val.scope()
+    config = {"scope": str(scope) if scope else "", "dependents": val.dependents, **budgets.model_dump()}
+    return {stage: {"config": config} for stage in STAGE_NAMES}

@@ -1,0 +1,84 @@
+"""The resource that opens what a run works with: ledger, GitLab, embedder and the recorder of this run."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+import dagster as dg
+from pydantic import PrivateAttr
+
+from surgical_pipeline.domain.outcomes import HttpStats, LockStats
+from surgical_pipeline.embedders.protocol import Embedder
+from surgical_pipeline.embedders.registry import create_embedder
+from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.windows import Ledger, Transaction
+from surgical_pipeline.settings import Settings
+
+
+class RunGateways:
+    """One run's gateways. Everything opens when it is first used: a run without documents loads no model."""
+
+    def __init__(self, settings: Settings, run_id: str) -> None:
+        self.settings = settings
+        self.started = False
+        self._run_id = run_id
+        self._http = HttpStats()
+        self._reported = (LockStats(), HttpStats())
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        return Ledger(self.settings.ledger_path)
+
+    @cached_property
+    def run(self) -> SyncRunRecorder:
+        return SyncRunRecorder(self.ledger, self._run_id)
+
+    @cached_property
+    def embedder(self) -> Embedder:
+        return open_embedder(self.settings)
+
+    @property
+    def snapshots(self) -> SnapshotFile:
+        """The spool of this run; a re-execution reads the one of the run that it continues."""
+        return SnapshotFile(self.settings.dagster_home / "snapshots" / f"{self._run_id}.jsonl")
+
+    @asynccontextmanager
+    async def gitlab(self) -> AsyncIterator[GitLabClient]:
+        """A connected client; what it sent is counted when it closes."""
+        async with open_gitlab(self.settings) as client:
+            try:
+                yield client
+            finally:
+                self._http += client.stats
+
+    def report_usage(self, tx: Transaction) -> None:
+        """Add what was used since the last report to the run's row."""
+        lock, http = self.ledger.stats, self._http
+        self.run.add_usage(lock - self._reported[0], http - self._reported[1], tx=tx)
+        self._reported = (lock, http)
+
+
+def open_gitlab(settings: Settings) -> GitLabClient:
+    """A client for the configured GitLab, not yet connected; use it as an async context manager."""
+    gitlab = settings.gitlab
+    return GitLabClient(gitlab.url, gitlab.token.get_secret_value(), ca_bundle=gitlab.ca_bundle)
+
+
+def open_embedder(settings: Settings) -> Embedder:
+    embedder = settings.embedder
+    return create_embedder(
+        embedder.name,
+        url=embedder.url,
+        model=embedder.model,
+        api_key=embedder.api_key.get_secret_value() if embedder.api_key else None,
+    )
+
+
+class Gateways(dg.ConfigurableResource[RunGateways]):
+    """Dagster's handle on `RunGateways`. It has no config: tokens must not reach run config."""
+
+    def create_resource(self, context: dg.InitResourceContext) -> RunGateways:
+        run = context.run
+        return RunGateways(Settings.from_environment(), run.run_id if run else context.run_id or "")

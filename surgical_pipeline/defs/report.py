@@ -1,0 +1,70 @@
+"""A finished run as Dagster shows it: the outcome table, counters that plot over time, lock and HTTP figures."""
+
+from collections.abc import Iterable
+
+import dagster as dg
+
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+from surgical_pipeline.ledger.runs import load_result
+
+MAX_TABLE_ROWS = 200
+"""A longer table helps nobody and weighs on Dagster's event log; failures come first."""
+
+
+def run_metadata(gateways: RunGateways) -> dict[str, dg.MetadataValue]:
+    """Read back what the ledger says of this run, so that Dagster and the ledger tell the same story."""
+    with gateways.ledger.read("report") as tx:
+        result = load_result(tx, gateways.run.run_id)
+    return {} if result is None else result_metadata(result)
+
+
+def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
+    counters = {name: dg.MetadataValue.int(value) for name, value in result.counters.model_dump().items()}
+    return {
+        "outcome": dg.MetadataValue.text(result.completion_status),
+        "entities": dg.MetadataValue.md(outcome_table(result.entity_outcomes)),
+        **counters,
+        "warnings": dg.MetadataValue.int(result.warnings_count),
+        "lock_windows": dg.MetadataValue.int(result.lock.windows),
+        "lock_wait_ms": dg.MetadataValue.float(result.lock.wait_ms),
+        "lock_held_ms": dg.MetadataValue.float(result.lock.held_ms),
+        "http_requests": dg.MetadataValue.int(result.http.requests),
+        "http_retries": dg.MetadataValue.int(result.http.retries),
+    }
+
+
+def outcome_table(outcomes: Iterable[EntityReport]) -> str:
+    """One Markdown row per entity, those with failures first, at most ``MAX_TABLE_ROWS``."""
+    rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures))
+    lines = [
+        "| entity | fetched | row | documents | embedded | failure |",
+        "|---|---|---|---:|---:|---|",
+        *(_row(one) for one in rows[:MAX_TABLE_ROWS]),
+    ]
+    if len(rows) > MAX_TABLE_ROWS:
+        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | | |")
+    return "\n".join(lines)
+
+
+def _row(one: EntityReport) -> str:
+    failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
+    text = "; ".join(f"{failure.code}: {failure.message}" for failure in failures)
+    cells = (
+        one.entity,
+        "yes" if one.fetched else "no",
+        row_word(one),
+        str(len(one.regenerated_document_ids)),
+        str(len(one.embedded_document_ids)),
+        text.replace("|", "\\|").replace("\n", " "),
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def row_word(one: EntityReport) -> str:
+    """What became of the entity's row, in a word."""
+    if one.ingested:
+        return "written"
+    if one.stale_skipped:
+        return "already newer"
+    return "tombstoned" if one.tombstoned else "not written"

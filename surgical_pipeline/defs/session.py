@@ -1,0 +1,129 @@
+"""The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import dagster as dg
+from anyio.from_thread import start_blocking_portal
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from surgical_pipeline.defs.config import StageConfig
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.ledger.errors import LedgerError, RunLostError
+from surgical_pipeline.settings import SettingsError
+
+TRIGGER_TAG = "surgical/trigger"
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class StageSession:
+    """What an op works with."""
+
+    scope: Scope
+    budgets: Budgets
+    dependents: tuple[Dependent, ...]
+    gateways: RunGateways
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a stage on an event loop of its own thread, and cancel it when this thread is interrupted.
+
+    Dagster interrupts by raising in the main thread's signal handler. Inside an event loop that exception could
+    land in any callback, where asyncio swallows it; here it always lands in the wait below.
+    """
+    with start_blocking_portal() as portal:
+        future = portal.start_task_soon(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+@contextmanager
+def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
+    """Enter a phase, and leave the ledger right however the body ends."""
+    gateways: RunGateways = context.resources.gateways
+    try:
+        scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
+        _enter(context, gateways, scope=scope, phase=phase)
+        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
+    except StageFailedError as error:
+        _fail(gateways, error.failure, cause=error)
+    except (ScopeError, SettingsError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+    except RunLostError as error:
+        raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
+    except LedgerError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except DagsterExecutionInterruptedError:
+        _interrupted(context, gateways, phase=phase)
+        raise
+    except Exception as error:
+        message = f"{type(error).__name__}: {error}"
+        _fail(gateways, Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=phase), cause=error)
+
+
+def finish(gateways: RunGateways) -> None:
+    """Conclude a run that came to its end from the outcomes in the ledger."""
+    if conclude(gateways.run.outcomes()) is RunStatus.SUCCEEDED:
+        gateways.run.finish_succeeded()
+    else:
+        gateways.run.finish_succeeded_with_warnings()
+
+
+def _enter(context: dg.OpExecutionContext, gateways: RunGateways, *, scope: Scope, phase: Phase) -> None:
+    if not gateways.started:
+        tags = context.run.tags
+        record = context.instance.get_run_record_by_id(context.run_id)
+        gateways.run.start_surgical(
+            scope,
+            mode=RunMode.BACKFILL if context.has_partition_key else RunMode.SURGICAL,
+            trigger=_trigger(tags),
+            queued_at=record.create_timestamp if record else None,
+            parent_run_id=context.run.parent_run_id,
+        )
+        gateways.started = True
+    if phase is not Phase.PREFLIGHT:
+        with gateways.run.window(phase) as tx:
+            gateways.run.set_phase(phase, tx=tx)
+            gateways.report_usage(tx)
+
+
+def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
+    """End the run in the ledger, where it can be reached, and in Dagster."""
+    try:
+        gateways.run.finish_failed(failure)
+    except LedgerError as error:
+        cause.add_note(f"and the ledger could not be told: {error}")
+    raise dg.Failure(
+        description=f"{failure.code}: {failure.message}",
+        metadata={"code": str(failure.code), "what to do": failure.code.advice, "stage": failure.stage},
+        allow_retries=False,
+    ) from cause
+
+
+def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
+    """A terminated run is CANCELING in Dagster by now; a bare signal is not, and Dagster will call it a failure."""
+    run = context.instance.get_run_by_id(context.run_id)
+    if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
+        gateways.run.finish_cancelled()
+        return
+    message = f"the process was told to stop during {phase}"
+    gateways.run.finish_failed(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
+
+
+def _trigger(tags: dict[str, str]) -> Trigger:
+    if TRIGGER_TAG in tags:
+        return Trigger(tags[TRIGGER_TAG])
+    if "dagster/backfill" in tags:
+        return Trigger.BACKFILL
+    return Trigger.SENSOR if "dagster/sensor_name" in tags else Trigger.LAUNCHPAD

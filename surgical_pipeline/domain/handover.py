@@ -1,0 +1,64 @@
+"""What each stage hands to the next: small picklable values, so that a run can be re-executed from any stage.
+
+Payloads do not travel here: from preflight to ingest they lie in a snapshot file, afterwards in the ledger.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from surgical_pipeline.domain.failures import EntityFailure
+from surgical_pipeline.domain.records import DocumentVersion, ProjectRecord
+from surgical_pipeline.domain.scope import EntityKey
+
+
+@dataclass(frozen=True, slots=True)
+class PreflightResult:
+    """Preflight to ingest.
+
+    ``missing``: IIDs that neither the list nor the single answer gave while the project answered.
+    ``asked_at``: when preflight began, in UTC; a miss counts from then.
+    """
+
+    project: ProjectRecord
+    asked_at: datetime
+    snapshots: Path
+    fetched: tuple[EntityKey, ...]
+    missing: tuple[EntityKey, ...]
+    failures: tuple[EntityFailure, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Ingest to dependents to docs: the entities whose rows in the ledger are as fresh as this run can have them."""
+
+    project_id: int
+    project_path: str
+    keys: tuple[EntityKey, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GenerateDocsResult:
+    """Docs to embed. ``documents``: exactly those that this run wrote, with the hash of the text it wrote."""
+
+    documents: tuple[DocumentVersion, ...]
+    unchanged: int
+    errored: int
+
+    @property
+    def regenerated(self) -> int:
+        return len(self.documents)
+
+    @property
+    def regenerated_document_ids(self) -> tuple[str, ...]:
+        return tuple(document.document_id for document in self.documents)
+
+
+@dataclass(frozen=True, slots=True)
+class EmbedResult:
+    """Ids of documents by what became of their vectors; together they are exactly what embed was given."""
+
+    embedded: tuple[str, ...]
+    reused: tuple[str, ...]
+    superseded: tuple[str, ...]
+    failed: tuple[str, ...]

@@ -1,0 +1,49 @@
+"""Payload text: compact JSON with the keys in GitLab's order, so that the same answer always gives the same bytes.
+
+NUL and lone surrogates, which JSON can spell but neither DuckDB nor PostgreSQL stores, become U+FFFD.
+"""
+
+import json
+import re
+
+from surgical_pipeline.gitlab.errors import InvalidPayloadError
+
+_UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
+_REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+
+def canonical(item: object, what: str) -> str:
+    """The text to store for a JSON value; ``what`` it is goes into the error.
+
+    Raises:
+        InvalidPayloadError: a number that is none (NaN, infinity), or nesting too deep to write.
+    """
+    try:
+        return json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidPayloadError(f"GitLab's {what} holds values or nesting that JSON cannot store") from None
+
+
+def storable(item: object, what: str) -> object:
+    """The same JSON with unstorable characters replaced; mostly the very same object.
+
+    Raises:
+        InvalidPayloadError: as ``canonical``.
+    """
+    text = canonical(item, what)
+    if "\\u0000" not in text and _UNSTORABLE.search(text) is None:
+        return item
+    try:
+        return _replaced(item)
+    except RecursionError:
+        raise InvalidPayloadError(f"GitLab's {what} is nested too deeply") from None
+
+
+def _replaced(item: object) -> object:
+    if isinstance(item, str):
+        return _UNSTORABLE.sub(_REPLACEMENT, item)
+    if isinstance(item, list):
+        return [_replaced(one) for one in item]
+    if isinstance(item, dict):
+        return {_replaced(name): _replaced(value) for name, value in item.items()}
+    return item

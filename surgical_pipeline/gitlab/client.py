@@ -1,0 +1,286 @@
+"""What this project asks GitLab, in GitLab's terms: a project, entities by IID, and their dependents.
+
+Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api). Only GET is ever sent.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx
+
+from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.outcomes import HttpStats
+from surgical_pipeline.domain.records import DependentSet, ProjectRecord
+from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
+from surgical_pipeline.gitlab.answers import Answer
+from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError
+from surgical_pipeline.gitlab.pagination import GetPage, pages, whole_list
+from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
+from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
+from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.gitlab.transport import Transport
+from surgical_pipeline.gitlab.urls import ApiUrls, Param, path_of, validate_base_url
+
+__all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
+
+_Record = TypeVar("_Record")
+
+PAGE_SIZE = 100
+"""The most that GitLab gives on one page."""
+
+MAX_ANSWER_BYTES = 64 * 1024 * 1024
+
+_COLLECTIONS = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
+
+_DEPENDENT_PATHS = {
+    Dependent.DISCUSSIONS: "discussions",
+    Dependent.LABEL_EVENTS: "resource_label_events",
+    Dependent.STATE_EVENTS: "resource_state_events",
+    Dependent.MILESTONE_EVENTS: "resource_milestone_events",
+    Dependent.LINKS: "links",
+    Dependent.CLOSED_BY: "closed_by",
+    Dependent.COMMITS: "commits",
+    Dependent.DIFFS: "diffs",
+    Dependent.CLOSES_ISSUES: "closes_issues",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedEntities:
+    """What a batch gave: JSON objects, unchecked. ``fetched_at``: when the fetch began, in UTC."""
+
+    items: tuple[dict[str, object], ...]
+    fetched_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedEntity:
+    """One JSON object, unchecked. ``fetched_at``: when the fetch began, in UTC."""
+
+    item: dict[str, object]
+    fetched_at: datetime
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class GitLabClient:
+    """An async context manager; one connection pool, used within the event loop that entered it.
+
+    Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
+    The token travels in a header only and is in no repr, message or log. Proxies come from the environment.
+
+    Raises:
+        ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
+    """
+
+    def __init__(  # noqa: PLR0913  all but the first two have good defaults
+        self,
+        base_url: str,
+        token: str,
+        *,
+        max_in_flight: int = 16,
+        request_timeout_seconds: float = 30.0,
+        ca_bundle: Path | None = None,
+        max_answer_bytes: int = MAX_ANSWER_BYTES,
+        limiter: RateLimiter | None = None,
+        retry: RetryPolicy | None = None,
+        clock: Callable[[], datetime] = _utc_now,
+        monotonic: MonotonicClock = time.monotonic,
+    ) -> None:
+        token = _checked_token(token)
+        self._urls = ApiUrls(base_url)
+        self._limiter = limiter or shared_limiter(
+            self._urls.origin, token, max_in_flight=max_in_flight, monotonic=monotonic
+        )
+        self._clock = clock
+        self._transport = Transport(
+            self._urls,
+            token,
+            limiter=self._limiter,
+            retry=retry or RetryPolicy(),
+            request_timeout_seconds=request_timeout_seconds,
+            max_answer_bytes=max_answer_bytes,
+            ca_bundle=ca_bundle,
+            clock=clock,
+        )
+
+    def __repr__(self) -> str:
+        return f"GitLabClient({self._urls.base_url!r})"
+
+    async def __aenter__(self) -> Self:
+        await self._transport.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._transport.__aexit__(kind, error, trace)
+
+    @property
+    def base_url(self) -> str:
+        return self._urls.base_url
+
+    @property
+    def max_in_flight(self) -> int:
+        """Requests that this client's token may have under way at once; more tasks than that only wait."""
+        return self._limiter.max_in_flight
+
+    @property
+    def stats(self) -> HttpStats:
+        """Requests sent so far; stays readable after the client was closed."""
+        return self._transport.stats
+
+    def now(self) -> datetime:
+        """The clock that ``fetched_at`` is read from, in UTC."""
+        return self._clock()
+
+    async def project(self, path_or_id: str, deadline: Deadline) -> ProjectRecord:
+        """The project by full path or numeric id; a renamed project is found under its old path too.
+
+        Raises:
+            ProjectNotFoundError: 404, also where the token may not see it.
+            UnauthorizedError, ForbiddenError: 401, 403.
+            CrossOriginError: GitLab redirects to another origin.
+        """
+        url = self._urls.build("projects", path_or_id)
+        try:
+            answer = await self._transport.get(url, deadline, follow_redirects=True)
+        except NotFoundError as error:
+            raise _project_missing(error) from error
+        return _at(answer, parse_project)
+
+    async def entities_by_iids(
+        self, project_id: int, entity_type: EntityType, *, iids: Sequence[int], deadline: Deadline
+    ) -> FetchedEntities:
+        """The named entities that GitLab's list gives; it silently leaves out what the token may not see.
+
+        An answer with other entities than the named ones is handed on as it is, for the caller to judge.
+
+        Raises:
+            ValueError: no IID (GitLab would answer with every entity of the project), or more than 100.
+            ProjectNotFoundError, ForbiddenError, UnauthorizedError: of the project as a whole.
+        """
+        if not 1 <= len(iids) <= PAGE_SIZE:
+            raise ValueError(f"a batch names 1 to {PAGE_SIZE} IIDs, not {len(iids)}")
+        params = [("iids[]", str(_checked_iid(iid))) for iid in iids]
+        params += [("scope", "all"), ("per_page", str(PAGE_SIZE))]
+        if entity_type is EntityType.MERGE_REQUEST:
+            # Makes labels objects, and GitLab take the entities from its database instead of a cache of minutes.
+            params.append(("with_labels_details", "true"))
+        url = self._urls.build("projects", _checked_id(project_id), _COLLECTIONS[entity_type], params=params)
+        items: list[dict[str, object]] = []
+        fetched_at: datetime | None = None
+        try:
+            async with aclosing(pages(self._getter(deadline), url, urls=self._urls)) as answers:
+                async for answer in answers:
+                    fetched_at = fetched_at or answer.sent_at
+                    items.extend(answer.items())
+                    if len(items) > len(iids):  # something ignores iids[]: do not walk through the whole project
+                        break
+        except NotFoundError as error:
+            raise _project_missing(error) from error
+        if fetched_at is None:
+            raise AssertionError("a list has a first page")
+        return FetchedEntities(tuple(items), fetched_at)
+
+    async def entity(self, project_id: int, key: EntityKey, deadline: Deadline) -> FetchedEntity | None:
+        """One entity; None where GitLab answers 404 for it.
+
+        Raises:
+            ProjectNotFoundError: the 404 is for the project.
+            ForbiddenError, UnauthorizedError: 403, 401.
+        """
+        try:
+            answer = await self._transport.get(self._urls.build(*_entity_path(project_id, key)), deadline)
+        except ProjectNotFoundError:
+            raise
+        except NotFoundError:
+            return None
+        if not isinstance(answer.body, dict):
+            raise InvalidPayloadError(f"GitLab's answer for {key} is not an object", path=answer.path)
+        return FetchedEntity(answer.body, answer.sent_at)
+
+    async def dependent(
+        self, project_id: int, key: EntityKey, *, dependent: Dependent, deadline: Deadline
+    ) -> DependentSet:
+        """All of one dependent, complete to the last page, or an error; ``source_version`` is left to the caller.
+
+        Raises:
+            ValueError: entities of this type have no such dependent.
+            NotFoundError: the entity is gone, hidden, or this GitLab has no such endpoint.
+        """
+        if key.entity_type not in dependent.applies_to:
+            raise ValueError(f"{dependent} is nothing that {key} has")
+        params: list[Param] = [("per_page", str(PAGE_SIZE))]
+        path = (*_entity_path(project_id, key), _DEPENDENT_PATHS[dependent])
+        url = self._urls.build(*path, params=params)
+        found = await whole_list(self._getter(deadline), url, urls=self._urls)
+        try:
+            records = parse_dependent(dependent, found.items)
+        except InvalidPayloadError as error:
+            raise InvalidPayloadError(error.reason, path=path_of(url)) from error
+        return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=records)
+
+    def _getter(self, deadline: Deadline) -> GetPage:
+        async def get(url: httpx.URL) -> Answer:
+            return await self._transport.get(url, deadline)
+
+        return get
+
+    async def version(self, deadline: Deadline) -> str:
+        """GitLab's version, such as ``18.5.1-ee``."""
+        return _at(await self._transport.get(self._urls.build("version"), deadline), parse_version)
+
+    async def token_scopes(self, deadline: Deadline) -> tuple[str, ...] | None:
+        """The token's scopes, such as ``read_api``; None where this GitLab or kind of token does not tell."""
+        try:
+            answer = await self._transport.get(self._urls.build("personal_access_tokens", "self"), deadline)
+        except NotFoundError:
+            return None
+        return _at(answer, parse_scopes)
+
+
+def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
+    """Parse an answer's body; an error names the path that gave it."""
+    try:
+        return parse(answer.body)
+    except InvalidPayloadError as error:
+        raise InvalidPayloadError(error.reason, path=answer.path) from error
+
+
+def _project_missing(error: NotFoundError) -> ProjectNotFoundError:
+    return ProjectNotFoundError(error.reason, path=error.path, status=error.status)
+
+
+def _entity_path(project_id: int, key: EntityKey) -> tuple[str | int, ...]:
+    return ("projects", _checked_id(project_id), _COLLECTIONS[key.entity_type], _checked_iid(key.iid))
+
+
+def _checked_id(project_id: int) -> int:
+    if isinstance(project_id, bool) or not 1 <= project_id < 2**63:
+        raise ValueError(f"a project id is a positive integer, not {project_id!r}")
+    return project_id
+
+
+def _checked_iid(iid: int) -> int:
+    if isinstance(iid, bool) or not 1 <= iid <= MAX_IID:
+        raise ValueError(f"an IID lies between 1 and {MAX_IID}, not {iid!r}")
+    return iid
+
+
+def _checked_token(token: str) -> str:
+    token = token.strip()
+    if not token:
+        raise ValueError("the GitLab token is empty")
+    if not all("!" <= char <= "~" for char in token):
+        raise ValueError("the GitLab token holds characters that no HTTP header can carry")
+    return token

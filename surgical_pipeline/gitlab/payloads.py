@@ -1,0 +1,295 @@
+"""The parts of GitLab's answers that this project reads, checked at the edge.
+
+Field names and meanings are GitLab's (docs.gitlab.com/api); servers from 11 to 18 differ, so nearly every field
+may be missing or null, and unknown fields are ignored. Times are UTC; one without an offset is taken as UTC. The
+raw payload is stored beside, so nothing is lost that is not modelled here.
+"""
+
+from datetime import UTC, date, datetime
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+MAX_ID = 2**63 - 1
+
+PositiveId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID)]
+
+
+def _utc(value: object) -> object:
+    """An ISO 8601 text as an aware UTC time; anything else but None is refused."""
+    if value is None or isinstance(value, datetime):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a time must be ISO 8601 text")  # noqa: TRY004  pydantic turns ValueError into its own
+    try:
+        moment = datetime.fromisoformat(value)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise ValueError("a time must be ISO 8601 text") from None
+
+
+def _day(value: object) -> object:
+    """The day of an ISO date; old servers sent a whole time."""
+    if value is None or isinstance(value, date):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a date must be ISO 8601 text")  # noqa: TRY004  pydantic turns ValueError into its own
+    try:
+        return date.fromisoformat(value[:10])
+    except ValueError:
+        raise ValueError("a date must be ISO 8601 text") from None
+
+
+def _none_as_empty(value: object) -> object:
+    return () if value is None else value
+
+
+def _none_as_false(value: object) -> object:
+    return False if value is None else value
+
+
+UtcTime = Annotated[datetime, BeforeValidator(_utc)]
+Day = Annotated[date, BeforeValidator(_day)]
+Flag = Annotated[bool, Field(strict=True), BeforeValidator(_none_as_false)]
+
+
+class Payload(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class User(Payload):
+    id: PositiveId | None = None
+    username: str | None = None
+    name: str | None = None
+    web_url: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        """GitLab's own schema allows a bare name for ``resolved_by``."""
+        return {"username": value} if isinstance(value, str) else value
+
+    @property
+    def handle(self) -> str | None:
+        """What to call the user: the username, else the name."""
+        return self.username or self.name
+
+
+class Label(Payload):
+    """From a plain name, or from an object where ``with_labels_details`` was asked for."""
+
+    name: str
+    color: str | None = None
+    description: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: object) -> object:
+        return {"name": value} if isinstance(value, str) else value
+
+
+class Milestone(Payload):
+    id: PositiveId | None = None
+    iid: PositiveId | None = None
+    title: str | None = None
+    description: str | None = None
+    state: str | None = None
+    start_date: Day | None = None
+    due_date: Day | None = None
+    web_url: str | None = None
+
+
+class References(Payload):
+    """``full``: ``group/project#12``, as people write it."""
+
+    short: str | None = None
+    relative: str | None = None
+    full: str | None = None
+
+
+Users = Annotated[tuple[User, ...], BeforeValidator(_none_as_empty)]
+Labels = Annotated[tuple[Label, ...], BeforeValidator(_none_as_empty)]
+
+
+class Project(Payload):
+    id: PositiveId
+    path_with_namespace: str
+    name: str | None = None
+    description: str | None = None
+    web_url: str | None = None
+    default_branch: str | None = None
+    visibility: str | None = None
+    archived: Flag = False
+
+
+class Entity(Payload):
+    """What issues and merge requests have in common.
+
+    ``id`` is GitLab's global id; a tracker outside GitLab gives text for it. ``iid`` is the number people know.
+    """
+
+    id: PositiveId | str
+    iid: PositiveId | None = None
+    project_id: PositiveId | None = None
+    title: str | None = None
+    description: str | None = None
+    state: str | None = None
+    labels: Labels = ()
+    milestone: Milestone | None = None
+    author: User | None = None
+    assignee: User | None = None
+    """From servers that know one assignee only; ``assigned`` reads either."""
+    assignees: Users = ()
+    created_at: UtcTime | None = None
+    updated_at: UtcTime | None = None
+    closed_at: UtcTime | None = None
+    closed_by: User | None = None
+    web_url: str | None = None
+    references: References | None = None
+    discussion_locked: Flag = False
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        return tuple(label.name for label in self.labels)
+
+    @property
+    def milestone_title(self) -> str | None:
+        return self.milestone.title if self.milestone else None
+
+    @property
+    def assigned(self) -> tuple[User, ...]:
+        return self.assignees or ((self.assignee,) if self.assignee else ())
+
+
+class Issue(Entity):
+    """``moved_to_id``: global id of the issue that this one became when it was moved to another project."""
+
+    confidential: Flag = False
+    due_date: Day | None = None
+    issue_type: str | None = None
+    weight: int | None = None
+    moved_to_id: PositiveId | None = None
+
+
+class MergeRequest(Entity):
+    """``sha``: head of the source branch. ``draft`` reads the older ``work_in_progress`` too."""
+
+    target_project_id: PositiveId | None = None
+    source_project_id: PositiveId | None = None
+    source_branch: str | None = None
+    target_branch: str | None = None
+    sha: str | None = None
+    merge_commit_sha: str | None = None
+    draft: Flag = False
+    work_in_progress: Flag = False
+    reviewers: Users = ()
+    merged_at: UtcTime | None = None
+    merged_by: User | None = None
+    merge_user: User | None = None
+
+    @property
+    def is_draft(self) -> bool:
+        return self.draft or self.work_in_progress
+
+
+class Position(Payload):
+    """Where in a diff a note stands; an image note has no lines."""
+
+    new_path: str | None = None
+    old_path: str | None = None
+    new_line: int | None = None
+    old_line: int | None = None
+
+
+class Note(Payload):
+    """``internal`` is ``confidential`` on older servers; ``hidden_from_guests`` reads either."""
+
+    id: PositiveId
+    body: str | None = None
+    author: User | None = None
+    system: Flag = False
+    internal: Flag = False
+    confidential: Flag = False
+    resolvable: Flag = False
+    resolved: Flag = False
+    resolved_by: User | None = None
+    resolved_at: UtcTime | None = None
+    position: Position | None = None
+    created_at: UtcTime | None = None
+    updated_at: UtcTime | None = None
+
+    @property
+    def hidden_from_guests(self) -> bool:
+        return self.internal or self.confidential
+
+
+class Discussion(Payload):
+    id: Annotated[str, Field(min_length=1)]
+    individual_note: Flag = False
+    notes: Annotated[tuple[Note, ...], BeforeValidator(_none_as_empty)] = ()
+
+
+class ResourceEvent(Payload):
+    id: PositiveId
+    user: User | None = None
+    created_at: UtcTime | None = None
+
+
+class LabelEvent(ResourceEvent):
+    """``action``: ``add`` or ``remove``; ``label`` is null once the label was deleted."""
+
+    action: str | None = None
+    label: Label | None = None
+
+
+class StateEvent(ResourceEvent):
+    """``state``: ``opened``, ``closed``, ``reopened`` or ``merged``."""
+
+    state: str | None = None
+
+
+class MilestoneEvent(ResourceEvent):
+    """``action``: ``add`` or ``remove``; ``milestone`` is null once it was deleted."""
+
+    action: str | None = None
+    milestone: Milestone | None = None
+
+
+class IssueLink(Issue):
+    """The issue at the other end. ``link_type``: ``relates_to``, ``blocks`` or ``is_blocked_by``."""
+
+    issue_link_id: PositiveId | None = None
+    link_type: str | None = None
+
+
+class Commit(Payload):
+    id: Annotated[str, Field(min_length=1)]
+    short_id: str | None = None
+    title: str | None = None
+    message: str | None = None
+    author_name: str | None = None
+    authored_date: UtcTime | None = None
+    committed_date: UtcTime | None = None
+    created_at: UtcTime | None = None
+    web_url: str | None = None
+
+
+class Diff(Payload):
+    """One file. ``diff`` is empty where GitLab found it too large to show."""
+
+    new_path: str | None = None
+    old_path: str | None = None
+    new_file: Flag = False
+    renamed_file: Flag = False
+    deleted_file: Flag = False
+    diff: str | None = None
+
+
+class Token(Payload):
+    """``/personal_access_tokens/self``."""
+
+    scopes: Annotated[tuple[str, ...], BeforeValidator(_none_as_empty)] = ()
+
+
+class Version(Payload):
+    version: str

@@ -1,0 +1,84 @@
+"""The base URL of a GitLab, the addresses built from it, and which other addresses still lie inside it."""
+
+from collections.abc import Iterable
+from urllib.parse import quote, urlsplit
+
+import httpx
+
+API_PREFIX = "/api/v4"
+
+Param = tuple[str, str]
+"""One query parameter; repeated names (``iids[]``) are repeated pairs."""
+
+_EXAMPLE = "https://gitlab.example.com"
+
+
+def validate_base_url(text: str) -> str:
+    """The URL of a GitLab, without a trailing slash or ``/api/v4``; a path prefix stays (``https://host/gitlab``).
+
+    Raises:
+        ValueError: not http(s), no host, or with credentials, query or fragment. The sentence never repeats what
+            may be a password.
+    """
+    text = text.strip()
+    if any(char.isspace() or not char.isprintable() or char == "\\" for char in text):
+        raise ValueError(f"the GitLab URL must not contain spaces, control characters or backslashes: {_EXAMPLE}")
+    try:
+        parts = urlsplit(text)
+        host, port = parts.hostname, parts.port
+        httpx.URL(text)
+    except (ValueError, httpx.InvalidURL):
+        raise ValueError(f"the GitLab URL cannot be read; it looks like {_EXAMPLE}") from None
+    if parts.scheme not in ("http", "https"):
+        raise ValueError(f"the GitLab URL must begin with http:// or https://, like {_EXAMPLE}")
+    if "@" in parts.netloc:
+        raise ValueError("the GitLab URL must not contain a user name or password; set the token instead")
+    if not host:
+        raise ValueError(f"the GitLab URL has no host; it looks like {_EXAMPLE}")
+    if "?" in text or "#" in text:
+        raise ValueError(f"the GitLab URL must not contain a query or fragment (? or #); it looks like {_EXAMPLE}")
+    path = parts.path.rstrip("/").removesuffix(API_PREFIX).rstrip("/")
+    if any(segment in ("", ".", "..") for segment in path.split("/")[1:]):
+        raise ValueError("the path of the GitLab URL must not contain empty segments, . or ..")
+    shown = f"[{host}]" if ":" in host else host
+    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}"
+
+
+def origin_of(url: httpx.URL) -> tuple[str, str, int]:
+    """Scheme, host and port; two addresses with the same origin lead to the same server."""
+    return url.scheme, url.host.lower(), url.port or {"http": 80, "https": 443}.get(url.scheme, 0)
+
+
+def path_of(url: httpx.URL) -> str:
+    """The path as it is sent, percent-encoded and without the query: what errors may show."""
+    return url.raw_path.split(b"?", 1)[0].decode("ascii")
+
+
+class ApiUrls:
+    """Builds every address from the base URL and percent-encoded segments, and judges addresses from answers."""
+
+    def __init__(self, base_url: str) -> None:
+        self.base_url = validate_base_url(base_url)
+        self._api = httpx.URL(self.base_url + API_PREFIX)
+        self.origin = origin_of(self._api)
+
+    def build(self, *segments: str | int, params: Iterable[Param] = ()) -> httpx.URL:
+        path = "/".join(quote(str(segment), safe="") for segment in segments)
+        return httpx.URL(f"{self.base_url}{API_PREFIX}/{path}", params=httpx.QueryParams(list(params)))
+
+    def same_origin(self, url: httpx.URL) -> bool:
+        return origin_of(url) == self.origin and not url.userinfo
+
+    def in_api(self, url: httpx.URL) -> bool:
+        """Same origin and below the API prefix."""
+        return (
+            self.same_origin(url) and url.path.startswith(self._api.path + "/") and ".." not in url.path.split("/")
+        )
+
+
+def resolve(base: httpx.URL, reference: str) -> httpx.URL | None:
+    """An address from a ``Link`` or ``Location`` header, which may be relative; None where it cannot be read."""
+    try:
+        return base.join(reference)
+    except (httpx.InvalidURL, ValueError):
+        return None

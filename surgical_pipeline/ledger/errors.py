@@ -1,0 +1,91 @@
+"""What can go wrong with the ledger, for callers that must tell one cause from another.
+
+::
+
+    LedgerError                 code LEDGER_ERROR: disk full, file damaged, folder not writable, ...
+    ├── LockTimeoutError        code LOCK_TIMEOUT: somebody else held the ledger for too long
+    ├── LedgerVersionError      the file was made by a newer version; it is left as it is
+    ├── NotALedgerError         the file is there but is no ledger, or is damaged
+    ├── LedgerMissingError      a read, and nothing was ever written
+    ├── AmbiguousRunError       a run id prefix that fits several runs
+    ├── WaitAbandonedError      the wait for the lock was called off; nothing was written
+    └── RunLostError            code WORKER_LOST: the run's row is no longer ``running``
+"""
+
+from pathlib import Path
+
+from surgical_pipeline.domain.failures import FailureCode
+
+
+class LedgerError(Exception):
+    """The ledger could not be read or written. ``code`` is what a run records for it."""
+
+    code: FailureCode = FailureCode.LEDGER_ERROR
+
+
+class LockTimeoutError(LedgerError):
+    """Nothing was read or written. ``waited``: seconds; ``path``: the ledger that others held."""
+
+    code = FailureCode.LOCK_TIMEOUT
+
+    def __init__(self, path: Path, waited: float) -> None:
+        self.path = path
+        self.waited = waited
+        super().__init__(
+            f"The ledger {path} was held by others for {waited:.1f} s, longer than the limit. "
+            "Close programs that have the file open, or retry when the other runs are done."
+        )
+
+
+class LedgerVersionError(LedgerError):
+    """``found``: schema version of the file; ``known``: the newest this program can handle."""
+
+    def __init__(self, path: Path, *, found: int, known: int) -> None:
+        self.path = path
+        self.found = found
+        self.known = known
+        super().__init__(
+            f"The ledger {path} has schema version {found}, this program knows versions up to {known}. "
+            "Nothing was changed. Update surgical-pipeline, or point SURGICAL_LEDGER at another file."
+        )
+
+
+class NotALedgerError(LedgerError):
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        super().__init__(
+            f"{path} cannot be used as a ledger: {reason}. "
+            "Point SURGICAL_LEDGER at another file, or restore this one from a backup."
+        )
+
+
+class LedgerMissingError(LedgerError):
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(f"There is no ledger at {path} yet. The first run makes it; or check SURGICAL_LEDGER.")
+
+
+class AmbiguousRunError(LedgerError):
+    """``candidates``: the ids of some of the runs that the prefix fits, newest first."""
+
+    def __init__(self, prefix: str, candidates: tuple[str, ...]) -> None:
+        self.prefix = prefix
+        self.candidates = candidates
+        super().__init__(f"Several runs begin with {prefix!r}: {', '.join(candidates)}. Give more of the id.")
+
+
+class WaitAbandonedError(LedgerError):
+    """The wait for the lock was called off from outside before the lock came; nothing was read or written."""
+
+
+class RunLostError(LedgerError):
+    """The run's row is no longer ``running``: cancelled, or given up for lost. Write nothing more."""
+
+    code = FailureCode.WORKER_LOST
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(
+            f"Run {run_id} is no longer running in the ledger: it was cancelled, or given up because its "
+            "heartbeat stopped. Nothing more is written for it; start it again if it is still wanted."
+        )

@@ -1,0 +1,155 @@
+"""The DuckDB file itself: making it, opening it, its schema version, its write-ahead log."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.errors import (
+    LedgerError,
+    LedgerVersionError,
+    LockTimeoutError,
+    NotALedgerError,
+    WaitAbandonedError,
+)
+
+_LOG = logging.getLogger(__name__)
+_FOREIGN_HOLDER = "Could not set lock on file"
+_FOREIGN_RETRY_SECONDS = 0.1
+
+# Nothing may be downloaded while the lock is held.
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false"}
+
+
+def exists(path: Path) -> bool:
+    """An empty file counts as none: it is what a touch or a kill in the wrong moment leaves."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def wal_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def wal_bytes(path: Path) -> int:
+    """Size of the write-ahead log; 0 where there is none."""
+    try:
+        return wal_path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def create(path: Path) -> None:
+    """Make an empty database in one step, so that a kill never leaves half a file. The lock must be held.
+
+    Raises:
+        LedgerError: the folder is missing, not writable or full.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        for leftover in (fresh, wal_path(fresh)):
+            leftover.unlink(missing_ok=True)
+        if wal_path(path).exists():
+            # A log whose database somebody deleted: no use to the new one, but not ours to destroy.
+            wal_path(path).replace(path.with_name(f"{path.name}.wal.orphan"))
+        with contextlib.closing(duckdb.connect(str(fresh), config=_CONFIG)) as connection:
+            connection.execute("CHECKPOINT")
+        fresh.replace(path)
+        _flush_folder(path.parent)
+    except (OSError, duckdb.IOException) as error:
+        raise LedgerError(
+            f"The ledger {path} cannot be made: {error}. "
+            "Its folder must exist, be writable and have space; or set SURGICAL_LEDGER to a file elsewhere."
+        ) from error
+
+
+def _flush_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def connect(
+    path: Path, *, read_only: bool, timeout_seconds: float, cancelled: threading.Event | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open the file, with every session setting a window needs. The lock must be held.
+
+    A program that knows nothing of our lock, such as a DuckDB shell, may have the file open: that is waited for.
+
+    Raises:
+        LockTimeoutError: such a program did not let go of it within ``timeout_seconds``.
+        WaitAbandonedError: ``cancelled`` was set while waiting for it.
+        NotALedgerError: the file is no DuckDB database or is damaged.
+    """
+    started = time.monotonic()
+    interest_lost = cancelled or threading.Event()
+    while True:
+        try:
+            connection = duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
+            break
+        except duckdb.Error as error:
+            waited = time.monotonic() - started
+            if _FOREIGN_HOLDER not in str(error):
+                raise NotALedgerError(path, str(error).partition("\n")[0]) from error
+            if waited >= timeout_seconds:
+                raise LockTimeoutError(path, waited) from error
+            if interest_lost.wait(_FOREIGN_RETRY_SECONDS):
+                raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+    try:
+        connection.execute("SET TimeZone = 'UTC'")
+        # Ten rows in a table of vectors can otherwise cost 1.5 s when the window closes.
+        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
+    """0: the file has no schema yet. Asked outside a transaction, for the error would end it."""
+    try:
+        row = connection.execute(sql.query("read_schema_version").text).fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def newest_version(migrations: Sequence[sql.Migration]) -> int:
+    return migrations[-1].version if migrations else 0
+
+
+def check_version(path: Path, *, found: int, migrations: Sequence[sql.Migration]) -> bool:
+    """True if migrations are due.
+
+    Raises:
+        LedgerVersionError: the file is from a newer version of this program.
+    """
+    known = newest_version(migrations)
+    if found > known:
+        raise LedgerVersionError(path, found=found, known=known)
+    return found < known
+
+
+def migrate(
+    connection: duckdb.DuckDBPyConnection, migrations: Sequence[sql.Migration], *, found: int, now: datetime
+) -> None:
+    """Apply what is missing, each with its record, in the transaction that the caller has open."""
+    for migration in migrations:
+        if migration.version > found:
+            connection.execute(migration.text)
+            connection.execute(
+                sql.query("record_migration").text,
+                {"version": migration.version, "name": migration.name, "applied_at": now},
+            )
+            _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)

@@ -1,0 +1,44 @@
+"""Runs a whole window in a thread, so that the event loop goes on while it waits for the lock."""
+
+import asyncio
+import contextvars
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+T = TypeVar("T")
+
+_MAX_WINDOWS = 8
+# A pool of its own: windows that wait for the lock must not use up the threads that embedders compute in.
+_threads = ThreadPoolExecutor(_MAX_WINDOWS, thread_name_prefix="ledger-window")
+
+
+async def run_off_event_loop(call: Callable[[threading.Event], T]) -> T:
+    """Give what ``call(cancelled)`` gives, run in a thread.
+
+    Where the awaiting task is cancelled, ``cancelled`` is set, which ends a wait for the lock; what already runs
+    is waited for, so that nothing is written behind the back of a task that has ended. Then the cancellation
+    goes on.
+    """
+    cancelled = threading.Event()
+    context = contextvars.copy_context()
+    submitted = _threads.submit(lambda: context.run(call, cancelled))
+    work = asyncio.wrap_future(submitted)
+    try:
+        return await asyncio.shield(work)
+    except asyncio.CancelledError:
+        cancelled.set()
+        if not submitted.cancel():
+            await _settled(work)
+        raise
+
+
+async def _settled(work: asyncio.Future[T]) -> None:
+    while not work.done():
+        try:
+            await asyncio.wait({work})
+        except asyncio.CancelledError:
+            continue
+    if not work.cancelled():
+        work.exception()  # the cancellation is what the caller hears of

@@ -1,0 +1,153 @@
+"""The outcomes of a run's entities: one row each from its first moment, replaced whole as the run goes on."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns
+
+_ID_SEPARATOR = "\x1f"
+
+
+def with_run_failure(
+    outcomes: Iterable[EntityOutcome], failure: Failure, *, phase: Phase
+) -> tuple[EntityOutcome, ...]:
+    """The outcomes of a run that ended by ``failure`` in ``phase``: what was not complete failed with the run.
+
+    Complete is only what has all its new documents embedded, and that cannot be before the last stage.
+    """
+    return tuple(
+        outcome
+        if outcome.failure is not None or _complete(outcome, phase)
+        else outcome.model_copy(update={"failure": failure})
+        for outcome in outcomes
+    )
+
+
+def _complete(outcome: EntityOutcome, phase: Phase) -> bool:
+    embedded = set(outcome.embedded_document_ids)
+    return phase is Phase.EMBED and outcome.usable and embedded == set(outcome.regenerated_document_ids)
+
+
+def insert_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
+    """Make the run's outcomes exactly those of ``scope``, pending where they are new."""
+    keys = key_columns(scope.keys())
+    tx.execute("delete_outcomes_outside_scope", run_id=run_id, **keys)
+    tx.execute("insert_pending_outcomes", run_id=run_id, **keys)
+
+
+def load_outcomes(tx: Transaction, run_id: str) -> list[EntityOutcome]:
+    """All outcomes of the run, issues first, each by ascending IID; empty for a run that is not known."""
+    dependent_failures: dict[EntityKey, list[Failure]] = {}
+    for row in tx.rows("load_failures", run_id=run_id):
+        if row["position"] > 0:
+            key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+            dependent_failures.setdefault(key, []).append(failure_of(row))
+    return [_outcome(row, dependent_failures) for row in tx.rows("load_outcomes", run_id=run_id)]
+
+
+def failure_of(row: dict[str, Any]) -> Failure:
+    """A row of ``entity_failures`` as a value."""
+    return Failure(
+        code=FailureCode(row["code"]), message=row["message"], stage=row["stage"], dependent=row["dependent"]
+    )
+
+
+def _outcome(row: dict[str, Any], dependent_failures: dict[EntityKey, list[Failure]]) -> EntityOutcome:
+    key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+    own = None
+    if row["failure_code"] is not None:
+        own = Failure(
+            code=FailureCode(row["failure_code"]),
+            message=row["failure_message"],
+            stage=row["failure_stage"],
+            dependent=row["failure_dependent"],
+        )
+    return EntityOutcome(
+        entity_type=key.entity_type,
+        iid=key.iid,
+        fetched=row["fetched"],
+        ingested=row["ingested"],
+        stale_skipped=row["stale_skipped"],
+        tombstoned=row["tombstoned"],
+        settled=row["settled"],
+        moved_to_id=row["moved_to_id"],
+        failure=own,
+        dependent_failures=tuple(dependent_failures.get(key, ())),
+        regenerated_document_ids=tuple(row["regenerated_document_ids"]),
+        embedded_document_ids=tuple(row["embedded_document_ids"]),
+    )
+
+
+def save_outcomes(tx: Transaction, run_id: str, outcomes: Sequence[EntityOutcome]) -> None:
+    """Replace these outcomes and their failures whole; of two for one entity the later counts."""
+    distinct = {outcome.key: outcome for outcome in outcomes}
+    if not distinct:
+        return
+    tx.execute("delete_failures", run_id=run_id, **key_columns(distinct))
+    tx.execute("upsert_outcomes", run_id=run_id, **_outcome_columns(distinct.values()))
+    failures = [row for outcome in distinct.values() for row in _failure_rows(outcome)]
+    if failures:
+        names = ("entity_type", "iid", "position", "stage", "dependent", "code", "message", "retryable")
+        tx.execute("insert_failures", run_id=run_id, **columns(failures, *names))
+
+
+def _failure_rows(outcome: EntityOutcome) -> list[tuple[object, ...]]:
+    numbered = list(enumerate(outcome.dependent_failures, start=1))
+    if outcome.failure is not None:
+        numbered.insert(0, (0, outcome.failure))
+    return [
+        (
+            str(outcome.entity_type),
+            outcome.iid,
+            position,
+            failure.stage,
+            failure.dependent,
+            str(failure.code),
+            failure.message,
+            failure.retryable,
+        )
+        for position, failure in numbered
+    ]
+
+
+def _outcome_columns(outcomes: Iterable[EntityOutcome]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            str(outcome.entity_type),
+            outcome.iid,
+            outcome.fetched,
+            outcome.ingested,
+            outcome.stale_skipped,
+            outcome.tombstoned,
+            outcome.settled,
+            outcome.moved_to_id,
+            str(outcome.failure.code) if outcome.failure else None,
+            outcome.failure.message if outcome.failure else None,
+            outcome.failure.stage if outcome.failure else None,
+            outcome.failure.dependent if outcome.failure else None,
+            _ID_SEPARATOR.join(outcome.regenerated_document_ids),
+            _ID_SEPARATOR.join(outcome.embedded_document_ids),
+        )
+        for outcome in outcomes
+    ]
+    return columns(
+        rows,
+        "entity_type",
+        "iid",
+        "fetched",
+        "ingested",
+        "stale_skipped",
+        "tombstoned",
+        "settled",
+        "moved_to_id",
+        "failure_code",
+        "failure_message",
+        "failure_stage",
+        "failure_dependent",
+        "regenerated",
+        "embedded",
+    )

@@ -1,0 +1,262 @@
+"""The one writer of ``sync_runs``: a run's life from its start to its one terminal status."""
+
+import os
+import socket
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats, count_warnings
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+
+HEARTBEAT_SECONDS = 15
+
+_FINAL_PHASES = {
+    RunStatus.SUCCEEDED: str(Phase.DONE),
+    RunStatus.SUCCEEDED_WITH_WARNINGS: str(Phase.DONE),
+    RunStatus.CANCELLED: str(Phase.CANCELLED),
+}
+"""A failed run keeps the phase it failed in."""
+
+T = TypeVar("T")
+
+
+class SyncRunRecorder:
+    """Writes one run's row, phases and outcomes. Each method joins the window ``tx`` or opens its own.
+
+    Every change is guarded by the status it starts from. Where the row is no longer ``running``, the methods raise
+    RunLostError and write nothing; the ``finish_*`` methods give False instead.
+
+    Use of the lock is written at the run's end by itself, as far as ``add_usage`` was not told of it: what this
+    object's ledger used since this object was made.
+    """
+
+    def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
+        self.run_id = run_id
+        self._ledger = ledger
+        self._clock = clock
+        self._last_heartbeat: datetime | None = None
+        self._lock_use_at_start = ledger.stats
+        self._lock_use_told = LockStats()
+
+    def start_surgical(
+        self,
+        scope: Scope,
+        *,
+        mode: RunMode,
+        trigger: Trigger,
+        queued_at: datetime | None = None,
+        parent_run_id: str | None = None,
+    ) -> None:
+        """Begin the run in phase preflight, with a pending outcome for each entity of ``scope``.
+
+        Raises:
+            RunLostError: the run is already running or has ended.
+        """
+        now = self._clock()
+        with self._ledger.write("start run") as tx:
+            self._guarded(
+                tx,
+                "start_run",
+                parent_run_id=parent_run_id,
+                mode=str(mode),
+                trigger=str(trigger),
+                scope=str(scope),
+                project_path=scope.project,
+                queued_at=queued_at,
+                requested=len(scope),
+                now=now,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+            )
+            store.insert_pending(tx, self.run_id, scope)
+            tx.execute("open_phase", run_id=self.run_id, phase=str(Phase.PREFLIGHT), now=now)
+        self._last_heartbeat = now
+
+    def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
+        with self._joined(tx, "set mode") as joined:
+            self._guarded(joined, "set_run_mode", mode=str(mode))
+
+    def set_project(self, project_id: int, path: str, *, tx: Transaction | None = None) -> None:
+        with self._joined(tx, "set project") as joined:
+            self._guarded(joined, "set_run_project", project_id=project_id, project_path=path)
+
+    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
+        """Enter a stage; the one before ends.
+
+        Raises:
+            ValueError: not one of the five stages; the other phases belong to endings.
+        """
+        if phase not in STAGES:
+            raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
+        now = self._clock()
+        with self._joined(tx, "set phase") as joined:
+            self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
+            joined.execute("close_open_phase", run_id=self.run_id, now=now)
+            joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
+        self._last_heartbeat = now
+
+    def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
+        """All counters, as absolute values."""
+        with self._joined(tx, "set counters") as joined:
+            self._guarded(joined, "set_run_counters", **counters.model_dump())
+
+    def add_usage(self, lock: LockStats, http: HttpStats, *, tx: Transaction | None = None) -> None:
+        """Add to what the run and the phase it is in used."""
+        usage = {
+            "lock_windows": lock.windows,
+            "lock_wait_ms": lock.wait_ms,
+            "lock_held_ms": lock.held_ms,
+            "http_requests": http.requests,
+        }
+        with self._joined(tx, "add usage") as joined:
+            self._guarded(
+                joined,
+                "add_run_usage",
+                longest_lock_held_ms=lock.longest_held_ms,
+                http_retries=http.retries,
+                http_rate_limited=http.rate_limited,
+                **usage,
+            )
+            joined.execute("add_phase_usage", run_id=self.run_id, **usage)
+        self._lock_use_told += lock
+
+    def heartbeat_if_due(self, tx: Transaction | None = None) -> bool:
+        """Say that the run is alive, if that was last said 15 s ago or longer; True if it was said now."""
+        last = self._last_heartbeat
+        if last is not None and self._clock() - last < timedelta(seconds=HEARTBEAT_SECONDS):
+            return False
+        with self._joined(tx, "heartbeat") as joined:
+            self._touch(joined)
+        return True
+
+    @contextmanager
+    def window(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
+        """A write window of this run; its first statement is a heartbeat that fails where the run is lost.
+
+        Raises:
+            RunLostError: nothing was written and nothing may be.
+            LedgerError: as ``Ledger.write``.
+        """
+        with self._ledger.write(purpose, cancelled=cancelled) as tx:
+            self._touch(tx)
+            yield tx
+
+    async def in_window(self, purpose: str, work: Callable[[Transaction], T]) -> T:
+        """``work`` in such a window, in a thread; cancellation as in ``Ledger.in_write``."""
+
+        def window(cancelled: threading.Event) -> T:
+            with self.window(purpose, cancelled=cancelled) as tx:
+                return work(tx)
+
+        return await run_off_event_loop(window)
+
+    def outcomes(self, tx: Transaction | None = None) -> list[EntityOutcome]:
+        """All outcomes of the run, issues first, each by ascending IID."""
+        if tx is not None:
+            return store.load_outcomes(tx, self.run_id)
+        with self._ledger.read("outcomes") as own:
+            return store.load_outcomes(own, self.run_id)
+
+    def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
+        """Replace these outcomes and their failures whole, in a window of this run."""
+        store.save_outcomes(tx, self.run_id, outcomes)
+
+    def finish_succeeded(self) -> bool:
+        """Everything asked for is up to date. False: the run was lost, its row is left as it is."""
+        return self._finish(RunStatus.SUCCEEDED)
+
+    def finish_succeeded_with_warnings(self) -> bool:
+        """Some of it is not; the outcomes tell. False: the run was lost, its row is left as it is."""
+        return self._finish(RunStatus.SUCCEEDED_WITH_WARNINGS)
+
+    def finish_failed(self, failure: Failure) -> bool:
+        """The run ends by ``failure``, and with it every entity that was not complete, from queued too.
+
+        False: the run was lost, its row is left as it is.
+        """
+        return self._finish(RunStatus.FAILED, failure)
+
+    def finish_cancelled(self) -> bool:
+        """Somebody stopped the run; every entity that was not complete fails with CANCELLED, from queued too.
+
+        False: the run was lost, its row is left as it is.
+        """
+        return self._finish(RunStatus.CANCELLED)
+
+    def _finish(self, status: RunStatus, failure: Failure | None = None) -> bool:
+        now = self._clock()
+        lock = self._lock_use_untold()
+        usage = {"lock_windows": lock.windows, "lock_wait_ms": lock.wait_ms, "lock_held_ms": lock.held_ms}
+        with self._ledger.write(f"finish {status}") as tx:
+            phase = self._phase(tx)
+            if phase is None:
+                return False
+            if status is RunStatus.CANCELLED:
+                failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
+            ended = self._ended_outcomes(tx, phase=phase, failure=failure)
+            finished = tx.execute(
+                "finish_run",
+                run_id=self.run_id,
+                status=str(status),
+                phase=_FINAL_PHASES.get(status),
+                now=now,
+                warnings_count=count_warnings(ended),
+                failed=sum(outcome.failure is not None for outcome in ended),
+                failure_code=str(failure.code) if failure else None,
+                failure_message=failure.message if failure else None,
+                longest_lock_held_ms=lock.longest_held_ms,
+                **usage,
+            )
+            if not finished:
+                return False
+            if failure is not None:
+                store.save_outcomes(tx, self.run_id, ended)
+            tx.execute("add_phase_usage", run_id=self.run_id, http_requests=0, **usage)
+            tx.execute("close_open_phase", run_id=self.run_id, now=now)
+        return True
+
+    def _phase(self, tx: Transaction) -> Phase | None:
+        run = tx.rows("load_run", run_id=self.run_id)
+        return Phase(run[0]["phase"]) if run else None
+
+    def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
+        outcomes = store.load_outcomes(tx, self.run_id)
+        return outcomes if failure is None else list(store.with_run_failure(outcomes, failure, phase=phase))
+
+    def _lock_use_untold(self) -> LockStats:
+        used = self._ledger.stats
+        start, told = self._lock_use_at_start, self._lock_use_told
+        return LockStats(
+            windows=max(0, used.windows - start.windows - told.windows),
+            wait_ms=max(0.0, used.wait_ms - start.wait_ms - told.wait_ms),
+            held_ms=max(0.0, used.held_ms - start.held_ms - told.held_ms),
+            longest_held_ms=used.longest_held_ms,
+        )
+
+    @contextmanager
+    def _joined(self, tx: Transaction | None, purpose: str) -> Iterator[Transaction]:
+        if tx is not None:
+            yield tx
+        else:
+            with self._ledger.write(purpose) as own:
+                yield own
+
+    def _touch(self, tx: Transaction) -> None:
+        now = self._clock()
+        self._guarded(tx, "touch_run", now=now)
+        self._last_heartbeat = now
+
+    def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
+        if not tx.execute(query_name, run_id=self.run_id, **params):
+            raise RunLostError(self.run_id)

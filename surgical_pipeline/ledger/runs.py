@@ -1,0 +1,163 @@
+"""Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
+from surgical_pipeline.domain.outcomes import (
+    Counters,
+    EntityFailureReport,
+    EntityReport,
+    FailureReport,
+    HttpStats,
+    LockStats,
+    ProjectRef,
+    RunError,
+    SyncResult,
+)
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.ledger.errors import AmbiguousRunError
+from surgical_pipeline.ledger.outcomes import failure_of, insert_pending, load_outcomes
+from surgical_pipeline.ledger.transaction import Transaction
+
+
+class RunSummary(BaseModel):
+    """A row of ``sync_runs`` without its figures. ``host`` and ``pid``: the process that works, or worked, on it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    parent_run_id: str | None
+    mode: RunMode
+    trigger: Trigger
+    status: RunStatus
+    phase: Phase
+    dagster_status: str | None
+    scope: str
+    project_id: int | None
+    project_path: str
+    queued_at: AwareDatetime | None
+    started_at: AwareDatetime | None
+    heartbeat_at: AwareDatetime | None
+    finished_at: AwareDatetime | None
+    cancelled_at: AwareDatetime | None
+    requested: int
+    failed: int
+    warnings_count: int
+    failure_code: FailureCode | None
+    failure_message: str | None
+    host: str | None
+    pid: int | None
+
+
+def queue_run(
+    tx: Transaction,
+    run_id: str,
+    *,
+    scope: Scope,
+    mode: RunMode,
+    trigger: Trigger,
+    queued_at: datetime,
+    parent_run_id: str | None = None,
+) -> bool:
+    """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already."""
+    inserted = tx.execute(
+        "queue_run",
+        run_id=run_id,
+        parent_run_id=parent_run_id,
+        mode=str(mode),
+        trigger=str(trigger),
+        scope=str(scope),
+        project_path=scope.project,
+        queued_at=queued_at,
+        requested=len(scope),
+    )
+    if inserted:
+        insert_pending(tx, run_id, scope)
+    return bool(inserted)
+
+
+def set_dagster_status(tx: Transaction, run_id: str, dagster_status: str) -> bool:
+    """Bring over Dagster's word, also for a run that has ended; False if nothing changed or the run is unknown."""
+    return bool(tx.execute("set_dagster_status", run_id=run_id, dagster_status=dagster_status))
+
+
+def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:
+    """Up to ``limit`` runs, the newest first."""
+    rows = tx.rows("list_runs", limit=limit, status=None if status is None else str(status))
+    return [RunSummary.model_validate(row) for row in rows]
+
+
+def find_run(tx: Transaction, prefix: str) -> RunSummary | None:
+    """The run with that id, or the only one whose id begins so; None if there is none.
+
+    Raises:
+        AmbiguousRunError: several ids begin so.
+    """
+    if not prefix:
+        return None
+    found = [RunSummary.model_validate(row) for row in tx.rows("find_runs_by_prefix", prefix=prefix)]
+    exact = tx.rows("load_run", run_id=prefix)
+    if exact:
+        return RunSummary.model_validate(exact[0])
+    if len(found) > 1:
+        raise AmbiguousRunError(prefix, tuple(run.run_id for run in found))
+    return found[0] if found else None
+
+
+def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
+    """The whole document about a run, running or ended, from the ledger alone; None if there is no such run."""
+    rows = tx.rows("load_run", run_id=run_id)
+    if not rows:
+        return None
+    run = rows[0]
+    path = run["project_path"]
+    return SyncResult(
+        run_id=run_id,
+        parent_run_id=run["parent_run_id"],
+        mode=run["mode"],
+        trigger=run["trigger"],
+        completion_status=run["status"],
+        phase=run["phase"],
+        scope=run["scope"],
+        project=ProjectRef(id=run["project_id"], path=path),
+        started_at=run["started_at"],
+        finished_at=run["finished_at"],
+        duration_ms=_duration_ms(run["started_at"], run["finished_at"]),
+        warnings_count=run["warnings_count"],
+        counters=Counters(**{name: run[name] for name in Counters.model_fields}),
+        lock=LockStats(
+            windows=run["lock_windows"],
+            wait_ms=run["lock_wait_ms"],
+            held_ms=run["lock_held_ms"],
+            longest_held_ms=run["longest_lock_held_ms"],
+        ),
+        http=HttpStats(
+            requests=run["http_requests"], retries=run["http_retries"], rate_limited=run["http_rate_limited"]
+        ),
+        entity_outcomes=tuple(EntityReport.of(outcome, path) for outcome in load_outcomes(tx, run_id)),
+        entity_failures=tuple(_failure_report(row) for row in tx.rows("load_failures", run_id=run_id)),
+        error=_run_error(run),
+    )
+
+
+def _duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:
+    if started_at is None or finished_at is None:
+        return None
+    return round((finished_at - started_at).total_seconds() * 1000)
+
+
+def _failure_report(row: dict[str, Any]) -> EntityFailureReport:
+    key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+    report = FailureReport.of(failure_of(row))
+    return EntityFailureReport(entity=f"{row['project_path']}{key}", **report.model_dump())
+
+
+def _run_error(run: dict[str, Any]) -> RunError | None:
+    if run["failure_code"] is None:
+        return None
+    code = FailureCode(run["failure_code"])
+    return RunError(code=code, message=run["failure_message"], hint=code.advice)

@@ -1,0 +1,348 @@
+-- The ledger's first schema. No foreign keys: DuckDB refuses updates of the row they point to.
+-- CHECK instead of ENUM: an ENUM cannot grow. All times are in UTC.
+
+CREATE TABLE schema_migrations (
+    version    INTEGER     PRIMARY KEY,
+    name       VARCHAR     NOT NULL,
+    applied_at TIMESTAMPTZ NOT NULL
+);
+
+-- One row for each run, written by SyncRunRecorder alone (dagster_status: by the mirror).
+--
+-- status                    what it means, and how a run gets there
+--   queued                  Dagster has accepted the run, its process has not started   (queue_run)
+--   running                 its process works; heartbeat_at moves                        queued, or new -> start_surgical
+--   succeeded               everything asked for is up to date                           running -> finish_succeeded
+--   succeeded_with_warnings some of it is not; entity_failures tells                     running -> finish_succeeded_with_warnings
+--   failed                  nothing usable, or the run broke; failure_* tells            queued, running -> finish_failed
+--   cancelled               somebody stopped it                                          queued, running -> finish_cancelled
+-- The last four are final: every UPDATE names the status it comes from.
+--
+-- phase: queued, then the five stages in order, then done; a cancelled run is in phase cancelled,
+-- a failed one keeps the phase it failed in.
+CREATE TABLE sync_runs (
+    run_id                 VARCHAR     PRIMARY KEY,
+    parent_run_id          VARCHAR,
+    mode                   VARCHAR     NOT NULL CHECK (mode IN ('surgical', 'incremental', 'backfill')),
+    trigger                VARCHAR     NOT NULL CHECK (trigger IN ('launchpad', 'sensor', 'backfill', 'cli')),
+    status                 VARCHAR     NOT NULL CHECK (status IN (
+        'queued', 'running', 'succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')),
+    phase                  VARCHAR     NOT NULL CHECK (phase IN (
+        'queued', 'preflight', 'ingest', 'dependents', 'docs', 'embed', 'done', 'cancelled')),
+    dagster_status         VARCHAR,
+    scope                  VARCHAR     NOT NULL,
+    project_id             BIGINT,
+    project_path           VARCHAR,
+    queued_at              TIMESTAMPTZ,
+    started_at             TIMESTAMPTZ,
+    heartbeat_at           TIMESTAMPTZ,
+    finished_at            TIMESTAMPTZ,
+    cancelled_at           TIMESTAMPTZ,
+    warnings_count         INTEGER     NOT NULL DEFAULT 0,
+    requested              INTEGER     NOT NULL DEFAULT 0,
+    fetched                INTEGER     NOT NULL DEFAULT 0,
+    ingested               INTEGER     NOT NULL DEFAULT 0,
+    stale_skipped          INTEGER     NOT NULL DEFAULT 0,
+    tombstoned             INTEGER     NOT NULL DEFAULT 0,
+    failed                 INTEGER     NOT NULL DEFAULT 0,
+    dependents_replaced    INTEGER     NOT NULL DEFAULT 0,
+    dependent_failures     INTEGER     NOT NULL DEFAULT 0,
+    documents_regenerated  INTEGER     NOT NULL DEFAULT 0,
+    documents_unchanged    INTEGER     NOT NULL DEFAULT 0,
+    documents_errored      INTEGER     NOT NULL DEFAULT 0,
+    documents_embedded     INTEGER     NOT NULL DEFAULT 0,
+    documents_reused       INTEGER     NOT NULL DEFAULT 0,
+    documents_superseded   INTEGER     NOT NULL DEFAULT 0,
+    documents_embed_failed INTEGER     NOT NULL DEFAULT 0,
+    lock_windows           INTEGER     NOT NULL DEFAULT 0,
+    lock_wait_ms           DOUBLE PRECISION NOT NULL DEFAULT 0,
+    lock_held_ms           DOUBLE PRECISION NOT NULL DEFAULT 0,
+    longest_lock_held_ms   DOUBLE PRECISION NOT NULL DEFAULT 0,
+    http_requests          INTEGER     NOT NULL DEFAULT 0,
+    http_retries           INTEGER     NOT NULL DEFAULT 0,
+    http_rate_limited      INTEGER     NOT NULL DEFAULT 0,
+    failure_code           VARCHAR,
+    failure_message        VARCHAR,
+    host                   VARCHAR,
+    pid                    INTEGER,
+    CHECK ((status IN ('queued', 'running')) = (finished_at IS NULL)),
+    CHECK ((status = 'cancelled') = (cancelled_at IS NOT NULL)),
+    CHECK ((status = 'cancelled') = (phase = 'cancelled')),
+    CHECK ((status IN ('succeeded', 'succeeded_with_warnings')) = (phase = 'done')),
+    CHECK ((status IN ('failed', 'cancelled')) = (failure_code IS NOT NULL)),
+    CHECK (status <> 'queued' OR phase = 'queued'),
+    CHECK (status <> 'running' OR (phase <> 'queued' AND started_at IS NOT NULL AND heartbeat_at IS NOT NULL))
+);
+CREATE INDEX idx_sync_runs_mode_started ON sync_runs (mode, started_at DESC);
+CREATE INDEX idx_sync_runs_status_phase_started ON sync_runs (status, phase, started_at DESC);
+
+-- The stages a run went through. finished_at is NULL for the one it is in; the run's end closes it.
+CREATE TABLE sync_run_phases (
+    run_id        VARCHAR     NOT NULL,
+    phase         VARCHAR     NOT NULL CHECK (phase IN ('preflight', 'ingest', 'dependents', 'docs', 'embed')),
+    started_at    TIMESTAMPTZ NOT NULL,
+    finished_at   TIMESTAMPTZ,
+    lock_windows  INTEGER     NOT NULL DEFAULT 0,
+    lock_wait_ms  DOUBLE PRECISION NOT NULL DEFAULT 0,
+    lock_held_ms  DOUBLE PRECISION NOT NULL DEFAULT 0,
+    http_requests INTEGER     NOT NULL DEFAULT 0,
+    PRIMARY KEY (run_id, phase)
+);
+
+-- Exactly one row for each entity a run was asked for, from its first moment. All false and no failure: pending.
+CREATE TABLE entity_outcomes (
+    run_id                   VARCHAR   NOT NULL,
+    entity_type              VARCHAR   NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
+    iid                      BIGINT    NOT NULL,
+    fetched                  BOOLEAN   NOT NULL DEFAULT FALSE,
+    ingested                 BOOLEAN   NOT NULL DEFAULT FALSE,
+    stale_skipped            BOOLEAN   NOT NULL DEFAULT FALSE,
+    tombstoned               BOOLEAN   NOT NULL DEFAULT FALSE,
+    settled                  BOOLEAN,
+    moved_to_id              BIGINT,
+    failure_code             VARCHAR,
+    failure_message          VARCHAR,
+    failure_stage            VARCHAR,
+    failure_dependent        VARCHAR,
+    regenerated_document_ids VARCHAR[] NOT NULL,
+    embedded_document_ids    VARCHAR[] NOT NULL,
+    PRIMARY KEY (run_id, entity_type, iid),
+    CHECK ((failure_code IS NULL) = (failure_message IS NULL)),
+    CHECK ((failure_code IS NULL) = (failure_stage IS NULL))
+);
+
+-- Every failure of every entity of a run. position 0 is the entity's own failure (also in entity_outcomes),
+-- 1, 2, … are those of its dependents.
+CREATE TABLE entity_failures (
+    run_id       VARCHAR NOT NULL,
+    project_id   BIGINT,
+    project_path VARCHAR NOT NULL,
+    entity_type  VARCHAR NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
+    iid          BIGINT  NOT NULL,
+    position     INTEGER NOT NULL,
+    stage        VARCHAR NOT NULL,
+    dependent    VARCHAR,
+    code         VARCHAR NOT NULL,
+    message      VARCHAR NOT NULL,
+    retryable    BOOLEAN NOT NULL,
+    PRIMARY KEY (run_id, entity_type, iid, position)
+);
+
+-- The inbox of GitLab's webhook events. processed_at is NULL until a sensor has taken the event up in a run.
+CREATE TABLE gitlab_events (
+    event_key    VARCHAR     PRIMARY KEY,
+    kind         VARCHAR     NOT NULL,
+    project_id   BIGINT,
+    project_path VARCHAR,
+    entity_type  VARCHAR     CHECK (entity_type IN ('issue', 'merge_request')),
+    iid          BIGINT,
+    received_at  TIMESTAMPTZ NOT NULL,
+    payload      JSON        NOT NULL,
+    processed_at TIMESTAMPTZ,
+    run_id       VARCHAR
+);
+
+CREATE TABLE projects (
+    project_id BIGINT      PRIMARY KEY,
+    path       VARCHAR     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL
+);
+
+-- An issue or merge request is, by its missed_at and deleted_at:
+--   live        both NULL                                      any fresher fetch (upsert_*) leads here, from each state
+--   missed      GitLab answered without it once, in the run missed_run_id                     live -> mark_missed_*
+--   tombstoned  deleted_at set: a later run missed it again; its documents too              missed -> tombstone_*
+CREATE TABLE issues (
+    project_id    BIGINT      NOT NULL,
+    iid           BIGINT      NOT NULL,
+    gitlab_id     BIGINT      NOT NULL,
+    title         VARCHAR     NOT NULL,
+    state         VARCHAR     NOT NULL,
+    updated_at    TIMESTAMPTZ NOT NULL,
+    confidential  BOOLEAN     NOT NULL,
+    moved_to_id   BIGINT,
+    deleted_at    TIMESTAMPTZ,
+    missed_at     TIMESTAMPTZ,
+    missed_run_id VARCHAR,
+    run_id        VARCHAR     NOT NULL,
+    fetched_at    TIMESTAMPTZ NOT NULL,
+    payload       JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid),
+    CHECK ((missed_at IS NULL) = (missed_run_id IS NULL)),
+    CHECK (deleted_at IS NULL OR missed_at IS NOT NULL)
+);
+
+CREATE TABLE merge_requests (
+    project_id        BIGINT      NOT NULL,
+    iid               BIGINT      NOT NULL,
+    gitlab_id         BIGINT      NOT NULL,
+    title             VARCHAR     NOT NULL,
+    state             VARCHAR     NOT NULL,
+    updated_at        TIMESTAMPTZ NOT NULL,
+    confidential      BOOLEAN     NOT NULL,
+    sha               VARCHAR,
+    target_branch     VARCHAR,
+    target_project_id BIGINT,
+    deleted_at        TIMESTAMPTZ,
+    missed_at         TIMESTAMPTZ,
+    missed_run_id     VARCHAR,
+    run_id            VARCHAR     NOT NULL,
+    fetched_at        TIMESTAMPTZ NOT NULL,
+    payload           JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid),
+    CHECK ((missed_at IS NULL) = (missed_run_id IS NULL)),
+    CHECK (deleted_at IS NULL OR missed_at IS NOT NULL)
+);
+
+-- When each dependent of each entity was last fetched whole: the guard of its replacement.
+CREATE TABLE dependent_fetches (
+    project_id     BIGINT      NOT NULL,
+    entity_type    VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
+    iid            BIGINT      NOT NULL,
+    dependent      VARCHAR     NOT NULL,
+    fetched_at     TIMESTAMPTZ NOT NULL,
+    source_version VARCHAR,
+    run_id         VARCHAR     NOT NULL,
+    PRIMARY KEY (project_id, entity_type, iid, dependent)
+);
+
+-- A discussion id is known only within its issue or merge request.
+CREATE TABLE discussions (
+    project_id      BIGINT      NOT NULL,
+    noteable_type   VARCHAR     NOT NULL CHECK (noteable_type IN ('issue', 'merge_request')),
+    noteable_iid    BIGINT      NOT NULL,
+    discussion_id   VARCHAR     NOT NULL,
+    position        INTEGER     NOT NULL,
+    individual_note BOOLEAN     NOT NULL,
+    run_id          VARCHAR     NOT NULL,
+    fetched_at      TIMESTAMPTZ NOT NULL,
+    payload         JSON        NOT NULL,
+    PRIMARY KEY (project_id, noteable_type, noteable_iid, discussion_id)
+);
+
+-- GitLab numbers the notes of all projects together; a note can move to another entity.
+CREATE TABLE notes (
+    note_id       BIGINT      PRIMARY KEY,
+    project_id    BIGINT      NOT NULL,
+    noteable_type VARCHAR     NOT NULL CHECK (noteable_type IN ('issue', 'merge_request')),
+    noteable_iid  BIGINT      NOT NULL,
+    discussion_id VARCHAR     NOT NULL,
+    position      INTEGER     NOT NULL,
+    author        VARCHAR,
+    system        BOOLEAN     NOT NULL,
+    internal      BOOLEAN     NOT NULL,
+    created_at    TIMESTAMPTZ,
+    updated_at    TIMESTAMPTZ,
+    run_id        VARCHAR     NOT NULL,
+    fetched_at    TIMESTAMPTZ NOT NULL,
+    payload       JSON        NOT NULL
+);
+
+-- Each kind of event (label_events, state_events, milestone_events) has ids of its own.
+CREATE TABLE resource_events (
+    event_type    VARCHAR     NOT NULL,
+    event_id      BIGINT      NOT NULL,
+    project_id    BIGINT      NOT NULL,
+    noteable_type VARCHAR     NOT NULL CHECK (noteable_type IN ('issue', 'merge_request')),
+    noteable_iid  BIGINT      NOT NULL,
+    created_at    TIMESTAMPTZ,
+    run_id        VARCHAR     NOT NULL,
+    fetched_at    TIMESTAMPTZ NOT NULL,
+    payload       JSON        NOT NULL,
+    PRIMARY KEY (event_type, event_id)
+);
+
+CREATE TABLE issue_links (
+    project_id BIGINT      NOT NULL,
+    iid        BIGINT      NOT NULL,
+    record_id  VARCHAR     NOT NULL,
+    position   INTEGER     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid, record_id)
+);
+
+CREATE TABLE issue_closed_by (
+    project_id BIGINT      NOT NULL,
+    iid        BIGINT      NOT NULL,
+    record_id  VARCHAR     NOT NULL,
+    position   INTEGER     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid, record_id)
+);
+
+CREATE TABLE merge_request_commits (
+    project_id BIGINT      NOT NULL,
+    iid        BIGINT      NOT NULL,
+    record_id  VARCHAR     NOT NULL,
+    position   INTEGER     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid, record_id)
+);
+
+CREATE TABLE merge_request_diffs (
+    project_id BIGINT      NOT NULL,
+    iid        BIGINT      NOT NULL,
+    record_id  VARCHAR     NOT NULL,
+    position   INTEGER     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid, record_id)
+);
+
+CREATE TABLE merge_request_closes_issues (
+    project_id BIGINT      NOT NULL,
+    iid        BIGINT      NOT NULL,
+    record_id  VARCHAR     NOT NULL,
+    position   INTEGER     NOT NULL,
+    run_id     VARCHAR     NOT NULL,
+    fetched_at TIMESTAMPTZ NOT NULL,
+    payload    JSON        NOT NULL,
+    PRIMARY KEY (project_id, iid, record_id)
+);
+
+-- What is searched: one row for each issue, merge request and discussion worth reading.
+-- deleted_at NULL: live. Set: its source was deleted or no longer makes this document; writing it again revives it.
+CREATE TABLE documents (
+    document_id   VARCHAR     PRIMARY KEY,
+    kind          VARCHAR     NOT NULL,
+    project_id    BIGINT      NOT NULL,
+    entity_type   VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
+    iid           BIGINT      NOT NULL,
+    discussion_id VARCHAR,
+    title         VARCHAR     NOT NULL,
+    content       VARCHAR     NOT NULL,
+    content_hash  VARCHAR     NOT NULL,
+    web_url       VARCHAR,
+    state         VARCHAR     NOT NULL,
+    labels        VARCHAR[]   NOT NULL,
+    author        VARCHAR,
+    confidential  BOOLEAN     NOT NULL,
+    internal      BOOLEAN     NOT NULL,
+    created_at    TIMESTAMPTZ,
+    updated_at    TIMESTAMPTZ,
+    deleted_at    TIMESTAMPTZ,
+    run_id        VARCHAR     NOT NULL
+);
+
+-- The vectors of a document, one a chunk. content_hash is that of the text they were made from: where it differs
+-- from the document's, they are out of date.
+CREATE TABLE embeddings (
+    document_id  VARCHAR     NOT NULL,
+    chunk_index  INTEGER     NOT NULL,
+    model        VARCHAR     NOT NULL,
+    content_hash VARCHAR     NOT NULL,
+    dimension    INTEGER     NOT NULL CHECK (dimension > 0),
+    vector       FLOAT[]     NOT NULL,
+    embedded_at  TIMESTAMPTZ NOT NULL,
+    run_id       VARCHAR     NOT NULL,
+    PRIMARY KEY (document_id, chunk_index, model)
+);

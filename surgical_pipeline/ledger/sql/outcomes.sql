@@ -1,0 +1,92 @@
+-- What became of each entity that a run was asked for.
+
+-- name: insert_pending_outcomes
+-- One pending row for each requested entity, from the run's first moment.
+INSERT INTO entity_outcomes (run_id, entity_type, iid, regenerated_document_ids, embedded_document_ids)
+SELECT $run_id, entity_type, iid, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[]
+FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGINT[]) AS iid) AS requested
+ON CONFLICT (run_id, entity_type, iid) DO NOTHING;
+
+-- name: delete_outcomes_outside_scope
+-- A queued run starts with another scope than it was announced with: forget what it does not ask for.
+DELETE FROM entity_outcomes
+WHERE run_id = $run_id AND (entity_type, iid) NOT IN (
+    SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: load_outcomes
+-- All outcomes of a run, issues before merge requests.
+SELECT * FROM entity_outcomes WHERE run_id = $run_id ORDER BY entity_type, iid;
+
+-- name: load_failures
+-- All failures of a run's entities, each entity's own first.
+SELECT * FROM entity_failures WHERE run_id = $run_id ORDER BY entity_type, iid, position;
+
+-- name: upsert_outcomes
+-- Replace outcomes whole. Lists of ids come joined by the ASCII unit separator.
+INSERT INTO entity_outcomes (
+    run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
+    failure_code, failure_message, failure_stage, failure_dependent,
+    regenerated_document_ids, embedded_document_ids)
+SELECT
+    $run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
+    failure_code, failure_message, failure_stage, failure_dependent,
+    CASE WHEN regenerated = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(regenerated, chr(31)) END,
+    CASE WHEN embedded = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(embedded, chr(31)) END
+FROM (
+    SELECT
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($fetched::BOOLEAN[]) AS fetched,
+        unnest($ingested::BOOLEAN[]) AS ingested,
+        unnest($stale_skipped::BOOLEAN[]) AS stale_skipped,
+        unnest($tombstoned::BOOLEAN[]) AS tombstoned,
+        unnest($settled::BOOLEAN[]) AS settled,
+        unnest($moved_to_id::BIGINT[]) AS moved_to_id,
+        unnest($failure_code::VARCHAR[]) AS failure_code,
+        unnest($failure_message::VARCHAR[]) AS failure_message,
+        unnest($failure_stage::VARCHAR[]) AS failure_stage,
+        unnest($failure_dependent::VARCHAR[]) AS failure_dependent,
+        unnest($regenerated::VARCHAR[]) AS regenerated,
+        unnest($embedded::VARCHAR[]) AS embedded
+) AS incoming
+ON CONFLICT (run_id, entity_type, iid) DO UPDATE SET
+    fetched = excluded.fetched,
+    ingested = excluded.ingested,
+    stale_skipped = excluded.stale_skipped,
+    tombstoned = excluded.tombstoned,
+    settled = excluded.settled,
+    moved_to_id = excluded.moved_to_id,
+    failure_code = excluded.failure_code,
+    failure_message = excluded.failure_message,
+    failure_stage = excluded.failure_stage,
+    failure_dependent = excluded.failure_dependent,
+    regenerated_document_ids = excluded.regenerated_document_ids,
+    embedded_document_ids = excluded.embedded_document_ids;
+
+-- name: delete_failures
+-- Forget the failures of some entities of a run.
+DELETE FROM entity_failures
+WHERE run_id = $run_id AND (entity_type, iid) IN (
+    SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: insert_failures
+-- Failures of entities of a run, with the project as the run knows it.
+INSERT INTO entity_failures (
+    run_id, project_id, project_path, entity_type, iid, position, stage, dependent, code, message, retryable)
+SELECT
+    sync_runs.run_id, sync_runs.project_id, sync_runs.project_path,
+    incoming.entity_type, incoming.iid, incoming.position,
+    incoming.stage, incoming.dependent, incoming.code, incoming.message, incoming.retryable
+FROM (
+    SELECT
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($position::INTEGER[]) AS position,
+        unnest($stage::VARCHAR[]) AS stage,
+        unnest($dependent::VARCHAR[]) AS dependent,
+        unnest($code::VARCHAR[]) AS code,
+        unnest($message::VARCHAR[]) AS message,
+        unnest($retryable::BOOLEAN[]) AS retryable
+) AS incoming
+CROSS JOIN sync_runs
+WHERE sync_runs.run_id = $run_id;

@@ -1,0 +1,151 @@
+-- The lifecycle of a run. Every UPDATE names the status it starts from; no row back means: the run is lost.
+-- The meaning of statuses and phases stands beside the table, in migrations/0001_initial.sql.
+
+-- name: start_run
+-- A new run, or one that waited as queued, begins; no row if it is already running or has ended.
+INSERT INTO sync_runs (
+    run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
+    queued_at, started_at, heartbeat_at, requested, host, pid)
+VALUES (
+    $run_id, $parent_run_id, $mode, $trigger, 'running', 'preflight', $scope, $project_path,
+    $queued_at, $now, $now, $requested, $host, $pid)
+ON CONFLICT (run_id) DO UPDATE SET
+    parent_run_id = COALESCE(excluded.parent_run_id, sync_runs.parent_run_id),
+    mode = excluded.mode,
+    trigger = excluded.trigger,
+    status = excluded.status,
+    phase = excluded.phase,
+    scope = excluded.scope,
+    project_path = excluded.project_path,
+    queued_at = COALESCE(sync_runs.queued_at, excluded.queued_at),
+    started_at = excluded.started_at,
+    heartbeat_at = excluded.heartbeat_at,
+    requested = excluded.requested,
+    host = excluded.host,
+    pid = excluded.pid
+WHERE sync_runs.status = 'queued'
+RETURNING run_id;
+
+-- name: queue_run
+-- A run that Dagster has accepted and not started; no row if the ledger knows it already.
+INSERT INTO sync_runs (
+    run_id, parent_run_id, mode, trigger, status, phase, scope, project_path, queued_at, requested)
+VALUES (
+    $run_id, $parent_run_id, $mode, $trigger, 'queued', 'queued', $scope, $project_path, $queued_at, $requested)
+ON CONFLICT (run_id) DO NOTHING
+RETURNING run_id;
+
+-- name: touch_run
+-- The heartbeat, and the fence before every write of a run.
+UPDATE sync_runs SET heartbeat_at = $now WHERE run_id = $run_id AND status = 'running' RETURNING run_id;
+
+-- name: set_run_mode
+-- Why the run was made.
+UPDATE sync_runs SET mode = $mode WHERE run_id = $run_id AND status = 'running' RETURNING run_id;
+
+-- name: set_run_project
+-- The project as GitLab names it, known once preflight has asked.
+UPDATE sync_runs SET project_id = $project_id, project_path = $project_path
+WHERE run_id = $run_id AND status = 'running'
+RETURNING run_id;
+
+-- name: set_run_phase
+-- The run enters a stage.
+UPDATE sync_runs SET phase = $phase, heartbeat_at = $now
+WHERE run_id = $run_id AND status = 'running'
+RETURNING run_id;
+
+-- name: set_run_counters
+-- All counters at once, as absolute values.
+UPDATE sync_runs SET
+    requested = $requested,
+    fetched = $fetched,
+    ingested = $ingested,
+    stale_skipped = $stale_skipped,
+    tombstoned = $tombstoned,
+    failed = $failed,
+    dependents_replaced = $dependents_replaced,
+    dependent_failures = $dependent_failures,
+    documents_regenerated = $documents_regenerated,
+    documents_unchanged = $documents_unchanged,
+    documents_errored = $documents_errored,
+    documents_embedded = $documents_embedded,
+    documents_reused = $documents_reused,
+    documents_superseded = $documents_superseded,
+    documents_embed_failed = $documents_embed_failed
+WHERE run_id = $run_id AND status = 'running'
+RETURNING run_id;
+
+-- name: add_run_usage
+-- More windows and requests; the times in milliseconds.
+UPDATE sync_runs SET
+    lock_windows = lock_windows + $lock_windows,
+    lock_wait_ms = lock_wait_ms + $lock_wait_ms,
+    lock_held_ms = lock_held_ms + $lock_held_ms,
+    longest_lock_held_ms = GREATEST(longest_lock_held_ms, $longest_lock_held_ms),
+    http_requests = http_requests + $http_requests,
+    http_retries = http_retries + $http_retries,
+    http_rate_limited = http_rate_limited + $http_rate_limited
+WHERE run_id = $run_id AND status = 'running'
+RETURNING run_id;
+
+-- name: finish_run
+-- The one step into a terminal status; no row if another ending was first. A queued run can only fail or be cancelled.
+UPDATE sync_runs SET
+    status = $status,
+    phase = COALESCE($phase, phase),
+    finished_at = $now,
+    cancelled_at = CASE WHEN $status = 'cancelled' THEN $now::TIMESTAMPTZ END,
+    warnings_count = $warnings_count,
+    failed = $failed,
+    failure_code = $failure_code,
+    failure_message = $failure_message,
+    lock_windows = lock_windows + $lock_windows,
+    lock_wait_ms = lock_wait_ms + $lock_wait_ms,
+    lock_held_ms = lock_held_ms + $lock_held_ms,
+    longest_lock_held_ms = GREATEST(longest_lock_held_ms, $longest_lock_held_ms)
+WHERE run_id = $run_id
+  AND (status = 'running' OR (status = 'queued' AND $status IN ('failed', 'cancelled')))
+RETURNING run_id;
+
+-- name: set_dagster_status
+-- Dagster's word for the run, also after its end: the mirror's column, not part of the lifecycle.
+UPDATE sync_runs SET dagster_status = $dagster_status
+WHERE run_id = $run_id AND dagster_status IS DISTINCT FROM $dagster_status
+RETURNING run_id;
+
+-- name: open_phase
+-- A stage begins; one that is entered again goes on.
+INSERT INTO sync_run_phases (run_id, phase, started_at) VALUES ($run_id, $phase, $now)
+ON CONFLICT (run_id, phase) DO UPDATE SET finished_at = NULL;
+
+-- name: close_open_phase
+-- The stage that the run is in ends.
+UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finished_at IS NULL;
+
+-- name: add_phase_usage
+-- More windows and requests in the stage that the run is in.
+UPDATE sync_run_phases SET
+    lock_windows = lock_windows + $lock_windows,
+    lock_wait_ms = lock_wait_ms + $lock_wait_ms,
+    lock_held_ms = lock_held_ms + $lock_held_ms,
+    http_requests = http_requests + $http_requests
+WHERE run_id = $run_id AND finished_at IS NULL;
+
+-- name: load_run
+-- Everything about one run.
+SELECT * FROM sync_runs WHERE run_id = $run_id;
+
+-- name: list_runs
+-- Runs, the newest first, of one status or of all.
+SELECT * FROM sync_runs
+WHERE $status::VARCHAR IS NULL OR status = $status::VARCHAR
+ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
+LIMIT $limit::BIGINT;
+
+-- name: find_runs_by_prefix
+-- Runs whose id begins like that, the newest first.
+SELECT * FROM sync_runs
+WHERE starts_with(run_id, $prefix::VARCHAR)
+ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
+LIMIT 6;

@@ -1,0 +1,75 @@
+"""One open transaction on the ledger, through which every query goes by its name."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.sql import query
+
+STORAGE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
+"""What a full disk, a damaged file or lost permissions raise. Other errors are defects of ours and pass."""
+
+
+class Transaction:
+    """``now``: when the window began, in UTC; one moment for all that is written in it."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, now: datetime) -> None:
+        self._connection = connection
+        self._path = path
+        self.now = now
+
+    def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        """Run a named query and give all its rows.
+
+        Args:
+            query_name: as written in ``ledger/sql/*.sql``.
+            **params: exactly the query's ``$name`` parameters; columns as sequences of one length.
+
+        Raises:
+            KeyError: no such query.
+            LedgerError: the disk is full, the file damaged, …
+        """
+        return self._run(query_name, params).fetchall()
+
+    def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:
+        """Like ``execute``, each row as a dict by column name."""
+        result = self._run(query_name, params)
+        names = [column[0] for column in result.description or ()]
+        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+
+    def column(self, query_name: str, /, **params: Any) -> list[Any]:
+        """Like ``execute``, the first value of each row."""
+        return [row[0] for row in self.execute(query_name, **params)]
+
+    def _run(self, query_name: str, params: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+        with storage_errors(self._path):
+            return self._connection.execute(query(query_name).text, params)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turn DuckDB's storage errors into a LedgerError that says what to do."""
+    try:
+        yield
+    except STORAGE_ERRORS as error:
+        first_line = str(error).partition("\n")[0]
+        raise LedgerError(
+            f"The ledger {path} could not be read or written: {first_line}. "
+            "Check the disk's free space and the file's permissions; nothing of this step was kept."
+        ) from error
+
+
+def columns(rows: Sequence[Sequence[Any]], *names: str) -> dict[str, list[Any]]:
+    """Rows turned into one list for each name, as ``unnest($name::TYPE[])`` takes them."""
+    return {name: [row[position] for row in rows] for position, name in enumerate(names)}
+
+
+def key_columns(keys: Iterable[EntityKey]) -> dict[str, list[Any]]:
+    """Entities as the parameters ``$entity_types`` and ``$iids``."""
+    return columns([(str(key.entity_type), key.iid) for key in keys], "entity_types", "iids")

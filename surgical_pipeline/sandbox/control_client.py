@@ -1,0 +1,196 @@
+"""`SandboxControl`: a client for the control routes of a sandbox, in this process or another."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import httpx
+
+from surgical_pipeline.sandbox.control_models import (
+    AddedNote,
+    EntityChange,
+    Fault,
+    FaultSpec,
+    LatencySpec,
+    NoteChange,
+    NoteSpec,
+    RequestLogView,
+)
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from pydantic import BaseModel
+
+
+class SandboxControlError(RuntimeError):
+    """The sandbox refused; the message says why."""
+
+
+class SandboxControl:
+    """Changes a running sandbox. Every method returns once the change is in force.
+
+    `url` is the sandbox's base URL. Methods about an entity mean the sample's first project, `acme/rocket`,
+    unless `project` (an id or a path) says otherwise. A refusal raises SandboxControlError, no server
+    httpx.TransportError. Connections are opened on first use; close it, or use it as a context manager.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._client = httpx.Client(base_url=f"{url.rstrip('/')}/sandbox", timeout=10, trust_env=False)
+
+    def close(self) -> None:
+        self._client.close()
+
+    def __enter__(self) -> SandboxControl:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _send(
+        self, method: str, path: str, *, body: BaseModel | None = None, project: str | int | None = None
+    ) -> Any:
+        content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
+        params = {} if project is None else {"project": str(project)}
+        answer = self._client.request(method, path, content=content, params=params)
+        if not answer.is_success:
+            raise SandboxControlError(f"{method} {path}: {answer.status_code} {answer.text}")
+        return answer.json() if answer.content else None
+
+    # ------------------------------------------------------------------ faults
+
+    def add_fault(  # noqa: PLR0913 - one keyword for each thing that can go wrong
+        self,
+        path: str,
+        *,
+        method: str = "*",
+        query: str | None = None,
+        times: int | None = None,
+        skip: int = 0,
+        status: int | None = None,
+        body: str | None = None,
+        headers: dict[str, str] | None = None,
+        delay_ms: int = 0,
+        drop: Literal["before_headers", "mid_body"] | None = None,
+        mangle: Literal["broken_json", "truncated", "html"] | None = None,
+        override: dict[str, Any] | None = None,
+        append: dict[str, Any] | None = None,
+        leave_out_iids: list[int] | None = None,
+    ) -> Fault:
+        """Let requests go wrong; the arguments are the fields of `FaultSpec`."""
+        spec = FaultSpec(
+            path=path,
+            method=method,
+            query=query,
+            times=times,
+            skip=skip,
+            status=status,
+            body=body,
+            headers=headers or {},
+            delay_ms=delay_ms,
+            drop=drop,
+            mangle=mangle,
+            override=override or {},
+            append=append,
+            leave_out_iids=leave_out_iids or [],
+        )
+        return Fault.model_validate(self._send("POST", "/faults", body=spec))
+
+    def faults(self) -> list[Fault]:
+        """The faults with how often each one fired."""
+        return [Fault.model_validate(fault) for fault in self._send("GET", "/faults")]
+
+    def clear_faults(self) -> None:
+        self._send("DELETE", "/faults")
+
+    def set_latency(self, milliseconds: int) -> None:
+        """Let every API request wait so long first; 0 ends it."""
+        self._send("POST", "/latency", body=LatencySpec(latency_ms=milliseconds))
+
+    # ------------------------------------------------------------------ the log
+
+    def requests(self) -> RequestLogView:
+        """Requests to the API since the start or the last `clear_requests`, oldest first."""
+        return RequestLogView.model_validate(self._send("GET", "/requests"))
+
+    def clear_requests(self) -> None:
+        self._send("DELETE", "/requests")
+
+    def reset(self) -> None:
+        """Back to the sample: no faults, no latency, an empty log, every change undone."""
+        self._send("POST", "/reset")
+
+    # ------------------------------------------------------------------ entities
+
+    def create_issue(self, *, project: str | int | None = None, **fields: Any) -> dict[str, Any]:
+        """A new issue with the next IID; gives its payload. `fields` are named as in GitLab's payload."""
+        return self._payload("POST", "/issues", body=EntityChange(fields=fields), project=project)
+
+    def update_issue(
+        self, iid: int, *, bump_updated_at: bool = True, project: str | int | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        """Set fields of an issue (`title=…`, `state="closed"`, `confidential=True`, `updated_at="…Z"`)."""
+        change = EntityChange(fields=fields, bump_updated_at=bump_updated_at)
+        return self._payload("POST", f"/issues/{iid}", body=change, project=project)
+
+    def update_merge_request(
+        self, iid: int, *, bump_updated_at: bool = True, project: str | int | None = None, **fields: Any
+    ) -> dict[str, Any]:
+        change = EntityChange(fields=fields, bump_updated_at=bump_updated_at)
+        return self._payload("POST", f"/merge_requests/{iid}", body=change, project=project)
+
+    def delete_issue(self, iid: int, *, project: str | int | None = None) -> None:
+        """Let it vanish: 404, and gone from lists, links and relations."""
+        self._send("DELETE", f"/issues/{iid}", project=project)
+
+    def delete_merge_request(self, iid: int, *, project: str | int | None = None) -> None:
+        self._send("DELETE", f"/merge_requests/{iid}", project=project)
+
+    def restore_issue(self, iid: int, *, project: str | int | None = None) -> None:
+        self._send("POST", f"/issues/{iid}/restore", project=project)
+
+    def restore_merge_request(self, iid: int, *, project: str | int | None = None) -> None:
+        self._send("POST", f"/merge_requests/{iid}/restore", project=project)
+
+    # ------------------------------------------------------------------ notes
+
+    def add_note(
+        self,
+        iid: int,
+        body: str,
+        *,
+        kind: Literal["issue", "merge_request"] = "issue",
+        username: str = "mira.okafor",
+        discussion_id: str | None = None,
+        internal: bool = False,
+        bump_updated_at: bool | None = None,
+        project: str | int | None = None,
+    ) -> AddedNote:
+        """A note, in a new thread unless `discussion_id` names one.
+
+        `bump_updated_at` None does what GitLab does: only when the entity's `updated_at` is 60 seconds old.
+        """
+        spec = NoteSpec(
+            body=body,
+            username=username,
+            discussion_id=discussion_id,
+            internal=internal,
+            bump_updated_at=bump_updated_at,
+        )
+        return AddedNote.model_validate(self._send("POST", f"/{kind}s/{iid}/notes", body=spec, project=project))
+
+    def edit_note(self, note_id: int, body: str, *, bump_updated_at: bool | None = None) -> dict[str, Any]:
+        change = NoteChange(body=body, bump_updated_at=bump_updated_at)
+        return self._payload("PATCH", f"/notes/{note_id}", body=change)
+
+    def delete_note(self, note_id: int) -> None:
+        """The entity's `updated_at` stays as it is, as in GitLab."""
+        self._send("DELETE", f"/notes/{note_id}")
+
+    def _payload(
+        self, method: str, path: str, *, body: BaseModel, project: str | int | None = None
+    ) -> dict[str, Any]:
+        payload: dict[str, Any] = self._send(method, path, body=body, project=project)
+        return payload

@@ -1,0 +1,139 @@
+"""The state of one running sandbox: a shared sample, and this server's own copies of what was changed."""
+
+from __future__ import annotations
+
+import copy
+import re
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from surgical_pipeline.sandbox.model import Entity, EntityKey, IssueLink, Kind, Project, Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+def utc_now() -> datetime:
+    return datetime.now(tz=UTC)
+
+
+class World:
+    """Reads and changes; not thread-safe, a server uses it from its event loop alone.
+
+    The sample itself is never changed, so many worlds may share one and `reset` costs nothing.
+    """
+
+    def __init__(self, sample: Sample, *, clock: Callable[[], datetime] = utc_now) -> None:
+        self.sample = sample
+        self._clock = clock
+        self._links: dict[EntityKey, list[IssueLink]] = defaultdict(list)
+        for link in sample.links:
+            self._links[link.source].append(link)
+            self._links[link.target].append(link)
+        self._paths = {project.path.lower(): project for project in sample.projects.values()}
+        for project in sample.projects.values():
+            self._paths |= {path.lower(): project for path in project.former_paths}
+        self.reset()
+
+    def reset(self) -> None:
+        """Back to the sample."""
+        self._changed: dict[EntityKey, Entity] = {}
+        self._gone: set[EntityKey] = set()
+        self._orders: dict[tuple[int, Kind, str, bool], list[Entity]] = {}
+        self._next_id = self.sample.next_id
+
+    def find_project(self, ident: str) -> Project | None:
+        """By numeric id, path or former path; paths in any case."""
+        if ident.isdecimal():
+            return self.sample.projects.get(int(ident))
+        return self._paths.get(ident.lower())
+
+    def find(self, project_id: int, kind: Kind, iid: int) -> Entity | None:
+        key = (project_id, kind, iid)
+        if key in self._gone:
+            return None
+        return self._changed.get(key) or self.sample.entities.get(key)
+
+    def keys(self) -> set[EntityKey]:
+        """Of every entity that ever was, vanished ones too."""
+        return self.sample.entities.keys() | self._changed.keys()
+
+    def ordered(self, project_id: int, kind: Kind, *, order_by: str, descending: bool) -> list[Entity]:
+        """Every entity of a kind in order, ties by id; the list is cached and must not be changed."""
+        cached = self._orders.get((project_id, kind, order_by, descending))
+        if cached is None:
+            found = (self.find(*key) for key in self.keys() if key[0] == project_id and key[1] == kind)
+            cached = sorted(
+                (entity for entity in found if entity is not None),
+                key=lambda entity: (str(entity.payload[order_by]), int(entity.payload["id"])),
+                reverse=descending,
+            )
+            self._orders[project_id, kind, order_by, descending] = cached
+        return cached
+
+    def links_of(self, key: EntityKey) -> list[IssueLink]:
+        return self._links.get(key, [])
+
+    def closed_by(self, issue: EntityKey) -> list[Entity]:
+        found = (self.find(*closing.merge_request) for closing in self.sample.closings if closing.issue == issue)
+        return [entity for entity in found if entity is not None]
+
+    def closes_issues(self, merge_request: EntityKey) -> list[Entity]:
+        closings = self.sample.closings
+        found = (self.find(*closing.issue) for closing in closings if closing.merge_request == merge_request)
+        return [entity for entity in found if entity is not None]
+
+    def related_merge_requests(self, issue: EntityKey) -> list[Entity]:
+        """Those of the same project that close the issue or mention it in their description, oldest first."""
+        closing = {entity.key for entity in self.closed_by(issue)}
+        mention = re.compile(rf"(?<![\w/])#{issue[2]}\b")
+        changes = self.ordered(issue[0], "merge_request", order_by="created_at", descending=False)
+        return [mr for mr in changes if mr.key in closing or mention.search(mr.payload["description"] or "")]
+
+    # ------------------------------------------------------------------ changes
+
+    def editable(self, key: EntityKey) -> Entity | None:
+        """This world's own copy of an entity, even of one that vanished; None when it never existed."""
+        original = self._changed.get(key) or self.sample.entities.get(key)
+        if original is None:
+            return None
+        if key not in self._changed:
+            fields = {name: getattr(original, name) for name in Entity.__dataclass_fields__ if name != "rendered"}
+            self._changed[key] = Entity(**copy.deepcopy(fields))
+        entity = self._changed[key]
+        entity.rendered.clear()
+        self._orders.clear()
+        return entity
+
+    def add(self, entity: Entity) -> None:
+        """A new entity; an existing one with the same key is replaced."""
+        self._changed[entity.key] = entity
+        self._gone.discard(entity.key)
+        self._orders.clear()
+
+    def vanish(self, key: EntityKey) -> None:
+        self._gone.add(key)
+        self._orders.clear()
+
+    def restore(self, key: EntityKey) -> None:
+        self._gone.discard(key)
+        self._orders.clear()
+
+    def next_id(self) -> int:
+        self._next_id += 1
+        return self._next_id
+
+    def next_iid(self, project_id: int, kind: Kind) -> int:
+        """One past the highest ever used, deleted ones counted."""
+        return 1 + max((key[2] for key in self.keys() if key[:2] == (project_id, kind)), default=0)
+
+    def now(self) -> datetime:
+        return self._clock()
+
+    def moment_after(self, instant: str | None) -> datetime:
+        """Now, or one millisecond after `instant` where that is later: changes never share an `updated_at`."""
+        now = self.now()
+        if instant is None:
+            return now
+        return max(now, datetime.fromisoformat(instant) + timedelta(milliseconds=1))

@@ -1,0 +1,141 @@
+"""What the environment says about this installation, read once when it is asked for.
+
+Nothing here opens a file or a connection. A value that is missing or wrong is reported when something needs it,
+so that reading the ledger does not ask for a GitLab token.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, SecretStr
+
+from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.gitlab.urls import validate_base_url
+
+EMBEDDERS = ("wordllama", "http", "minilm")
+
+
+class SettingsError(ValueError):
+    """A setting that is missing or wrong; the sentence says which and what to do."""
+
+
+class GitLabSettings(BaseModel):
+    """Where GitLab is. ``url`` is checked and has no trailing slash; ``ca_bundle`` is a PEM file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    url: str
+    token: SecretStr
+    ca_bundle: Path | None = None
+
+
+class EmbedderSettings(BaseModel):
+    model_config = ConfigDict(frozen=True)
+
+    name: str = "wordllama"
+    url: str | None = None
+    model: str | None = None
+    api_key: SecretStr | None = None
+
+
+class Settings(BaseModel):
+    """The environment variables of this project by their meaning; docs/configuration.md lists them."""
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: Mapping[str, str]
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
+        return cls(environment=dict(os.environ if environment is None else environment))
+
+    @property
+    def gitlab(self) -> GitLabSettings:
+        """
+        Raises:
+            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, or the URL cannot be one.
+        """
+        token, url = self._get("GITLAB_TOKEN"), self._get("GITLAB_URL")
+        if not url:
+            raise SettingsError(
+                "GITLAB_URL is not set: export the address of your GitLab, such as https://gitlab.com"
+            )
+        try:
+            url = validate_base_url(url)
+        except ValueError as error:
+            raise SettingsError(f"GITLAB_URL: {error}") from error
+        if not token:
+            raise SettingsError(
+                "GITLAB_TOKEN is not set: create a token with the scope read_api in GitLab and export it"
+            )
+        if not token.isascii() or not token.isprintable():
+            raise SettingsError("GITLAB_TOKEN holds characters that no token has: copy it again")
+        ca_bundle = self._get("GITLAB_CA_BUNDLE")
+        return GitLabSettings(url=url, token=SecretStr(token), ca_bundle=Path(ca_bundle) if ca_bundle else None)
+
+    @property
+    def dagster_home(self) -> Path:
+        """
+        Raises:
+            SettingsError: ``DAGSTER_HOME`` is not set or not absolute.
+        """
+        home = self._get("DAGSTER_HOME")
+        if not home:
+            raise SettingsError(
+                "DAGSTER_HOME is not set: run from the project folder (its .env sets it), "
+                "or export the folder that holds dagster.yaml"
+            )
+        path = Path(home).expanduser()
+        if not path.is_absolute():
+            raise SettingsError(f"DAGSTER_HOME must be an absolute path, not {home!r}")
+        return path
+
+    @property
+    def ledger_path(self) -> Path:
+        """
+        Raises:
+            SettingsError: the ledger's folder does not exist, or neither variable says where it is.
+        """
+        named = self._get("SURGICAL_LEDGER")
+        path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
+        if not path.parent.is_dir():
+            raise SettingsError(f"the ledger's folder {path.parent} does not exist: create it, or set SURGICAL_LEDGER")
+        if path.is_dir():
+            raise SettingsError(f"the ledger {path} is a folder: set SURGICAL_LEDGER to a file")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise SettingsError(f"the ledger {path} cannot be written by this user: check its permissions")
+        return path
+
+    @property
+    def embedder(self) -> EmbedderSettings:
+        """
+        Raises:
+            SettingsError: ``SURGICAL_EMBEDDER`` names none we have, or ``http`` lacks its URL or model.
+        """
+        name = self._get("SURGICAL_EMBEDDER") or "wordllama"
+        if name not in EMBEDDERS:
+            raise SettingsError(f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDERS)}")
+        url, model = self._get("SURGICAL_EMBEDDER_URL"), self._get("SURGICAL_EMBEDDER_MODEL")
+        if name == "http" and not (url and model):
+            raise SettingsError("SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL")
+        key = self._get("SURGICAL_EMBEDDER_API_KEY")
+        return EmbedderSettings(
+            name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
+        )
+
+    @property
+    def example_scope(self) -> Scope | None:
+        """What the launchpad is prefilled with: ``SURGICAL_EXAMPLE_SCOPE``, set by `make ui`; else nothing.
+
+        Raises:
+            SettingsError: it is set to something that is no scope.
+        """
+        text = self._get("SURGICAL_EXAMPLE_SCOPE")
+        try:
+            return Scope.parse(text) if text else None
+        except ScopeError as error:
+            raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
+
+    def _get(self, name: str) -> str:
+        return self.environment.get(name, "").strip()

@@ -1,0 +1,177 @@
+"""Dependents: fetch what hangs on each entity, and replace it whole or not at all.
+
+Takes the entities that ingest left fresh, gives them on to docs. Each entity has a timeout and the stage a budget;
+what runs out is recorded with code TIMEOUT and the others go on. Finished entities are written in groups.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+
+from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
+from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.handover import Sources
+from surgical_pipeline.domain.records import DependentSet
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.errors import GitLabError
+from surgical_pipeline.ledger import dependents as store
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.stages.concurrency import run_all
+
+STAGE = "dependents"
+GROUP_SIZE = 100
+"""Entities of one write window at most."""
+GROUP_LINGER_SECONDS = 0.25
+"""How long a finished entity waits for others to share its window: a window costs 30-60 ms, whatever is in it."""
+
+
+@dataclass(slots=True)
+class _Entity:
+    """One entity on its way: ``waiting`` counts the dependents that are still to come."""
+
+    key: EntityKey
+    waiting: int
+    deadline: Deadline | None = None
+    sets: list[DependentSet] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+
+
+_Job = tuple[_Entity, Dependent, str | None]
+_Finished = asyncio.Queue[_Entity | None]
+
+
+async def run_dependents(
+    sources: Sources,
+    *,
+    gitlab: GitLabClient,
+    run: SyncRunRecorder,
+    budgets: Budgets,
+    dependents: Sequence[Dependent] = CORE_DEPENDENTS,
+    clock: MonotonicClock = time.monotonic,
+) -> Sources:
+    """Bring the dependents of all sources up to date, as far as the budget goes.
+
+    One flat queue of (entity, dependent) keeps every place in flight busy, so a slow answer costs its own
+    entity and one place, not its neighbours.
+    """
+    versions = await _code_versions(sources, run=run, dependents=dependents)
+    jobs = iter(list(_jobs(sources.keys, dependents=dependents, versions=versions)))
+    fetch = _Fetch(
+        sources.project_id,
+        gitlab=gitlab,
+        entity_timeout_seconds=budgets.entity_timeout_seconds,
+        deadline=Deadline.after(budgets.dependents_budget_seconds, clock),
+    )
+    finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
+
+    async def fetch_everything() -> None:
+        await run_all(fetch.work_off(jobs, finished) for _ in range(gitlab.max_in_flight))
+        await finished.put(None)
+
+    await run_all((fetch_everything(), _write_groups(finished, run=run, project_id=sources.project_id)))
+    return sources
+
+
+async def _code_versions(
+    sources: Sources, *, run: SyncRunRecorder, dependents: Sequence[Dependent]
+) -> Mapping[EntityKey, store.CodeVersion]:
+    """Which merge requests' code the ledger knows: unchanged code is not fetched again."""
+    if not CODE_DEPENDENTS & set(dependents):
+        return {}
+    return await run.in_read(
+        STAGE, partial(store.code_versions, project_id=sources.project_id, keys=sources.keys)
+    )
+
+
+def _jobs(
+    keys: Sequence[EntityKey], *, dependents: Sequence[Dependent], versions: Mapping[EntityKey, store.CodeVersion]
+) -> Iterator[_Job]:
+    for key in keys:
+        code = versions.get(key)
+        wanted = [
+            dependent
+            for dependent in dependents
+            if key.entity_type in dependent.applies_to and not (code and code.has_current(dependent))
+        ]
+        entity = _Entity(key, waiting=len(wanted))
+        for dependent in wanted:
+            yield entity, dependent, code.current if code and dependent in CODE_DEPENDENTS else None
+
+
+class _Fetch:
+    def __init__(
+        self, project_id: int, *, gitlab: GitLabClient, entity_timeout_seconds: float, deadline: Deadline
+    ) -> None:
+        self._project_id = project_id
+        self._gitlab = gitlab
+        self._entity_timeout_seconds = entity_timeout_seconds
+        self._deadline = deadline
+
+    async def work_off(self, jobs: Iterator[_Job], finished: _Finished) -> None:
+        """Take jobs until there are none; whoever brings an entity's last dependent hands the entity on."""
+        for entity, dependent, source_version in jobs:
+            if entity.deadline is None:
+                entity.deadline = self._deadline.within(self._entity_timeout_seconds)
+            result = await self._fetch(entity.key, dependent, deadline=entity.deadline)
+            if isinstance(result, Failure):
+                entity.failures.append(result)
+            else:
+                entity.sets.append(replace(result, source_version=source_version))
+            entity.waiting -= 1
+            if not entity.waiting:
+                await finished.put(entity)
+
+    async def _fetch(self, key: EntityKey, dependent: Dependent, *, deadline: Deadline) -> DependentSet | Failure:
+        if self._deadline.passed:
+            message = f"the budget of stage {STAGE} ran out before {dependent} of {key} could be fetched"
+            return Failure(code=FailureCode.TIMEOUT, message=message, stage=STAGE, dependent=dependent)
+        try:
+            return await self._gitlab.dependent(self._project_id, key, dependent=dependent, deadline=deadline)
+        except GitLabError as error:
+            return error.as_failure(STAGE, dependent=dependent)
+
+
+async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int) -> None:
+    """Write entities as they finish, as many to a window as finished meanwhile."""
+    async for group in _groups(finished):
+        await run.in_window(STAGE, partial(_write_group, run=run, project_id=project_id, group=group))
+
+
+async def _groups(finished: _Finished) -> AsyncIterator[list[_Entity]]:
+    open_end = True
+    while open_end:
+        first = await finished.get()
+        if first is None:
+            return
+        group = [first]
+        try:
+            async with asyncio.timeout(GROUP_LINGER_SECONDS):
+                while len(group) < GROUP_SIZE:
+                    entity = await finished.get()
+                    if entity is None:
+                        open_end = False
+                        break
+                    group.append(entity)
+        except TimeoutError:
+            pass
+        yield group
+
+
+def _write_group(tx: Transaction, *, run: SyncRunRecorder, project_id: int, group: Sequence[_Entity]) -> None:
+    sets = [one for entity in group for one in entity.sets]
+    replaced = store.replace_dependents(tx, run.run_id, project_id=project_id, sets=sets)
+    failed = {entity.key: tuple(entity.failures) for entity in group if entity.failures}
+    if failed:
+        run.save_outcomes(
+            tx,
+            [
+                outcome.model_copy(update={"dependent_failures": failed[outcome.key]})
+                for outcome in run.outcomes(tx, keys=failed.keys())
+            ],
+        )
+    run.add_counters(tx, dependents_replaced=len(replaced), dependent_failures=sum(map(len, failed.values())))

@@ -1,0 +1,126 @@
+"""Docs: render the documents of the given entities from what the ledger holds.
+
+Takes the sources that dependents left, gives the ids of the documents whose text changed, and no others. Reads in
+one window, renders with the lock released, writes in another; a source that changed in between is read again.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.handover import GenerateDocsResult, Sources
+from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.records import DocumentRecord
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.ledger import documents as store
+from surgical_pipeline.ledger.documents import EntityDocuments, EntitySource
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.stages.rendering import documents_of
+
+STAGE = "docs"
+BATCH_SIZE = 100
+"""Entities that are rendered and written together."""
+MAX_ATTEMPTS = 5
+"""How often a source is read again because another run changed it while it was being rendered."""
+
+_KEEPS_CHANGING = Failure(
+    code=FailureCode.DOCUMENT_ERROR,
+    message=f"its rows changed {MAX_ATTEMPTS} times while its documents were being rendered",
+    stage=STAGE,
+)
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Rendered:
+    """The documents of one entity, or why there are none."""
+
+    source: EntitySource
+    documents: tuple[DocumentRecord, ...] = ()
+    failure: Failure | None = None
+
+    @property
+    def changed(self) -> tuple[DocumentRecord, ...]:
+        existing = self.source.existing
+        return tuple(doc for doc in self.documents if existing.get(doc.document_id) != doc.content_hash)
+
+
+async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorder) -> GenerateDocsResult:
+    """Regenerate the documents of all sources whose text differs from the stored one."""
+    written: list[_Rendered] = []
+    for start in range(0, len(sources.keys), BATCH_SIZE):
+        written += await _generate(sources.project_id, sources.keys[start : start + BATCH_SIZE], run=run)
+    return GenerateDocsResult(
+        documents=tuple(document.version for one in written for document in one.changed),
+        unchanged=sum(len(one.documents) - len(one.changed) for one in written),
+        errored=sum(one.failure is not None for one in written),
+    )
+
+
+async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunRecorder) -> list[_Rendered]:
+    """Read, render, write; again for those whose source another run replaced meanwhile."""
+    written: list[_Rendered] = []
+    pending = set(keys)
+    for attempt in range(1, MAX_ATTEMPTS + 1):
+        load = partial(store.load_sources, project_id=project_id, keys=sorted(pending))
+        rendered = [_render(source) for source in await run.in_read(STAGE, load)]
+        if attempt == MAX_ATTEMPTS:
+            rendered = [replace(one, failure=one.failure or _KEEPS_CHANGING) for one in rendered]
+        outdated = await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=rendered))
+        written += [one for one in rendered if one.source.key not in outdated]
+        pending = set(outdated)
+        if not pending:
+            break
+    return written
+
+
+def _render(source: EntitySource) -> _Rendered:
+    """Pure; whatever a payload does to the renderer stays with its entity."""
+    try:
+        documents = tuple(documents_of(source))
+    except Exception as error:
+        log.exception("%s%s could not be rendered", source.project_path, source.key)
+        message = f"rendering failed: {type(error).__name__}: {error}"
+        return _Rendered(source, failure=Failure(code=FailureCode.DOCUMENT_ERROR, message=message, stage=STAGE))
+    return _Rendered(source, documents)
+
+
+def _write(
+    tx: Transaction, *, run: SyncRunRecorder, project_id: int, rendered: Sequence[_Rendered]
+) -> frozenset[EntityKey]:
+    """Gives the keys whose source is no longer the one that was rendered; nothing of theirs is written."""
+    good = [one for one in rendered if one.failure is None]
+    outdated = store.write_documents(
+        tx,
+        run.run_id,
+        project_id=project_id,
+        batch=[
+            EntityDocuments(
+                key=one.source.key,
+                source_version=one.source.version,
+                regenerated=one.changed,
+                all_document_ids=frozenset(document.document_id for document in one.documents),
+            )
+            for one in good
+        ],
+    )
+    done = {one.source.key: one for one in rendered if one.source.key not in outdated}
+    run.save_outcomes(tx, [_outcome(known, done[known.key]) for known in run.outcomes(tx, keys=done.keys())])
+    run.add_counters(
+        tx,
+        documents_regenerated=sum(len(one.changed) for one in done.values()),
+        documents_unchanged=sum(len(one.documents) - len(one.changed) for one in done.values()),
+        documents_errored=sum(one.failure is not None for one in done.values()),
+    )
+    return outdated
+
+
+def _outcome(known: EntityOutcome, rendered: _Rendered) -> EntityOutcome:
+    if rendered.failure:
+        return known.model_copy(update={"failure": known.failure or rendered.failure})
+    ids = tuple(document.document_id for document in rendered.changed)
+    return known.model_copy(update={"regenerated_document_ids": ids})

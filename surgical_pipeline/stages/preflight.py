@@ -1,0 +1,151 @@
+"""Preflight: fetch exactly the named entities and make sure that they are the ones that were meant.
+
+Takes a scope, gives snapshots on disk (payload and ``fetched_at``), what is missing and what failed. Takes no
+lock and writes nothing to the ledger: a run that ends here has changed no content.
+"""
+
+import time
+from collections.abc import Iterable, Sequence
+
+from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
+from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.handover import PreflightResult
+from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
+from surgical_pipeline.gitlab.client import FetchedEntities, GitLabClient
+from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, UnauthorizedError
+from surgical_pipeline.gitlab.records import parse_entity
+from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.stages.concurrency import run_all
+
+STAGE = "preflight"
+
+
+async def run_preflight(
+    scope: Scope,
+    *,
+    gitlab: GitLabClient,
+    snapshots: SnapshotFile,
+    budgets: Budgets,
+    clock: MonotonicClock = time.monotonic,
+) -> PreflightResult:
+    """Ask for the project, then for the entities in batches of 100, then singly for those the batches left out.
+
+    Raises:
+        StageFailedError: the project cannot be read, or an answer belongs to another project or IID.
+    """
+    deadline = Deadline.after(budgets.preflight_budget_seconds, clock)
+    try:
+        project = await gitlab.project(scope.project, deadline)
+    except GitLabError as error:
+        raise StageFailedError(error.as_failure(STAGE)) from error
+    asked_at = gitlab.now()
+    fetch = _Fetch(project.project_id, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
+    await run_all(fetch.batch(kind, iids) for kind, iids in _batches(scope))
+    await run_all(fetch.single(key) for key in tuple(fetch.left_out))
+    return PreflightResult(
+        project=project,
+        asked_at=asked_at,
+        snapshots=snapshots.path,
+        fetched=tuple(sorted(fetch.fetched)),
+        missing=tuple(sorted(fetch.missing)),
+        failures=tuple(fetch.failures),
+    )
+
+
+class _Fetch:
+    """What preflight knows so far about each entity: every key ends in exactly one of the three results."""
+
+    def __init__(
+        self, project_id: int, *, gitlab: GitLabClient, snapshots: SnapshotFile, deadline: Deadline
+    ) -> None:
+        self._project_id = project_id
+        self._gitlab = gitlab
+        self._snapshots = snapshots
+        self._deadline = deadline
+        self.fetched: list[EntityKey] = []
+        self.left_out: list[EntityKey] = []
+        self.missing: list[EntityKey] = []
+        self.failures: list[EntityFailure] = []
+
+    async def batch(self, kind: EntityType, iids: Sequence[int]) -> None:
+        wanted = {EntityKey(kind, iid) for iid in iids}
+        try:
+            answer = await self._gitlab.entities_by_iids(
+                self._project_id, kind, iids=iids, deadline=self._deadline
+            )
+        except GitLabError as error:
+            self._failed(wanted, error)
+            return
+        self.left_out.extend(sorted(wanted - self._accept(kind, answer, wanted)))
+
+    async def single(self, key: EntityKey) -> None:
+        try:
+            answer = await self._gitlab.entity(self._project_id, key, deadline=self._deadline)
+        except GitLabError as error:
+            self._failed({key}, error)
+            return
+        if answer is None:
+            self.missing.append(key)
+        else:
+            self._accept(key.entity_type, FetchedEntities((answer.item,), answer.fetched_at), {key})
+
+    def _accept(self, kind: EntityType, answer: FetchedEntities, wanted: set[EntityKey]) -> set[EntityKey]:
+        """Store the good records of an answer; gives every wanted key that the answer settled, well or badly."""
+        records: dict[EntityKey, EntityRecord] = {}
+        invalid: set[EntityKey] = set()
+        for item in answer.items:
+            self._check_identity(kind, item, wanted)
+            key = EntityKey(kind, item["iid"])
+            try:
+                record = parse_entity(kind, item, fetched_at=answer.fetched_at)
+                _check_duplicate(records.get(key), record)
+            except InvalidPayloadError as error:
+                self._failed({key}, error)
+                invalid.add(key)
+                continue
+            known = records.get(key)
+            if known is None or record.updated_at >= known.updated_at:
+                records[key] = record
+        good = [record for key, record in sorted(records.items()) if key not in invalid]
+        self._snapshots.append(good)
+        self.fetched.extend(record.key for record in good)
+        return records.keys() | invalid
+
+    def _check_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> None:
+        """The rule that lets nobody else's entity in: one mismatch ends the run before anything is written."""
+        found = item.get("project_id")
+        target = item.get("target_project_id", found) if kind is EntityType.MERGE_REQUEST else found
+        iid = item.get("iid")
+        named = f"{kind.sigil}{iid}"
+        if found != self._project_id or target != self._project_id:
+            other = found if found != self._project_id else target
+            message = f"GitLab gave {named} of project {other} where project {self._project_id} was asked for"
+        elif not isinstance(iid, int) or EntityKey(kind, iid) not in wanted:
+            asked = "+".join(str(key.iid) for key in sorted(wanted)[:5])
+            message = f"GitLab gave {named}, which was not asked for (asked for {kind.sigil}{asked})"
+        else:
+            return
+        raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=message, stage=STAGE))
+
+    def _failed(self, keys: Iterable[EntityKey], error: GitLabError) -> None:
+        failure = error.as_failure(STAGE)
+        if isinstance(error, UnauthorizedError):
+            raise StageFailedError(failure) from error
+        self.failures.extend(
+            EntityFailure(entity_type=key.entity_type, iid=key.iid, failure=failure) for key in sorted(keys)
+        )
+
+
+def _check_duplicate(known: EntityRecord | None, record: EntityRecord) -> None:
+    """The same row on two pages is GitLab's paging at work; two rows with one IID are not to be trusted."""
+    if known is not None and known.gitlab_id != record.gitlab_id:
+        raise InvalidPayloadError(
+            f"GitLab gave {record.key} twice, with the ids {known.gitlab_id} and {record.gitlab_id}"
+        )
+
+
+def _batches(scope: Scope) -> Iterable[tuple[EntityType, Sequence[int]]]:
+    for kind, iids in ((EntityType.ISSUE, scope.issue_iids), (EntityType.MERGE_REQUEST, scope.mr_iids)):
+        for start in range(0, len(iids), CHUNK_SIZE):
+            yield kind, iids[start : start + CHUNK_SIZE]

@@ -1,0 +1,117 @@
+"""From the payloads of one entity, as the ledger holds them, to its documents."""
+
+from collections.abc import Iterator
+from itertools import chain
+
+from surgical_pipeline.domain.documents import (
+    DiscussionText,
+    EntityText,
+    HistoryEvent,
+    NoteText,
+    discussion_document,
+    issue_document,
+    merge_request_document,
+)
+from surgical_pipeline.domain.records import DocumentRecord
+from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.gitlab.payloads import (
+    Entity,
+    Issue,
+    LabelEvent,
+    MergeRequest,
+    MilestoneEvent,
+    Note,
+    StateEvent,
+    User,
+)
+from surgical_pipeline.ledger.documents import EntitySource
+
+
+def documents_of(source: EntitySource) -> Iterator[DocumentRecord]:
+    """The entity's own document, then one for each discussion that a person took part in.
+
+    Raises:
+        pydantic.ValidationError: a payload is not what preflight or dependents once accepted.
+    """
+    text = _entity_text(source)
+    yield issue_document(text) if text.entity_type is EntityType.ISSUE else merge_request_document(text)
+    for discussion in source.discussions:
+        notes = tuple(_note_text(Note.model_validate_json(payload)) for payload in discussion.notes)
+        document = discussion_document(DiscussionText(text, discussion.discussion_id, notes))
+        if document is not None:
+            yield document
+
+
+def _entity_text(source: EntitySource) -> EntityText:
+    issue = source.key.entity_type is EntityType.ISSUE
+    entity: Entity = (Issue if issue else MergeRequest).model_validate_json(source.payload)
+    code = entity if isinstance(entity, MergeRequest) else None
+    moved_to_id = entity.moved_to_id if isinstance(entity, Issue) else None
+    return EntityText(
+        project_path=source.project_path,
+        key=source.key,
+        project_id=source.project_id,
+        title=entity.title or "",
+        state=entity.state or "",
+        labels=entity.label_names,
+        milestone=entity.milestone_title,
+        author=_handle(entity.author),
+        assignees=_handles(entity.assigned),
+        reviewers=_handles(code.reviewers) if code else (),
+        created_at=entity.created_at,
+        updated_at=entity.updated_at,
+        closed_at=entity.closed_at,
+        merged_at=code.merged_at if code else None,
+        due_date=entity.due_date if isinstance(entity, Issue) else None,
+        source_branch=code.source_branch if code else None,
+        target_branch=code.target_branch if code else None,
+        draft=code.is_draft if code else False,
+        web_url=entity.web_url,
+        description=entity.description,
+        confidential=entity.confidential if isinstance(entity, Issue) else False,
+        moved_to=f"the issue with GitLab's id {moved_to_id}" if moved_to_id else None,
+        history=tuple(_history(source)),
+    )
+
+
+def _note_text(note: Note) -> NoteText:
+    position = note.position
+    return NoteText(
+        author=_handle(note.author),
+        body=note.body or "",
+        created_at=note.created_at,
+        updated_at=note.updated_at,
+        note_id=note.id,
+        system=note.system,
+        internal=note.hidden_from_guests,
+        position_path=(position.new_path or position.old_path) if position else None,
+        position_line=(position.new_line or position.old_line) if position else None,
+        resolvable=note.resolvable,
+        resolved=note.resolved,
+        resolved_by=_handle(note.resolved_by),
+    )
+
+
+def _history(source: EntitySource) -> Iterator[HistoryEvent]:
+    """Label, state and milestone events in words; one whose label or milestone was deleted has nothing to say."""
+    labels = map(LabelEvent.model_validate_json, source.label_events)
+    milestones = map(MilestoneEvent.model_validate_json, source.milestone_events)
+    named = chain(
+        ((event, "label", event.label.name if event.label else None) for event in labels),
+        ((event, "milestone", event.milestone.title if event.milestone else None) for event in milestones),
+    )
+    for event, kind, name in named:
+        if name:
+            verb = "removed" if event.action == "remove" else "added"
+            yield HistoryEvent(event.created_at, _handle(event.user), f"{verb} {kind} {name}")
+    for state in map(StateEvent.model_validate_json, source.state_events):
+        if state.state:
+            yield HistoryEvent(state.created_at, _handle(state.user), state.state)
+
+
+def _handle(user: User | None) -> str | None:
+    return user.handle if user else None
+
+
+def _handles(users: tuple[User, ...]) -> tuple[str, ...]:
+    return tuple(handle for user in users if (handle := user.handle))
