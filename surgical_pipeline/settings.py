@@ -52,7 +52,8 @@ class Settings(BaseModel):
 
     @property
     def gitlab(self) -> GitLabSettings:
-        """
+        """Where GitLab is.
+
         Raises:
             SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, or the URL cannot be one.
         """
@@ -76,7 +77,8 @@ class Settings(BaseModel):
 
     @property
     def dagster_home(self) -> Path:
-        """
+        """Dagster's folder, where the ledger lies too unless `SURGICAL_LEDGER` says otherwise.
+
         Raises:
             SettingsError: ``DAGSTER_HOME`` is not set or not absolute.
         """
@@ -93,14 +95,17 @@ class Settings(BaseModel):
 
     @property
     def ledger_path(self) -> Path:
-        """
+        """The DuckDB file; it need not exist yet.
+
         Raises:
             SettingsError: the ledger's folder does not exist, or neither variable says where it is.
         """
         named = self._get("SURGICAL_LEDGER")
         path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
         if not path.parent.is_dir():
-            raise SettingsError(f"the ledger's folder {path.parent} does not exist: create it, or set SURGICAL_LEDGER")
+            raise SettingsError(
+                f"the ledger's folder {path.parent} does not exist: create it, or set SURGICAL_LEDGER"
+            )
         if path.is_dir():
             raise SettingsError(f"the ledger {path} is a folder: set SURGICAL_LEDGER to a file")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
@@ -109,7 +114,8 @@ class Settings(BaseModel):
 
     @property
     def embedder(self) -> EmbedderSettings:
-        """
+        """Which embedder, and where it is.
+
         Raises:
             SettingsError: ``SURGICAL_EMBEDDER`` names none we have, or ``http`` lacks its URL or model.
         """

@@ -32,7 +32,9 @@ def demo(
     with RunningSandbox() as sandbox:
         _set_environment(home.absolute(), url=sandbox.url, token=sandbox.token)
         if not as_json:
-            console.print(f"A sandbox GitLab listens on {sandbox.url}; the Dagster job runs over [bold]{SCOPE}[/]\n")
+            console.print(
+                f"A sandbox GitLab listens on {sandbox.url}; the Dagster job runs over [bold]{SCOPE}[/]\n"
+            )
         result = _sync(progress=not as_json)
     if as_json:
         print_json(result)
@@ -99,4 +101,6 @@ def _judge(result: "SyncResult") -> None:
     if result.completion_status != "succeeded_with_warnings" or failed != [MISSING]:
         typer.secho("\nThis is not what the demo expected.", fg="red", err=True)
         raise typer.Exit(1)
-    typer.echo(f"\nThe warning is planned: {MISSING} does not exist, and a run says so instead of dropping it.", err=True)
+    typer.echo(
+        f"\nThe warning is planned: {MISSING} does not exist, and a run says so instead of dropping it.", err=True
+    )

@@ -51,10 +51,7 @@ def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
 
 
 def fail(message: str, *, code: int) -> NoReturn:
-    """
-    Raises:
-        typer.Exit: always.
-    """
+    """Say what is wrong on stderr and end the command; never returns."""
     typer.secho(f"Error: {message}", fg="red", err=True)
     raise typer.Exit(code)
 

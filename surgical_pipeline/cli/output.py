@@ -13,6 +13,8 @@ from rich.table import Table
 
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+from surgical_pipeline.ledger.embeddings import SearchHit
+from surgical_pipeline.ledger.runs import RunSummary
 
 EXIT_CODES = {
     RunStatus.SUCCEEDED: 0,
@@ -39,7 +41,9 @@ def err() -> Console:
 
 def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
     """One document on stdout, UTF-8, indented."""
-    text = document.model_dump_json(indent=2) if isinstance(document, BaseModel) else json.dumps(document, indent=2)
+    text = (
+        document.model_dump_json(indent=2) if isinstance(document, BaseModel) else json.dumps(document, indent=2)
+    )
     typer.echo(text)
 
 
@@ -107,8 +111,8 @@ def print_summary(result: SyncResult, console: Console) -> None:
         f"embedded: {counters.documents_embedded}, reused: {counters.documents_reused}"
     )
     console.print(
-        f"lock: {result.lock.windows} windows, waited {result.lock.wait_ms:.0f} ms, held {result.lock.held_ms:.0f} ms "
-        f"(longest {result.lock.longest_held_ms:.0f} ms); "
+        f"lock: {result.lock.windows} windows, waited {result.lock.wait_ms:.0f} ms, "
+        f"held {result.lock.held_ms:.0f} ms (longest {result.lock.longest_held_ms:.0f} ms); "
         f"HTTP: {result.http.requests} requests, {result.http.retries} retries"
     )
 

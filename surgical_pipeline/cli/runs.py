@@ -46,9 +46,11 @@ def show(
     ledger = open_ledger(Settings.from_environment())
     with ledger_errors(), ledger.read("run") as tx:
         found = find_run(tx, run_id)
-        result = load_result(tx, found) if found else None
+        result = load_result(tx, found.run_id) if found else None
     if result is None:
-        fail(f"no run, or more than one, begins with {run_id!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE)
+        fail(
+            f"no run begins with {run_id!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE
+        )
     if as_json:
         print_json(result)
     else:

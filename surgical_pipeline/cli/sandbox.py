@@ -13,7 +13,8 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8929,
 ) -> None:
     """Serve the sandbox until interrupted."""
-    from surgical_pipeline.sandbox.server import SANDBOX_TOKEN, serve as serve_sandbox
+    from surgical_pipeline.sandbox.server import serve as serve_sandbox
+    from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 
     typer.echo(f"export GITLAB_URL=http://{host}:{port} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
     serve_sandbox(host, port)

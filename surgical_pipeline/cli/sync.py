@@ -57,9 +57,10 @@ def sync(
 
 
 def _dependents(text: str) -> tuple[Dependent, ...]:
-    """
+    """The dependents of ``--dependents a,b``.
+
     Raises:
-        ScopeError: a name that is no dependent.
+        ScopeError: a name that is none.
     """
     names = {name.strip() for name in text.split(",") if name.strip()}
     unknown = sorted(names - set(Dependent))

@@ -20,7 +20,8 @@ from surgical_pipeline.settings import Settings
 def run_sync(
     scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], verbose: bool, progress: bool
 ) -> SyncResult:
-    """
+    """Run the job and give what the ledger says of it.
+
     Raises:
         typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
     """

@@ -28,7 +28,11 @@ EMBEDDINGS = dg.AssetKey("embeddings")
 
 _OUTPUTS = {
     "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
-    "merge_requests": (MERGE_REQUESTS, set(), "Merge requests of GitLab by project and IID, with the raw payload."),
+    "merge_requests": (
+        MERGE_REQUESTS,
+        set(),
+        "Merge requests of GitLab by project and IID, with the raw payload.",
+    ),
     "discussions": (DISCUSSIONS, {ISSUES, MERGE_REQUESTS}, "Discussions and notes of both, replaced whole."),
     "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
     "documents": (
@@ -61,7 +65,9 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
     required_resource_keys=_STAGE_KEYS,
     out={"issues": _NOTHING, "merge_requests": _NOTHING, "sources": dg.Out(Sources)},
 )
-def ingest(context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult) -> Any:
+def ingest(
+    context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult
+) -> tuple[None, None, Sources]:
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
         sources = run_async(lambda: run_ingest(preflight, run=session.gateways.run))
@@ -72,7 +78,9 @@ def ingest(context: dg.OpExecutionContext, config: StageConfig, preflight: Prefl
     required_resource_keys=_STAGE_KEYS,
     out={"discussions": _NOTHING, "resource_events": _NOTHING, "sources": dg.Out(Sources)},
 )
-def dependents(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> Any:
+def dependents(
+    context: dg.OpExecutionContext, config: StageConfig, sources: Sources
+) -> tuple[None, None, Sources]:
     """Fetch discussions, events and what else is configured; replace each whole or not at all."""
     with stage(context, config, phase=Phase.DEPENDENTS) as session:
         gateways = session.gateways
@@ -95,7 +103,7 @@ def dependents(context: dg.OpExecutionContext, config: StageConfig, sources: Sou
     required_resource_keys=_STAGE_KEYS,
     out={"documents": _NOTHING, "regenerated": dg.Out(GenerateDocsResult)},
 )
-def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> Any:
+def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
     with stage(context, config, phase=Phase.DOCS) as session:
         regenerated = run_async(lambda: run_generate_docs_for_sources(sources, run=session.gateways.run))

@@ -18,11 +18,10 @@ def nothing_outside_scope_changed(context: dg.AssetCheckExecutionContext) -> dg.
     gateways: RunGateways = context.resources.gateways
     with gateways.ledger.read("check") as tx:
         outside = checks.rows_outside_scope(tx, context.run.run_id)
-    strays = {table: count for table, count in outside.items() if count}
     return dg.AssetCheckResult(
-        passed=not strays,
+        passed=not outside,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"tables checked": len(outside), "rows outside the scope": sum(outside.values()), **strays},
+        metadata={"rows outside the scope": sum(outside.values()), **outside},
     )
 
 
@@ -34,7 +33,7 @@ def nothing_outside_scope_changed(context: dg.AssetCheckExecutionContext) -> dg.
 def embeddings_are_current(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     gateways: RunGateways = context.resources.gateways
     with gateways.ledger.read("check") as tx:
-        missing = checks.documents_without_current_embedding(tx, context.run.run_id, model=gateways.embedder.name)
+        missing = checks.documents_without_current_embedding(tx, context.run.run_id, gateways.embedder.name)
     return dg.AssetCheckResult(
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,

@@ -46,13 +46,13 @@ class BudgetConfig(dg.Config):
 
     def dependent_list(self) -> tuple[Dependent, ...]:
         """Each dependent once, in GitLab's order of importance, not the typist's."""
-        return tuple(one for one in Dependent if one in {Dependent(name) for name in self.dependents})
+        return tuple(one for one in Dependent if one in set(self.dependents))
 
 
 class SurgicalSyncConfig(BudgetConfig):
     """Exactly which issues and merge requests of one project to bring up to date, and what it may take.
 
-    A run of a partition (a backfill) takes its scope from the partition key instead: leave the scope here as it is.
+    A run of a partition (a backfill) takes its scope from the partition key instead: name nothing here.
     """
 
     project: str = Field(

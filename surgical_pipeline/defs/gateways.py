@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 
 import dagster as dg
-from pydantic import PrivateAttr
 
 from surgical_pipeline.domain.outcomes import HttpStats, LockStats
 from surgical_pipeline.embedders.protocol import Embedder
@@ -13,7 +12,8 @@ from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger, Transaction
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
 
 

@@ -7,9 +7,9 @@ import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
+from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.config import STAGE_NAMES
 from surgical_pipeline.defs.session import TRIGGER_TAG
-from surgical_pipeline.definitions import defs
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import Trigger
@@ -29,13 +29,13 @@ def launch(
     on_stage: OnStage = lambda _stage, _done: None,
     on_created: Callable[[str], None] = lambda _run_id: None,
 ) -> str:
-    """Run `surgical_sync_job` to its end, whichever it is; gives the run id. What became of it is in the ledger."""
+    """Run `surgical_sync_job` to its end, whichever it is; gives its id. What became of it the ledger tells."""
     job = defs.resolve_job_def(JOB_NAME)
     with dg.DagsterInstance.get() as instance:
         run = instance.create_run_for_job(
             job_def=job,
             run_config=run_config(scope, budgets=budgets, dependents=dependents, log_level=log_level),
-            tags={TRIGGER_TAG: Trigger.CLI},
+            tags={TRIGGER_TAG: str(Trigger.CLI)},
         )
         on_created(run.run_id)
         for event in execute_run_iterator(InMemoryJob(job), run, instance):

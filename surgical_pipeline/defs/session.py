@@ -1,6 +1,6 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -67,13 +67,15 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     except DagsterExecutionInterruptedError:
         _interrupted(context, gateways, phase=phase)
         raise
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  the boundary: a defect must end in the ledger, too
         message = f"{type(error).__name__}: {error}"
         _fail(gateways, Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=phase), cause=error)
 
 
 def finish(gateways: RunGateways) -> None:
     """Conclude a run that came to its end from the outcomes in the ledger."""
+    with gateways.run.window("usage") as tx:
+        gateways.report_usage(tx)
     if conclude(gateways.run.outcomes()) is RunStatus.SUCCEEDED:
         gateways.run.finish_succeeded()
     else:
@@ -101,6 +103,8 @@ def _enter(context: dg.OpExecutionContext, gateways: RunGateways, *, scope: Scop
 def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
     """End the run in the ledger, where it can be reached, and in Dagster."""
     try:
+        with gateways.run.window("usage") as tx:
+            gateways.report_usage(tx)
         gateways.run.finish_failed(failure)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")
@@ -112,7 +116,7 @@ def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoRet
 
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
-    """A terminated run is CANCELING in Dagster by now; a bare signal is not, and Dagster will call it a failure."""
+    """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure."""
     run = context.instance.get_run_by_id(context.run_id)
     if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
         gateways.run.finish_cancelled()
@@ -121,7 +125,7 @@ def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase
     gateways.run.finish_failed(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
 
 
-def _trigger(tags: dict[str, str]) -> Trigger:
+def _trigger(tags: Mapping[str, str]) -> Trigger:
     if TRIGGER_TAG in tags:
         return Trigger(tags[TRIGGER_TAG])
     if "dagster/backfill" in tags:

@@ -32,8 +32,8 @@ _ADVICE = {
 class HttpLimits:
     """Times in seconds. ``request_timeout`` is for one attempt, its answer's body included.
 
-    ``call_timeout``: after it an ``embed`` asks no more, and what is under way ends within a second or so. A thread
-    cannot be stopped from outside, so this is what bounds a run whose embedding server hangs.
+    ``call_timeout``: after it an ``embed`` asks no more and gives up, at the latest one ``request_timeout`` later.
+    A thread cannot be stopped from outside, so this is what bounds a run whose embedding server hangs.
     ``longest_wait``: a server that asks for more patience than this (``Retry-After``) is given up at once.
     ``max_tokens``: common small models take 512; a third is left for what the estimate of tokens misses.
     """
@@ -203,7 +203,7 @@ def _endpoint(url: str) -> httpx.URL:
     try:
         parsed = httpx.URL(url.strip())
     except httpx.InvalidURL as error:
-        raise EmbedderError(f"SURGICAL_EMBEDDER_URL is not a URL: {error}") from error
+        raise EmbedderError("SURGICAL_EMBEDDER_URL is not a URL such as http://localhost:11434/v1") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise EmbedderError("SURGICAL_EMBEDDER_URL begins with http:// or https:// and a host")
     if parsed.userinfo:

@@ -4,6 +4,7 @@ import logging
 import ssl
 from collections.abc import Callable
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -68,7 +69,7 @@ class Transport:
         self._http = httpx.AsyncClient(
             headers={"PRIVATE-TOKEN": self._token, "Accept": "application/json"},
             http2=self._urls.base_url.startswith("https:"),
-            verify=_trusting(self._ca_bundle) if self._ca_bundle else True,
+            verify=_trusting(self._ca_bundle) if self._ca_bundle else _usual_trust(),
             timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limiter.max_in_flight),
             follow_redirects=False,
@@ -181,6 +182,12 @@ class Transport:
 
     def _without_token(self, text: str) -> str:
         return text.replace(self._token, "[token]")
+
+
+@cache
+def _usual_trust() -> ssl.SSLContext:
+    """The usual authorities, loaded once: that takes longer than a small request."""
+    return httpx.create_ssl_context()
 
 
 def _trusting(ca_bundle: Path) -> ssl.SSLContext:

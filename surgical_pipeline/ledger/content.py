@@ -21,7 +21,7 @@ class Misses:
     missed: frozenset[EntityKey]
 
 
-def upsert_project(tx: Transaction, run_id: str, *, project: ProjectRecord, fetched_at: datetime) -> None:
+def upsert_project(tx: Transaction, run_id: str, project: ProjectRecord, fetched_at: datetime) -> None:
     """Write the project unless the ledger has a later fetch of it."""
     tx.execute(
         "upsert_project",
@@ -33,11 +33,12 @@ def upsert_project(tx: Transaction, run_id: str, *, project: ProjectRecord, fetc
     )
 
 
-def upsert_entities(tx: Transaction, run_id: str, *, records: Iterable[EntityRecord]) -> frozenset[EntityKey]:
+def upsert_entities(tx: Transaction, run_id: str, records: Iterable[EntityRecord]) -> frozenset[EntityKey]:
     """Write those that are not older than what the ledger has, and give their keys.
 
-    Order: ``(updated_at, fetched_at)``; equal is written, so a repeated write does the same again. A written entity
-    is live again, unless it was missed after this fetch began. Of two records for one entity the fresher counts.
+    Order: ``(updated_at, fetched_at)``; equal is written, so a repeated write does the same again. A written
+    entity is live again, unless it was missed after this fetch began. Of two records for one entity the fresher
+    counts.
     """
     fresh = _freshest(records)
     written: set[EntityKey] = set()
@@ -81,7 +82,7 @@ def _shared_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
 
 
 def record_misses(
-    tx: Transaction, run_id: str, *, project_id: int, keys: Collection[EntityKey], missed_at: datetime
+    tx: Transaction, run_id: str, project_id: int, keys: Collection[EntityKey], *, missed_at: datetime
 ) -> Misses:
     """Note that GitLab answered without these entities. ``missed_at``: when the asking began, UTC.
 

@@ -6,8 +6,8 @@ from typing import Any
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
-from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
-from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns
+from surgical_pipeline.domain.scope import EntityKey, Scope
+from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
 
 _ID_SEPARATOR = "\x1f"
 
@@ -44,7 +44,7 @@ def load_outcomes(tx: Transaction, run_id: str) -> list[EntityOutcome]:
     dependent_failures: dict[EntityKey, list[Failure]] = {}
     for row in tx.rows("load_failures", run_id=run_id):
         if row["position"] > 0:
-            key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+            key = key_of(row)
             dependent_failures.setdefault(key, []).append(failure_of(row))
     return [_outcome(row, dependent_failures) for row in tx.rows("load_outcomes", run_id=run_id)]
 
@@ -52,16 +52,16 @@ def load_outcomes(tx: Transaction, run_id: str) -> list[EntityOutcome]:
 def failure_of(row: dict[str, Any]) -> Failure:
     """A row of ``entity_failures`` as a value."""
     return Failure(
-        code=FailureCode(row["code"]), message=row["message"], stage=row["stage"], dependent=row["dependent"]
+        code=FailureCode[row["code"]], message=row["message"], stage=row["stage"], dependent=row["dependent"]
     )
 
 
 def _outcome(row: dict[str, Any], dependent_failures: dict[EntityKey, list[Failure]]) -> EntityOutcome:
-    key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+    key = key_of(row)
     own = None
     if row["failure_code"] is not None:
         own = Failure(
-            code=FailureCode(row["failure_code"]),
+            code=FailureCode[row["failure_code"]],
             message=row["failure_message"],
             stage=row["failure_stage"],
             dependent=row["failure_dependent"],

@@ -3,7 +3,7 @@
 import os
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -11,7 +11,7 @@ from typing import TypeVar
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats, count_warnings
-from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.errors import RunLostError
@@ -87,7 +87,7 @@ class SyncRunRecorder:
         with self._joined(tx, "set mode") as joined:
             self._guarded(joined, "set_run_mode", mode=str(mode))
 
-    def set_project(self, project_id: int, path: str, *, tx: Transaction | None = None) -> None:
+    def set_project(self, project_id: int, path: str, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set project") as joined:
             self._guarded(joined, "set_run_project", project_id=project_id, project_path=path)
 
@@ -111,7 +111,15 @@ class SyncRunRecorder:
         with self._joined(tx, "set counters") as joined:
             self._guarded(joined, "set_run_counters", **counters.model_dump())
 
-    def add_usage(self, lock: LockStats, http: HttpStats, *, tx: Transaction | None = None) -> None:
+    def add_counters(self, tx: Transaction, **increments: int) -> None:
+        """Raise counters by name; those not named stay as they are."""
+        (run,) = tx.rows("load_run", run_id=self.run_id)
+        counters = {name: run[name] + increments.pop(name, 0) for name in Counters.model_fields}
+        if increments:
+            raise ValueError(f"no such counters: {', '.join(increments)}")
+        self.set_counters(Counters(**counters), tx)
+
+    def add_usage(self, lock: LockStats, http: HttpStats, tx: Transaction | None = None) -> None:
         """Add to what the run and the phase it is in used."""
         usage = {
             "lock_windows": lock.windows,
@@ -161,12 +169,19 @@ class SyncRunRecorder:
 
         return await run_off_event_loop(window)
 
-    def outcomes(self, tx: Transaction | None = None) -> list[EntityOutcome]:
-        """All outcomes of the run, issues first, each by ascending IID."""
-        if tx is not None:
-            return store.load_outcomes(tx, self.run_id)
-        with self._ledger.read("outcomes") as own:
-            return store.load_outcomes(own, self.run_id)
+    async def in_read(self, purpose: str, work: Callable[[Transaction], T]) -> T:
+        """``work`` in a read window, in a thread; cancellation as in ``Ledger.in_read``."""
+        return await self._ledger.in_read(purpose, work)
+
+    def outcomes(
+        self, tx: Transaction | None = None, *, keys: Collection[EntityKey] | None = None
+    ) -> list[EntityOutcome]:
+        """Outcomes of the run, of ``keys`` or all, issues first, each by ascending IID."""
+        if tx is None:
+            with self._ledger.read("outcomes") as own:
+                return self.outcomes(own, keys=keys)
+        found = store.load_outcomes(tx, self.run_id)
+        return found if keys is None else [one for one in found if one.key in keys]
 
     def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
         """Replace these outcomes and their failures whole, in a window of this run."""

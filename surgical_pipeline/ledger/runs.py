@@ -18,14 +18,14 @@ from surgical_pipeline.domain.outcomes import (
     RunError,
     SyncResult,
 )
-from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.outcomes import failure_of, insert_pending, load_outcomes
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.transaction import Transaction, key_of
 
 
 class RunSummary(BaseModel):
-    """A row of ``sync_runs`` without its figures. ``host`` and ``pid``: the process that works, or worked, on it."""
+    """A row of ``sync_runs`` without its figures. ``host`` and ``pid``: the process that worked on it."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -151,7 +151,7 @@ def _duration_ms(started_at: datetime | None, finished_at: datetime | None) -> i
 
 
 def _failure_report(row: dict[str, Any]) -> EntityFailureReport:
-    key = EntityKey(EntityType(row["entity_type"]), row["iid"])
+    key = key_of(row)
     report = FailureReport.of(failure_of(row))
     return EntityFailureReport(entity=f"{row['project_path']}{key}", **report.model_dump())
 
@@ -159,5 +159,5 @@ def _failure_report(row: dict[str, Any]) -> EntityFailureReport:
 def _run_error(run: dict[str, Any]) -> RunError | None:
     if run["failure_code"] is None:
         return None
-    code = FailureCode(run["failure_code"])
+    code = FailureCode[run["failure_code"]]
     return RunError(code=code, message=run["failure_message"], hint=code.advice)

@@ -1,6 +1,6 @@
 """One open transaction on the ledger, through which every query goes by its name."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.sql import query
 
@@ -73,3 +73,8 @@ def columns(rows: Sequence[Sequence[Any]], *names: str) -> dict[str, list[Any]]:
 def key_columns(keys: Iterable[EntityKey]) -> dict[str, list[Any]]:
     """Entities as the parameters ``$entity_types`` and ``$iids``."""
     return columns([(str(key.entity_type), key.iid) for key in keys], "entity_types", "iids")
+
+
+def key_of(row: Mapping[str, Any]) -> EntityKey:
+    """The entity that a row with ``entity_type`` and ``iid`` belongs to."""
+    return EntityKey(EntityType(row["entity_type"]), row["iid"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import httpx
 
@@ -41,7 +41,7 @@ class SandboxControl:
     def close(self) -> None:
         self._client.close()
 
-    def __enter__(self) -> SandboxControl:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -175,7 +175,7 @@ def _editable(world: World, key: EntityKey) -> Entity:
 
 
 def _noteable(world: World, note_id: int) -> EntityKey:
-    for key in world.keys():
+    for key in world.every_key():
         entity = world.find(*key)
         if entity is not None and any(note["id"] == note_id for note in entity.notes()):
             return key

@@ -6,7 +6,7 @@ import contextlib
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -141,7 +141,7 @@ class RunningSandbox:
         self.guest_token: str = SANDBOX_GUEST_TOKEN
         self._prefix = prefix.rstrip("/")
 
-    def __enter__(self) -> RunningSandbox:
+    def __enter__(self) -> Self:
         self._listener = _listen("127.0.0.1", 0)
         self.port: int = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}{self._prefix}"

@@ -11,14 +11,14 @@ if TYPE_CHECKING:
 
     from surgical_pipeline.sandbox.model import Sample
 
-SANDBOX_TOKEN: Final = "sandbox-token"
-SANDBOX_GUEST_TOKEN: Final = "sandbox-guest-token"
-SANDBOX_PROFILE_TOKEN: Final = "sandbox-profile-token"
+SANDBOX_TOKEN: Final = "sandbox-token"  # noqa: S105 - public
+SANDBOX_GUEST_TOKEN: Final = "sandbox-guest-token"  # noqa: S105 - public
+SANDBOX_PROFILE_TOKEN: Final = "sandbox-profile-token"  # noqa: S105 - public
 """Has the scope `read_user` alone: 403 for everything about projects."""
 
 
 def sample_viewers(sample: Sample) -> Mapping[str, Viewer]:
-    """Who the tokens belong to: a reporter, a guest (no confidential issues), and one who may read a profile only."""
+    """Who the tokens belong to: reporter, guest (no confidential issues), and a token for the profile only."""
     bot, guest = sample.users["orbit-sync"], sample.users["visitor"]
     readable = [key for key, project in sample.projects.items() if project.path.startswith("acme/")]
     reporter = dict.fromkeys(readable, REPORTER)

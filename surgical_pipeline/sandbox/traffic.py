@@ -118,7 +118,7 @@ class TrafficMiddleware:
         raw_path: bytes = scope.get("raw_path") or scope["path"].encode()
         path = raw_path.decode("ascii", "replace")
         inside = path.startswith(f"{self.prefix}/")
-        scope = scope | {"path": path.removeprefix(self.prefix) if inside else "/outside-of-the-prefix"}
+        scope = {**scope, "path": path.removeprefix(self.prefix) if inside else "/outside-of-the-prefix"}
         if not scope["path"].startswith("/api/"):
             await self.app(scope, receive, send)
             return

@@ -55,7 +55,7 @@ class World:
             return None
         return self._changed.get(key) or self.sample.entities.get(key)
 
-    def keys(self) -> set[EntityKey]:
+    def every_key(self) -> set[EntityKey]:
         """Of every entity that ever was, vanished ones too."""
         return self.sample.entities.keys() | self._changed.keys()
 
@@ -63,7 +63,7 @@ class World:
         """Every entity of a kind in order, ties by id; the list is cached and must not be changed."""
         cached = self._orders.get((project_id, kind, order_by, descending))
         if cached is None:
-            found = (self.find(*key) for key in self.keys() if key[0] == project_id and key[1] == kind)
+            found = (self.find(*key) for key in self.every_key() if key[0] == project_id and key[1] == kind)
             cached = sorted(
                 (entity for entity in found if entity is not None),
                 key=lambda entity: (str(entity.payload[order_by]), int(entity.payload["id"])),
@@ -126,7 +126,7 @@ class World:
 
     def next_iid(self, project_id: int, kind: Kind) -> int:
         """One past the highest ever used, deleted ones counted."""
-        return 1 + max((key[2] for key in self.keys() if key[:2] == (project_id, kind)), default=0)
+        return 1 + max((key[2] for key in self.every_key() if key[:2] == (project_id, kind)), default=0)
 
     def now(self) -> datetime:
         return self._clock()

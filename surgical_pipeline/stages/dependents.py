@@ -20,7 +20,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger import dependents as store
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.concurrency import run_all
 
 STAGE = "dependents"
@@ -83,9 +83,7 @@ async def _code_versions(
     """Which merge requests' code the ledger knows: unchanged code is not fetched again."""
     if not CODE_DEPENDENTS & set(dependents):
         return {}
-    return await run.in_read(
-        STAGE, partial(store.code_versions, project_id=sources.project_id, keys=sources.keys)
-    )
+    return await run.in_read(STAGE, partial(store.code_versions, project_id=sources.project_id, keys=sources.keys))
 
 
 def _jobs(
@@ -164,7 +162,7 @@ async def _groups(finished: _Finished) -> AsyncIterator[list[_Entity]]:
 
 def _write_group(tx: Transaction, *, run: SyncRunRecorder, project_id: int, group: Sequence[_Entity]) -> None:
     sets = [one for entity in group for one in entity.sets]
-    replaced = store.replace_dependents(tx, run.run_id, project_id=project_id, sets=sets)
+    replaced = store.replace_dependents(tx, run.run_id, project_id, sets)
     failed = {entity.key: tuple(entity.failures) for entity in group if entity.failures}
     if failed:
         run.save_outcomes(

@@ -17,7 +17,7 @@ from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger import documents as store
 from surgical_pipeline.ledger.documents import EntityDocuments, EntitySource
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.rendering import documents_of
 
 STAGE = "docs"

@@ -21,7 +21,7 @@ from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
 from surgical_pipeline.ledger import embeddings as store
 from surgical_pipeline.ledger.embeddings import DocumentVectors, EmbeddingCandidate
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.ledger.transaction import Transaction
 
 STAGE = "embed"
 BATCH_SIZE = 64
@@ -53,7 +53,9 @@ async def run_embed_for_document_ids(
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
     results = []
     for start in range(0, len(documents), BATCH_SIZE):
-        batch = await _compute(documents[start : start + BATCH_SIZE], embedder=embedder, run=run, deadline=deadline)
+        batch = await _compute(
+            documents[start : start + BATCH_SIZE], embedder=embedder, run=run, deadline=deadline
+        )
         results.append(await run.in_window(STAGE, partial(_write, run=run, batch=batch)))
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),
@@ -130,9 +132,7 @@ def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResu
     return result
 
 
-def _save_outcomes(
-    tx: Transaction, *, run: SyncRunRecorder, result: EmbedResult, failure: Failure | None
-) -> None:
+def _save_outcomes(tx: Transaction, *, run: SyncRunRecorder, result: EmbedResult, failure: Failure | None) -> None:
     """Give each entity the documents of its own that now have their vector, and those that failed."""
     good, failed = {*result.embedded, *result.reused}, set(result.failed)
     changed = []

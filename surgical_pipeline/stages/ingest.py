@@ -5,7 +5,7 @@ no longer has is remembered, and tombstoned at the second miss in a row.
 """
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
@@ -16,7 +16,7 @@ from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Transaction
+from surgical_pipeline.ledger.transaction import Transaction
 
 STAGE = "ingest"
 WINDOW_SIZE = 100
@@ -31,9 +31,7 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     """
     outcomes = list(await run.in_window(STAGE, partial(_write_absences, run=run, preflight=preflight)))
     for batch in SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE):
-        outcomes += await run.in_window(
-            STAGE, partial(_write_entities, run=run, project_id=preflight.project.project_id, batch=batch)
-        )
+        outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
     return Sources(
@@ -51,7 +49,7 @@ def _write_absences(
     content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at)
     run.set_project(project.project_id, project.path, tx=tx)
     misses = content.record_misses(
-        tx, run.run_id, project_id=project.project_id, keys=preflight.missing, missed_at=preflight.asked_at
+        tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at
     )
     not_found = Failure(
         code=FailureCode.NOT_FOUND, message=f"{project.path} has no such IID (any more)", stage="preflight"
@@ -70,14 +68,13 @@ def _write_absences(
     run.add_counters(
         tx,
         fetched=len(preflight.fetched),
-        failed=len(outcomes),
         tombstoned=len(misses.tombstoned),
     )
     return outcomes
 
 
 def _write_entities(
-    tx: Transaction, *, run: SyncRunRecorder, project_id: int, batch: Sequence[EntityRecord]
+    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord]
 ) -> Sequence[EntityOutcome]:
     written = content.upsert_entities(tx, run.run_id, records=batch)
     outcomes = [
@@ -99,14 +96,11 @@ def _write_entities(
 
 def _nothing_usable(outcomes: Sequence[EntityOutcome]) -> Failure:
     """The run's own failure: the code that most of its entities have."""
-    failures = [outcome.failure for outcome in outcomes if outcome.failure]
-    ((code, count), *_) = Counter(failure.code for failure in failures).most_common()
-    example = next(outcome for outcome in outcomes if outcome.failure and outcome.failure.code is code)
-    return Failure(
-        code=code,
-        message=(
-            f"none of the {len(outcomes)} requested entities could be brought up to date; "
-            f"{count} of them for this reason, for example {example.key}: {example.failure.message if example.failure else ''}"
-        ),
-        stage=STAGE,
+    failed = [(outcome.key, outcome.failure) for outcome in outcomes if outcome.failure]
+    ((code, count), *_) = Counter(failure.code for _, failure in failed).most_common()
+    example = next(f"{key}: {failure.message}" for key, failure in failed if failure.code is code)
+    message = (
+        f"none of the {len(outcomes)} requested entities could be brought up to date; "
+        f"{count} of them for this reason, such as {example}"
     )
+    return Failure(code=code, message=message, stage=STAGE)

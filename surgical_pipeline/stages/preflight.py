@@ -95,8 +95,7 @@ class _Fetch:
         records: dict[EntityKey, EntityRecord] = {}
         invalid: set[EntityKey] = set()
         for item in answer.items:
-            self._check_identity(kind, item, wanted)
-            key = EntityKey(kind, item["iid"])
+            key = self._checked_identity(kind, item, wanted)
             try:
                 record = parse_entity(kind, item, fetched_at=answer.fetched_at)
                 _check_duplicate(records.get(key), record)
@@ -112,7 +111,7 @@ class _Fetch:
         self.fetched.extend(record.key for record in good)
         return records.keys() | invalid
 
-    def _check_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> None:
+    def _checked_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> EntityKey:
         """The rule that lets nobody else's entity in: one mismatch ends the run before anything is written."""
         found = item.get("project_id")
         target = item.get("target_project_id", found) if kind is EntityType.MERGE_REQUEST else found
@@ -125,7 +124,7 @@ class _Fetch:
             asked = "+".join(str(key.iid) for key in sorted(wanted)[:5])
             message = f"GitLab gave {named}, which was not asked for (asked for {kind.sigil}{asked})"
         else:
-            return
+            return EntityKey(kind, iid)
         raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=message, stage=STAGE))
 
     def _failed(self, keys: Iterable[EntityKey], error: GitLabError) -> None:

@@ -1,7 +1,6 @@
 """From the payloads of one entity, as the ledger holds them, to its documents."""
 
 from collections.abc import Iterator
-from itertools import chain
 
 from surgical_pipeline.domain.documents import (
     DiscussionText,
@@ -21,6 +20,7 @@ from surgical_pipeline.gitlab.payloads import (
     MergeRequest,
     MilestoneEvent,
     Note,
+    ResourceEvent,
     StateEvent,
     User,
 )
@@ -94,19 +94,23 @@ def _note_text(note: Note) -> NoteText:
 
 def _history(source: EntitySource) -> Iterator[HistoryEvent]:
     """Label, state and milestone events in words; one whose label or milestone was deleted has nothing to say."""
-    labels = map(LabelEvent.model_validate_json, source.label_events)
-    milestones = map(MilestoneEvent.model_validate_json, source.milestone_events)
-    named = chain(
-        ((event, "label", event.label.name if event.label else None) for event in labels),
-        ((event, "milestone", event.milestone.title if event.milestone else None) for event in milestones),
-    )
-    for event, kind, name in named:
-        if name:
-            verb = "removed" if event.action == "remove" else "added"
-            yield HistoryEvent(event.created_at, _handle(event.user), f"{verb} {kind} {name}")
+    for label in map(LabelEvent.model_validate_json, source.label_events):
+        if label.label:
+            yield _happened(label, f"{_verb(label.action)} label {label.label.name}")
+    for milestone in map(MilestoneEvent.model_validate_json, source.milestone_events):
+        if milestone.milestone and milestone.milestone.title:
+            yield _happened(milestone, f"{_verb(milestone.action)} milestone {milestone.milestone.title}")
     for state in map(StateEvent.model_validate_json, source.state_events):
         if state.state:
-            yield HistoryEvent(state.created_at, _handle(state.user), state.state)
+            yield _happened(state, state.state)
+
+
+def _happened(event: ResourceEvent, what: str) -> HistoryEvent:
+    return HistoryEvent(event.created_at, _handle(event.user), what)
+
+
+def _verb(action: str | None) -> str:
+    return "removed" if action == "remove" else "added"
 
 
 def _handle(user: User | None) -> str | None:

@@ -97,17 +97,17 @@ def issue_links(call: Call) -> Response:
 
 def closed_by(call: Call) -> Response:
     """`GET …/issues/:iid/closed_by`: the merge requests that close this issue when merged."""
-    return _others(call, "issue", lambda key: call.world.closed_by(key))
+    return _others(call, "issue", call.world.closed_by)
 
 
 def related_merge_requests(call: Call) -> Response:
     """`GET …/issues/:iid/related_merge_requests`: those that mention this issue in a note or description."""
-    return _others(call, "issue", lambda key: call.world.related_merge_requests(key))
+    return _others(call, "issue", call.world.related_merge_requests)
 
 
 def closes_issues(call: Call) -> Response:
     """`GET …/merge_requests/:iid/closes_issues`."""
-    return _others(call, "merge_request", lambda key: call.world.closes_issues(key))
+    return _others(call, "merge_request", call.world.closes_issues)
 
 
 def _others(call: Call, kind: Kind, find: Callable[[EntityKey], list[Entity]]) -> Response:

@@ -88,7 +88,15 @@ def _instant_tests(params: QueryParams) -> list[Callable[[Entity], bool]]:
         after = read.instant(params, f"{stem}_after", round_up=True)
         before = read.instant(params, f"{stem}_before", round_up=False)
         if after is not None:
-            tests.append(lambda entity, field=field, edge=after: entity.payload[field] >= edge)
+            tests.append(_at_or_after(field, after))
         if before is not None:
-            tests.append(lambda entity, field=field, edge=before: entity.payload[field] <= edge)
+            tests.append(_at_or_before(field, before))
     return tests
+
+
+def _at_or_after(field: str, edge: str) -> Callable[[Entity], bool]:
+    return lambda entity: bool(entity.payload[field] >= edge)
+
+
+def _at_or_before(field: str, edge: str) -> Callable[[Entity], bool]:
+    return lambda entity: bool(entity.payload[field] <= edge)

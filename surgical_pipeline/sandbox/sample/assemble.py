@@ -183,6 +183,20 @@ class Assembler:
         entity.payload |= {"state": "closed", "closed_at": at, "closed_by": user}
         self._state_event(entity, "closed", user=user, at=at)
 
+    def close_by_merge(self, issue: Entity, change: Entity, *, reopened: bool) -> None:
+        """What merging does to an open issue: closed, with an event that names the merge request."""
+        if change.payload["state"] != "merged" or issue.payload["state"] == "closed":
+            return
+        user, at = change.payload["merge_user"], max(change.payload["merged_at"], issue.payload["updated_at"])
+        self._system_note(issue, f"closed via merge request !{change.iid}", user=user, at=at)
+        self._state_event(issue, "closed", user=user, at=at)
+        issue.state_events[-1]["source_merge_request_id"] = change.payload["id"]
+        if reopened:
+            self._state_event(issue, "reopened", user=issue.payload["author"], at=at)
+        else:
+            issue.payload |= {"state": "closed", "closed_at": at, "closed_by": user}
+        issue.payload["updated_at"] = at
+
     def _merge(self, entity: Entity, timeline: Timeline) -> None:
         payload, reviewer = entity.payload, entity.payload["reviewers"][0]
         self._system_note(entity, "approved this merge request", user=reviewer, at=timeline.later(minutes=_DAY))

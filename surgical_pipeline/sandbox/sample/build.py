@@ -11,12 +11,13 @@ from surgical_pipeline.sandbox.sample import people
 from surgical_pipeline.sandbox.sample.assemble import Assembler, Numbers
 from surgical_pipeline.sandbox.sample.oddities import odd_topics
 from surgical_pipeline.sandbox.sample.plain import plain_change, plain_issue
-from surgical_pipeline.sandbox.sample.script import Story, Topic
 from surgical_pipeline.sandbox.sample.timeline import opened_at, plain_opened_at
 from surgical_pipeline.sandbox.sample.topics import all_topics, launchpad_topics, showcase_topics
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from surgical_pipeline.sandbox.sample.script import Story, Topic
 
 DELETED_IIDS: Final[dict[Kind, frozenset[int]]] = {
     "issue": frozenset({7, 58, 91}),
@@ -40,8 +41,9 @@ def build_sample(issues: int = 120, merge_requests: int = 80) -> Sample:
     assembler = Assembler(rocket, users=users, numbers=numbers)
     entities: dict[EntityKey, Entity] = {}
     written: dict[int, EntityKey] = {}
-    for kind, wanted in (("issue", issues), ("merge_request", merge_requests)):
-        _build_kind(assembler, topics, kind, wanted, entities=entities, written=written)  # type: ignore[arg-type]
+    wanted: dict[Kind, int] = {"issue": issues, "merge_request": merge_requests}
+    for kind, number in wanted.items():
+        _build_kind(assembler, topics, kind, number, entities=entities, written=written)
     side = Assembler(launchpad, users=users, numbers=numbers)
     for number, story in enumerate(story for topic in launchpad_topics() for story in topic.stories):
         build = side.issue if story.kind == "issue" else side.change
@@ -56,7 +58,7 @@ def build_sample(issues: int = 120, merge_requests: int = 80) -> Sample:
         projects={project.project_id: project for project in (rocket, launchpad, vault)},
         entities=entities,
         links=_links(topics, written, entities),
-        closings=_closings(topics, written, entities),
+        closings=_closings(assembler, topics, written=written, entities=entities),
         users=users,
         next_id=_FIRST_FREE_ID,
     )
@@ -72,7 +74,7 @@ def _build_kind(
     written: dict[int, EntityKey],
 ) -> None:
     stories = _in_turns([topic.of_kind(kind) for topic in topics])
-    fixed = {story.iid: story for story in stories if story.iid is not None}
+    fixed: dict[int | None, Story] = {story.iid: story for story in stories if story.iid is not None}
     free = iter([story for story in stories if story.iid is None])
     total = min(len(stories), wanted)
     for position, iid in enumerate(_iids(kind, fixed, wanted)):
@@ -87,7 +89,7 @@ def _build_kind(
         entities[entity.key] = entity
 
 
-def _iids(kind: Kind, fixed: dict[int | None, Story], wanted: int) -> Iterator[int]:
+def _iids(kind: Kind, fixed: Mapping[int | None, Story], wanted: int) -> Iterator[int]:
     """So many IIDs from 1 on without the deleted ones; the last make room for fixed ones beyond them."""
     plain = (iid for iid in count(1) if iid not in DELETED_IIDS[kind])
     chosen = [next(plain) for _ in range(wanted)]
@@ -101,19 +103,26 @@ def _in_turns(columns: Sequence[Sequence[Story]]) -> list[Story]:
 
 
 def _closings(
-    topics: Sequence[Topic], written: dict[int, EntityKey], entities: dict[EntityKey, Entity]
+    assembler: Assembler,
+    topics: Sequence[Topic],
+    *,
+    written: dict[int, EntityKey],
+    entities: dict[EntityKey, Entity],
 ) -> tuple[Closing, ...]:
-    """What changes close, by the position of the issue within its topic."""
+    """What changes close; a merged one has closed its issue, which somebody opened again if its story says so."""
     found = []
     for topic in topics:
         issues = topic.of_kind("issue")
         for change in topic.of_kind("merge_request"):
             for number in change.listed("closes"):
-                source, target = written.get(id(change)), written.get(id(issues[int(number) - 1]))
+                closed = issues[int(number) - 1]
+                source, target = written.get(id(change)), written.get(id(closed))
                 if source is not None and target is not None:
                     found.append(Closing(source, target))
                     entities[target].payload["merge_requests_count"] += 1
                     _say_what_it_closes(entities[source], entities[target])
+                    reopened = closed.attributes.get("state") == "opened"
+                    assembler.close_by_merge(entities[target], entities[source], reopened=reopened)
     return tuple(found)
 
 

@@ -34,6 +34,8 @@ _REPLIES: Final = (
     "Same symptom as in spring. Compare the firmware versions first.",
 )
 
+_REPLY_SHARE: Final = 0.5
+
 
 def plain_issue(iid: int) -> Story:
     """An ordinary issue with one to three notes, different for each IID."""
@@ -41,7 +43,8 @@ def plain_issue(iid: int) -> Story:
     (subject, label), (trouble, text) = choice.choice(_SUBJECTS), choice.choice(_TROUBLES)
     number = 100 + iid
     title = f"{subject.format(n=number).capitalize()} {trouble}"
-    body = f"{text.format(n=200 + choice.randrange(700))}\n\nSeen on {subject.format(n=number)} during shift {iid % 3 + 1}."
+    seen = f"Seen on {subject.format(n=number)} during shift {iid % 3 + 1}."
+    body = f"{text.format(n=200 + choice.randrange(700))}\n\n{seen}"
     return Story("issue", title, body, _remarks(choice), (label, "type::bug"))
 
 
@@ -58,6 +61,6 @@ def plain_change(iid: int) -> Story:
 def _remarks(choice: random.Random) -> tuple[Remark, ...]:
     texts = choice.sample(_REPLIES, 1 + choice.randrange(3))
     return tuple(
-        Remark(choice.choice(ENGINEERS), text, reply=number > 0 and choice.random() < 0.5)
+        Remark(choice.choice(ENGINEERS), text, reply=number > 0 and choice.random() < _REPLY_SHARE)
         for number, text in enumerate(texts)
     )

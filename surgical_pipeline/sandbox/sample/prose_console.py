@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """Prose about the console: what operators look at, hear and type into."""
 
 from __future__ import annotations
@@ -185,7 +186,8 @@ Who maintains this table when a pump is added?
 ## issue: Video runs 1.5 seconds behind the telemetry
 labels: type::bug
 
-We see the valve position change before the valve moves. In the anomaly review that caused an hour of confusion.
+We see the valve position change before the valve moves. In the anomaly review that caused an hour of
+confusion.
 --- hana.sato
 The encoder buffers 45 frames. Stamp each frame with ground time and delay the *plots* during playback.
 ## issue: Playback cannot step frame by frame

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """Prose about the vehicle: guidance, engines, tanks, recovery."""
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ SCRIPT: Final = r"""
 ## issue: Gyroscope bias estimate jumps after the transfer to internal power
 labels: type::bug, priority::2
 
-At the moment the vehicle switches to its batteries the bias estimate of axis Z jumps by 0.04 °/s and needs two
+At the moment the vehicle switches to its batteries the bias estimate of axis Z jumps by 0.04 °/s and needs
+two
 minutes to settle. The terminal count leaves us 90 seconds.
 --- d.sokolov
 The supply voltage drops by 1.8 V, and the sensor has a voltage dependence that the filter does not know.
@@ -17,7 +19,8 @@ The supply voltage drops by 1.8 V, and the sensor has a voltage dependence that 
 Freeze the estimate for two seconds around the transfer. Simple and safe.
 ## issue: Redundant inertial units vote with stale samples
 
-When one unit is late, the voter compares its *previous* sample with fresh ones of the others and rejects a healthy unit.
+When one unit is late, the voter compares its *previous* sample with fresh ones of the others and rejects a
+healthy unit.
 --- mira.okafor
 Compare only samples with the same time tag; a missing one abstains.
 ## change: Freeze the bias filter during power transfer
@@ -121,7 +124,8 @@ labels: priority::2
 
 4 bar in nine hours. The leak check with soapy water found nothing.
 --- tomasz.zielinski
-The temperature fell by 11 K in the same time: that alone explains 3.8 bar. Correct the reading for temperature first.
+The temperature fell by 11 K in the same time: that alone explains 3.8 bar. Correct the reading for
+temperature first.
 ## change: Correct tank pressures for temperature in the overnight report
 closes: 3
 files: src/reports/overnight.py
@@ -135,7 +139,8 @@ files: src/propellant/boiloff.py, tests/boiloff_test.py
 ## issue: Nozzle actuator saturates in strong wind shear
 labels: type::bug
 
-In the Monte Carlo runs with the October winds the pitch actuator sits at its 6° stop for 1.2 s in 4 % of the cases.
+In the Monte Carlo runs with the October winds the pitch actuator sits at its 6° stop for 1.2 s in 4 % of
+the cases.
 --- priya.nair
 Load relief in the control law: accept a larger attitude error around max-Q.
 ## issue: Actuator position sensor wraps around at 180 degrees
@@ -156,7 +161,8 @@ The gain schedule must be continuous at its borders.
 ## issue: Drogue parachute command is sent twice
 labels: type::bug
 
-The barometer and the timer both fire the drogue. The second current pulse hits an open circuit and resets the bus.
+The barometer and the timer both fire the drogue. The second current pulse hits an open circuit and resets
+the bus.
 --- ama.boateng
 A latch in software, and a fuse that survives it in hardware.
 ## issue: Landing position message has the longitude without its sign
@@ -183,7 +189,8 @@ files: src/recovery/drogue.rs
 ## issue: Trajectory simulation uses the standard atmosphere in all seasons
 labels: type::bug
 
-In January the density at 10 km is 6 % above the model. Predicted and flown trajectory differ by 900 m at burn-out.
+In January the density at 10 km is 6 % above the model. Predicted and flown trajectory differ by 900 m at
+burn-out.
 --- hana.sato
 Use the sounding of the balloon of the same day, and the model above 30 km.
 ## issue: Monte Carlo runs are not repeatable

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """Prose about the ground: antennas, stations, weather, power, the pad."""
 
 from __future__ import annotations
@@ -134,7 +135,8 @@ labels: priority::1, type::bug
 
 The battery of rack 2 showed full charge and lasted 40 seconds in the test. Its real capacity is 6 %.
 --- tomasz.zielinski
-The percentage is computed from the voltage. Only a discharge test tells the truth: monthly, one rack at a time.
+The percentage is computed from the voltage. Only a discharge test tells the truth: monthly, one rack at a
+time.
 ## issue: Generator start is not part of the countdown checklist
 labels: type::docs
 

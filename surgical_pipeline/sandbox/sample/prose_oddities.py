@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """The odd stories that are written out, and what was seen during a long night."""
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ flags: confidential
 labels: priority::1, type::bug
 state: opened
 
-The counter of the uplink authentication has a resolution of one second. A frame that was recorded from the air
+The counter of the uplink authentication has a resolution of one second. A frame that was recorded from the
+air
 and sent again **within the same second** is accepted. Confidential until both ground stations are patched.
 --- d.sokolov
 Confirmed in the lab with a recorded `NOOP`. Nothing that moves hardware was sent.
@@ -102,11 +104,13 @@ See the linked report. Needs the radio firmware 4.2.
 ## issue: Emoji and odd characters in event names break the export 🚀💥
 labels: component::platform, type::bug
 
-Event names such as `🚀 lift-off`, `Größe "XL"`, `a\b`, `O'Brien; DROP TABLE flights` and `naïve café` end up broken
-in the CSV export. Zero-width characters (like here:​) vanish altogether.
+Event names such as `🚀 lift-off`, `Größe "XL"`, `a\b`, `O'Brien; DROP TABLE flights` and `naïve café` end
+up broken
+in the CSV export. Zero-width characters (like here:<zero-width-space>) vanish altogether.
 
 ```
-UnicodeEncodeError: 'latin-1' codec can't encode character '\U0001f680' in position 0: ordinal not in range(256)
+UnicodeEncodeError: 'latin-1' codec can't encode character '\U0001f680' in position 0: ordinal not in
+range(256)
   File "/srv/export/csv_writer.py", line 88, in write_row
     handle.write(row.encode("latin-1"))
 ```

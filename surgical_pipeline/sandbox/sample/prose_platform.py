@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """Prose about the platform: access, databases, builds, backups, interfaces."""
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ SCRIPT: Final = r"""
 ## issue: Single sign-on sends operators in circles after a password change
 labels: type::bug, priority::2
 
-The old session cookie is refused, the login page finds a valid single sign-on session and sends the browser back.
+The old session cookie is refused, the login page finds a valid single sign-on session and sends the
+browser back.
 `ERR_TOO_MANY_REDIRECTS`.
 --- jonas.weber
 Delete the cookie before redirecting. One line, three hours to find.
@@ -22,7 +24,8 @@ Fixed on the machine. Accepting one step of drift on either side would have hidd
 ## issue: Sessions should end with the shift
 labels: type::feature
 
-People log in on Monday and the console stays logged in as them until Friday. Sessions should end with the shift plan.
+People log in on Monday and the console stays logged in as them until Friday. Sessions should end with the
+shift plan.
 ## change: Delete the stale cookie before the redirect
 closes: 1
 files: src/auth/session.py, tests/session_test.py
@@ -36,14 +39,16 @@ files: deploy/monitoring.yml
 ## issue: Observers can acknowledge alarms
 labels: type::bug, priority::1
 
-The role `observer` has read-only rights in the interface, but the server does not check. A visitor acknowledged
+The role `observer` has read-only rights in the interface, but the server does not check. A visitor
+acknowledged
 an alarm with the keyboard.
 --- ama.boateng
 Check on the server, always. The interface only hides buttons.
 ## issue: Commands that move hardware need a second person
 labels: type::feature, needs::decision
 
-Opening a vent valve takes one click of one person. We want a second person to confirm every command that moves
+Opening a vent valve takes one click of one person. We want a second person to confirm every command that
+moves
 something on the pad.
 --- mira.okafor
 Two people, two consoles, within 30 seconds. Like the keys in the films.
@@ -104,7 +109,8 @@ labels: type::maintenance
 | unit | 9 min | 4 min |
 | hardware in the loop | 20 min | 6 min |
 --- jonas.weber
-There is one hardware runner for everybody. Run it on merge requests that touch `src/control` only, and at night.
+There is one hardware runner for everybody. Run it on merge requests that touch `src/control` only, and at
+night.
 ## change: Fake clock for the reconnect tests
 closes: 1
 files: tests/reconnect_test.py
@@ -130,7 +136,8 @@ Since version 4 messages are acknowledged on receipt and no longer after process
 ## issue: Licence of the plotting library has changed
 labels: needs::decision
 
-From version 5 on the plotting library has a source-available licence. May we go on using it, or do we stay on 4?
+From version 5 on the plotting library has a source-available licence. May we go on using it, or do we stay
+on 4?
 --- luc.tremblay
 Legal says version 5 is fine for internal use, and we must not hand it to the customer.
 ## change: Slim base image

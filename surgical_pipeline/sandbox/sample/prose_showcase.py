@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """The entities that examples name, and the small second project."""
 
 from __future__ import annotations
@@ -53,7 +54,8 @@ Great. Please put the replay file into the regression set, so that this never co
 --- ama.boateng
 Range safety asks that we do **not** widen the 500 ms window to get around this. Agreed from our side.
 --- mira.okafor internal
-The customer saw the abort live. Communication goes through Luc, please do not answer mails about it yourselves.
+The customer saw the abort live. Communication goes through Luc, please do not answer mails about it
+yourselves.
 
 ## issue: Telemetry dashboard shows stale altitude after a reconnect
 iid: 13
@@ -96,7 +98,8 @@ author: luc.tremblay
 labels: needs::decision, component::telemetry
 state: closed
 
-Raw frames are 2.1 TB a flight and the archive is 71 % full. We have to decide what is kept, where and for how long.
+Raw frames are 2.1 TB a flight and the archive is 71 % full. We have to decide what is kept, where and for
+how long.
 
 1. **Everything for ever**: a second archive rack every nine months.
 2. **Raw for 180 days, then decoded channels only**: loses the option to decode again with a fixed decoder.
@@ -112,7 +115,8 @@ About 6 € per terabyte and copy. Two copies of a flight are less than a lunch.
 Восстановление с ленты проверяли в апреле: 3 часа 50 минут на один полёт, контрольные суммы совпали.
 (Restore from tape was tried in April: 3 h 50 min for a flight, checksums matched.)
 --- luc.tremblay
-**Decision:** option 3. 180 days on disk, two copies on tape, one of them off site. Closing; Tomasz opens the follow-up.
+**Decision:** option 3. 180 days on disk, two copies on tape, one of them off site. Closing; Tomasz opens
+the follow-up.
 
 ## change: Give valve confirmations their own lane in the telemetry gateway
 iid: 34
@@ -121,11 +125,13 @@ labels: priority::1
 state: merged
 closes: 1
 files: src/gateway/queue.rs, src/gateway/lanes.rs, tests/lanes_test.rs
-commits: Split the gateway queue into lanes, Replay the rehearsal burst in a test, Name the lanes in the metrics
+commits: Split the gateway queue into lanes, Replay the rehearsal burst in a test, Name the lanes in the
+metrics
 
 The gateway had one queue for all channels, so a camera burst delayed valve confirmations by up to 850 ms.
 
-Now there are three lanes: `safety`, `control` and `bulk`. A lane is served before every lower one; `bulk` keeps
+Now there are three lanes: `safety`, `control` and `bulk`. A lane is served before every lower one; `bulk`
+keeps
 at least 10 % of the link so that it cannot starve.
 
 Closes #12

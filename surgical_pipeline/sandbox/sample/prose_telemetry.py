@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001 - people write in several languages and scripts
 """Prose about telemetry: from the radio frame to the archive."""
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ SCRIPT: Final = r"""
 ## issue: Frame synchroniser loses lock when the signal fades
 labels: type::bug, priority::2
 
-Below a margin of 3 dB the synchroniser drops out of lock and needs up to **11 frames** to find the marker again.
+Below a margin of 3 dB the synchroniser drops out of lock and needs up to **11 frames** to find the marker
+again.
 The supplier promises four.
 
 ```
@@ -22,7 +24,8 @@ It demands an exact marker while searching. With two tolerated bit errors it is 
 But then it also locks onto noise about once an hour. Verify against a second marker before declaring lock.
 ## issue: Inverted bit stream is not recognised after a polarity flip
 
-When the receiver flips polarity every bit is inverted. The marker `1ACFFC1D` then reads `E53003E2` and is ignored.
+When the receiver flips polarity every bit is inverted. The marker `1ACFFC1D` then reads `E53003E2` and is
+ignored.
 --- hana.sato
 Search for both markers and invert on the fly. Costs nothing.
 ## change: Tolerate bit errors while searching for the sync marker
@@ -79,20 +82,23 @@ Drops the half packet, counts it and goes on at the next header.
 ## issue: Onboard clock drifts 14 ms an hour against ground time
 labels: type::bug
 
-Events of the vehicle and of the ground are 160 ms apart at the end of a long countdown. The correlation is done
+Events of the vehicle and of the ground are 160 ms apart at the end of a long countdown. The correlation is
+done
 once, at power-on.
 --- hana.sato
 Correlate every minute and fit a line through the last ten pairs, then the error stays below a millisecond.
 ## issue: Leap second table is two years old
 
-The table compiled into the time library ends in 2024. No leap second has been added since, but we only know by luck.
+The table compiled into the time library ends in 2024. No leap second has been added since, but we only
+know by luck.
 --- luc.tremblay
 Let the build fail when the table expires in less than six months.
 ## change: Correlate onboard and ground time continuously
 closes: 1
 files: src/time/correlate.rs
 
-A sliding fit over ten minutes, outliers beyond three sigma left out. The residual is a telemetry channel itself.
+A sliding fit over ten minutes, outliers beyond three sigma left out. The residual is a telemetry channel
+itself.
 --- hana.sato @ src/time/correlate.rs:41 resolved
 What happens when the onboard computer reboots and its counter starts from zero?
 --- +d.sokolov
@@ -167,7 +173,8 @@ Hysteresis: raise at 45, clear at 43. And a dwell of three samples before raisin
 ## issue: Red limits differ between the display and the abort logic
 labels: launch-blocker, priority::1
 
-The console shows the chamber pressure in yellow at 71 bar; the abort logic already treats 70 bar as red. They read
+The console shows the chamber pressure in yellow at 71 bar; the abort logic already treats 70 bar as red.
+They read
 different files.
 --- ama.boateng
 One source, please. Range safety will audit exactly this.
@@ -192,7 +199,8 @@ The hash of the file is shown on both sides and compared before every count.
 ## issue: Wrong calibration polynomial for the spare thermocouples
 labels: type::bug
 
-The spare sensors are type K, the polynomial in the database is for type T. At 600 °C that is an error of 38 K.
+The spare sensors are type K, the polynomial in the database is for type T. At 600 °C that is an error of
+38 K.
 --- priya.nair
 Caught by comparing with the infrared camera. The database entry was copied in 2024.
 ## issue: Keep every version of a calibration with its dates of validity
@@ -211,9 +219,11 @@ What if two entries overlap? Please refuse that when it is saved, not when it is
 ## issue: Corrected symbol count is not reported to the operators
 labels: type::feature
 
-Reed-Solomon corrects silently until it cannot. Operators should see the margin shrink *before* frames are lost.
+Reed-Solomon corrects silently until it cannot. Operators should see the margin shrink *before* frames are
+lost.
 --- d.sokolov
-Количество исправленных символов на кадр: до 16. Выше 12 — жёлтый. (Up to 16 symbols a frame; above 12 is yellow.)
+Количество исправленных символов на кадр: до 16. Выше 12 — жёлтый. (Up to 16 symbols a frame; above 12 is
+yellow.)
 ## issue: CRC errors on the microwave link whenever it rains
 labels: component::ground
 

@@ -1,6 +1,7 @@
 import pickle
 
 import pytest
+from pydantic import TypeAdapter
 
 from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.scope import EntityType
@@ -38,5 +39,5 @@ def test_what_changes_with_the_head_alone_is_of_merge_requests() -> None:
 
 @pytest.mark.parametrize("dependent", Dependent)
 def test_a_dependent_survives_its_text_and_a_pickle(dependent: Dependent) -> None:
-    assert Dependent(dependent.value) is dependent
+    assert TypeAdapter(Dependent).validate_python(dependent.value) is dependent
     assert pickle.loads(pickle.dumps(dependent)) is dependent  # noqa: S301  our own bytes

@@ -1,0 +1,199 @@
+"""What hangs on an entity: each dependent of each entity is replaced whole, and only by a later fetch."""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
+from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, LinkedRecord, ResourceEventRecord
+from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.payloads import storable_json, storable_text
+from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
+
+
+@dataclass(frozen=True, slots=True)
+class CodeVersion:
+    """``current``: the merge request's head and target branch; ``known``: those that the ledger's records are of."""
+
+    current: str
+    known: Mapping[Dependent, str]
+
+    def has_current(self, dependent: Dependent) -> bool:
+        return self.known.get(dependent) == self.current
+
+
+def replace_dependents(
+    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]
+) -> frozenset[tuple[EntityKey, Dependent]]:
+    """Replace each set's dependent of its entity, and give which were replaced.
+
+    A set fetched before the one that the ledger has is skipped; one fetched at the same moment is written, so a
+    repeated write does the same again. Of two sets for one dependent of one entity the later fetched counts. A
+    note or event that another entity had moves to the entity of the later fetch.
+    """
+    latest = _latest(sets)
+    if not latest:
+        return frozenset()
+    claimed = _claim(tx, run_id, project_id, latest)
+    for dependent in Dependent:
+        mine = [one for one in latest if one.dependent is dependent and (one.key, dependent) in claimed]
+        if mine:
+            _replace(tx, run_id, project_id, mine)
+    return claimed
+
+
+def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
+    """Of each merge request whose head GitLab told; commits and diffs change with nothing else."""
+    iids = [key.iid for key in keys if key.entity_type is EntityType.MERGE_REQUEST]
+    known = source_versions(tx, project_id, keys)
+    versions = {}
+    for iid, current in tx.execute("load_code_versions", project_id=project_id, iids=iids):
+        key = EntityKey(EntityType.MERGE_REQUEST, iid)
+        versions[key] = CodeVersion(current, {one: text for (of, one), text in known.items() if of == key})
+    return versions
+
+
+def source_versions(
+    tx: Transaction, project_id: int, keys: Collection[EntityKey]
+) -> dict[tuple[EntityKey, Dependent], str]:
+    """Of which state of the entity the ledger has a dependent, where the fetch told it."""
+    return {
+        (key_of(row), Dependent[row["dependent"].upper()]): row["source_version"]
+        for row in tx.rows("load_dependent_fetches", project_id=project_id, **key_columns(keys))
+        if row["source_version"] is not None
+    }
+
+
+def _latest(sets: Iterable[DependentSet]) -> list[DependentSet]:
+    by_age = sorted(sets, key=lambda one: one.fetched_at)
+    return list({(one.key, one.dependent): one for one in by_age}.values())
+
+
+def _claim(
+    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]
+) -> frozenset[tuple[EntityKey, Dependent]]:
+    rows = [
+        (str(one.key.entity_type), one.key.iid, str(one.dependent), one.fetched_at, one.source_version)
+        for one in sets
+    ]
+    names = ("entity_type", "iid", "dependent", "fetched_at", "source_version")
+    claimed = tx.rows("claim_dependents", run_id=run_id, project_id=project_id, **columns(rows, *names))
+    return frozenset((key_of(row), Dependent[row["dependent"].upper()]) for row in claimed)
+
+
+def _replace(tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]) -> None:
+    """Sets of one dependent, oldest first: where two hold the same id, the later one's record is kept."""
+    dependent = sets[0].dependent
+    stamp = {"run_id": run_id, "project_id": project_id}
+    keys = key_columns(one.key for one in sets)
+    if dependent is Dependent.DISCUSSIONS:
+        tx.execute("delete_notes", project_id=project_id, **keys)
+        tx.execute("delete_discussions", project_id=project_id, **keys)
+        _write_discussions(tx, sets, **stamp)
+        _write_notes(tx, sets, **stamp)
+    elif dependent in EVENT_DEPENDENTS:
+        tx.execute("delete_resource_events", project_id=project_id, event_type=str(dependent), **keys)
+        _write_events(tx, sets, event_type=str(dependent), **stamp)
+    else:
+        tx.execute(f"delete_{dependent}", project_id=project_id, iids=keys["iids"])
+        _write_linked(tx, sets, **stamp)
+
+
+def _write_discussions(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = {
+        (one.key, discussion.discussion_id): (
+            str(one.key.entity_type),
+            one.key.iid,
+            discussion.discussion_id,
+            discussion.position,
+            discussion.individual_note,
+            one.fetched_at,
+            storable_json(discussion.payload),
+        )
+        for one in sets
+        for discussion in cast("tuple[DiscussionRecord, ...]", one.records)
+    }
+    names = (
+        "noteable_type",
+        "noteable_iid",
+        "discussion_id",
+        "position",
+        "individual_note",
+        "fetched_at",
+        "payload",
+    )
+    if rows:
+        tx.execute("insert_discussions", **stamp, **columns(list(rows.values()), *names))
+
+
+def _write_notes(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = {
+        note.note_id: (
+            note.note_id,
+            str(one.key.entity_type),
+            one.key.iid,
+            discussion.discussion_id,
+            note.position,
+            None if note.author is None else storable_text(note.author),
+            note.system,
+            note.internal,
+            note.created_at,
+            note.updated_at,
+            one.fetched_at,
+            storable_json(note.payload),
+        )
+        for one in sets
+        for discussion in cast("tuple[DiscussionRecord, ...]", one.records)
+        for note in discussion.notes
+    }
+    names = (
+        "note_id",
+        "noteable_type",
+        "noteable_iid",
+        "discussion_id",
+        "position",
+        "author",
+        "system",
+        "internal",
+        "created_at",
+        "updated_at",
+        "fetched_at",
+        "payload",
+    )
+    if rows:
+        tx.execute("upsert_notes", **stamp, **columns(list(rows.values()), *names))
+
+
+def _write_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = {
+        event.event_id: (
+            event.event_id,
+            str(one.key.entity_type),
+            one.key.iid,
+            event.created_at,
+            one.fetched_at,
+            storable_json(event.payload),
+        )
+        for one in sets
+        for event in cast("tuple[ResourceEventRecord, ...]", one.records)
+    }
+    names = ("event_id", "noteable_type", "noteable_iid", "created_at", "fetched_at", "payload")
+    if rows:
+        tx.execute("upsert_resource_events", **stamp, **columns(list(rows.values()), *names))
+
+
+def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = {
+        (one.key, record.record_id): (
+            one.key.iid,
+            record.record_id,
+            record.position,
+            one.fetched_at,
+            storable_json(record.payload),
+        )
+        for one in sets
+        for record in cast("tuple[LinkedRecord, ...]", one.records)
+    }
+    names = ("iid", "record_id", "position", "fetched_at", "payload")
+    if rows:
+        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(list(rows.values()), *names))

@@ -1,0 +1,220 @@
+"""What documents are rendered from, read in one window; and the documents, written in a later one.
+
+Between the two the source may change. Its ``version``, taken when reading, is compared when writing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.records import DocumentRecord
+from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.payloads import storable_text
+from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
+
+_LABEL_SEPARATOR = "\x1f"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredDiscussion:
+    """A discussion's payload and those of its notes, in GitLab's order."""
+
+    discussion_id: str
+    payload: str
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EntitySource:
+    """All that an entity's documents are rendered from; payloads are JSON texts.
+
+    ``version`` can only be compared for equality; events are in the order in which they happened; ``existing`` has
+    the content hash of each live document of the entity by document id.
+    """
+
+    key: EntityKey
+    project_id: int
+    project_path: str
+    payload: str
+    deleted: bool
+    discussions: tuple[StoredDiscussion, ...]
+    label_events: tuple[str, ...]
+    state_events: tuple[str, ...]
+    milestone_events: tuple[str, ...]
+    version: str
+    existing: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityDocuments:
+    """What an entity's source of ``source_version`` makes: ``all_document_ids``, some of them new or changed."""
+
+    key: EntityKey
+    source_version: str
+    regenerated: tuple[DocumentRecord, ...]
+    all_document_ids: frozenset[str]
+
+
+def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> list[EntitySource]:
+    """The sources of these entities, issues first, each by IID; what the ledger does not have is left out."""
+    entities = _entities(tx, project_id, keys)
+    versions = _versions(tx, project_id, keys)
+    discussions = _discussions(tx, project_id, keys)
+    events = _grouped(tx, "load_source_events", project_id, keys)
+    existing = _grouped(tx, "load_live_documents", project_id, keys)
+    return [
+        EntitySource(
+            key=key,
+            project_id=project_id,
+            project_path=row["path"] or str(project_id),
+            payload=row["payload"],
+            deleted=row["deleted_at"] is not None,
+            discussions=discussions.get(key, ()),
+            label_events=_payloads_of(events[key], Dependent.LABEL_EVENTS),
+            state_events=_payloads_of(events[key], Dependent.STATE_EVENTS),
+            milestone_events=_payloads_of(events[key], Dependent.MILESTONE_EVENTS),
+            version=versions[key],
+            existing={document["document_id"]: document["content_hash"] for document in existing[key]},
+        )
+        for key, row in entities.items()
+    ]
+
+
+def write_documents(
+    tx: Transaction, run_id: str, project_id: int, batch: Sequence[EntityDocuments]
+) -> frozenset[EntityKey]:
+    """Write the regenerated documents, tombstone those their entities no longer make, with their embeddings.
+
+    Gives the keys whose source changed since it was read, or is gone: of those nothing was touched. Of two entries
+    for one entity the later counts.
+    """
+    distinct = {entry.key: entry for entry in batch}
+    versions = _versions(tx, project_id, distinct)
+    valid = {key: entry for key, entry in distinct.items() if versions.get(key) == entry.source_version}
+    documents = {document.document_id: document for entry in valid.values() for document in entry.regenerated}
+    if documents:
+        tx.execute(
+            "upsert_documents", run_id=run_id, project_id=project_id, **_document_columns(documents.values())
+        )
+    if valid:
+        _tombstone_stale(tx, run_id, project_id, valid)
+    return frozenset(distinct.keys() - valid.keys())
+
+
+def _tombstone_stale(
+    tx: Transaction, run_id: str, project_id: int, entries: Mapping[EntityKey, EntityDocuments]
+) -> None:
+    kept = {document_id for entry in entries.values() for document_id in entry.all_document_ids}
+    stale = tx.column(
+        "tombstone_stale_documents",
+        run_id=run_id,
+        project_id=project_id,
+        deleted_at=tx.now,
+        kept_document_ids=sorted(kept),
+        **key_columns(entries),
+    )
+    if stale:
+        tx.execute("delete_embeddings", document_ids=stale)
+
+
+def _iids(keys: Iterable[EntityKey], entity_type: EntityType) -> list[int]:
+    return [key.iid for key in keys if key.entity_type is entity_type]
+
+
+def _entities(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, dict[str, Any]]:
+    issues = tx.rows("load_source_issues", project_id=project_id, iids=_iids(keys, EntityType.ISSUE))
+    merge_requests = tx.rows(
+        "load_source_merge_requests", project_id=project_id, iids=_iids(keys, EntityType.MERGE_REQUEST)
+    )
+    return {key_of(row): row for row in issues + merge_requests}
+
+
+def _versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, str]:
+    """Changes whenever anything that documents are made of is written, or the entity is tombstoned or revived."""
+    entities = tx.rows(
+        "load_entity_versions",
+        project_id=project_id,
+        issue_iids=_iids(keys, EntityType.ISSUE),
+        merge_request_iids=_iids(keys, EntityType.MERGE_REQUEST),
+    )
+    fetches = _grouped(tx, "load_dependent_fetches", project_id, keys)
+    versions = {}
+    for row in entities:
+        key = key_of(row)
+        parts = sorted(f"{fetch['dependent']}={fetch['fetched_at'].isoformat()}" for fetch in fetches[key])
+        state = "deleted" if row["deleted_at"] is not None else "live"
+        versions[key] = "|".join([state, row["fetched_at"].isoformat(), *parts])
+    return versions
+
+
+def _discussions(
+    tx: Transaction, project_id: int, keys: Collection[EntityKey]
+) -> dict[EntityKey, tuple[StoredDiscussion, ...]]:
+    notes: dict[tuple[EntityKey, str], list[str]] = defaultdict(list)
+    for row in tx.rows("load_source_notes", project_id=project_id, **key_columns(keys)):
+        notes[key_of(row), row["discussion_id"]].append(row["payload"])
+    return {
+        key: tuple(
+            StoredDiscussion(row["discussion_id"], row["payload"], tuple(notes[key, row["discussion_id"]]))
+            for row in rows
+        )
+        for key, rows in _grouped(tx, "load_source_discussions", project_id, keys).items()
+    }
+
+
+def _grouped(
+    tx: Transaction, query_name: str, project_id: int, keys: Collection[EntityKey]
+) -> defaultdict[EntityKey, list[dict[str, Any]]]:
+    grouped: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
+    for row in tx.rows(query_name, project_id=project_id, **key_columns(keys)):
+        grouped[key_of(row)].append(row)
+    return grouped
+
+
+def _payloads_of(events: Iterable[Mapping[str, Any]], dependent: Dependent) -> tuple[str, ...]:
+    return tuple(event["payload"] for event in events if event["event_type"] == dependent)
+
+
+def _document_columns(documents: Iterable[DocumentRecord]) -> dict[str, list[Any]]:
+    rows = [
+        (
+            document.document_id,
+            document.kind,
+            str(document.key.entity_type),
+            document.key.iid,
+            document.discussion_id,
+            storable_text(document.title),
+            storable_text(document.content),
+            document.content_hash,
+            document.web_url,
+            document.state,
+            storable_text(_LABEL_SEPARATOR.join(document.labels)),
+            None if document.author is None else storable_text(document.author),
+            document.confidential,
+            document.internal,
+            document.created_at,
+            document.updated_at,
+        )
+        for document in documents
+    ]
+    return columns(
+        rows,
+        "document_id",
+        "kind",
+        "entity_type",
+        "iid",
+        "discussion_id",
+        "title",
+        "content",
+        "content_hash",
+        "web_url",
+        "state",
+        "labels",
+        "author",
+        "confidential",
+        "internal",
+        "created_at",
+        "updated_at",
+    )

@@ -1,0 +1,152 @@
+"""Vectors of documents: which are wanted, writing them, and searching them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from surgical_pipeline.domain.records import DocumentVersion
+from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.ledger.transaction import Transaction, columns
+
+_MATRIX = 2
+
+Vector = Sequence[float] | NDArray[np.float32]
+Vectors = Sequence[Sequence[float]] | NDArray[np.float32]
+
+
+@dataclass(frozen=True, slots=True)
+class EmbeddingCandidate:
+    """A document to embed. ``current``: the model's vectors of this very text are there already."""
+
+    document_id: str
+    title: str
+    content: str
+    content_hash: str
+    current: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentVectors:
+    """A document's vectors, one a chunk in order: ``vectors`` has the shape (chunks, dimension), float32."""
+
+    document_id: str
+    content_hash: str
+    model: str
+    dimension: int
+    vectors: Vectors
+
+
+@dataclass(frozen=True, slots=True)
+class SearchHit:
+    """A document found. ``score``: cosine of its best chunk, -1 to 1.
+
+    ``current``: False where the vectors are those of an older text of the document.
+    """
+
+    document_id: str
+    kind: str
+    project_path: str
+    project_id: int
+    entity_type: EntityType
+    iid: int
+    discussion_id: str | None
+    title: str
+    content: str
+    web_url: str | None
+    state: str
+    labels: tuple[str, ...]
+    author: str | None
+    confidential: bool
+    internal: bool
+    updated_at: datetime | None
+    score: float
+    current: bool
+
+    @property
+    def entity(self) -> str:
+        """The entity as people write it: ``group/project#12``."""
+        return f"{self.project_path}{self.entity_type.sigil}{self.iid}"
+
+
+def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> list[EmbeddingCandidate]:
+    """Those of these documents that are live and still have that hash, by id; the others are superseded."""
+    wanted = [(version.document_id, version.content_hash) for version in versions]
+    rows = tx.rows("load_embedding_candidates", model=model, **columns(wanted, "document_id", "content_hash"))
+    return [EmbeddingCandidate(**row) for row in rows]
+
+
+def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]) -> frozenset[str]:
+    """Replace all chunks of each (document, model), and give the ids of the documents written.
+
+    A document that is deleted or has another text by now is left out. Of two entries for one document and model
+    the later counts.
+
+    Raises:
+        ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
+    """
+    distinct = {(entry.document_id, entry.model): entry for entry in batch}
+    wanted = [(entry.document_id, entry.content_hash) for entry in distinct.values()]
+    unchanged = set(tx.execute("load_unchanged_documents", **columns(wanted, "document_id", "content_hash")))
+    entries = [entry for entry in distinct.values() if (entry.document_id, entry.content_hash) in unchanged]
+    if entries:
+        models = [(entry.document_id, entry.model) for entry in entries]
+        tx.execute("delete_model_embeddings", **columns(models, "document_id", "model"))
+        rows = [row for entry in entries for row in _chunk_rows(entry)]
+        names = ("document_id", "chunk_index", "model", "content_hash", "dimension", "vector")
+        tx.execute("insert_embeddings", run_id=run_id, embedded_at=tx.now, **columns(rows, *names))
+    return frozenset(entry.document_id for entry in entries)
+
+
+def search_vectors(
+    tx: Transaction,
+    *,
+    model: str,
+    query: Vector,
+    limit: int,
+    project_path: str | None = None,
+    kind: str | None = None,
+    include_confidential: bool = False,
+) -> list[SearchHit]:
+    """The documents nearest to ``query``, best first, by comparing it with every vector of ``model``.
+
+    Deleted documents are left out; so are confidential ones and internal notes unless asked for. Vectors of
+    another dimension than the query's are not compared.
+    """
+    vector = [float(value) for value in query]
+    rows = tx.rows(
+        "search_embeddings",
+        model=model,
+        vector=vector,
+        dimension=len(vector),
+        limit=limit,
+        project_path=project_path,
+        kind=kind,
+        include_confidential=include_confidential,
+    )
+    return [_hit(row) for row in rows]
+
+
+def _hit(row: dict[str, Any]) -> SearchHit:
+    typed = {"entity_type": EntityType(row["entity_type"]), "labels": tuple(row["labels"])}
+    return SearchHit(**{**row, **typed})
+
+
+def _chunk_rows(entry: DocumentVectors) -> list[tuple[object, ...]]:
+    vectors = np.asarray(entry.vectors, dtype=np.float32)
+    if vectors.ndim != _MATRIX or not len(vectors) or vectors.shape[1] != entry.dimension:
+        raise ValueError(
+            f"the vectors of document {entry.document_id} have the shape {vectors.shape}, "
+            f"not (chunks, {entry.dimension})"
+        )
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"the vectors of document {entry.document_id} are not finite")
+    # Nine digits tell every float32 apart; text is what DuckDB takes in fastest without Arrow.
+    template = f"[{','.join(['%.9g'] * entry.dimension)}]"
+    return [
+        (entry.document_id, index, entry.model, entry.content_hash, entry.dimension, template % tuple(row))
+        for index, row in enumerate(vectors.tolist())
+    ]

@@ -1,0 +1,67 @@
+-- What the asset checks ask after each run.
+
+-- name: count_rows_outside_scope
+-- Rows of each content table that carry the run's stamp and belong to no entity it was asked for.
+WITH run AS (
+    SELECT run_id, project_id FROM sync_runs WHERE run_id = $run_id
+),
+stamped AS (
+    SELECT 'projects' AS table_name, project_id, NULL AS entity_type, NULL AS iid
+    FROM projects WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'issues', project_id, 'issue', iid FROM issues WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'merge_requests', project_id, 'merge_request', iid FROM merge_requests WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'dependent_fetches', project_id, entity_type, iid FROM dependent_fetches WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'discussions', project_id, noteable_type, noteable_iid FROM discussions WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'notes', project_id, noteable_type, noteable_iid FROM notes WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'resource_events', project_id, noteable_type, noteable_iid FROM resource_events WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'issue_links', project_id, 'issue', iid FROM issue_links WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'issue_closed_by', project_id, 'issue', iid FROM issue_closed_by WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'merge_request_commits', project_id, 'merge_request', iid
+    FROM merge_request_commits WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'merge_request_diffs', project_id, 'merge_request', iid FROM merge_request_diffs WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'merge_request_closes_issues', project_id, 'merge_request', iid
+    FROM merge_request_closes_issues WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'documents', project_id, entity_type, iid FROM documents WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'embeddings', documents.project_id, documents.entity_type, documents.iid
+    FROM embeddings
+    LEFT JOIN documents ON documents.document_id = embeddings.document_id
+    WHERE embeddings.run_id = $run_id
+)
+SELECT stamped.table_name, COUNT(*) AS rows_outside
+FROM stamped
+LEFT JOIN run ON run.project_id = stamped.project_id
+LEFT JOIN entity_outcomes
+    ON entity_outcomes.run_id = run.run_id
+    AND entity_outcomes.entity_type = stamped.entity_type
+    AND entity_outcomes.iid = stamped.iid
+WHERE run.run_id IS NULL
+   OR (stamped.table_name <> 'projects' AND entity_outcomes.run_id IS NULL)
+GROUP BY stamped.table_name
+ORDER BY stamped.table_name;
+
+-- name: list_documents_without_current_embedding
+-- Live documents that the run regenerated and that have no vector of the model for the text they have now.
+SELECT documents.document_id
+FROM documents
+WHERE documents.deleted_at IS NULL
+  AND documents.document_id IN (
+      SELECT unnest(regenerated_document_ids) FROM entity_outcomes WHERE run_id = $run_id)
+  AND NOT EXISTS (
+      SELECT 1 FROM embeddings
+      WHERE embeddings.document_id = documents.document_id
+        AND embeddings.model = $model
+        AND embeddings.content_hash = documents.content_hash)
+ORDER BY documents.document_id;

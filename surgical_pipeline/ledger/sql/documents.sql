@@ -1,0 +1,120 @@
+-- What documents are rendered from, and the documents.
+
+-- name: load_source_issues
+-- These issues, with their project's path.
+SELECT
+    'issue' AS entity_type, issues.iid, issues.payload, issues.fetched_at, issues.deleted_at, projects.path
+FROM issues
+LEFT JOIN projects ON projects.project_id = issues.project_id
+WHERE issues.project_id = $project_id AND issues.iid = ANY($iids::BIGINT[])
+ORDER BY issues.iid;
+
+-- name: load_source_merge_requests
+-- These merge requests, with their project's path.
+SELECT
+    'merge_request' AS entity_type, merge_requests.iid, merge_requests.payload,
+    merge_requests.fetched_at, merge_requests.deleted_at, projects.path
+FROM merge_requests
+LEFT JOIN projects ON projects.project_id = merge_requests.project_id
+WHERE merge_requests.project_id = $project_id AND merge_requests.iid = ANY($iids::BIGINT[])
+ORDER BY merge_requests.iid;
+
+-- name: load_entity_versions
+-- When these entities were fetched and tombstoned.
+SELECT 'issue' AS entity_type, iid, fetched_at, deleted_at
+FROM issues
+WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
+UNION ALL
+SELECT 'merge_request' AS entity_type, iid, fetched_at, deleted_at
+FROM merge_requests
+WHERE project_id = $project_id AND iid = ANY($merge_request_iids::BIGINT[]);
+
+-- name: load_source_discussions
+-- Discussions of these entities in GitLab's order.
+SELECT noteable_type AS entity_type, noteable_iid AS iid, discussion_id, payload
+FROM discussions
+WHERE project_id = $project_id
+  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY noteable_type, noteable_iid, position, discussion_id;
+
+-- name: load_source_notes
+-- Notes of these entities in GitLab's order.
+SELECT noteable_type AS entity_type, noteable_iid AS iid, discussion_id, payload
+FROM notes
+WHERE project_id = $project_id
+  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY noteable_type, noteable_iid, discussion_id, position, note_id;
+
+-- name: load_source_events
+-- Events of these entities in the order in which they happened.
+SELECT noteable_type AS entity_type, noteable_iid AS iid, event_type, payload
+FROM resource_events
+WHERE project_id = $project_id
+  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY created_at NULLS FIRST, event_id;
+
+-- name: load_live_documents
+-- The live documents of these entities.
+SELECT entity_type, iid, document_id, content_hash
+FROM documents
+WHERE project_id = $project_id
+  AND deleted_at IS NULL
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: upsert_documents
+-- Write documents and make them live. Labels come joined by the ASCII unit separator.
+INSERT INTO documents (
+    document_id, kind, project_id, entity_type, iid, discussion_id, title, content, content_hash, web_url,
+    state, labels, author, confidential, internal, created_at, updated_at, deleted_at, run_id)
+SELECT
+    document_id, kind, $project_id, entity_type, iid, discussion_id, title, content, content_hash, web_url,
+    state,
+    CASE WHEN labels = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(labels, chr(31)) END,
+    author, confidential, internal, created_at, updated_at, NULL, $run_id
+FROM (
+    SELECT
+        unnest($document_id::VARCHAR[]) AS document_id,
+        unnest($kind::VARCHAR[]) AS kind,
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($discussion_id::VARCHAR[]) AS discussion_id,
+        unnest($title::VARCHAR[]) AS title,
+        unnest($content::VARCHAR[]) AS content,
+        unnest($content_hash::VARCHAR[]) AS content_hash,
+        unnest($web_url::VARCHAR[]) AS web_url,
+        unnest($state::VARCHAR[]) AS state,
+        unnest($labels::VARCHAR[]) AS labels,
+        unnest($author::VARCHAR[]) AS author,
+        unnest($confidential::BOOLEAN[]) AS confidential,
+        unnest($internal::BOOLEAN[]) AS internal,
+        unnest($created_at::TIMESTAMPTZ[]) AS created_at,
+        unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+) AS incoming
+ON CONFLICT (document_id) DO UPDATE SET
+    kind = excluded.kind,
+    project_id = excluded.project_id,
+    entity_type = excluded.entity_type,
+    iid = excluded.iid,
+    discussion_id = excluded.discussion_id,
+    title = excluded.title,
+    content = excluded.content,
+    content_hash = excluded.content_hash,
+    web_url = excluded.web_url,
+    state = excluded.state,
+    labels = excluded.labels,
+    author = excluded.author,
+    confidential = excluded.confidential,
+    internal = excluded.internal,
+    created_at = excluded.created_at,
+    updated_at = excluded.updated_at,
+    deleted_at = NULL,
+    run_id = excluded.run_id;
+
+-- name: tombstone_stale_documents
+-- Live documents of these entities that they no longer make, and name them.
+UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id
+WHERE project_id = $project_id
+  AND deleted_at IS NULL
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+  AND document_id <> ALL($kept_document_ids::VARCHAR[])
+RETURNING document_id;

@@ -1,0 +1,68 @@
+"""The job as people run it: queued by a real webserver, launched by a real daemon, in a process of its own."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
+
+pytestmark = pytest.mark.dagster_dev
+
+
+@pytest.fixture(scope="module")
+def dev_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dagster-home")
+
+
+@pytest.fixture(scope="module")
+def dev(dev_home: Path, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]:
+    environment = {
+        "GITLAB_URL": running_sandbox.url,
+        "GITLAB_TOKEN": running_sandbox.token,
+        "SURGICAL_LEDGER": str(dev_home / "ledger.duckdb"),
+        "SURGICAL_EXAMPLE_SCOPE": "acme/rocket#12-14!34+35",
+    }
+    with running_dagster_dev(dev_home, environment) as running:
+        yield running
+
+
+def test_a_launched_run_succeeds_and_is_in_the_ledger_under_its_dagster_id(
+    dev: DagsterDev, dev_home: Path
+) -> None:
+    answer = dev.launch({"project": "acme/rocket", "issue_iids": [12], "mr_iids": [34]})
+    assert answer["__typename"] == "LaunchRunSuccess", answer
+    run_id = answer["run"]["runId"]
+    assert dev.wait_for_end(run_id) == "SUCCESS", dev.log.read_text()[-4000:]
+    with Ledger(dev_home / "ledger.duckdb").read() as tx:
+        result = load_result(tx, run_id)
+    assert result is not None
+    assert (result.completion_status, result.trigger, result.scope) == (
+        "succeeded",
+        "launchpad",
+        "acme/rocket#12!34",
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"project": "acme/rocket", "issue_iids": [0], "mr_iids": []}, "between 1 and"),
+        ({"project": "acme/rocket", "issue_iids": [-3], "mr_iids": []}, "between 1 and"),
+        ({"project": "acme/rocket", "issue_iids": ["twelve"], "mr_iids": []}, "Int"),
+        ({"project": "not a project", "issue_iids": [12], "mr_iids": []}, "group/project"),
+        ({"project": "acme/rocket", "issue_iids": [], "mr_iids": []}, "empty"),
+        ({"project": "acme/rocket", "issue_iids": [12], "surprise": 1}, "surprise"),
+        ({"project": "acme/rocket", "issue_iids": [12], "dependents": ["gossip"]}, "gossip"),
+        ({"project": "acme/rocket", "issue_iids": [12], "entity_timeout_seconds": 0}, "entity_timeout_seconds"),
+    ],
+)
+def test_config_that_cannot_be_meant_is_refused_before_anything_runs(
+    dev: DagsterDev, config: dict[str, object], said: str
+) -> None:
+    answer = dev.launch(config)
+    assert answer["__typename"] != "LaunchRunSuccess"
+    assert said in str(answer)

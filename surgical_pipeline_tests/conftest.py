@@ -1,0 +1,83 @@
+"""What tests share: a sandbox GitLab, an installation of their own, and the real job run in this process."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def skip_or_fail(reason: str) -> None:
+    """On a person's machine a missing part skips its tests; CI installs every part, so there it is a failure."""
+    if os.environ.get("CI"):
+        pytest.fail(f"CI must not skip: {reason}")
+    pytest.skip(reason)
+
+
+@pytest.fixture(scope="session")
+def gitlab_payloads() -> Path:
+    """Real GitLab answers and schemas, which lie beside the repository."""
+    folder = REPOSITORY.parent / "shared" / "gitlab_payloads"
+    if not folder.is_dir():
+        skip_or_fail(f"real GitLab payloads are expected in {folder}")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def running_sandbox() -> Iterator[RunningSandbox]:
+    with RunningSandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture
+def sandbox(running_sandbox: RunningSandbox) -> RunningSandbox:
+    """The sandbox as it is after a fresh start."""
+    running_sandbox.control.reset()
+    return running_sandbox
+
+
+@pytest.fixture
+def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DAGSTER_HOME, with the environment pointing at it and at the sandbox."""
+    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    for name in [name for name in os.environ if name.startswith(("SURGICAL_", "GITLAB_", "DAGSTER_"))]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("GITLAB_URL", sandbox.url)
+    monkeypatch.setenv("GITLAB_TOKEN", sandbox.token)
+    return tmp_path
+
+
+@pytest.fixture
+def ledger(home: Path) -> Ledger:
+    return Ledger(home / "ledger.duckdb")
+
+
+Sync = Callable[..., SyncResult]
+
+
+@pytest.fixture
+def sync(ledger: Ledger) -> Sync:
+    """Run the real job over a scope text, in this process; gives what the ledger says of it."""
+    from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  most tests do not need Dagster
+
+    def run(
+        scope: str, *, budgets: Budgets | None = None, dependents: tuple[Dependent, ...] = CORE_DEPENDENTS
+    ) -> SyncResult:
+        run_id = launch(Scope.parse(scope), budgets=budgets or Budgets(), dependents=dependents)
+        with ledger.read() as tx:
+            result = load_result(tx, run_id)
+        assert result is not None
+        return result
+
+    return run

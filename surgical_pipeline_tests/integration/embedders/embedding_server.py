@@ -1,0 +1,108 @@
+"""A real HTTP server with ``POST /v1/embeddings`` that answers by a script, then well."""
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+
+Reply = Callable[[dict[str, Any]], Awaitable[Response]]
+"""From the request's JSON to an answer."""
+
+DIMENSION = 4
+
+
+def vector_of(text: str) -> list[float]:
+    return [1.0, float(len(text)), float(text.count("a")), -2.0]
+
+
+def embeddings(vectors: list[Any]) -> Response:
+    data = [{"object": "embedding", "index": i, "embedding": vector} for i, vector in enumerate(vectors)]
+    body = json.dumps({"object": "list", "data": data, "model": "any"})  # writes NaN as some servers do
+    return Response(body, media_type="application/json")
+
+
+async def good(request: dict[str, Any]) -> Response:
+    return embeddings([vector_of(text) for text in request["input"]])
+
+
+def vectors(*given: Any) -> Reply:
+    """These vectors, whatever was asked."""
+
+    async def reply(_: dict[str, Any]) -> Response:
+        return embeddings(list(given))
+
+    return reply
+
+
+def status(code: int, body: str = "", headers: dict[str, str] | None = None) -> Reply:
+    async def reply(_: dict[str, Any]) -> Response:
+        return Response(body, status_code=code, headers=headers)
+
+    return reply
+
+
+async def hang(_: dict[str, Any]) -> Response:
+    await asyncio.sleep(30)
+    return Response()
+
+
+async def trickle(_: dict[str, Any]) -> Response:
+    async def bytes_for_ever() -> AsyncIterator[bytes]:
+        while True:
+            yield b" "
+            await asyncio.sleep(0.05)
+
+    return StreamingResponse(bytes_for_ever())
+
+
+async def break_off(_: dict[str, Any]) -> Response:
+    return Response(b"half", headers={"Content-Length": "1000"})
+
+
+class EmbeddingServer:
+    """``script``: answers to the first requests, in order; ``requests`` and ``headers``: what was asked."""
+
+    def __init__(self) -> None:
+        self.script: list[Reply] = []
+        self.requests: list[dict[str, Any]] = []
+        self.headers: list[dict[str, str]] = []
+        self.url = ""
+
+    @property
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/v1/embeddings", self._embeddings, methods=["POST"])])
+
+    async def _embeddings(self, request: Request) -> Response:
+        asked = await request.json()
+        self.requests.append(asked)
+        self.headers.append(dict(request.headers))
+        reply = self.script.pop(0) if self.script else good
+        return await reply(asked)
+
+
+@contextmanager
+def running_server() -> Iterator[EmbeddingServer]:
+    embedding_server = EmbeddingServer()
+    listening = socket.create_server(("127.0.0.1", 0))
+    embedding_server.url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+    config = uvicorn.Config(
+        embedding_server.app, log_level="critical", timeout_graceful_shutdown=0, lifespan="off"
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    try:
+        yield embedding_server
+    finally:
+        server.should_exit = True
+        thread.join(10)
+        listening.close()

@@ -1,0 +1,38 @@
+import itertools
+import time
+from collections.abc import AsyncIterator
+
+import pytest
+
+from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.wire_server import WireServer
+
+_numbers = itertools.count(1)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[WireServer]:
+    async with WireServer() as running:
+        yield running
+
+
+@pytest.fixture
+def token() -> str:
+    """A token of this test alone, so that no limiter is shared with another test."""
+    return f"glpat-secret-of-test-{next(_numbers)}"
+
+
+@pytest.fixture
+def deadline() -> Deadline:
+    return Deadline.after(10, time.monotonic)
+
+
+@pytest.fixture
+def fast_retry() -> RetryPolicy:
+    return RetryPolicy(max_attempts=4, base_seconds=0.0, cap_seconds=0.0)

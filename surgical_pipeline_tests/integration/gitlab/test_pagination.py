@@ -1,0 +1,182 @@
+"""Lists of more than one page, over real sockets."""
+
+import time
+
+import pytest
+
+from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.records import DependentSet
+from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.errors import CrossOriginError, GitLabError, InvalidPayloadError, ServerError
+from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = "/api/v4/projects/7/issues/12/resource_label_events"
+ISSUES = "/api/v4/projects/7/issues"
+
+
+async def events_of(server: WireServer, token: str, deadline: Deadline) -> DependentSet:
+    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
+        key = EntityKey(EntityType.ISSUE, 12)
+        return await client.dependent(7, key, dependent=Dependent.LABEL_EVENTS, deadline=deadline)
+
+
+def ids(found: DependentSet) -> list[int]:
+    return [record.event_id for record in found.records]  # type: ignore[union-attr]  these are events
+
+
+def link(server: WireServer, path: str, query: str) -> dict[str, str]:
+    return {
+        "Link": f'<{server.url}{path}?page=1>; rel="prev", <{server.url}{path}?{query}>; rel="next", '
+        f'<{server.url}{path}?page=9>; rel="last"'
+    }
+
+
+async def test_links_are_followed_to_the_end_however_short_the_pages(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    def page(request: Request) -> Reply:
+        number = int(request.values("page")[0]) if request.values("page") else 1
+        body = [] if number == 2 else [{"id": number}]
+        return Reply(body, headers=link(server, EVENTS, f"page={number + 1}&per_page=100") if number < 4 else {})
+
+    server.answer(EVENTS, page)
+    assert ids(await events_of(server, token, deadline)) == [1, 3, 4]
+    assert [request.values("per_page") for request in server.requests] == [["100"]] * 4
+
+
+async def test_x_next_page_serves_where_there_is_no_link(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    server.on(
+        EVENTS,
+        Reply([{"id": 1}], headers={"X-Next-Page": "2"}),
+        Reply([{"id": 2}], headers={"X-Next-Page": ""}),
+    )
+    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert server.requests[1].values("page") == ["2"]
+
+
+async def test_a_keyset_cursor_is_carried_along(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(
+        EVENTS,
+        Reply([{"id": 1}], headers=link(server, EVENTS, "pagination=keyset&cursor=eyJ%3D%3D&per_page=20")),
+        Reply([{"id": 2}]),
+    )
+    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert dict(server.requests[1].query) == {"per_page": "100", "pagination": "keyset", "cursor": "eyJ=="}
+
+
+async def test_a_link_cannot_widen_what_was_asked_for(server: WireServer, token: str, deadline: Deadline) -> None:
+    """A next link without the iids would otherwise fetch every issue of the project."""
+    server.on(
+        ISSUES,
+        Reply([{"iid": 1}], headers=link(server, ISSUES, "page=2&iids[]=666&scope=created_by_me")),
+        Reply([{"iid": 2}]),
+    )
+    async with GitLabClient(server.url, token) as client:
+        await client.entities_by_iids(7, EntityType.ISSUE, iids=[1, 2, 3], deadline=deadline)
+    assert server.requests[1].values("iids[]") == ["1", "2", "3"]
+    assert server.requests[1].values("scope") == ["all"]
+
+
+async def test_a_fault_on_one_page_repeats_that_page_only(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    server.on(
+        EVENTS,
+        Reply([{"id": 1}], headers={"X-Next-Page": "2"}),
+        Reply(b"", status=502, content_type=None),
+        Reply([{"id": 2}], cut_after=3),
+        Reply([{"id": 2}]),
+    )
+    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert [request.values("page") for request in server.requests] == [[], ["2"], ["2"], ["2"]]
+
+
+async def test_a_last_page_that_fails_gives_no_half_set(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply(b"", status=502, content_type=None))
+    with pytest.raises(ServerError):
+        await events_of(server, token, deadline)
+
+
+async def test_a_next_page_on_another_origin_is_refused(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    async with WireServer() as elsewhere:
+        server.on(EVENTS, Reply([{"id": 1}], headers=link(elsewhere, EVENTS, "page=2")))
+        with pytest.raises(CrossOriginError):
+            await events_of(server, token, deadline)
+        assert elsewhere.requests == []
+
+
+@pytest.mark.parametrize(
+    ("headers", "said"),
+    [
+        ({"Link": '</api/v4/projects/8/issues>; rel="next"'}, "another list"),
+        ({"Link": '<http://host:port/>; rel="next"'}, "cannot be read"),
+        ({"Link": f'<{EVENTS}>; rel="next"'}, "lead back"),
+        ({"X-Next-Page": "two"}, "not a number"),
+        ({"X-Next-Page": "0"}, "not a number"),
+    ],
+)
+async def test_a_next_page_that_makes_no_sense_is_refused(
+    server: WireServer, token: str, deadline: Deadline, headers: dict[str, str], said: str
+) -> None:
+    server.on(EVENTS, Reply([{"id": 1}], headers=headers))
+    with pytest.raises(InvalidPayloadError, match=said):
+        await events_of(server, token, deadline)
+
+
+async def test_pages_that_lead_back_are_noticed(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}))
+    with pytest.raises(InvalidPayloadError, match="lead back"):
+        await events_of(server, token, deadline)
+    assert len(server.requests) == 2
+
+
+async def test_a_list_that_changes_while_it_is_read_is_read_anew(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    """A row deleted between two pages moves another one across the border, where nobody would see it."""
+    server.on(
+        EVENTS,
+        Reply([{"id": 1}, {"id": 2}], headers={"X-Next-Page": "2", "X-Total": "4"}),
+        Reply([{"id": 4}], headers={"X-Total": "3"}),
+        Reply([{"id": 2}, {"id": 3}], headers={"X-Next-Page": "2", "X-Total": "3"}),
+        Reply([{"id": 4}], headers={"X-Total": "3"}),
+    )
+    assert ids(await events_of(server, token, deadline)) == [2, 3, 4]
+
+
+async def test_a_list_that_never_holds_still_is_an_error(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    totals = iter(range(100, 0, -1))
+
+    def page(request: Request) -> Reply:
+        total = {"X-Total": str(next(totals))}
+        return Reply([{"id": 1}], headers=total if request.values("page") else total | {"X-Next-Page": "2"})
+
+    server.answer(EVENTS, page)
+    with pytest.raises(ServerError, match="changed 3 times"):
+        await events_of(server, token, deadline)
+    assert len(server.requests) == 6
+
+
+async def test_an_item_on_two_pages_counts_once(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(EVENTS, Reply([{"id": 1}, {"id": 2}], headers={"X-Next-Page": "2"}), Reply([{"id": 2}, {"id": 3}]))
+    assert ids(await events_of(server, token, deadline)) == [1, 2, 3]
+
+
+async def test_the_budget_covers_all_pages_together(server: WireServer, token: str) -> None:
+    server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply(hang=True))
+    with pytest.raises(GitLabError) as raised:
+        await events_of(server, token, Deadline.after(0.2, time.monotonic))
+    assert raised.value.code == "TIMEOUT"

@@ -1,0 +1,153 @@
+"""One limiter for everything that uses a token, over real sockets."""
+
+import asyncio
+import time
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
+
+import pytest
+
+from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
+from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
+
+pytestmark = pytest.mark.anyio
+
+VERSION = "/api/v4/version"
+GOOD = Reply({"version": "18"})
+
+
+def refused(**headers: str) -> Reply:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return Reply(b"Retry later\n", status=429, content_type="text/plain", headers=named)
+
+
+async def test_never_more_requests_are_in_flight_than_allowed(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    gate = asyncio.Event()
+    server.on(VERSION, Reply({"version": "18"}, gate=gate))
+    async with GitLabClient(server.url, token, max_in_flight=3) as client:
+        asked = [asyncio.create_task(client.version(deadline)) for _ in range(20)]
+        while server.in_flight < 3:
+            await asyncio.sleep(0)
+        for _ in range(20):
+            await asyncio.sleep(0)
+        assert server.in_flight == 3
+        gate.set()
+        await asyncio.gather(*asked)
+    assert server.peak == 3
+    assert len(server.requests) == 20
+
+
+async def test_two_clients_of_one_token_share_the_bound(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    gate = asyncio.Event()
+    server.on(VERSION, Reply({"version": "18"}, gate=gate))
+    async with (
+        GitLabClient(server.url, token, max_in_flight=2) as one,
+        GitLabClient(server.url, token, max_in_flight=2) as two,
+    ):
+        asked = [asyncio.create_task(client.version(deadline)) for client in (one, two) for _ in range(5)]
+        while server.in_flight < 2:
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(*asked)
+    assert server.peak == 2
+
+
+async def test_a_wait_for_a_place_ends_with_the_budget(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(VERSION, Reply(hang=True))
+    async with GitLabClient(server.url, token, max_in_flight=1) as client:
+        hanging = asyncio.create_task(client.version(deadline))
+        while not server.requests:
+            await asyncio.sleep(0)
+        with pytest.raises(BudgetExceededError, match="in flight"):
+            await client.version(Deadline.after(0.1, time.monotonic))
+        hanging.cancel()
+        await asyncio.gather(hanging, return_exceptions=True)
+
+
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_retry_after_is_waited_out_where_it_fits(
+    server: WireServer, token: str, deadline: Deadline, form: str
+) -> None:
+    now = datetime.now(UTC)
+    date = {"Date": format_datetime(now, usegmt=True)}
+    later = format_datetime(now + timedelta(seconds=1), usegmt=True)
+    server.on(VERSION, refused(Retry_After="1" if form == "seconds" else later, **date), GOOD)
+    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
+        started = time.monotonic()
+        assert await client.version(deadline) == "18"
+        assert 0.9 < time.monotonic() - started < 3
+        assert (client.stats.rate_limited, client.stats.retries) == (1, 1)
+
+
+@pytest.mark.parametrize("headers", [{"Retry_After": "60"}, {"RateLimit_Remaining": "0", "RateLimit_Reset": "60"}])
+async def test_retry_after_beyond_the_budget_is_told_at_once_and_holds_for_everybody(
+    server: WireServer, token: str, deadline: Deadline, headers: dict[str, str]
+) -> None:
+    if "RateLimit_Reset" in headers:
+        headers = headers | {"RateLimit_Reset": str(int(time.time()) + 60)}
+    server.on(VERSION, refused(**headers), GOOD)
+    started = time.monotonic()
+    async with GitLabClient(server.url, token) as one, GitLabClient(server.url, token) as two:
+        with pytest.raises(RateLimitedError) as raised:
+            await one.version(deadline)
+        assert raised.value.retry_after_seconds == pytest.approx(60, abs=2)
+        with pytest.raises(RateLimitedError, match="asked to wait"):
+            await two.version(deadline)
+    assert time.monotonic() - started < 2
+    assert len(server.requests) == 1
+
+
+async def test_another_token_does_not_wait_along(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(VERSION, refused(Retry_After="60"), GOOD)
+    async with GitLabClient(server.url, token) as one, GitLabClient(server.url, token + "-other") as other:
+        with pytest.raises(RateLimitedError):
+            await one.version(deadline)
+        assert await other.version(deadline) == "18"
+
+
+async def test_a_429_pauses_those_who_come_after_it(server: WireServer, token: str, deadline: Deadline) -> None:
+    server.on(VERSION, refused(Retry_After="1"), GOOD)
+    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
+        first = asyncio.create_task(client.version(deadline))
+        while not client.stats.rate_limited:
+            await asyncio.sleep(0.005)
+        started = time.monotonic()
+        assert await client.version(deadline) == "18"
+        assert time.monotonic() - started > 0.8
+        assert await first == "18"
+    assert client.stats.rate_limited == 1
+
+
+async def test_many_refusals_in_a_row_are_waited_out_but_not_for_ever(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    server.on(VERSION, refused(Retry_After="0"))
+    policy = RetryPolicy(max_attempts=2, max_rate_limit_waits=5, base_seconds=0.0)
+    async with GitLabClient(server.url, token, retry=policy) as client:
+        with pytest.raises(RateLimitedError):
+            await client.version(deadline)
+    assert client.stats.rate_limited == 6
+
+
+async def test_few_requests_left_are_spread_over_the_window(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    now = int(time.time())
+    headers = {
+        "RateLimit-Remaining": "4",
+        "RateLimit-Reset": str(now + 1),
+        "Date": format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True),
+    }
+    server.on(VERSION, Reply({"version": "18"}, headers=headers))
+    async with GitLabClient(server.url, token, max_in_flight=4) as client:
+        await client.version(deadline)
+        started = time.monotonic()
+        await asyncio.gather(*(client.version(deadline) for _ in range(3)))
+        assert 0.4 < time.monotonic() - started < 3

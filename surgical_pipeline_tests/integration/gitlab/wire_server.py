@@ -1,0 +1,145 @@
+"""A small HTTP/1.1 server whose answers are scripted to the byte, for what no proper server would do.
+
+It runs in the test's own event loop. A route's replies are used up one after the other; the last one stays.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
+
+
+@dataclass(frozen=True)
+class Request:
+    path: str
+    query: tuple[tuple[str, str], ...]
+    headers: dict[str, str]
+
+    def values(self, name: str) -> list[str]:
+        return [value for key, value in self.query if key == name]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """``body`` is JSON unless it is bytes. ``cut_after``: hang up after so many bytes of the body."""
+
+    body: object = None
+    status: int = 200
+    headers: dict[str, str] = field(default_factory=dict)
+    content_type: str | None = "application/json"
+    cut_after: int | None = None
+    hang_up: bool = False
+    hang: bool = False
+    gate: asyncio.Event | None = None
+    """The reply is held back until the event is set."""
+
+    def encoded(self) -> bytes:
+        return self.body if isinstance(self.body, bytes) else json.dumps(self.body).encode()
+
+
+Script = Callable[[Request], Reply]
+
+_NOT_SCRIPTED = Reply({"message": "404 Not Found"}, status=404)
+
+
+class WireServer:
+    """``in_flight`` and ``peak`` count requests that are read and not yet answered."""
+
+    def __init__(self) -> None:
+        self.requests: list[Request] = []
+        self.in_flight = 0
+        self.peak = 0
+        self._scripts: dict[str, list[Reply] | Script] = {}
+        self._closing = asyncio.Event()
+        self._connections: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    def on(self, path: str, *replies: Reply) -> None:
+        self._scripts[path] = list(replies)
+
+    def answer(self, path: str, script: Script) -> None:
+        self._scripts[path] = script
+
+    def asked(self, path: str) -> list[Request]:
+        return [request for request in self.requests if request.path == path]
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._port = int(self._server.sockets[0].getsockname()[1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._server.close()
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.add(task)
+        try:
+            while (request := await _read_request(reader)) is not None:
+                self.requests.append(request)
+                self.in_flight += 1
+                self.peak = max(self.peak, self.in_flight)
+                try:
+                    go_on = await self._reply(self._next_reply(request), writer)
+                finally:
+                    self.in_flight -= 1
+                if not go_on:
+                    return
+        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            pass
+        finally:
+            self._connections.discard(task)
+            writer.close()
+            with suppress(ConnectionError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    def _next_reply(self, request: Request) -> Reply:
+        script = self._scripts.get(request.path)
+        if script is None:
+            return _NOT_SCRIPTED
+        if callable(script):
+            return script(request)
+        return script.pop(0) if len(script) > 1 else script[0]
+
+    async def _reply(self, reply: Reply, writer: asyncio.StreamWriter) -> bool:
+        if reply.gate is not None:
+            await reply.gate.wait()
+        if reply.hang:
+            await self._closing.wait()
+        if reply.hang_up:
+            return False
+        body = reply.encoded()
+        headers = {"Content-Length": str(len(body)), **reply.headers}
+        if reply.content_type is not None:
+            headers["Content-Type"] = reply.content_type
+        lines = [f"HTTP/1.1 {reply.status} Scripted", *(f"{name}: {value}" for name, value in headers.items())]
+        writer.write("\r\n".join([*lines, "", ""]).encode() + body[: reply.cut_after])
+        await writer.drain()
+        return reply.cut_after is None
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("ascii")
+    except asyncio.IncompleteReadError:
+        return None
+    first, *lines = head.split("\r\n")
+    _method, target, _version = first.split(" ")
+    headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines if line)}
+    parts = urlsplit(target)
+    return Request(parts.path, tuple(parse_qsl(parts.query, keep_blank_values=True)), headers)

@@ -1,0 +1,138 @@
+"""Records as preflight, dependents and docs make them, with values that tests need not care about."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.lifecycle import RunMode, Trigger
+from surgical_pipeline.domain.records import (
+    DependentSet,
+    DiscussionRecord,
+    DocumentRecord,
+    EntityRecord,
+    LinkedRecord,
+    NoteRecord,
+    ProjectRecord,
+    ResourceEventRecord,
+)
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.windows import Ledger
+
+PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
+NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
+MODEL = "toy-model"
+
+
+def at(seconds: float) -> datetime:
+    """A moment so many seconds after noon."""
+    return NOON + timedelta(seconds=seconds)
+
+
+def issue(iid: int) -> EntityKey:
+    return EntityKey(EntityType.ISSUE, iid)
+
+
+def merge_request(iid: int) -> EntityKey:
+    return EntityKey(EntityType.MERGE_REQUEST, iid)
+
+
+class HandClock:
+    """A clock that stands until it is moved on."""
+
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, seconds: float) -> None:
+        self.now += timedelta(seconds=seconds)
+
+
+def start(ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None) -> SyncRunRecorder:
+    """A running run of that scope whose project is known."""
+    recorder = SyncRunRecorder(ledger, run_id, clock=clock or HandClock())
+    recorder.start_surgical(Scope.parse(scope), mode=RunMode.SURGICAL, trigger=Trigger.CLI)
+    recorder.set_project(PROJECT.project_id, PROJECT.path)
+    return recorder
+
+
+def entity(
+    key: EntityKey, *, updated: float = 0, fetched: float = 100, title: str = "Engine", project_id: int = 7
+) -> EntityRecord:
+    is_issue = key.entity_type is EntityType.ISSUE
+    return EntityRecord(
+        key=key,
+        project_id=project_id,
+        gitlab_id=1000 + key.iid,
+        title=title,
+        state="opened",
+        updated_at=at(updated),
+        fetched_at=at(fetched),
+        payload=f'{{"iid": {key.iid}, "title": "{title}"}}',
+        moved_to_id=42 if is_issue else None,
+        sha=None if is_issue else "c0ffee",
+        target_branch=None if is_issue else "main",
+        target_project_id=None if is_issue else project_id,
+    )
+
+
+def note(note_id: int, position: int = 0, text: str = "hello") -> NoteRecord:
+    return NoteRecord(
+        note_id=note_id,
+        position=position,
+        author="ada",
+        system=False,
+        internal=False,
+        created_at=at(note_id),
+        updated_at=None,
+        payload=f'{{"id": {note_id}, "body": "{text}"}}',
+    )
+
+
+def discussion(discussion_id: str, *notes: NoteRecord, position: int = 0) -> DiscussionRecord:
+    return DiscussionRecord(
+        discussion_id=discussion_id,
+        position=position,
+        individual_note=len(notes) == 1,
+        payload=f'{{"id": "{discussion_id}"}}',
+        notes=notes,
+    )
+
+
+def discussions(key: EntityKey, *records: DiscussionRecord, fetched: float = 100) -> DependentSet:
+    return DependentSet(key, Dependent.DISCUSSIONS, at(fetched), records)
+
+
+def events(key: EntityKey, dependent: Dependent, ids: Sequence[int], *, fetched: float = 100) -> DependentSet:
+    records = tuple(ResourceEventRecord(one, at(one), f'{{"id": {one}}}') for one in ids)
+    return DependentSet(key, dependent, at(fetched), records)
+
+
+def linked(
+    key: EntityKey, dependent: Dependent, ids: Sequence[str], *, fetched: float = 100, version: str | None = None
+) -> DependentSet:
+    records = tuple(LinkedRecord(one, position, f'{{"id": "{one}"}}') for position, one in enumerate(ids))
+    return DependentSet(key, dependent, at(fetched), records, version)
+
+
+def document(
+    document_id: str, key: EntityKey, *, content: str = "text", confidential: bool = False, internal: bool = False
+) -> DocumentRecord:
+    return DocumentRecord(
+        document_id=document_id,
+        kind=str(key.entity_type),
+        key=key,
+        title=f"Title of {document_id}",
+        content=content,
+        content_hash=f"hash of {content}",
+        web_url=f"https://gitlab.test/{document_id}",
+        state="opened",
+        labels=("bug", "ui"),
+        author="ada",
+        confidential=confidential,
+        internal=internal,
+        created_at=at(1),
+        updated_at=at(2),
+    )

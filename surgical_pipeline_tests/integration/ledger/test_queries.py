@@ -1,0 +1,158 @@
+"""One run's whole story, and beside it what others do to the ledger: together they use every query there is."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats
+from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.ledger import ledger_file, sql, transaction
+from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
+from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
+from surgical_pipeline.ledger.dependents import replace_dependents, source_versions
+from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    MODEL,
+    PROJECT,
+    HandClock,
+    at,
+    discussion,
+    discussions,
+    document,
+    entity,
+    events,
+    issue,
+    linked,
+    merge_request,
+    note,
+    start,
+)
+
+SCOPE = Scope.parse("acme/rocket#1+2!3")
+KEYS = tuple(SCOPE.keys())
+
+
+@pytest.fixture
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+    """The names of the queries that are run; they still run as always."""
+    names: set[str] = set()
+
+    def noted(name: str) -> sql.Query:
+        names.add(name)
+        return real(name)
+
+    real = sql.query
+    monkeypatch.setattr(sql, "query", noted)
+    monkeypatch.setattr(transaction, "query", noted)
+    assert ledger_file.sql is sql
+    yield names
+
+
+def test_one_story_runs_every_named_query(ledger: Ledger, clock: HandClock, asked_for: set[str]) -> None:
+    announce(ledger)
+    recorder = SyncRunRecorder(ledger, "run-1", clock=clock)
+    recorder.start_surgical(SCOPE, mode=RunMode.SURGICAL, trigger=Trigger.CLI)
+    recorder.set_mode(RunMode.BACKFILL)
+    ingest(recorder)
+    replace_all_dependents(recorder)
+    write_and_embed(recorder)
+    clock.advance(20)
+    assert recorder.heartbeat_if_due()
+    recorder.add_usage(LockStats(windows=1, wait_ms=1, held_ms=2, longest_held_ms=2), HttpStats(requests=5))
+    assert recorder.finish_succeeded_with_warnings()
+    lose_an_issue_and_a_merge_request(ledger)
+    with ledger.read() as tx:
+        assert [run.run_id for run in list_runs(tx, limit=2)] == ["run-1", "run-2"]
+        found = find_run(tx, "run-1")
+        assert found is not None
+        assert found.dagster_status == "STARTED"
+        result = load_result(tx, "run-1")
+        assert result is not None
+        assert rows_outside_scope(tx, "run-1") == {}
+        assert documents_without_current_embedding(tx, "run-1", MODEL) == []
+    assert sorted(asked_for) == sorted(sql.queries())
+
+
+def announce(ledger: Ledger) -> None:
+    with ledger.write("queue") as tx:
+        assert queue_run(
+            tx, "run-1", scope=SCOPE, mode=RunMode.SURGICAL, trigger=Trigger.CLI, queued_at=at(-5), parent_run_id="run-0"
+        )
+        assert set_dagster_status(tx, "run-1", "STARTED")
+
+
+def ingest(recorder: SyncRunRecorder) -> None:
+    with recorder.window("ingest") as tx:
+        recorder.set_project(PROJECT.project_id, PROJECT.path, tx)
+        recorder.set_phase(Phase.INGEST, tx)
+        upsert_project(tx, recorder.run_id, PROJECT, at(0))
+        assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]) == set(KEYS)
+        recorder.set_counters(Counters(requested=3, ingested=3), tx)
+
+
+def replace_all_dependents(recorder: SyncRunRecorder) -> None:
+    sets = [discussions(key, discussion(f"d{key.iid}", note(key.iid))) for key in KEYS]
+    sets += [events(issue(1), dependent, [1, 2]) for dependent in EVENT_DEPENDENTS]
+    for dependent in set(Dependent) - EVENT_DEPENDENTS - {Dependent.DISCUSSIONS}:
+        key = issue(1) if EntityType.ISSUE in dependent.applies_to else merge_request(3)
+        sets.append(linked(key, dependent, ["a", "b"], version="v1"))
+    with recorder.window("dependents") as tx:
+        recorder.set_phase(Phase.DEPENDENTS, tx)
+        assert replace_dependents(tx, recorder.run_id, PROJECT.project_id, sets) == {
+            (one.key, one.dependent) for one in sets
+        }
+        assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
+
+
+def write_and_embed(recorder: SyncRunRecorder) -> None:
+    with recorder.window("docs") as tx:
+        recorder.set_phase(Phase.DOCS, tx)
+        sources = load_sources(tx, PROJECT.project_id, KEYS)
+        made = {source.key: document(f"doc{source.key}", source.key) for source in sources}
+        batch = [
+            EntityDocuments(source.key, source.version, (made[source.key],), frozenset({made[source.key].document_id}))
+            for source in sources
+        ]
+        assert write_documents(tx, recorder.run_id, PROJECT.project_id, batch) == frozenset()
+        gone = [EntityDocuments(merge_request(3), sources[2].version, (), frozenset())]
+        assert write_documents(tx, recorder.run_id, PROJECT.project_id, gone) == frozenset()
+    with recorder.window("embed") as tx:
+        recorder.set_phase(Phase.EMBED, tx)
+        versions = [one.version for one in made.values()]
+        candidates = load_candidates(tx, versions, MODEL)
+        assert [one.document_id for one in candidates] == ["doc#1", "doc#2"]
+        vectors = [DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates]
+        assert write_vectors(tx, recorder.run_id, vectors) == {"doc#1", "doc#2"}
+        assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=9)) == 2
+        late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
+        done = [
+            EntityOutcome(
+                entity_type=key.entity_type,
+                iid=key.iid,
+                ingested=True,
+                dependent_failures=(late,),
+                regenerated_document_ids=(f"doc{key}",),
+            )
+            for key in recorder_keys(recorder, tx)
+        ]
+        recorder.save_outcomes(tx, done)
+
+
+def recorder_keys(recorder: SyncRunRecorder, tx: transaction.Transaction) -> list[object]:
+    return [outcome.key for outcome in recorder.outcomes(tx)]
+
+
+def lose_an_issue_and_a_merge_request(ledger: Ledger) -> None:
+    lost = [issue(2), merge_request(3)]
+    for number in (2, 3):
+        other = start(ledger, f"run-{number}", "acme/rocket#2!3", HandClock(at(-number)))
+        with other.window("ingest") as tx:
+            misses = record_misses(tx, other.run_id, PROJECT.project_id, lost, missed_at=at(200 + number))
+        assert misses.tombstoned == (set(lost) if number == 3 else set())

@@ -1,0 +1,281 @@
+import asyncio
+import os
+from collections.abc import Callable
+
+import pytest
+
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats, SyncResult
+from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.runs import find_run, load_result, queue_run
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, HandClock, at, start
+
+BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500.", stage="ingest")
+LATE = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
+
+ENDINGS: dict[RunStatus, Callable[[SyncRunRecorder], bool]] = {
+    RunStatus.SUCCEEDED: SyncRunRecorder.finish_succeeded,
+    RunStatus.SUCCEEDED_WITH_WARNINGS: SyncRunRecorder.finish_succeeded_with_warnings,
+    RunStatus.FAILED: lambda recorder: recorder.finish_failed(BROKEN),
+    RunStatus.CANCELLED: SyncRunRecorder.finish_cancelled,
+}
+
+
+def result_of(ledger: Ledger, run_id: str = "run-1") -> SyncResult:
+    with ledger.read() as tx:
+        result = load_result(tx, run_id)
+    assert result is not None
+    return result
+
+
+def queue(ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3") -> bool:
+    with ledger.write("queue") as tx:
+        return queue_run(
+            tx, run_id, scope=Scope.parse(scope), mode=RunMode.SURGICAL, trigger=Trigger.SENSOR, queued_at=at(-60)
+        )
+
+
+def phases(ledger: Ledger) -> list[tuple[object, ...]]:
+    with ledger.read() as tx:
+        return tx._connection.execute(
+            "SELECT phase, epoch(started_at - $noon), epoch(finished_at - $noon), lock_windows, http_requests "
+            "FROM sync_run_phases ORDER BY started_at, finished_at NULLS LAST",
+            {"noon": NOON},
+        ).fetchall()
+
+
+def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
+    result = result_of(ledger)
+    assert (result.completion_status, result.phase, result.scope) == ("running", "preflight", "acme/rocket#1+2!3")
+    assert result.counters == Counters(requested=3)
+    assert [report.entity for report in result.entity_outcomes] == ["acme/rocket#1", "acme/rocket#2", "acme/rocket!3"]
+    assert all(report.failure is None and not report.fetched for report in result.entity_outcomes)
+    assert recorder.outcomes() == [
+        EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in Scope.parse("acme/rocket#1+2!3").keys()
+    ]
+    with ledger.read() as tx:
+        run = find_run(tx, "run-1")
+    assert run is not None
+    assert run.pid == os.getpid()
+    assert run.host
+
+
+def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: Ledger) -> None:
+    assert queue(ledger, "run-1", "acme/rocket#1+9")
+    assert not queue(ledger, "run-1")
+    assert result_of(ledger).completion_status == "queued"
+    start(ledger, "run-1", "acme/rocket#1+2")
+    assert [report.iid for report in result_of(ledger).entity_outcomes] == [1, 2]
+    with ledger.read() as tx:
+        run = find_run(tx, "run-1")
+    assert run is not None
+    assert (run.status, run.queued_at, run.started_at) == (RunStatus.RUNNING, at(-60), at(0))
+
+
+@pytest.mark.parametrize("status", [None, *ENDINGS])
+def test_a_run_that_runs_or_has_ended_cannot_be_started_again(ledger: Ledger, status: RunStatus | None) -> None:
+    recorder = start(ledger, "run-1")
+    if status is not None:
+        ENDINGS[status](recorder)
+    before = result_of(ledger)
+    with pytest.raises(RunLostError, match="no longer running"):
+        start(ledger, "run-1", "acme/rocket#99")
+    assert result_of(ledger) == before
+
+
+@pytest.mark.parametrize("status", list(ENDINGS))
+def test_each_ending_is_final(ledger: Ledger, status: RunStatus, clock: HandClock) -> None:
+    recorder = start(ledger, "run-1", clock=clock)
+    recorder.set_phase(Phase.DOCS)
+    clock.advance(2.5)
+    assert ENDINGS[status](recorder)
+    ended = result_of(ledger)
+    assert ended.completion_status == status
+    assert ended.duration_ms == 2500
+    assert ended.phase == {RunStatus.FAILED: "docs", RunStatus.CANCELLED: "cancelled"}.get(status, "done")
+    clock.advance(60)
+    assert not any(finish(recorder) for finish in ENDINGS.values())
+    for attempt in (
+        lambda: recorder.set_phase(Phase.EMBED),
+        lambda: recorder.set_mode(RunMode.BACKFILL),
+        lambda: recorder.set_counters(Counters(ingested=9)),
+        lambda: recorder.set_project(8, "other/project"),
+        lambda: recorder.add_usage(LockStats(windows=1), HttpStats(requests=1)),
+        recorder.heartbeat_if_due,
+    ):
+        with pytest.raises(RunLostError):
+            attempt()
+    assert result_of(ledger) == ended
+
+
+@pytest.mark.parametrize("status", list(ENDINGS))
+def test_only_failing_and_cancelling_end_a_queued_run(ledger: Ledger, status: RunStatus) -> None:
+    queue(ledger, "run-1")
+    possible = status in (RunStatus.FAILED, RunStatus.CANCELLED)
+    assert ENDINGS[status](SyncRunRecorder(ledger, "run-1")) is possible
+    result = result_of(ledger)
+    assert result.completion_status == (status if possible else "queued")
+    assert all((report.failure is not None) is possible for report in result.entity_outcomes)
+
+
+def test_no_ending_makes_a_run_that_never_was(ledger: Ledger) -> None:
+    assert not any(finish(SyncRunRecorder(ledger, "nobody")) for finish in ENDINGS.values())
+    with ledger.read() as tx:
+        assert load_result(tx, "nobody") is None
+
+
+def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    assert SyncRunRecorder(ledger, "run-1").finish_cancelled()
+    with pytest.raises(RunLostError), recorder.window("ingest") as tx:
+        upsert_project(tx, "run-1", PROJECT, at(0))
+    with pytest.raises(RunLostError) as caught:
+        asyncio.run(recorder.in_window("ingest", lambda tx: upsert_project(tx, "run-1", PROJECT, at(0))))
+    assert caught.value.code is FailureCode.WORKER_LOST
+    with ledger.read() as tx:
+        assert tx._connection.execute("SELECT * FROM projects").fetchall() == []
+
+
+def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    with pytest.raises(ZeroDivisionError), recorder.window("ingest") as tx:
+        recorder.set_phase(Phase.INGEST, tx)
+        recorder.set_counters(Counters(requested=3, ingested=1), tx)
+        raise ZeroDivisionError
+    assert (result_of(ledger).phase, result_of(ledger).counters.ingested) == ("preflight", 0)
+    every_field = Counters(**{name: number for number, name in enumerate(Counters.model_fields, start=1)})
+
+    def work(tx: object) -> None:
+        for phase in (Phase.INGEST, Phase.DEPENDENTS, Phase.INGEST):
+            recorder.set_phase(phase, tx)  # type: ignore[arg-type]
+        recorder.set_counters(every_field, tx)  # type: ignore[arg-type]
+
+    asyncio.run(recorder.in_window("ingest", work))
+    assert (result_of(ledger).phase, result_of(ledger).counters) == ("ingest", every_field)
+
+
+def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    for _ in range(3):
+        with recorder.window("busy") as tx:
+            for phase in STAGES * 2:
+                recorder.set_phase(phase, tx)
+                recorder.set_mode(RunMode.BACKFILL, tx)
+                recorder.set_mode(RunMode.SURGICAL, tx)
+                recorder.add_usage(LockStats(windows=1), HttpStats(), tx)
+    with ledger.read() as tx:
+        by_index = tx._connection.execute(
+            "SELECT run_id FROM sync_runs WHERE status = 'running' AND phase = 'embed' AND mode = 'surgical'"
+        ).fetchall()
+    assert by_index == [("run-1",)]
+    assert result_of(ledger).lock.windows == 30
+
+
+def test_phases_follow_each_other_and_carry_their_usage(ledger: Ledger, clock: HandClock) -> None:
+    recorder = start(ledger, "run-1", clock=clock)
+    clock.advance(3)
+    recorder.add_usage(LockStats(), HttpStats(requests=7, retries=2, rate_limited=1))
+    recorder.set_phase(Phase.INGEST)
+    recorder.add_usage(LockStats(windows=2, wait_ms=5, held_ms=9, longest_held_ms=8), HttpStats(requests=1))
+    clock.advance(4)
+    assert phases(ledger) == [("preflight", 0, 3, 0, 7), ("ingest", 3, None, 2, 1)]
+    recorder.finish_failed(BROKEN)
+    assert [row[:3] for row in phases(ledger)] == [("preflight", 0, 3), ("ingest", 3, 7)]
+    assert result_of(ledger).http == HttpStats(requests=8, retries=2, rate_limited=1)
+
+
+def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: Ledger) -> None:
+    with ledger.write("before this run"):
+        pass
+    recorder = start(ledger, "run-1")
+    told = LockStats(windows=1, wait_ms=0.0, held_ms=0.001)
+    recorder.add_usage(told, HttpStats())
+    before = ledger.stats
+    recorder.finish_succeeded()
+    lock = result_of(ledger).lock
+    assert lock.windows == before.windows - 1
+    assert lock.held_ms == pytest.approx(before.held_ms - ledger_share(before, lock), rel=1)
+    assert lock.longest_held_ms > 0
+
+
+def ledger_share(before: LockStats, lock: LockStats) -> float:
+    return before.held_ms - lock.held_ms
+
+
+def test_only_stages_can_be_entered(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    for phase in set(Phase) - set(STAGES):
+        with pytest.raises(ValueError, match="is no stage"):
+            recorder.set_phase(phase)
+
+
+def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(ledger: Ledger, clock: HandClock) -> None:
+    recorder = start(ledger, "run-1", clock=clock)
+    clock.advance(14.9)
+    assert not recorder.heartbeat_if_due()
+    clock.advance(0.1)
+    assert recorder.heartbeat_if_due()
+    clock.advance(10)
+    with recorder.window("x"):
+        pass
+    clock.advance(10)
+    assert not recorder.heartbeat_if_due()
+    with ledger.read() as tx:
+        run = find_run(tx, "run-1")
+    assert run is not None
+    assert run.heartbeat_at == at(25)
+
+
+def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1", "acme/rocket#1+2+4!3")
+    own = Failure(code=FailureCode.NOT_FOUND, message="no such issue", stage="preflight")
+    with recorder.window("save") as tx:
+        recorder.set_phase(Phase.EMBED, tx)
+        recorder.save_outcomes(
+            tx,
+            [
+                EntityOutcome(entity_type=EntityType.ISSUE, iid=1, failure=own),
+                EntityOutcome(
+                    entity_type=EntityType.ISSUE,
+                    iid=2,
+                    ingested=True,
+                    dependent_failures=(LATE,),
+                    regenerated_document_ids=("a", "b"),
+                    embedded_document_ids=("b", "a"),
+                ),
+                EntityOutcome(
+                    entity_type=EntityType.ISSUE, iid=4, ingested=True, regenerated_document_ids=("c",)
+                ),
+            ],
+        )
+    assert recorder.finish_failed(BROKEN)
+    result = result_of(ledger)
+    codes = {report.entity: report.failure and report.failure.code for report in result.entity_outcomes}
+    assert codes == {
+        "acme/rocket#1": FailureCode.NOT_FOUND,
+        "acme/rocket#2": None,
+        "acme/rocket#4": FailureCode.SERVER_ERROR,
+        "acme/rocket!3": FailureCode.SERVER_ERROR,
+    }
+    assert result.error is not None
+    assert (result.error.code, result.error.message) == (FailureCode.SERVER_ERROR, "GitLab answered 500.")
+    assert (result.warnings_count, result.counters.failed) == (4, 3)
+    assert len(result.entity_failures) == 4
+
+
+def test_a_cancelled_run_says_so_for_every_entity(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    recorder.set_phase(Phase.DEPENDENTS)
+    assert recorder.finish_cancelled()
+    result = result_of(ledger)
+    assert result.error is not None
+    assert result.error.code is FailureCode.CANCELLED
+    assert {report.failure.code for report in result.entity_outcomes if report.failure} == {FailureCode.CANCELLED}
+    assert {failure.stage for failure in result.entity_failures} == {"dependents"}
+    assert len(result.entity_failures) == 3

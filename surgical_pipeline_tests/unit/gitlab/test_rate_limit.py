@@ -1,0 +1,142 @@
+import asyncio
+import gc
+import time
+
+import pytest
+
+from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.gitlab import rate_limit
+from surgical_pipeline.gitlab.errors import RateLimitedError
+from surgical_pipeline.gitlab.rate_limit import MAX_EMPTY_WAIT_SECONDS, RateLimiter, shared_limiter
+
+ORIGIN = ("https", "gitlab.example.com", 443)
+
+
+def deadline(seconds: float = 5) -> Deadline:
+    return Deadline.after(seconds, time.monotonic)
+
+
+async def take(limiter: RateLimiter, seconds: float = 5) -> None:
+    async with limiter.place(deadline(seconds), "/path"):
+        pass
+
+
+def test_one_token_on_one_origin_has_one_limiter() -> None:
+    first = shared_limiter(ORIGIN, "token-a", max_in_flight=8)
+    assert shared_limiter(ORIGIN, "token-a", max_in_flight=4) is first
+    assert first.max_in_flight == 4
+    assert shared_limiter(ORIGIN, "token-b", max_in_flight=8) is not first
+    assert shared_limiter(("http", "gitlab.example.com", 80), "token-a", max_in_flight=8) is not first
+
+
+def test_the_registry_does_not_know_the_token() -> None:
+    shared_limiter(ORIGIN, "glpat-very-secret", max_in_flight=8)
+    assert "glpat-very-secret" not in repr(rate_limit._registry)
+
+
+def test_a_limiter_serves_one_event_loop_after_the_other() -> None:
+    limiter = RateLimiter(2)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(take(limiter) for _ in range(20)))
+
+    for _ in range(3):
+        asyncio.run(crowd())
+    gc.collect()
+    assert len(limiter._places) == 0
+
+
+def test_several_event_loops_at_once_do_not_disturb_each_other() -> None:
+    limiter = RateLimiter(2)
+
+    async def crowd() -> None:
+        await asyncio.gather(*(take(limiter) for _ in range(50)))
+
+    async def threads() -> None:
+        await asyncio.gather(*(asyncio.to_thread(asyncio.run, crowd()) for _ in range(4)))
+
+    asyncio.run(threads())
+
+
+def test_a_lower_bound_counts_from_the_next_request() -> None:
+    async def peak() -> int:
+        limiter = RateLimiter(8)
+        await take(limiter)
+        limiter.max_in_flight = 2
+        inside = most = 0
+
+        async def one() -> None:
+            nonlocal inside, most
+            async with limiter.place(deadline(), "/path"):
+                inside += 1
+                most = max(most, inside)
+                await asyncio.sleep(0)
+                inside -= 1
+
+        await asyncio.gather(*(one() for _ in range(10)))
+        return most
+
+    assert asyncio.run(peak()) == 2
+
+
+def test_a_pause_longer_than_the_budget_is_refused_at_once() -> None:
+    now = 1000.0
+    limiter = RateLimiter(2, monotonic=lambda: now)
+    limiter.pause(30)
+    with pytest.raises(RateLimitedError, match="wait 30 s") as raised:
+        asyncio.run(take(limiter, 5))
+    assert raised.value.retry_after_seconds == 30
+    now += 31
+    asyncio.run(take(limiter, 5))
+
+
+def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
+    limiter = RateLimiter(2, monotonic=lambda: 0.0)
+    limiter.pause(30)
+    limiter.pause(1)
+    with pytest.raises(RateLimitedError):
+        asyncio.run(take(limiter, 20))
+
+
+def test_plenty_left_costs_nothing_and_few_left_are_spread() -> None:
+    now = 1000.0
+    limiter = RateLimiter(4, monotonic=lambda: now)
+    limiter.observe(500, 60)
+    assert limiter._reserve_start() == 0
+    limiter.observe(6, 3)
+    assert [limiter._reserve_start() for _ in range(3)] == [0, 0.5, 1.0]
+    limiter.observe(1, 3600)
+    assert limiter._reserve_start() <= 1.5
+    limiter.observe(500, 60)
+    assert limiter._reserve_start() == 0
+
+
+def test_spreading_ends_with_the_window() -> None:
+    now = 1000.0
+    limiter = RateLimiter(4, monotonic=lambda: now)
+    limiter.observe(2, 3)
+    assert [limiter._reserve_start() for _ in range(2)] == [0, 1.5]
+    now += 3
+    assert limiter._reserve_start() == 0
+
+
+def test_spreading_never_costs_anybody_the_budget() -> None:
+    limiter = RateLimiter(4)
+    limiter.observe(1, 3600)
+    started = time.monotonic()
+    for _ in range(3):
+        asyncio.run(take(limiter, 0.5))
+    assert time.monotonic() - started < 1
+
+
+def test_none_left_is_a_pause_but_never_a_long_one() -> None:
+    limiter = RateLimiter(4, monotonic=lambda: 0.0)
+    limiter.observe(0, 86_400)
+    with pytest.raises(RateLimitedError) as raised:
+        asyncio.run(take(limiter, 5))
+    assert raised.value.retry_after_seconds == MAX_EMPTY_WAIT_SECONDS
+
+
+def test_a_limiter_without_places_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one"):
+        RateLimiter(0)

@@ -1,0 +1,143 @@
+"""The walls of the house: who may import whom, what stays out of start-up, how files are named and sized."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[2] / "surgical_pipeline"
+TESTS = PACKAGE.parent / "surgical_pipeline_tests"
+
+ALLOWED = {
+    "domain": set(),
+    "gitlab": {"domain"},
+    "ledger": {"domain"},
+    "embedders": {"domain"},
+    "stages": {"domain", "gitlab", "ledger", "embedders"},
+    "settings": {"domain", "gitlab"},
+    "sandbox": set(),
+    "defs": {"domain", "gitlab", "ledger", "embedders", "stages", "settings"},
+    "definitions": {"defs"},
+    "cli": {"domain", "gitlab", "ledger", "embedders", "stages", "settings", "defs", "sandbox"},
+}
+"""Layer by layer, what it may import of ours. ``defs.launch`` loads the Definitions object: the one arrow up."""
+
+STAGES = {"preflight", "ingest", "dependents", "docs", "embed"}
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield ".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts), path
+
+
+def imports_of(path: Path) -> set[str]:
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return found
+
+
+def layer_of(module: str) -> str:
+    return module.split(".")[1] if "." in module else ""
+
+
+def test_imports_run_one_way() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules()
+        if layer_of(module) in ALLOWED and module != "surgical_pipeline.defs.launch"
+        for name in imports_of(path)
+        if name.startswith("surgical_pipeline.")
+        and layer_of(name) not in ALLOWED[layer_of(module)] | {layer_of(module)}
+    ]
+    assert wrong == []
+
+
+def test_every_layer_is_known() -> None:
+    layers = {layer_of(module) for module, _ in modules()} - {"", "__init__"}
+    assert layers == set(ALLOWED)
+
+
+def test_stages_never_import_each_other() -> None:
+    wrong = [
+        f"{stage} imports {name}"
+        for stage in STAGES
+        for name in imports_of(PACKAGE / "stages" / f"{stage}.py")
+        if name.split(".")[:2] == ["surgical_pipeline", "stages"] and name.split(".")[2] in STAGES - {stage}
+    ]
+    assert wrong == []
+
+
+@pytest.mark.parametrize("library", ["dagster", "duckdb", "httpx", "typer"])
+def test_each_library_has_one_home(library: str) -> None:
+    homes = {
+        "dagster": {"defs", "definitions"},
+        "duckdb": {"ledger"},
+        "httpx": {"gitlab", "embedders", "sandbox"},
+        "typer": {"cli"},
+    }
+    found = {
+        layer_of(module)
+        for module, path in modules()
+        if any(name.split(".")[0] == library for name in imports_of(path))
+    }
+    assert found <= homes[library]
+
+
+@pytest.mark.parametrize("layer", ["domain", "gitlab", "ledger", "embedders", "stages", "sandbox"])
+def test_layers_below_defs_work_with_dagster_uninstalled(layer: str) -> None:
+    names = [module.removesuffix(".__init__") for module, _ in modules() if layer_of(module) == layer]
+    program = (
+        "import sys, importlib\nsys.modules['dagster'] = None\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_starting_up_loads_no_heavy_library() -> None:
+    """`dagster dev` and the command line wait for this import; models, data frames and servers can come later."""
+    program = (
+        "import sys, surgical_pipeline.definitions\n"
+        "print([name for name in ('pandas', 'pyarrow', 'numpy', 'duckdb', 'wordllama', 'starlette', 'uvicorn') "
+        "if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() in ("[]", "['duckdb']"), done.stdout
+
+
+def test_domain_knows_only_the_standard_library_and_pydantic() -> None:
+    allowed = {"surgical_pipeline", "pydantic", *sys.stdlib_module_names}
+    wrong = {
+        f"{module}: {name}"
+        for module, path in modules()
+        if layer_of(module) == "domain"
+        for name in imports_of(path)
+        if name.split(".")[0] not in allowed
+    }
+    assert wrong == set()
+
+
+def test_no_file_is_named_for_nothing_in_particular() -> None:
+    vague = {"utils", "util", "helpers", "helper", "common", "misc"}
+    assert [str(path) for _, path in modules() if path.stem in vague] == []
+
+
+def test_packages_have_empty_init_files_but_for_the_sql_loader() -> None:
+    filled = [path for path in PACKAGE.rglob("__init__.py") if path.read_text().strip()]
+    assert filled == [PACKAGE / "ledger" / "sql" / "__init__.py"]
+
+
+def test_files_stay_short_enough_to_read_at_once() -> None:
+    long = {
+        str(path.relative_to(PACKAGE)): length
+        for _, path in modules()
+        if (length := len(path.read_text(encoding="utf-8").splitlines())) > 310
+    }
+    assert long == {}
