@@ -40,4 +40,5 @@ def query(path: Path, sql: str) -> list[Row]:
 def _rows(connection: duckdb.DuckDBPyConnection, table: str, *, with_run_columns: bool) -> list[Row]:
     columns = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
     kept = [column for column in columns if with_run_columns or column not in RUN_COLUMNS]
-    return connection.execute(f"SELECT {', '.join(kept)} FROM {table} ORDER BY ALL").fetchall()
+    rows = connection.execute(f"SELECT {', '.join(kept)} FROM {table} ORDER BY ALL").fetchall()
+    return [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows]

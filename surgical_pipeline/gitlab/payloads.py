@@ -5,52 +5,11 @@ may be missing or null, and unknown fields are ignored. Times are UTC; one witho
 raw payload is stored beside, so nothing is lost that is not modelled here.
 """
 
-from datetime import UTC, date, datetime
 from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MAX_ID = 2**63 - 1
-
-PositiveId = Annotated[int, Field(strict=True, gt=0, le=MAX_ID)]
-
-
-def _utc(value: object) -> object:
-    """An ISO 8601 text as an aware UTC time; anything else but None is refused."""
-    if value is None or isinstance(value, datetime):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("a time must be ISO 8601 text")  # noqa: TRY004  pydantic turns ValueError into its own
-    try:
-        moment = datetime.fromisoformat(value)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, OverflowError):
-        raise ValueError("a time must be ISO 8601 text") from None
-
-
-def _day(value: object) -> object:
-    """The day of an ISO date; old servers sent a whole time."""
-    if value is None or isinstance(value, date):
-        return value
-    if not isinstance(value, str):
-        raise ValueError("a date must be ISO 8601 text")  # noqa: TRY004  pydantic turns ValueError into its own
-    try:
-        return date.fromisoformat(value[:10])
-    except ValueError:
-        raise ValueError("a date must be ISO 8601 text") from None
-
-
-def _none_as_empty(value: object) -> object:
-    return () if value is None else value
-
-
-def _none_as_false(value: object) -> object:
-    return False if value is None else value
-
-
-UtcTime = Annotated[datetime, BeforeValidator(_utc)]
-Day = Annotated[date, BeforeValidator(_day)]
-Flag = Annotated[bool, Field(strict=True), BeforeValidator(_none_as_false)]
+from surgical_pipeline.gitlab.field_types import Day, Flag, NullIsEmpty, PositiveId, TrackerId, UtcTime
 
 
 class Payload(BaseModel):
@@ -107,8 +66,8 @@ class References(Payload):
     full: str | None = None
 
 
-Users = Annotated[tuple[User, ...], BeforeValidator(_none_as_empty)]
-Labels = Annotated[tuple[Label, ...], BeforeValidator(_none_as_empty)]
+Users = Annotated[tuple[User, ...], NullIsEmpty]
+Labels = Annotated[tuple[Label, ...], NullIsEmpty]
 
 
 class Project(Payload):
@@ -128,7 +87,7 @@ class Entity(Payload):
     ``id`` is GitLab's global id; a tracker outside GitLab gives text for it. ``iid`` is the number people know.
     """
 
-    id: PositiveId | str
+    id: TrackerId
     iid: PositiveId | None = None
     project_id: PositiveId | None = None
     title: str | None = None
@@ -226,7 +185,7 @@ class Note(Payload):
 class Discussion(Payload):
     id: Annotated[str, Field(min_length=1)]
     individual_note: Flag = False
-    notes: Annotated[tuple[Note, ...], BeforeValidator(_none_as_empty)] = ()
+    notes: Annotated[tuple[Note, ...], NullIsEmpty] = ()
 
 
 class ResourceEvent(Payload):
@@ -288,7 +247,7 @@ class Diff(Payload):
 class Token(Payload):
     """``/personal_access_tokens/self``."""
 
-    scopes: Annotated[tuple[str, ...], BeforeValidator(_none_as_empty)] = ()
+    scopes: Annotated[tuple[str, ...], NullIsEmpty] = ()
 
 
 class Version(Payload):

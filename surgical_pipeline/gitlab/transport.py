@@ -156,8 +156,7 @@ class Transport:
         error = error_for(response, body, path=path_of(url), now=self._clock())
         if isinstance(error, RateLimitedError):
             self.stats += HttpStats(rate_limited=1)
-            if error.retry_after_seconds is not None:
-                self._limiter.pause(error.retry_after_seconds)
+            self._limiter.pause(error.retry_after_seconds or self._retry.delay(1))
         return error
 
     def _heed_limits(self, response: httpx.Response) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.records import DependentSet
+from surgical_pipeline.domain.records import DependentSet, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import CrossOriginError, GitLabError, InvalidPayloadError, ServerError
@@ -26,7 +26,7 @@ async def events_of(server: WireServer, token: str, deadline: Deadline) -> Depen
 
 
 def ids(found: DependentSet) -> list[int]:
-    return [record.event_id for record in found.records]  # type: ignore[union-attr]  these are events
+    return [record.event_id for record in found.records if isinstance(record, ResourceEventRecord)]
 
 
 def link(server: WireServer, path: str, query: str) -> dict[str, str]:

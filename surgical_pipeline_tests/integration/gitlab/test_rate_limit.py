@@ -11,7 +11,7 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
 from surgical_pipeline.gitlab.retry import RetryPolicy
-from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
+from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
 pytestmark = pytest.mark.anyio
 
@@ -31,8 +31,7 @@ async def test_never_more_requests_are_in_flight_than_allowed(
     server.on(VERSION, Reply({"version": "18"}, gate=gate))
     async with GitLabClient(server.url, token, max_in_flight=3) as client:
         asked = [asyncio.create_task(client.version(deadline)) for _ in range(20)]
-        while server.in_flight < 3:
-            await asyncio.sleep(0)
+        await eventually(lambda: server.in_flight == 3)
         for _ in range(20):
             await asyncio.sleep(0)
         assert server.in_flight == 3
@@ -52,8 +51,7 @@ async def test_two_clients_of_one_token_share_the_bound(
         GitLabClient(server.url, token, max_in_flight=2) as two,
     ):
         asked = [asyncio.create_task(client.version(deadline)) for client in (one, two) for _ in range(5)]
-        while server.in_flight < 2:
-            await asyncio.sleep(0)
+        await eventually(lambda: server.in_flight == 2)
         gate.set()
         await asyncio.gather(*asked)
     assert server.peak == 2
@@ -63,8 +61,7 @@ async def test_a_wait_for_a_place_ends_with_the_budget(server: WireServer, token
     server.on(VERSION, Reply(hang=True))
     async with GitLabClient(server.url, token, max_in_flight=1) as client:
         hanging = asyncio.create_task(client.version(deadline))
-        while not server.requests:
-            await asyncio.sleep(0)
+        await eventually(lambda: bool(server.requests))
         with pytest.raises(BudgetExceededError, match="in flight"):
             await client.version(Deadline.after(0.1, time.monotonic))
         hanging.cancel()
@@ -116,8 +113,7 @@ async def test_a_429_pauses_those_who_come_after_it(server: WireServer, token: s
     server.on(VERSION, refused(Retry_After="1"), GOOD)
     async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
         first = asyncio.create_task(client.version(deadline))
-        while not client.stats.rate_limited:
-            await asyncio.sleep(0.005)
+        await eventually(lambda: client.stats.rate_limited == 1)
         started = time.monotonic()
         assert await client.version(deadline) == "18"
         assert time.monotonic() - started > 0.8

@@ -5,6 +5,7 @@ It runs in the test's own event loop. A route's replies are used up one after th
 
 import asyncio
 import json
+import ssl
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -49,7 +50,8 @@ _NOT_SCRIPTED = Reply({"message": "404 Not Found"}, status=404)
 class WireServer:
     """``in_flight`` and ``peak`` count requests that are read and not yet answered."""
 
-    def __init__(self) -> None:
+    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+        self._context = context
         self.requests: list[Request] = []
         self.in_flight = 0
         self.peak = 0
@@ -59,7 +61,7 @@ class WireServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._port}"
+        return f"{'https' if self._context else 'http'}://127.0.0.1:{self._port}"
 
     def on(self, path: str, *replies: Reply) -> None:
         self._scripts[path] = list(replies)
@@ -71,7 +73,7 @@ class WireServer:
         return [request for request in self.requests if request.path == path]
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
         self._port = int(self._server.sockets[0].getsockname()[1])
         return self
 
@@ -131,6 +133,13 @@ class WireServer:
         writer.write("\r\n".join([*lines, "", ""]).encode() + body[: reply.cut_after])
         await writer.drain()
         return reply.cut_after is None
+
+
+async def eventually(condition: Callable[[], bool]) -> None:
+    """Let the event loop go on until something is so; the test's own time limit ends a wait in vain."""
+    async with asyncio.timeout(5):
+        while not condition():  # noqa: ASYNC110  the conditions are states of the code under test
+            await asyncio.sleep(0.001)
 
 
 async def _read_request(reader: asyncio.StreamReader) -> Request | None:

@@ -90,6 +90,19 @@ def test_a_pause_longer_than_the_budget_is_refused_at_once() -> None:
     asyncio.run(take(limiter, 5))
 
 
+def test_a_hopeless_wait_is_refused_even_while_every_place_is_taken() -> None:
+    async def refuse() -> None:
+        limiter = RateLimiter(1)
+        async with limiter.place(deadline(), "/held"):
+            limiter.pause(30)
+            with pytest.raises(RateLimitedError):
+                await take(limiter, 5)
+
+    started = time.monotonic()
+    asyncio.run(refuse())
+    assert time.monotonic() - started < 1
+
+
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
     limiter = RateLimiter(2, monotonic=lambda: 0.0)
     limiter.pause(30)

@@ -1,0 +1,155 @@
+"""Whatever JSON comes in, parsing ends in a record or an ``InvalidPayloadError``."""
+
+import copy
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.records import DiscussionRecord, LinkedRecord, ResourceEventRecord
+from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.gitlab.errors import InvalidPayloadError
+from surgical_pipeline.gitlab.records import (
+    parse_dependent,
+    parse_entity,
+    parse_project,
+    parse_scopes,
+    parse_version,
+)
+from surgical_pipeline_tests.unit.gitlab.corpus import payloads
+
+NOW = datetime(2024, 6, 1, tzinfo=UTC)
+ISSUE: dict[str, object] = {
+    "id": 90,
+    "iid": 12,
+    "project_id": 7,
+    "title": "Tank pressure drops",
+    "state": "opened",
+    "updated_at": "2024-05-01T10:00:00.000Z",
+    "confidential": True,
+    "moved_to_id": 91,
+}
+MERGE_REQUEST: dict[str, object] = {
+    "id": 80,
+    "iid": 34,
+    "project_id": 7,
+    "target_project_id": 7,
+    "target_branch": "main",
+    "sha": "abc123",
+    "title": "Seal the tank",
+    "state": "merged",
+    "updated_at": "2024-05-01T10:00:00.000Z",
+}
+DISCUSSION: dict[str, object] = {
+    "id": "d1",
+    "individual_note": False,
+    "notes": [
+        {"id": 2, "body": "b", "author": {"username": "ada"}, "system": False, "internal": True},
+        {"id": 1, "body": "a", "author": None, "system": True, "created_at": "2024-05-01T10:00:00Z"},
+    ],
+}
+
+scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8)
+json_values = st.recursive(
+    scalars,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=8), inner),
+    max_leaves=12,
+)
+PARSERS: dict[str, Callable[[object], object]] = {
+    "project": parse_project,
+    "issue": lambda item: parse_entity(EntityType.ISSUE, item, fetched_at=NOW),
+    "merge_request": lambda item: parse_entity(EntityType.MERGE_REQUEST, item, fetched_at=NOW),
+    **{
+        dependent.value: lambda items, dependent=dependent: parse_dependent(dependent, items)  # type: ignore[misc]
+        for dependent in Dependent
+    },
+    "version": parse_version,
+    "scopes": parse_scopes,
+}
+
+
+@pytest.mark.parametrize("nested", [[], {}])
+def test_bottomless_nesting_is_an_invalid_payload(nested: Any) -> None:
+    for _ in range(100_000):
+        nested = [nested]
+    for parse in PARSERS.values():
+        with pytest.raises(InvalidPayloadError):
+            parse(nested)
+        with pytest.raises(InvalidPayloadError):
+            parse([{**ISSUE, "nested": nested}])
+
+
+@pytest.mark.parametrize("parser", PARSERS)
+@settings(max_examples=60, deadline=None)
+@given(value=json_values)
+def test_any_json_gives_a_record_or_an_invalid_payload(parser: str, value: object) -> None:
+    for item in (value, [value]):
+        survives(PARSERS[parser], item)
+
+
+@pytest.mark.parametrize(
+    ("parser", "base"),
+    [
+        ("issue", ISSUE),
+        ("merge_request", MERGE_REQUEST),
+        ("project", {"id": 7, "path_with_namespace": "a/b"}),
+        ("discussions", [DISCUSSION]),
+        ("label_events", [{"id": 1, "label": {"name": "bug"}, "user": {"id": 1}, "action": "add"}]),
+        ("milestone_events", [{"id": 1, "milestone": {"title": "1.0"}, "created_at": "2024-01-01T00:00:00Z"}]),
+        ("links", [ISSUE | {"issue_link_id": 4}]),
+        ("commits", [{"id": "a", "authored_date": "2024-01-01T00:00:00Z"}]),
+        ("diffs", [{"new_path": "a", "old_path": "b", "diff": "@@"}]),
+    ],
+)
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_a_payload_bent_anywhere_gives_a_record_or_an_invalid_payload(
+    parser: str, base: object, data: st.DataObject
+) -> None:
+    bent = copy.deepcopy(base)
+    bend(bent, data)
+    survives(PARSERS[parser], bent)
+
+
+@settings(max_examples=150, deadline=None)
+@given(data=st.data())
+def test_real_payloads_bent_anywhere_give_a_record_or_an_invalid_payload(
+    gitlab_payloads: Path, data: st.DataObject
+) -> None:
+    kind = data.draw(st.sampled_from(["issue", "merge_request", "project"]))
+    bent = copy.deepcopy(data.draw(st.sampled_from(payloads(gitlab_payloads, kind))))
+    bend(bent, data)
+    survives(PARSERS[kind], bent)
+
+
+def bend(value: Any, data: st.DataObject) -> None:
+    """Replace, remove or add one value somewhere inside."""
+    while isinstance(value, dict | list) and value:
+        key: Any = data.draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+        if isinstance(value[key], dict | list) and value[key] and data.draw(st.booleans()):
+            value = value[key]
+            continue
+        if data.draw(st.booleans()):
+            value[key] = data.draw(json_values)
+        else:
+            del value[key]
+        return
+
+
+def survives(parse: Callable[[object], object], item: object) -> None:
+    try:
+        found = parse(item)
+    except InvalidPayloadError as error:
+        str(error).encode()
+        return
+    for record in found if isinstance(found, tuple) else (found,):
+        if isinstance(record, DiscussionRecord | ResourceEventRecord | LinkedRecord) or hasattr(record, "payload"):
+            text = record.payload.encode().decode()
+            assert "\x00" not in text
+            json.loads(text, parse_constant=pytest.fail)
