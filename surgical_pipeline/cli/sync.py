@@ -6,8 +6,8 @@ from typing import Annotated
 import typer
 
 from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
-from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
+from surgical_pipeline.domain.scope import Scope
 
 _DEFAULTS = Budgets()
 
@@ -42,7 +42,7 @@ def sync(
 
     with usage_errors():
         scope = Scope.merged(Scope.parse(text) for text in scopes)
-        wanted = _dependents(dependents)
+        wanted = choose_dependents(name.strip() for name in dependents.split(",") if name.strip())
     budgets = Budgets(
         entity_timeout_seconds=entity_timeout_seconds, dependents_budget_seconds=dependents_budget_seconds
     )
@@ -54,16 +54,3 @@ def sync(
     else:
         print_result(result)
     raise typer.Exit(EXIT_CODES.get(RunStatus(result.completion_status), 1))
-
-
-def _dependents(text: str) -> tuple[Dependent, ...]:
-    """The dependents of ``--dependents a,b``.
-
-    Raises:
-        ScopeError: a name that is none.
-    """
-    names = {name.strip() for name in text.split(",") if name.strip()}
-    unknown = sorted(names - set(Dependent))
-    if unknown:
-        raise ScopeError(f"unknown dependents {', '.join(unknown)}: choose of {', '.join(Dependent)}")
-    return tuple(one for one in Dependent if one in names)

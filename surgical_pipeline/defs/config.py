@@ -1,10 +1,10 @@
 """The one block of run config that people edit, and how it reaches the five ops."""
 
 import dagster as dg
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.settings import Settings
 
@@ -45,8 +45,12 @@ class BudgetConfig(dg.Config):
         )
 
     def dependent_list(self) -> tuple[Dependent, ...]:
-        """Each dependent once, in GitLab's order of importance, not the typist's."""
-        return tuple(one for one in Dependent if one in set(self.dependents))
+        """Each dependent once, in our order and not the typist's.
+
+        Raises:
+            ScopeError: one that does not exist.
+        """
+        return choose_dependents(self.dependents)
 
 
 class SurgicalSyncConfig(BudgetConfig):
@@ -104,11 +108,17 @@ class StageConfig(BudgetConfig):
 
 @dg.config_mapping
 def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
-    """One block for people, the same for each of the five ops; whatever cannot be meant is refused here."""
-    unknown = sorted(set(val.dependents) - set(Dependent))
-    if unknown:
-        raise ScopeError(f"unknown dependents {', '.join(unknown)}: choose of {', '.join(Dependent)}")
-    budgets = val.budgets()
-    scope = val.scope()
-    config = {"scope": str(scope) if scope else "", "dependents": val.dependents, **budgets.model_dump()}
+    """One block for people, the same for each of the five ops; whatever cannot be meant is refused here.
+
+    Raises:
+        DagsterInvalidConfigError: Dagster hands this one on as it is; any other it hides behind one of its own.
+    """
+    try:
+        dependents = [str(one) for one in val.dependent_list()]
+        budgets, scope = val.budgets(), val.scope()
+    except (ScopeError, ValidationError) as error:
+        raise dg.DagsterInvalidConfigError(  # type: ignore[no-untyped-call]  Dagster's own signature
+            f"surgical_sync: {error}", [], val.model_dump()
+        ) from error
+    config = {"scope": str(scope) if scope else "", "dependents": dependents, **budgets.model_dump()}
     return {stage: {"config": config} for stage in STAGE_NAMES}

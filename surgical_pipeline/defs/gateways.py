@@ -1,20 +1,22 @@
 """The resource that opens what a run works with: ledger, GitLab, embedder and the recorder of this run."""
 
+import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
+from pathlib import Path
 
 import dagster as dg
 
-from surgical_pipeline.domain.outcomes import HttpStats, LockStats
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
+
+SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
 
 
 class RunGateways:
@@ -24,8 +26,6 @@ class RunGateways:
         self.settings = settings
         self.started = False
         self._run_id = run_id
-        self._http = HttpStats()
-        self._reported = (LockStats(), HttpStats())
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -42,7 +42,21 @@ class RunGateways:
     @property
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
-        return SnapshotFile(self.settings.dagster_home / "snapshots" / f"{self._run_id}.jsonl")
+        return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
+
+    def discard_old_snapshots(self) -> None:
+        """Remove what failed runs left for a re-execution that nobody asked for within a week."""
+        if not self._snapshot_folder.is_dir():
+            return
+        oldest = time.time() - SNAPSHOTS_KEPT_SECONDS
+        for path in self._snapshot_folder.glob("*.jsonl"):
+            with suppress(FileNotFoundError):  # another run tidies up, too
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
+
+    @property
+    def _snapshot_folder(self) -> Path:
+        return self.settings.dagster_home / "snapshots"
 
     @asynccontextmanager
     async def gitlab(self) -> AsyncIterator[GitLabClient]:
@@ -51,13 +65,7 @@ class RunGateways:
             try:
                 yield client
             finally:
-                self._http += client.stats
-
-    def report_usage(self, tx: Transaction) -> None:
-        """Add what was used since the last report to the run's row."""
-        lock, http = self.ledger.stats, self._http
-        self.run.add_usage(lock - self._reported[0], http - self._reported[1], tx=tx)
-        self._reported = (lock, http)
+                self.run.count_requests(client.stats)
 
 
 def open_gitlab(settings: Settings) -> GitLabClient:

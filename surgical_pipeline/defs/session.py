@@ -74,12 +74,11 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 def finish(gateways: RunGateways) -> None:
     """Conclude a run that came to its end from the outcomes in the ledger."""
-    with gateways.run.window("usage") as tx:
-        gateways.report_usage(tx)
     if conclude(gateways.run.outcomes()) is RunStatus.SUCCEEDED:
         gateways.run.finish_succeeded()
     else:
         gateways.run.finish_succeeded_with_warnings()
+    gateways.snapshots.delete()
 
 
 def _enter(context: dg.OpExecutionContext, gateways: RunGateways, *, scope: Scope, phase: Phase) -> None:
@@ -94,17 +93,14 @@ def _enter(context: dg.OpExecutionContext, gateways: RunGateways, *, scope: Scop
             parent_run_id=context.run.parent_run_id,
         )
         gateways.started = True
+        gateways.discard_old_snapshots()
     if phase is not Phase.PREFLIGHT:
-        with gateways.run.window(phase) as tx:
-            gateways.run.set_phase(phase, tx=tx)
-            gateways.report_usage(tx)
+        gateways.run.set_phase(phase)
 
 
 def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
     """End the run in the ledger, where it can be reached, and in Dagster."""
     try:
-        with gateways.run.window("usage") as tx:
-            gateways.report_usage(tx)
         gateways.run.finish_failed(failure)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")

@@ -1,9 +1,10 @@
 """What hangs on an issue or a merge request and is fetched page by page after the entity itself."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Self
 
-from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.domain.scope import EntityType, ScopeError
 
 _BOTH = frozenset(EntityType)
 _ISSUE = frozenset({EntityType.ISSUE})
@@ -44,3 +45,16 @@ EVENT_DEPENDENTS = frozenset({Dependent.LABEL_EVENTS, Dependent.STATE_EVENTS, De
 
 CODE_DEPENDENTS = frozenset({Dependent.COMMITS, Dependent.DIFFS})
 """Change only with the merge request's head (``sha``) and target branch."""
+
+
+def choose_dependents(names: Iterable[str]) -> tuple[Dependent, ...]:
+    """The dependents of these names, each once, in the order above.
+
+    Raises:
+        ScopeError: a name that is none; it says which, and which there are.
+    """
+    wanted = set(names)
+    unknown = sorted(wanted - set(Dependent))
+    if unknown:
+        raise ScopeError(f"unknown dependents {', '.join(unknown)}: choose of {', '.join(Dependent)}")
+    return tuple(one for one in Dependent if one in wanted)

@@ -30,7 +30,7 @@ class PreflightResult:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Ingest to dependents to docs: the entities whose rows in the ledger are as fresh as this run can have them."""
+    """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can have them."""
 
     project_id: int
     project_path: str

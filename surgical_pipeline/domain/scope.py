@@ -20,7 +20,8 @@ MAX_IID = 2**31 - 1
 CHUNK_SIZE = 100
 """Entities of one partition key; also the largest page GitLab gives."""
 
-_PROJECT_PATH = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*(?:/[A-Za-z0-9_][A-Za-z0-9_.-]*)+")
+_SEGMENT = r"(?!\.{1,3}(?:/|$))[A-Za-z0-9_.][A-Za-z0-9_.-]*"
+_PROJECT_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
 _PROJECT_ID = re.compile(r"[1-9][0-9]{0,17}")
 _PROJECT_RULE = "a project is group/project (or its numeric id)"
 
@@ -200,6 +201,8 @@ class _Reader:
         while not self.at_end and self._text[self._at] == "+":
             self._at += 1
             iids |= self._iid_or_range()
+            if len(iids) > MAX_ENTITIES:
+                raise self.error(f"a scope holds at most {MAX_ENTITIES:,} entities")
         return iids
 
     def _iid_or_range(self) -> set[int]:
@@ -226,10 +229,9 @@ class _Reader:
         return iid
 
     def _unexpected(self, rule: str = "only #, !, +, - and IIDs may follow the project") -> ScopeError:
-        rest = self._text[self._at :]
-        if _PROJECT_PATH.search(rest):
+        found = "the end" if self.at_end else repr(self._text[self._at])
+        if "/" in self._text[self._at :]:
             return self.error("one scope text names one project; this begins a second")
-        found = repr(rest[0]) if rest else "the end"
         return self.error(f"{rule}, found {found}")
 
 

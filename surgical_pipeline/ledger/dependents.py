@@ -13,7 +13,7 @@ from surgical_pipeline.ledger.transaction import Transaction, columns, key_colum
 
 @dataclass(frozen=True, slots=True)
 class CodeVersion:
-    """``current``: the merge request's head and target branch; ``known``: those that the ledger's records are of."""
+    """``current``: a merge request's head and target branch; ``known``: those that our records are of."""
 
     current: str
     known: Mapping[Dependent, str]

@@ -3,19 +3,20 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import TYPE_CHECKING, Any
 
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.ledger.transaction import Transaction, columns
 
-_MATRIX = 2
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
-Vector = Sequence[float] | NDArray[np.float32]
-Vectors = Sequence[Sequence[float]] | NDArray[np.float32]
+    Vector = Sequence[float] | NDArray[np.float32]
+    Vectors = Sequence[Sequence[float]] | NDArray[np.float32]
+
+_MATRIX = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class DocumentVectors:
     content_hash: str
     model: str
     dimension: int
-    vectors: Vectors
+    vectors: "Vectors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +106,7 @@ def search_vectors(
     tx: Transaction,
     *,
     model: str,
-    query: Vector,
+    query: "Vector",
     limit: int,
     project_path: str | None = None,
     kind: str | None = None,
@@ -136,6 +137,8 @@ def _hit(row: dict[str, Any]) -> SearchHit:
 
 
 def _chunk_rows(entry: DocumentVectors) -> list[tuple[object, ...]]:
+    import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import, and most commands need none
+
     vectors = np.asarray(entry.vectors, dtype=np.float32)
     if vectors.ndim != _MATRIX or not len(vectors) or vectors.shape[1] != entry.dimension:
         raise ValueError(

@@ -37,8 +37,8 @@ class SyncRunRecorder:
     Every change is guarded by the status it starts from. Where the row is no longer ``running``, the methods raise
     RunLostError and write nothing; the ``finish_*`` methods give False instead.
 
-    Use of the lock is written at the run's end by itself, as far as ``add_usage`` was not told of it: what this
-    object's ledger used since this object was made.
+    What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
+    since this object was made, and the requests that ``count_requests`` was told of.
     """
 
     def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
@@ -46,8 +46,8 @@ class SyncRunRecorder:
         self._ledger = ledger
         self._clock = clock
         self._last_heartbeat: datetime | None = None
-        self._lock_use_at_start = ledger.stats
-        self._lock_use_told = LockStats()
+        self._lock_use_told = ledger.stats
+        self._http_use_untold = HttpStats()
 
     def start_surgical(
         self,
@@ -101,6 +101,7 @@ class SyncRunRecorder:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
         now = self._clock()
         with self._joined(tx, "set phase") as joined:
+            self._tell_usage(joined)
             self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
             joined.execute("close_open_phase", run_id=self.run_id, now=now)
             joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
@@ -119,25 +120,9 @@ class SyncRunRecorder:
             raise ValueError(f"no such counters: {', '.join(increments)}")
         self.set_counters(Counters(**counters), tx)
 
-    def add_usage(self, lock: LockStats, http: HttpStats, tx: Transaction | None = None) -> None:
-        """Add to what the run and the phase it is in used."""
-        usage = {
-            "lock_windows": lock.windows,
-            "lock_wait_ms": lock.wait_ms,
-            "lock_held_ms": lock.held_ms,
-            "http_requests": http.requests,
-        }
-        with self._joined(tx, "add usage") as joined:
-            self._guarded(
-                joined,
-                "add_run_usage",
-                longest_lock_held_ms=lock.longest_held_ms,
-                http_retries=http.retries,
-                http_rate_limited=http.rate_limited,
-                **usage,
-            )
-            joined.execute("add_phase_usage", run_id=self.run_id, **usage)
-        self._lock_use_told += lock
+    def count_requests(self, http: HttpStats) -> None:
+        """Requests that the run sent since it last said so; written with the next stage or the ending."""
+        self._http_use_untold += http
 
     def heartbeat_if_due(self, tx: Transaction | None = None) -> bool:
         """Say that the run is alive, if that was last said 15 s ago or longer; True if it was said now."""
@@ -211,12 +196,13 @@ class SyncRunRecorder:
 
     def _finish(self, status: RunStatus, failure: Failure | None = None) -> bool:
         now = self._clock()
-        lock = self._lock_use_untold()
-        usage = {"lock_windows": lock.windows, "lock_wait_ms": lock.wait_ms, "lock_held_ms": lock.held_ms}
         with self._ledger.write(f"finish {status}") as tx:
-            phase = self._phase(tx)
-            if phase is None:
+            run = tx.rows("load_run", run_id=self.run_id)
+            if not run:
                 return False
+            phase = Phase(run[0]["phase"])
+            if run[0]["status"] == RunStatus.RUNNING:
+                self._tell_usage(tx)
             if status is RunStatus.CANCELLED:
                 failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
             ended = self._ended_outcomes(tx, phase=phase, failure=failure)
@@ -230,34 +216,41 @@ class SyncRunRecorder:
                 failed=sum(outcome.failure is not None for outcome in ended),
                 failure_code=str(failure.code) if failure else None,
                 failure_message=failure.message if failure else None,
-                longest_lock_held_ms=lock.longest_held_ms,
-                **usage,
             )
             if not finished:
                 return False
             if failure is not None:
                 store.save_outcomes(tx, self.run_id, ended)
-            tx.execute("add_phase_usage", run_id=self.run_id, http_requests=0, **usage)
             tx.execute("close_open_phase", run_id=self.run_id, now=now)
         return True
 
-    def _phase(self, tx: Transaction) -> Phase | None:
-        run = tx.rows("load_run", run_id=self.run_id)
-        return Phase(run[0]["phase"]) if run else None
+    def _tell_usage(self, tx: Transaction) -> None:
+        """Add what was used since the last telling to the run and to the stage it is in."""
+        lock, http = self._lock_use_untold(), self._http_use_untold
+        usage = {
+            "lock_windows": lock.windows,
+            "lock_wait_ms": lock.wait_ms,
+            "lock_held_ms": lock.held_ms,
+            "http_requests": http.requests,
+        }
+        self._guarded(
+            tx,
+            "add_run_usage",
+            longest_lock_held_ms=lock.longest_held_ms,
+            http_retries=http.retries,
+            http_rate_limited=http.rate_limited,
+            **usage,
+        )
+        tx.execute("add_phase_usage", run_id=self.run_id, **usage)
+        self._lock_use_told += lock
+        self._http_use_untold = HttpStats()
 
     def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
         outcomes = store.load_outcomes(tx, self.run_id)
         return outcomes if failure is None else list(store.with_run_failure(outcomes, failure, phase=phase))
 
     def _lock_use_untold(self) -> LockStats:
-        used = self._ledger.stats
-        start, told = self._lock_use_at_start, self._lock_use_told
-        return LockStats(
-            windows=max(0, used.windows - start.windows - told.windows),
-            wait_ms=max(0.0, used.wait_ms - start.wait_ms - told.wait_ms),
-            held_ms=max(0.0, used.held_ms - start.held_ms - told.held_ms),
-            longest_held_ms=used.longest_held_ms,
-        )
+        return self._ledger.stats - self._lock_use_told
 
     @contextmanager
     def _joined(self, tx: Transaction | None, purpose: str) -> Iterator[Transaction]:

@@ -52,6 +52,7 @@ class Ledger:
         self._timeout = lock_timeout_seconds
         self._clock = clock
         self._migrations = migrations
+        self._looked = False
         self._stats = LockStats()
         self._stats_guard = threading.Lock()
 
@@ -83,6 +84,7 @@ class Ledger:
         with self._window(purpose, exclusive=True, cancelled=cancelled):
             if not self.exists:
                 ledger_file.create(self.path)
+            self._look_before_writing(cancelled)
             with self._connection(read_only=False, cancelled=cancelled) as connection:
                 found = ledger_file.schema_version(connection)
                 due = ledger_file.check_version(self.path, found=found, migrations=self._schema)
@@ -115,6 +117,15 @@ class Ledger:
                     return
             with self.write("migrate", cancelled=cancelled):
                 pass
+
+    def _look_before_writing(self, cancelled: threading.Event | None) -> None:
+        """Refuse a newer file before it is opened for writing, which alone changes its header; once is enough."""
+        if self._looked:
+            return
+        with self._connection(read_only=True, cancelled=cancelled) as connection:
+            found = ledger_file.schema_version(connection)
+        ledger_file.check_version(self.path, found=found, migrations=self._schema)
+        self._looked = True
 
     async def in_write(self, purpose: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in a write window, in a thread, while the event loop goes on.

@@ -82,10 +82,8 @@ def _time_stats() -> Json:
     }
 
 
-def issue_payload(entity_id: int, iid: int, *, project: Json, author: Json, title: str, text: str) -> Json:
-    """An open issue without labels, milestone or assignees; `created_at` and the rest are set by the caller."""
-    tasks = task_counts(text)
-    path, api = project["path_with_namespace"], f"{API}/projects/{project['id']}"
+def _entity_payload(entity_id: int, iid: int, *, project: Json, author: Json, title: str, text: str) -> Json:
+    """What issues and merge requests share; still open, with nobody and nothing attached."""
     return {
         "id": entity_id,
         "iid": iid,
@@ -101,19 +99,33 @@ def issue_payload(entity_id: int, iid: int, *, project: Json, author: Json, titl
         "milestone": None,
         "assignees": [],
         "author": author,
-        "type": "ISSUE",
         "assignee": None,
         "user_notes_count": 0,
-        "merge_requests_count": 0,
         "upvotes": 0,
         "downvotes": 0,
+        "discussion_locked": None,
+        "time_stats": _time_stats(),
+        "task_completion_status": task_counts(text),
+        "imported": False,
+        "imported_from": "none",
+    }
+
+
+def _references(project: Json, mark: str, iid: int) -> Json:
+    short = f"{mark}{iid}"
+    return {"short": short, "relative": short, "full": f"{project['path_with_namespace']}{short}"}
+
+
+def issue_payload(entity_id: int, iid: int, *, project: Json, author: Json, title: str, text: str) -> Json:
+    """An open issue without labels, milestone or assignees; `created_at` and the rest are set by the caller."""
+    tasks, api = task_counts(text), f"{API}/projects/{project['id']}"
+    return _entity_payload(entity_id, iid, project=project, author=author, title=title, text=text) | {
+        "type": "ISSUE",
+        "issue_type": "issue",
+        "merge_requests_count": 0,
         "due_date": None,
         "confidential": False,
-        "discussion_locked": None,
-        "issue_type": "issue",
         "web_url": f"{project['web_url']}/-/issues/{iid}",
-        "time_stats": _time_stats(),
-        "task_completion_status": tasks,
         "weight": None,
         "blocking_issues_count": 0,
         "has_tasks": tasks["count"] > 0,
@@ -125,11 +137,9 @@ def issue_payload(entity_id: int, iid: int, *, project: Json, author: Json, titl
             "project": api,
             "closed_as_duplicate_of": None,
         },
-        "references": {"short": f"#{iid}", "relative": f"#{iid}", "full": f"{path}#{iid}"},
+        "references": _references(project, "#", iid),
         "severity": "UNKNOWN",
         "moved_to_id": None,
-        "imported": False,
-        "imported_from": "none",
         "service_desk_reply_to": None,
     }
 
@@ -138,56 +148,33 @@ def merge_request_payload(
     entity_id: int, iid: int, *, project: Json, author: Json, title: str, text: str, source_branch: str
 ) -> Json:
     """An open merge request into `main`; dates, people, labels and outcome are set by the caller."""
-    path, draft = project["path_with_namespace"], title.startswith("Draft:")
-    return {
-        "id": entity_id,
-        "iid": iid,
-        "project_id": project["id"],
-        "title": title,
-        "description": text,
-        "state": "opened",
-        "created_at": None,
-        "updated_at": None,
+    draft = title.startswith("Draft:")
+    return _entity_payload(entity_id, iid, project=project, author=author, title=title, text=text) | {
         "merged_by": None,
         "merge_user": None,
         "merged_at": None,
-        "closed_by": None,
-        "closed_at": None,
         "target_branch": "main",
         "source_branch": source_branch,
-        "user_notes_count": 0,
-        "upvotes": 0,
-        "downvotes": 0,
-        "author": author,
-        "assignees": [],
-        "assignee": None,
         "reviewers": [],
         "source_project_id": project["id"],
         "target_project_id": project["id"],
-        "labels": [],
         "draft": draft,
-        "imported": False,
-        "imported_from": "none",
         "work_in_progress": draft,
-        "milestone": None,
         "merge_when_pipeline_succeeds": False,
         "merge_status": "can_be_merged",
         "detailed_merge_status": "draft_status" if draft else "mergeable",
         "merge_after": None,
-        "sha": sha1(path, iid, "head"),
+        "sha": sha1(project["path_with_namespace"], iid, "head"),
         "merge_commit_sha": None,
         "squash_commit_sha": None,
-        "discussion_locked": None,
         "should_remove_source_branch": None,
         "force_remove_source_branch": True,
         "prepared_at": None,
         "reference": f"!{iid}",
-        "references": {"short": f"!{iid}", "relative": f"!{iid}", "full": f"{path}!{iid}"},
+        "references": _references(project, "!", iid),
         "web_url": f"{project['web_url']}/-/merge_requests/{iid}",
-        "time_stats": _time_stats(),
         "squash": False,
         "squash_on_merge": False,
-        "task_completion_status": task_counts(text),
         "has_conflicts": False,
         "blocking_discussions_resolved": True,
         "approvals_before_merge": None,

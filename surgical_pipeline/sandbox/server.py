@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import signal
 import socket
 import threading
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 
 import uvicorn
 from starlette.applications import Starlette
@@ -87,6 +88,7 @@ class _Server(uvicorn.Server):
         self._traffic.connections = self.server_state.connections
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        self._traffic.closing = asyncio.Event()
         await super().startup(sockets=sockets)
         self.ready.set()
 
@@ -135,8 +137,15 @@ class RunningSandbox:
     Takes the arguments of `create_app`. `url` is the base URL with its prefix, without a slash at the end.
     """
 
-    def __init__(self, sample: Sample | None = None, *, prefix: str = "", **options: Any) -> None:
-        self.app = create_app(sample, prefix=prefix, **options)
+    def __init__(
+        self,
+        sample: Sample | None = None,
+        *,
+        prefix: str = "",
+        rate_limit: int | None = None,
+        clock: Callable[[], datetime] = utc_now,
+    ) -> None:
+        self.app = create_app(sample, prefix=prefix, rate_limit=rate_limit, clock=clock)
         self.token: str = SANDBOX_TOKEN
         self.guest_token: str = SANDBOX_GUEST_TOKEN
         self._prefix = prefix.rstrip("/")

@@ -29,8 +29,13 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     Raises:
         StageFailedError: nothing usable came of all that was asked for.
     """
-    outcomes = list(await run.in_window(STAGE, partial(_write_absences, run=run, preflight=preflight)))
-    for batch in SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE):
+    batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
+    first = next(batches, ())
+    outcomes = await run.in_window(
+        STAGE,
+        lambda tx: _write_absences(tx, run=run, preflight=preflight) + _write_entities(tx, run=run, batch=first),
+    )
+    for batch in batches:
         outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
@@ -41,9 +46,7 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     )
 
 
-def _write_absences(
-    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult
-) -> Sequence[EntityOutcome]:
+def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult) -> list[EntityOutcome]:
     """The project, and what could not be fetched: it is known before the first entity is written."""
     project = preflight.project
     content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at)
@@ -75,7 +78,7 @@ def _write_absences(
 
 def _write_entities(
     tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord]
-) -> Sequence[EntityOutcome]:
+) -> list[EntityOutcome]:
     written = content.upsert_entities(tx, run.run_id, records=batch)
     outcomes = [
         EntityOutcome(

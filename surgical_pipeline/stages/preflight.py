@@ -13,7 +13,12 @@ from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.client import FetchedEntities, GitLabClient
-from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, UnauthorizedError
+from surgical_pipeline.gitlab.errors import (
+    GitLabError,
+    InvalidPayloadError,
+    ProjectNotFoundError,
+    UnauthorizedError,
+)
 from surgical_pipeline.gitlab.records import parse_entity
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.stages.concurrency import run_all
@@ -114,7 +119,8 @@ class _Fetch:
     def _checked_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> EntityKey:
         """The rule that lets nobody else's entity in: one mismatch ends the run before anything is written."""
         found = item.get("project_id")
-        target = item.get("target_project_id", found) if kind is EntityType.MERGE_REQUEST else found
+        target = item.get("target_project_id") if kind is EntityType.MERGE_REQUEST else None
+        target = found if target is None else target
         iid = item.get("iid")
         named = f"{kind.sigil}{iid}"
         if found != self._project_id or target != self._project_id:
@@ -129,7 +135,7 @@ class _Fetch:
 
     def _failed(self, keys: Iterable[EntityKey], error: GitLabError) -> None:
         failure = error.as_failure(STAGE)
-        if isinstance(error, UnauthorizedError):
+        if isinstance(error, UnauthorizedError | ProjectNotFoundError):
             raise StageFailedError(failure) from error
         self.failures.extend(
             EntityFailure(entity_type=key.entity_type, iid=key.iid, failure=failure) for key in sorted(keys)

@@ -141,11 +141,12 @@ def test_a_deleted_note_vanishes_from_rows_document_and_vectors(
     vectors = "SELECT count(*) FROM embeddings SEMI JOIN documents USING (document_id)"
     with_note = query(home / "ledger.duckdb", vectors)
     assert query(home / "ledger.duckdb", remark) == [(1,)]
-    sandbox.control.delete_note(note.note_id)
+    note_id = note.note["id"]
+    sandbox.control.delete_note(note_id)
     sync("acme/rocket#12")
     ledger = home / "ledger.duckdb"
     assert query(ledger, remark) == [(0,)]
-    assert query(ledger, f"SELECT count(*) FROM notes WHERE note_id = {note.note_id}") == [(0,)]
+    assert query(ledger, f"SELECT count(*) FROM notes WHERE note_id = {note_id}") == [(0,)]
     assert query(ledger, vectors)[0][0] < with_note[0][0]
 
 

@@ -99,11 +99,7 @@ UPDATE sync_runs SET
     warnings_count = $warnings_count,
     failed = $failed,
     failure_code = $failure_code,
-    failure_message = $failure_message,
-    lock_windows = lock_windows + $lock_windows,
-    lock_wait_ms = lock_wait_ms + $lock_wait_ms,
-    lock_held_ms = lock_held_ms + $lock_held_ms,
-    longest_lock_held_ms = GREATEST(longest_lock_held_ms, $longest_lock_held_ms)
+    failure_message = $failure_message
 WHERE run_id = $run_id
   AND (status = 'running' OR (status = 'queued' AND $status IN ('failed', 'cancelled')))
 RETURNING run_id;

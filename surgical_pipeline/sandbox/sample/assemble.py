@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.sandbox import payloads
+from surgical_pipeline.sandbox.api.params import format_instant
 from surgical_pipeline.sandbox.model import Entity, Json, Project
 from surgical_pipeline.sandbox.sample import code
 from surgical_pipeline.sandbox.sample.people import ENGINEERS
 from surgical_pipeline.sandbox.sample.timeline import Timeline
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from surgical_pipeline.sandbox.sample.script import Remark, Story
 
 _AWARDS = ("thumbsup", "rocket", "eyes", "heart", "tada", "thumbsdown")
@@ -45,7 +45,7 @@ class Assembler:
         self.numbers = numbers
 
     def issue(self, story: Story, *, iid: int, opened: datetime) -> Entity:
-        """An issue with its threads and events; closed when the story says so, or else for every second one."""
+        """An issue with its threads and events; closed when the story says so, or else one in three."""
         timeline = Timeline(opened, seed=f"{self.project.path}#{iid}")
         author = self._author(story, timeline)
         payload = payloads.issue_payload(
@@ -60,7 +60,7 @@ class Assembler:
         self._begin(entity, story, timeline)
         payload["confidential"] = "confidential" in story.listed("flags")
         self._converse(entity, story.remarks, timeline)
-        state = story.attributes.get("state") or timeline.random.choice(["opened", "closed"])
+        state = story.attributes.get("state") or timeline.random.choice(["opened", "opened", "closed"])
         if state == "closed":
             self._close(entity, timeline)
         self._finish(entity, timeline)
@@ -192,6 +192,7 @@ class Assembler:
         self._state_event(issue, "closed", user=user, at=at)
         issue.state_events[-1]["source_merge_request_id"] = change.payload["id"]
         if reopened:
+            at = format_instant(datetime.fromisoformat(at) + timedelta(minutes=17))
             self._state_event(issue, "reopened", user=issue.payload["author"], at=at)
         else:
             issue.payload |= {"state": "closed", "closed_at": at, "closed_by": user}

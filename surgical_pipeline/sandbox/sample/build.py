@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from functools import cache
 from itertools import count, zip_longest
 from typing import TYPE_CHECKING, Final
@@ -73,7 +74,7 @@ def _build_kind(
     entities: dict[EntityKey, Entity],
     written: dict[int, EntityKey],
 ) -> None:
-    stories = _in_turns([topic.of_kind(kind) for topic in topics])
+    stories = _in_turns([_in_time(topic, kind) for topic in topics])
     fixed: dict[int | None, Story] = {story.iid: story for story in stories if story.iid is not None}
     free = iter([story for story in stories if story.iid is None])
     total = min(len(stories), wanted)
@@ -85,7 +86,7 @@ def _build_kind(
         if kind == "issue":
             entity = assembler.issue(story or plain_issue(iid), iid=iid, opened=opened)
         else:
-            entity = assembler.change(story or plain_change(iid), iid=iid, opened=opened)
+            entity = assembler.change(story or plain_change(iid), iid=iid, opened=opened + timedelta(days=1))
         entities[entity.key] = entity
 
 
@@ -95,6 +96,18 @@ def _iids(kind: Kind, fixed: Mapping[int | None, Story], wanted: int) -> Iterato
     chosen = [next(plain) for _ in range(wanted)]
     beyond = sorted(iid for iid in fixed if iid is not None and iid not in chosen)
     yield from sorted([*chosen[: max(wanted - len(beyond), 0)], *beyond])
+
+
+def _in_time(topic: Topic, kind: Kind) -> list[Story]:
+    """The stories of a topic such that an issue comes before what closes it: closed issues first, in one order."""
+    closed = [number for change in topic.of_kind("merge_request") for number in change.listed("closes")]
+    order = sorted(set(closed))
+    if kind == "issue":
+        issues = topic.of_kind(kind)
+        first = [issues[int(number) - 1] for number in order]
+        return [*first, *(issue for issue in issues if issue not in first)]
+    changes = topic.of_kind(kind)
+    return sorted(changes, key=lambda change: min(map(order.index, change.listed("closes")), default=len(order)))
 
 
 def _in_turns(columns: Sequence[Sequence[Story]]) -> list[Story]:

@@ -103,16 +103,7 @@ def _project_payload(project_id: int, name: str, *, visibility: str, group: str 
         "avatar_url": None,
         "star_count": 3,
         "last_activity_at": "2026-10-30T16:00:00.000Z",
-        "namespace": {
-            "id": 900,
-            "name": group,
-            "path": group,
-            "kind": "group",
-            "full_path": group,
-            "parent_id": None,
-            "avatar_url": None,
-            "web_url": f"{WEB}/groups/{group}",
-        },
+        "namespace": _namespace(group),
         "_links": {"self": api} | {part: f"{api}/{part}" for part in parts},
         "empty_repo": False,
         "archived": False,
@@ -126,4 +117,17 @@ def _project_payload(project_id: int, name: str, *, visibility: str, group: str 
         "merge_method": "merge",
         "squash_option": "default_off",
         "updated_at": "2026-10-30T16:00:00.000Z",
+    }
+
+
+def _namespace(group: str) -> Json:
+    return {
+        "id": 900,
+        "name": group,
+        "path": group,
+        "kind": "group",
+        "full_path": group,
+        "parent_id": None,
+        "avatar_url": None,
+        "web_url": f"{WEB}/groups/{group}",
     }

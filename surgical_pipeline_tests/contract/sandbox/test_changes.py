@@ -136,7 +136,7 @@ def test_a_reset_brings_every_byte_of_the_sample_back(api: httpx.Client, sandbox
     assert [api.get(path).content for path in paths] == before
 
 
-def test_two_sandboxes_share_a_sample_but_not_their_changes(api: httpx.Client, sandbox: RunningSandbox) -> None:
+def test_two_sandboxes_share_a_sample_but_not_their_changes(api: httpx.Client) -> None:
     with RunningSandbox() as other, client_for(other, other.token) as other_api:
         assert other_api.get(ISSUE).content == api.get(ISSUE).content
         other.control.update_issue(12, title="only there")

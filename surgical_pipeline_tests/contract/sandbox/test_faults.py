@@ -113,7 +113,7 @@ def test_a_connection_dropped_in_the_middle_gives_half_a_body(
         sandbox.control.add_fault("*/issues/12", drop="mid_body", times=1)
     else:
         sandbox.control.add_fault("*/issues/12", mangle="truncated", times=1)
-    with pytest.raises(httpx.RemoteProtocolError, match="incomplete|without sending complete"):
+    with pytest.raises(httpx.RemoteProtocolError, match=r"incomplete|without sending complete"):
         api.get(ISSUE)
     assert api.get(ISSUE).json()["iid"] == 12
 

@@ -50,7 +50,9 @@ class HandClock:
         self.now += timedelta(seconds=seconds)
 
 
-def start(ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None) -> SyncRunRecorder:
+def start(
+    ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None
+) -> SyncRunRecorder:
     """A running run of that scope whose project is known."""
     recorder = SyncRunRecorder(ledger, run_id, clock=clock or HandClock())
     recorder.start_surgical(Scope.parse(scope), mode=RunMode.SURGICAL, trigger=Trigger.CLI)

@@ -65,7 +65,9 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: 
     files = (path, wal_path(path))
     before = [file.read_bytes() for file in files]
     for window in (Ledger(path).write("x"), Ledger(path).read()):
-        with pytest.raises(LedgerVersionError, match="schema version 2, this program knows versions up to 1") as caught:
+        with pytest.raises(
+            LedgerVersionError, match="schema version 2, this program knows versions up to 1"
+        ) as caught:
             with window:
                 pytest.fail("the file is too new")
         assert (caught.value.found, caught.value.known) == (2, 1)

@@ -1,4 +1,3 @@
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -22,8 +21,8 @@ def wait_for(condition: Callable[[], bool], limit_seconds: float = 10) -> None:
 
 
 def open_lock_files() -> int:
-    links = (os.path.join("/proc/self/fd", name) for name in os.listdir("/proc/self/fd"))
-    return sum(os.path.exists(link) and os.readlink(link).endswith(".lock") for link in links)
+    links = Path("/proc/self/fd").iterdir()
+    return sum(link.exists() and link.readlink().suffix == ".lock" for link in links)
 
 
 def waiting_threads() -> int:
@@ -162,5 +161,8 @@ def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
 
 
 def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(LedgerError, match="must exist and be writable"), Ledger(tmp_path / "no" / "l.duckdb").write("x"):
+    with (
+        pytest.raises(LedgerError, match="must exist and be writable"),
+        Ledger(tmp_path / "no" / "l.duckdb").write("x"),
+    ):
         pytest.fail("there is no such folder")

@@ -7,12 +7,12 @@ import pytest
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
-from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger import ledger_file, sql, transaction
 from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
-from surgical_pipeline.ledger.dependents import replace_dependents, source_versions
+from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -52,7 +52,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     monkeypatch.setattr(sql, "query", noted)
     monkeypatch.setattr(transaction, "query", noted)
     assert ledger_file.sql is sql
-    yield names
+    return names
 
 
 def test_one_story_runs_every_named_query(ledger: Ledger, clock: HandClock, asked_for: set[str]) -> None:
@@ -65,7 +65,7 @@ def test_one_story_runs_every_named_query(ledger: Ledger, clock: HandClock, aske
     write_and_embed(recorder)
     clock.advance(20)
     assert recorder.heartbeat_if_due()
-    recorder.add_usage(LockStats(windows=1, wait_ms=1, held_ms=2, longest_held_ms=2), HttpStats(requests=5))
+    recorder.count_requests(HttpStats(requests=5))
     assert recorder.finish_succeeded_with_warnings()
     lose_an_issue_and_a_merge_request(ledger)
     with ledger.read() as tx:
@@ -83,7 +83,13 @@ def test_one_story_runs_every_named_query(ledger: Ledger, clock: HandClock, aske
 def announce(ledger: Ledger) -> None:
     with ledger.write("queue") as tx:
         assert queue_run(
-            tx, "run-1", scope=SCOPE, mode=RunMode.SURGICAL, trigger=Trigger.CLI, queued_at=at(-5), parent_run_id="run-0"
+            tx,
+            "run-1",
+            scope=SCOPE,
+            mode=RunMode.SURGICAL,
+            trigger=Trigger.CLI,
+            queued_at=at(-5),
+            parent_run_id="run-0",
         )
         assert set_dagster_status(tx, "run-1", "STARTED")
 
@@ -109,6 +115,7 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
             (one.key, one.dependent) for one in sets
         }
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
+        assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
 
 
 def write_and_embed(recorder: SyncRunRecorder) -> None:
@@ -117,7 +124,9 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         sources = load_sources(tx, PROJECT.project_id, KEYS)
         made = {source.key: document(f"doc{source.key}", source.key) for source in sources}
         batch = [
-            EntityDocuments(source.key, source.version, (made[source.key],), frozenset({made[source.key].document_id}))
+            EntityDocuments(
+                source.key, source.version, (made[source.key],), frozenset({made[source.key].document_id})
+            )
             for source in sources
         ]
         assert write_documents(tx, recorder.run_id, PROJECT.project_id, batch) == frozenset()
@@ -128,7 +137,9 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         versions = [one.version for one in made.values()]
         candidates = load_candidates(tx, versions, MODEL)
         assert [one.document_id for one in candidates] == ["doc#1", "doc#2"]
-        vectors = [DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates]
+        vectors = [
+            DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates
+        ]
         assert write_vectors(tx, recorder.run_id, vectors) == {"doc#1", "doc#2"}
         assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=9)) == 2
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")

@@ -6,7 +6,7 @@ import pytest
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
-from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats, SyncResult
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.errors import RunLostError
@@ -54,10 +54,14 @@ def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(le
     result = result_of(ledger)
     assert (result.completion_status, result.phase, result.scope) == ("running", "preflight", "acme/rocket#1+2!3")
     assert result.counters == Counters(requested=3)
-    assert [report.entity for report in result.entity_outcomes] == ["acme/rocket#1", "acme/rocket#2", "acme/rocket!3"]
+    assert [report.entity for report in result.entity_outcomes] == [
+        "acme/rocket#1",
+        "acme/rocket#2",
+        "acme/rocket!3",
+    ]
     assert all(report.failure is None and not report.fetched for report in result.entity_outcomes)
     assert recorder.outcomes() == [
-        EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in Scope.parse("acme/rocket#1+2!3").keys()
+        EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in Scope.parse("acme/rocket#1+2!3")
     ]
     with ledger.read() as tx:
         run = find_run(tx, "run-1")
@@ -106,7 +110,6 @@ def test_each_ending_is_final(ledger: Ledger, status: RunStatus, clock: HandCloc
         lambda: recorder.set_mode(RunMode.BACKFILL),
         lambda: recorder.set_counters(Counters(ingested=9)),
         lambda: recorder.set_project(8, "other/project"),
-        lambda: recorder.add_usage(LockStats(windows=1), HttpStats(requests=1)),
         recorder.heartbeat_if_due,
     ):
         with pytest.raises(RunLostError):
@@ -168,44 +171,47 @@ def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> 
                 recorder.set_phase(phase, tx)
                 recorder.set_mode(RunMode.BACKFILL, tx)
                 recorder.set_mode(RunMode.SURGICAL, tx)
-                recorder.add_usage(LockStats(windows=1), HttpStats(), tx)
+                recorder.count_requests(HttpStats(requests=1))
     with ledger.read() as tx:
         by_index = tx._connection.execute(
             "SELECT run_id FROM sync_runs WHERE status = 'running' AND phase = 'embed' AND mode = 'surgical'"
         ).fetchall()
     assert by_index == [("run-1",)]
-    assert result_of(ledger).lock.windows == 30
+    recorder.finish_succeeded()
+    assert result_of(ledger).http.requests == 30
 
 
 def test_phases_follow_each_other_and_carry_their_usage(ledger: Ledger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(3)
-    recorder.add_usage(LockStats(), HttpStats(requests=7, retries=2, rate_limited=1))
+    recorder.count_requests(HttpStats(requests=7, retries=2, rate_limited=1))
     recorder.set_phase(Phase.INGEST)
-    recorder.add_usage(LockStats(windows=2, wait_ms=5, held_ms=9, longest_held_ms=8), HttpStats(requests=1))
-    clock.advance(4)
-    assert phases(ledger) == [("preflight", 0, 3, 0, 7), ("ingest", 3, None, 2, 1)]
+    recorder.count_requests(HttpStats(requests=1))
+    with recorder.window("ingest"):
+        clock.advance(4)
     recorder.finish_failed(BROKEN)
-    assert [row[:3] for row in phases(ledger)] == [("preflight", 0, 3), ("ingest", 3, 7)]
+    rows = phases(ledger)
+    assert [(phase, started, ended, requests) for phase, started, ended, _, requests in rows] == [
+        ("preflight", 0, 3, 7),
+        ("ingest", 3, 7, 1),
+    ]
+    # The window that entered ingest and the one of its own; the one that ended it was still open.
+    assert rows[1][3] == 2
     assert result_of(ledger).http == HttpStats(requests=8, retries=2, rate_limited=1)
 
 
 def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: Ledger) -> None:
     with ledger.write("before this run"):
         pass
-    recorder = start(ledger, "run-1")
-    told = LockStats(windows=1, wait_ms=0.0, held_ms=0.001)
-    recorder.add_usage(told, HttpStats())
     before = ledger.stats
+    recorder = start(ledger, "run-1")
+    recorder.set_phase(Phase.INGEST)
+    used = ledger.stats - before
     recorder.finish_succeeded()
     lock = result_of(ledger).lock
-    assert lock.windows == before.windows - 1
-    assert lock.held_ms == pytest.approx(before.held_ms - ledger_share(before, lock), rel=1)
-    assert lock.longest_held_ms > 0
-
-
-def ledger_share(before: LockStats, lock: LockStats) -> float:
-    return before.held_ms - lock.held_ms
+    assert lock.windows == used.windows
+    assert lock.held_ms == pytest.approx(used.held_ms)
+    assert lock.wait_ms == pytest.approx(used.wait_ms)
 
 
 def test_only_stages_can_be_entered(ledger: Ledger) -> None:
@@ -249,9 +255,7 @@ def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: Ledger) -
                     regenerated_document_ids=("a", "b"),
                     embedded_document_ids=("b", "a"),
                 ),
-                EntityOutcome(
-                    entity_type=EntityType.ISSUE, iid=4, ingested=True, regenerated_document_ids=("c",)
-                ),
+                EntityOutcome(entity_type=EntityType.ISSUE, iid=4, ingested=True, regenerated_document_ids=("c",)),
             ],
         )
     assert recorder.finish_failed(BROKEN)

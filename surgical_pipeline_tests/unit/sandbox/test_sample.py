@@ -115,6 +115,7 @@ def test_merging_closes_the_issues_that_a_change_names() -> None:
     sample = build_sample()
     for closing in sample.closings:
         change, issue = sample.entities[closing.merge_request], sample.entities[closing.issue]
+        assert issue.payload["created_at"] < change.payload["created_at"]
         assert f"Closes #{issue.iid}" in change.payload["description"]
         if change.payload["state"] == "merged":
             assert "closed" in [event["state"] for event in issue.state_events]

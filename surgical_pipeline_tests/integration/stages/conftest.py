@@ -1,0 +1,29 @@
+from collections.abc import Callable
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.integration.stages.stage_run import StageRun
+
+Start = Callable[..., StageRun]
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Ledger:
+    """A ledger whose file does not exist yet."""
+    return Ledger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20)
+
+
+@pytest.fixture
+def start(sandbox: RunningSandbox, ledger: Ledger) -> Start:
+    """Start a run over a scope text, on the one ledger of this test."""
+    numbers = count(1)
+
+    def started(scope: str, **options: object) -> StageRun:
+        values = {"url": sandbox.url, "ledger": ledger, "run_id": f"run-{next(numbers)}"} | options
+        return StageRun(scope, **values)  # type: ignore[arg-type]  the options are those of StageRun
+
+    return started

@@ -1,0 +1,129 @@
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
+from surgical_pipeline_tests.ledger_dump import query
+
+LONG_THREAD = 51
+"""An issue whose discussions fill two pages."""
+DISCUSSIONS = f"/api/v4/projects/4201/issues/{LONG_THREAD}/discussions"
+NOTES = "SELECT note_id, payload FROM notes ORDER BY note_id"
+
+
+def test_every_page_of_every_core_dependent_arrives(start: Start, ledger: Ledger) -> None:
+    run = start(f"acme/rocket#12+{LONG_THREAD}!34")
+    sources = run.up_to_ingest()
+    assert run.dependents(sources) == sources
+    assert query(ledger.path, f"SELECT count(*) >= 150 FROM notes WHERE noteable_iid = {LONG_THREAD}") == [(True,)]
+    assert query(ledger.path, "SELECT dependents_replaced, dependent_failures FROM sync_runs") == [(12, 0)]
+    assert not any(one.has_warning for one in run.recorder.outcomes())
+
+
+def test_a_failed_page_keeps_all_that_was_there_and_the_rest_is_replaced(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    start(f"acme/rocket#12+{LONG_THREAD}").up_to_dependents()
+    before = query(ledger.path, f"{NOTES} LIMIT 10000")
+    added = sandbox.control.add_note(LONG_THREAD, "half of the pages must not bring this in")
+    new = sandbox.control.add_note(12, "but this one comes")
+    sandbox.control.add_fault(DISCUSSIONS, query="page=2", status=500)
+    run = start(f"acme/rocket#12+{LONG_THREAD}")
+    run.up_to_dependents()
+    after = query(ledger.path, NOTES)
+    assert set(before) <= set(after)
+    assert {row[0] for row in after} - {row[0] for row in before} == {new.note["id"]} != {added.note["id"]}
+    (failure,) = run.outcome(issue(LONG_THREAD)).dependent_failures
+    assert (failure.code, failure.dependent) == (FailureCode.SERVER_ERROR, "discussions")
+    assert run.outcome(issue(LONG_THREAD)).failure is None
+    assert not run.outcome(issue(12)).has_warning
+    counted = "SELECT dependents_replaced, dependent_failures FROM sync_runs WHERE run_id = 'run-2'"
+    assert query(ledger.path, counted) == [(7, 1)]
+
+
+def test_a_dependent_that_vanished_in_gitlab_vanishes_from_the_ledger(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    added = sandbox.control.add_note(12, "gone soon")
+    start("acme/rocket#12").up_to_dependents()
+    sandbox.control.delete_note(added.note["id"])
+    start("acme/rocket#12").up_to_dependents()
+    assert query(ledger.path, f"SELECT count(*) FROM notes WHERE note_id = {added.note['id']}") == [(0,)]
+
+
+def test_finished_entities_are_written_in_groups(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#1-40")
+    sources = run.up_to_ingest()
+    windows = run.windows_of(lambda: run.dependents(sources, wanted=[Dependent.STATE_EVENTS]))
+    assert windows <= len(sources.keys) // 3
+    fetched = query(ledger.path, "SELECT count(*) FROM dependent_fetches")
+    assert fetched == [(len(sources.keys),)]
+
+
+def test_nothing_is_written_where_nothing_is_wanted(start: Start) -> None:
+    run = start("acme/rocket#12!34")
+    sources = run.up_to_ingest()
+    assert run.windows_of(lambda: run.dependents(sources, wanted=[])) == 0
+
+
+def test_each_entity_is_asked_only_for_what_its_kind_has(start: Start, sandbox: RunningSandbox) -> None:
+    run = start("acme/rocket#12!34")
+    sources = run.up_to_ingest()
+    sandbox.control.clear_requests()
+    run.dependents(sources, wanted=[Dependent.LINKS, Dependent.CLOSES_ISSUES])
+    assert sorted(one.path for one in sandbox.control.requests().requests) == [
+        "/api/v4/projects/4201/issues/12/links",
+        "/api/v4/projects/4201/merge_requests/34/closes_issues",
+    ]
+
+
+def test_a_slow_entity_times_out_alone(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("/api/v4/projects/4201/issues/13/resource_state_events", delay_ms=20_000)
+    run = start("acme/rocket#12-14")
+    run.dependents(run.up_to_ingest(), budgets=Budgets(entity_timeout_seconds=1))
+    (failure,) = run.outcome(issue(13)).dependent_failures
+    assert (failure.code, failure.dependent) == (FailureCode.TIMEOUT, "state_events")
+    assert query(ledger.path, "SELECT count(*) FROM dependent_fetches") == [(3 * 4 - 1,)]
+
+
+def test_a_spent_budget_is_a_timeout_of_each_dependent_that_was_left(
+    start: Start, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.add_fault("*/resource_state_events", delay_ms=20_000)
+    run = start("acme/rocket#1-25")
+    sources = run.up_to_ingest()
+    run.dependents(
+        sources, wanted=[Dependent.STATE_EVENTS], budgets=Budgets(dependents_budget_seconds=0.5)
+    )
+    failures = [failure for one in run.recorder.outcomes() for failure in one.dependent_failures]
+    assert len(failures) == len(sources.keys) > 16
+    assert {failure.code for failure in failures} == {FailureCode.TIMEOUT}
+    assert any("before state_events of #" in failure.message for failure in failures)
+
+
+def test_an_entity_that_vanished_since_ingest_is_named(start: Start, sandbox: RunningSandbox) -> None:
+    run = start("acme/rocket#12+13")
+    sources = run.up_to_ingest()
+    sandbox.control.delete_issue(13)
+    run.dependents(sources)
+    failures = run.outcome(issue(13)).dependent_failures
+    assert {failure.code for failure in failures} == {FailureCode.NOT_FOUND}
+    assert len(failures) == 4
+    assert not run.outcome(issue(12)).has_warning
+
+
+def test_commits_are_fetched_again_only_when_the_head_moved(start: Start, sandbox: RunningSandbox) -> None:
+    def requests_of_a_run() -> int:
+        run = start("acme/rocket!34")
+        sources = run.up_to_ingest()
+        sandbox.control.clear_requests()
+        run.dependents(sources, wanted=[Dependent.COMMITS, Dependent.DIFFS])
+        assert not run.outcome(merge_request(34)).has_warning
+        return sandbox.control.requests().count
+
+    assert requests_of_a_run() >= 2
+    assert requests_of_a_run() == 0
+    sandbox.control.update_merge_request(34, sha="e" * 40)
+    assert requests_of_a_run() >= 2

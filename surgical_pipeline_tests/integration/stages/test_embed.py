@@ -1,0 +1,161 @@
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.records import DocumentVersion
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline.stages.embed import BATCH_SIZE
+from surgical_pipeline_tests.integration.stages.beside import run_beside
+from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
+from surgical_pipeline_tests.integration.stages.stage_run import issue
+from surgical_pipeline_tests.ledger_dump import query
+
+LONG_THREAD = 51
+"""An issue with more discussions than one batch holds."""
+EMBEDDED = "SELECT DISTINCT document_id FROM embeddings ORDER BY 1"
+
+
+def ids(rows: list[tuple[object, ...]]) -> set[object]:
+    return {row[0] for row in rows}
+
+
+def test_exactly_the_given_documents_get_vectors(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12!34")
+    docs = run.up_to_docs()
+    result = run.embed(docs.documents, embedder=FakeEmbedder())
+    assert set(result.embedded) == set(docs.regenerated_document_ids) == ids(query(ledger.path, EMBEDDED))
+    assert result.reused == result.superseded == result.failed == ()
+    told = [one for outcome in run.recorder.outcomes() for one in outcome.embedded_document_ids]
+    assert sorted(told) == sorted(result.embedded)
+
+
+def test_scoped_embed_does_not_embed_unrelated_docs_created_after_docs_stage(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    run_beside("acme/rocket#13!34", url=sandbox.url, ledger=ledger)
+    run.embed(docs.documents, embedder=FakeEmbedder())
+    other = query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE run_id = 'run-beside' ORDER BY iid")
+    assert other == [(13,), (34,)]
+    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
+
+
+def test_documents_without_a_vector_are_left_alone_unless_they_are_named(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12+13")
+    chosen, *_ = run.up_to_docs().documents
+    run.embed([chosen], embedder=FakeEmbedder())
+    assert query(ledger.path, EMBEDDED) == [(chosen.document_id,)]
+
+
+def test_nothing_to_embed_calls_no_embedder(start: Start) -> None:
+    run, embedder = start("acme/rocket#12"), FakeEmbedder()
+    result = run.embed([], embedder=embedder)
+    assert (result.embedded, embedder.calls) == ((), [])
+
+
+def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    run.embed(docs.documents, embedder=FakeEmbedder())
+    embedder = FakeEmbedder()
+    result = run.embed(docs.documents, embedder=embedder)
+    assert set(result.reused) == set(docs.regenerated_document_ids)
+    assert (result.embedded, embedder.calls) == ((), [])
+    figures = query(ledger.path, "SELECT documents_embedded, documents_reused FROM sync_runs")
+    assert figures == [(docs.regenerated, docs.regenerated)]
+
+
+def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    run.embed(docs.documents, embedder=FakeEmbedder())
+    result = run.embed(docs.documents, embedder=FakeEmbedder(name="other-3"))
+    assert set(result.embedded) == set(docs.regenerated_document_ids)
+    assert query(ledger.path, "SELECT DISTINCT model FROM embeddings ORDER BY 1") == [("fake-3",), ("other-3",)]
+
+
+def test_a_document_whose_text_changed_since_is_superseded(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    sandbox.control.update_issue(12, title="a newer text")
+    newer = start("acme/rocket#12").up_to_docs()
+    changed = set(newer.regenerated_document_ids)
+    result = run.embed(docs.documents, embedder=FakeEmbedder())
+    assert "issue:4201:12" in changed
+    assert set(result.superseded) == changed & set(docs.regenerated_document_ids)
+    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids) - changed
+    counted = "SELECT documents_superseded FROM sync_runs WHERE run_id = 'run-1'"
+    assert query(ledger.path, counted) == [(len(result.superseded),)]
+
+
+def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
+    run = start("acme/rocket#12")
+    run.up_to_docs()
+    result = run.embed([DocumentVersion("issue:4201:77", "a hash")], embedder=FakeEmbedder())
+    assert result.superseded == ("issue:4201:77",)
+
+
+def test_a_batch_is_one_call_and_one_write_window(start: Start, ledger: Ledger) -> None:
+    run = start(f"acme/rocket#{LONG_THREAD}")
+    docs = run.up_to_docs()
+    embedder = FakeEmbedder()
+    windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder))
+    batches = -(-docs.regenerated // BATCH_SIZE)
+    assert batches > 1
+    assert len(embedder.calls) == batches
+    assert windows == 2 * batches
+    assert len(ids(query(ledger.path, EMBEDDED))) == docs.regenerated
+
+
+def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    run.embed(docs.documents, embedder=FakeEmbedder(max_tokens=40))
+    chunks = query(
+        ledger.path,
+        "SELECT chunk_index FROM embeddings WHERE document_id = 'issue:4201:12' ORDER BY chunk_index",
+    )
+    assert len(chunks) > 1
+    assert chunks == [(index,) for index in range(len(chunks))]
+
+
+def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_batch_goes_on(
+    start: Start, ledger: Ledger
+) -> None:
+    run = start(f"acme/rocket#12+{LONG_THREAD}")
+    docs = run.up_to_docs()
+    result = run.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
+    assert len(result.failed) == BATCH_SIZE
+    assert len(result.embedded) == docs.regenerated - BATCH_SIZE > 0
+    failures = [failure for one in run.recorder.outcomes() for failure in one.dependent_failures]
+    assert {failure.code for failure in failures} == {FailureCode.EMBEDDER_ERROR}
+    assert {failure.dependent for failure in failures} == set(result.failed)
+    assert all(one.failure is None and one.ingested for one in run.recorder.outcomes())
+    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
+    assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(BATCH_SIZE,)]
+
+
+def test_a_failed_call_keeps_the_vectors_of_an_older_text(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    first = start("acme/rocket#12")
+    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
+    before = query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL")
+    sandbox.control.update_issue(12, title="a newer text")
+    second = start("acme/rocket#12")
+    second.embed(second.up_to_docs().documents, embedder=FakeEmbedder(fails_on_calls=[1]))
+    assert query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL") == before
+
+
+def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12")
+    docs = run.up_to_docs()
+    budgets = Budgets(embed_budget_seconds=0.2)
+    result = run.embed(docs.documents, embedder=FakeEmbedder(takes_seconds=1), budgets=budgets)
+    assert set(result.failed) == set(docs.regenerated_document_ids)
+    failures = run.outcome(issue(12)).dependent_failures
+    assert {failure.code for failure in failures} == {FailureCode.TIMEOUT}
+    assert query(ledger.path, EMBEDDED) == []

@@ -1,0 +1,125 @@
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from surgical_pipeline.domain.failures import FailureCode, StageFailedError
+from surgical_pipeline.domain.handover import PreflightResult
+from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
+from surgical_pipeline_tests.ledger_dump import content_of, query
+
+TITLE = "SELECT title, run_id FROM issues WHERE iid = 12"
+
+
+def many(preflight: PreflightResult, count: int) -> PreflightResult:
+    """The result of a preflight that fetched so many issues, made of the one that it did fetch."""
+    ((one,),) = SnapshotFile(preflight.snapshots).batches()
+    records = [replace(one, key=issue(iid), gitlab_id=iid) for iid in range(1, count + 1)]
+    snapshots = SnapshotFile(preflight.snapshots.with_name("many.jsonl"))
+    snapshots.append(records)
+    return replace(preflight, snapshots=snapshots.path, fetched=tuple(record.key for record in records))
+
+
+def test_fetched_entities_are_written_and_handed_on(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12+13!34")
+    sources = run.up_to_ingest()
+    assert (sources.project_id, sources.project_path) == (4201, "acme/rocket")
+    assert sources.keys == (issue(12), issue(13), merge_request(34))
+    assert all(one.fetched and one.ingested and not one.has_warning for one in run.recorder.outcomes())
+    assert query(ledger.path, "SELECT iid, run_id FROM issues ORDER BY iid") == [(12, "run-1"), (13, "run-1")]
+    assert query(ledger.path, "SELECT requested, fetched, ingested FROM sync_runs") == [(3, 3, 3)]
+
+
+def test_a_fresher_row_in_the_ledger_stays_and_the_entity_still_goes_on_to_dependents(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    slow, quick = start("acme/rocket#12+13"), start("acme/rocket#12")
+    early = slow.preflight()
+    sandbox.control.update_issue(12, title="renamed meanwhile")
+    quick.up_to_ingest()
+    sources = slow.ingest(early)
+    assert query(ledger.path, TITLE) == [("renamed meanwhile", "run-2")]
+    assert sources.keys == (issue(12), issue(13))
+    skipped = slow.outcome(issue(12))
+    assert (skipped.ingested, skipped.stale_skipped) == (False, True)
+    assert slow.outcome(issue(13)).ingested
+    assert query(ledger.path, "SELECT ingested, stale_skipped FROM sync_runs WHERE run_id = 'run-1'") == [(1, 1)]
+
+
+def test_a_later_fetch_with_the_same_updated_at_is_written(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    start("acme/rocket#12").up_to_ingest()
+    sandbox.control.update_issue(12, title="GitLab hid this change", bump_updated_at=False)
+    start("acme/rocket#12").up_to_ingest()
+    assert query(ledger.path, TITLE) == [("GitLab hid this change", "run-2")]
+
+
+def test_entities_are_written_in_windows_of_a_hundred(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#1-250")
+    preflight = many(start("acme/rocket#12").preflight(), 250)
+    windows = run.windows_of(lambda: run.ingest(preflight))
+    assert windows == 3
+    assert query(ledger.path, "SELECT count(*) FROM issues") == [(250,)]
+
+
+def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: Ledger) -> None:
+    run = start("acme/rocket#12")
+    preflight = run.preflight()
+    SyncRunRecorder(ledger, run.recorder.run_id).finish_cancelled()
+    with pytest.raises(RunLostError):
+        run.ingest(preflight)
+    assert all(rows == [] for rows in content_of(ledger.path).values())
+
+
+def test_the_second_miss_in_a_row_tombstones_and_is_usable(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    start("acme/rocket#12+13").up_to_ingest()
+    sandbox.control.delete_issue(12)
+    first, second = start("acme/rocket#12+13"), start("acme/rocket#12+13")
+    assert first.up_to_ingest().keys == (issue(13),)
+    assert not first.outcome(issue(12)).tombstoned
+    second.up_to_ingest()
+    gone = second.outcome(issue(12))
+    assert gone.tombstoned
+    assert gone.failure is not None
+    assert gone.failure.code is FailureCode.NOT_FOUND
+    assert query(ledger.path, "SELECT iid FROM issues WHERE deleted_at IS NOT NULL") == [(12,)]
+
+
+def test_nothing_usable_ends_the_run_with_the_commonest_reason(start: Start, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("/api/v4/projects/4201/merge_requests", status=500)
+    run = start("acme/rocket#9998+9999!34")
+    with pytest.raises(StageFailedError, match="none of the 3 requested entities") as caught:
+        run.up_to_ingest()
+    assert caught.value.failure.code is FailureCode.NOT_FOUND
+
+
+def test_an_entity_fetched_soon_after_its_last_change_is_not_settled(
+    start: Start, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.update_issue(13, title="just now")
+    run = start("acme/rocket#12+13")
+    run.up_to_ingest()
+    assert (run.outcome(issue(12)).settled, run.outcome(issue(13)).settled) == (True, False)
+
+
+def test_a_row_fetched_earlier_than_the_ledgers_is_stale_even_if_its_change_is_the_same(
+    start: Start, ledger: Ledger
+) -> None:
+    early = start("acme/rocket#12")
+    preflight = early.preflight()
+    ((record,),) = SnapshotFile(preflight.snapshots).batches()
+    later = SnapshotFile(preflight.snapshots.with_name("later.jsonl"))
+    later.append([replace(record, fetched_at=record.fetched_at + timedelta(seconds=5))])
+    start("acme/rocket#12").ingest(replace(preflight, snapshots=later.path))
+    early.ingest(preflight)
+    assert early.outcome(issue(12)).stale_skipped
+    assert query(ledger.path, "SELECT run_id FROM issues") == [("run-2",)]
