@@ -80,7 +80,7 @@ class Settings(BaseModel):
         """Dagster's folder, where the ledger lies too unless `SURGICAL_LEDGER` says otherwise.
 
         Raises:
-            SettingsError: ``DAGSTER_HOME`` is not set or not absolute.
+            SettingsError: ``DAGSTER_HOME`` is not set, not absolute or no folder.
         """
         home = self._get("DAGSTER_HOME")
         if not home:
@@ -91,6 +91,8 @@ class Settings(BaseModel):
         path = Path(home).expanduser()
         if not path.is_absolute():
             raise SettingsError(f"DAGSTER_HOME must be an absolute path, not {home!r}")
+        if not path.is_dir():
+            raise SettingsError(f"DAGSTER_HOME {path} does not exist: create the folder, or export another")
         return path
 
     @property

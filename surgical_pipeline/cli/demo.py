@@ -20,7 +20,7 @@ QUESTION = "telemetry is lost when the radio link drops"
 
 def demo(
     home: Annotated[
-        Path, typer.Option(help="Folder for the demo's own Dagster state and ledger; it is kept.")
+        Path, typer.Option(file_okay=False, help="Folder for the demo's own Dagster state and ledger; it is kept.")
     ] = Path(".demo"),
     as_json: Annotated[bool, typer.Option("--json", help="Print one SyncResult document on stdout.")] = False,
 ) -> None:

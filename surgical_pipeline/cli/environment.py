@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.domain.scope import ScopeError
-from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.errors import AmbiguousRunError, LedgerError
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
@@ -43,11 +43,13 @@ def usage_errors() -> Iterator[None]:
 
 @contextmanager
 def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
-    """A ledger that cannot be read: one clear line on stderr."""
+    """A ledger that cannot be read: one clear line on stderr; what to do stands in the error's own sentence."""
     try:
         yield
+    except AmbiguousRunError as error:
+        fail(str(error), code=EXIT_USAGE)
     except LedgerError as error:
-        fail(f"{error}\n{error.code.advice}" if code == EXIT_FAILED else str(error), code=code)
+        fail(str(error), code=code)
 
 
 def fail(message: str, *, code: int) -> NoReturn:

@@ -1,12 +1,12 @@
 """How results look on a terminal; with `--json` one JSON document on stdout instead."""
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 import typer
 from pydantic import BaseModel
+from pydantic_core import to_json
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -41,10 +41,7 @@ def err() -> Console:
 
 def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
     """One document on stdout, UTF-8, indented."""
-    text = (
-        document.model_dump_json(indent=2) if isinstance(document, BaseModel) else json.dumps(document, indent=2)
-    )
-    typer.echo(text)
+    typer.echo(to_json(document, indent=2).decode())
 
 
 def print_result(result: SyncResult) -> None:
@@ -150,5 +147,5 @@ def hits_table(hits: Sequence[SearchHit]) -> Table:
     table.add_column("title", overflow="fold")
     table.add_column("link", overflow="fold")
     for hit in hits:
-        table.add_row(f"{hit.score:.3f}", hit.entity, escape(hit.title), hit.web_url or "")
+        table.add_row(f"{hit.score:.3f}", hit.entity, escape(hit.title), escape(hit.web_url or ""))
     return table

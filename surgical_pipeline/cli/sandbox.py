@@ -13,11 +13,15 @@ def serve(
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8929,
 ) -> None:
     """Serve the sandbox until interrupted."""
+    from surgical_pipeline.cli.environment import EXIT_FAILED, fail
     from surgical_pipeline.sandbox.server import serve as serve_sandbox
     from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 
     typer.echo(f"export GITLAB_URL=http://{host}:{port} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
-    serve_sandbox(host, port)
+    try:
+        serve_sandbox(host, port)
+    except OSError as error:
+        fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port", code=EXIT_FAILED)
 
 
 @app.command("exec", context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False})
@@ -41,4 +45,5 @@ def execute(
         # Ctrl+C reaches the child through the terminal; SIGTERM has to be handed on. Either way it decides when.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
-        raise typer.Exit(child.wait())
+        code = child.wait()
+        raise typer.Exit(code if code >= 0 else 128 - code)

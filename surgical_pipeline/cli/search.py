@@ -17,10 +17,16 @@ def search(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
     """Documents nearest in meaning to TEXT, best first."""
+    from surgical_pipeline.cli.environment import EXIT_USAGE, fail
     from surgical_pipeline.cli.output import hits_table, out, print_json
     from surgical_pipeline.cli.searching import find
+    from surgical_pipeline.domain.documents import DISCUSSION_KIND
+    from surgical_pipeline.domain.scope import EntityType
     from surgical_pipeline.settings import Settings
 
+    kinds = (*EntityType, DISCUSSION_KIND)
+    if kind is not None and kind not in kinds:
+        fail(f"unknown kind {kind!r}: choose of {', '.join(kinds)}", code=EXIT_USAGE)
     hits = find(
         text,
         settings=Settings.from_environment(),

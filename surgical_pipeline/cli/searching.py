@@ -24,9 +24,9 @@ def find(
         typer.Exit: a setting is wrong, the ledger cannot be read or the embedder gives no vector.
     """
     ledger = open_ledger(settings)
-    with usage_errors():
-        embedder = open_embedder(settings)
     try:
+        with usage_errors():
+            embedder = open_embedder(settings)
         vector = embedder.embed([text])[0]
     except EmbedderError as error:
         fail(str(error), code=EXIT_FAILED)

@@ -105,7 +105,7 @@ class SyncRunRecorder:
             self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
             joined.execute("close_open_phase", run_id=self.run_id, now=now)
             joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-        self._last_heartbeat = now
+            self._alive(joined, now)
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -245,6 +245,12 @@ class SyncRunRecorder:
         self._lock_use_told += lock
         self._http_use_untold = HttpStats()
 
+        def untell() -> None:
+            self._lock_use_told -= lock
+            self._http_use_untold += http
+
+        tx.on_rollback(untell)
+
     def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
         outcomes = store.load_outcomes(tx, self.run_id)
         return outcomes if failure is None else list(store.with_run_failure(outcomes, failure, phase=phase))
@@ -263,7 +269,16 @@ class SyncRunRecorder:
     def _touch(self, tx: Transaction) -> None:
         now = self._clock()
         self._guarded(tx, "touch_run", now=now)
+        self._alive(tx, now)
+
+    def _alive(self, tx: Transaction, now: datetime) -> None:
+        before = self._last_heartbeat
         self._last_heartbeat = now
+
+        def forget() -> None:
+            self._last_heartbeat = before
+
+        tx.on_rollback(forget)
 
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):

@@ -1,6 +1,6 @@
 """One open transaction on the ledger, through which every query goes by its name."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,17 @@ class Transaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, now: datetime) -> None:
         self._connection = connection
         self._path = path
+        self._undo: list[Callable[[], None]] = []
         self.now = now
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Have ``undo`` take back what an object remembers as written, should the window not be committed."""
+        self._undo.append(undo)
+
+    def forget(self) -> None:
+        """The window was rolled back: undo what was remembered, the latest first."""
+        while self._undo:
+            self._undo.pop()()
 
     def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
         """Run a named query and give all its rows.

@@ -183,14 +183,16 @@ class Ledger:
     def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
         with storage_errors(self.path):
             connection.execute("BEGIN TRANSACTION")
+        transaction = Transaction(connection, self.path, now=self._clock())
         try:
-            yield Transaction(connection, self.path, now=self._clock())
+            yield transaction
             with storage_errors(self.path):
                 connection.execute("COMMIT")
         except BaseException:
             # After a failed COMMIT there may be nothing left to roll back; closing drops the rest.
             with contextlib.suppress(duckdb.Error):
                 connection.execute("ROLLBACK")
+            transaction.forget()
             raise
 
     def _checkpoint(self, cancelled: threading.Event | None) -> None:

@@ -60,9 +60,8 @@ def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(le
         "acme/rocket!3",
     ]
     assert all(report.failure is None and not report.fetched for report in result.entity_outcomes)
-    assert recorder.outcomes() == [
-        EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in Scope.parse("acme/rocket#1+2!3")
-    ]
+    keys = Scope.parse("acme/rocket#1+2!3").keys()
+    assert recorder.outcomes() == [EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in keys]
     with ledger.read() as tx:
         run = find_run(tx, "run-1")
     assert run is not None
@@ -283,3 +282,19 @@ def test_a_cancelled_run_says_so_for_every_entity(ledger: Ledger) -> None:
     assert {report.failure.code for report in result.entity_outcomes if report.failure} == {FailureCode.CANCELLED}
     assert {failure.stage for failure in result.entity_failures} == {"dependents"}
     assert len(result.entity_failures) == 3
+
+
+def test_what_a_rolled_back_window_told_is_told_again(ledger: Ledger, clock: HandClock) -> None:
+    recorder = start(ledger, "run-1", clock=clock)
+    recorder.count_requests(HttpStats(requests=5))
+    clock.advance(20)
+    with pytest.raises(ZeroDivisionError), recorder.window("lost") as tx:
+        recorder.set_phase(Phase.INGEST, tx)
+        recorder.set_phase(Phase.DEPENDENTS, tx)
+        raise ZeroDivisionError
+    assert recorder.heartbeat_if_due()
+    before = ledger.stats
+    assert recorder.finish_succeeded()
+    result = result_of(ledger)
+    assert result.http.requests == 5
+    assert result.lock.windows == before.windows

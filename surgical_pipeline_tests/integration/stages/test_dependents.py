@@ -94,9 +94,7 @@ def test_a_spent_budget_is_a_timeout_of_each_dependent_that_was_left(
     sandbox.control.add_fault("*/resource_state_events", delay_ms=20_000)
     run = start("acme/rocket#1-25")
     sources = run.up_to_ingest()
-    run.dependents(
-        sources, wanted=[Dependent.STATE_EVENTS], budgets=Budgets(dependents_budget_seconds=0.5)
-    )
+    run.dependents(sources, wanted=[Dependent.STATE_EVENTS], budgets=Budgets(dependents_budget_seconds=0.5))
     failures = [failure for one in run.recorder.outcomes() for failure in one.dependent_failures]
     assert len(failures) == len(sources.keys) > 16
     assert {failure.code for failure in failures} == {FailureCode.TIMEOUT}

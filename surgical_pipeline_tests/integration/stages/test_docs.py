@@ -61,9 +61,7 @@ def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: Ledger) 
     assert not any(one.regenerated_document_ids for one in again.recorder.outcomes())
 
 
-def test_only_the_changed_document_is_regenerated(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
-) -> None:
+def test_only_the_changed_document_is_regenerated(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
     start("acme/rocket#12+13").up_to_docs()
     added = sandbox.control.add_note(12, "a new thread")
     result = start("acme/rocket#12+13").up_to_docs()

@@ -1,0 +1,398 @@
+"""The real program, as a person or a script starts it, beside the running sandbox."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from surgical_pipeline.cli.main import app
+from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.ledger_dump import content_of, query
+
+PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
+OURS = ("SURGICAL_", "GITLAB_", "DAGSTER_")
+Done = subprocess.CompletedProcess[str]
+
+
+@dataclass(frozen=True)
+class Installation:
+    """A DAGSTER_HOME of its own, which is also the folder that commands are started in."""
+
+    home: Path
+    environment: dict[str, str]
+
+    @classmethod
+    def make(cls, home: Path, sandbox: RunningSandbox) -> "Installation":
+        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+        own = {"DAGSTER_HOME": str(home), "GITLAB_URL": sandbox.url, "GITLAB_TOKEN": sandbox.token}
+        return cls(home, inherited | own)
+
+    @property
+    def ledger(self) -> Path:
+        return self.home / "ledger.duckdb"
+
+    def run(self, *arguments: str, **environment: str) -> Done:
+        return subprocess.run(
+            [PROGRAM, *arguments],
+            env=self.environment | environment,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+
+@dataclass(frozen=True)
+class Synced:
+    """An installation after a sync that succeeded and one with warnings; tests add nothing but failed runs."""
+
+    installation: Installation
+    succeeded: Done
+    warned: Done
+
+    @property
+    def run_id(self) -> str:
+        run_id: str = json.loads(self.succeeded.stdout)["run_id"]
+        return run_id
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory: pytest.TempPathFactory, running_sandbox: RunningSandbox) -> Synced:
+    running_sandbox.control.reset()
+    installation = Installation.make(tmp_path_factory.mktemp("synced"), running_sandbox)
+    return Synced(
+        installation,
+        succeeded=installation.run("sync", "acme/rocket#12", "acme/rocket!34+35", "acme/rocket#12+13", "--json"),
+        warned=installation.run("sync", "acme/rocket#12+9999", "--json"),
+    )
+
+
+@pytest.fixture
+def installation(synced: Synced) -> Installation:
+    return synced.installation
+
+
+def called(*arguments: str) -> "typer.testing.Result":
+    """In this process, where a process of its own would show nothing more."""
+    return CliRunner().invoke(app, arguments)
+
+
+def commands() -> Iterator[tuple[str, ...]]:
+    """The words of every command, groups too: (), ("sync",), ("runs",), ("runs", "list"), ..."""
+    pending: list[tuple[tuple[str, ...], object]] = [((), typer.main.get_command(app))]
+    for words, command in pending:
+        yield words
+        children = getattr(command, "commands", {})
+        pending += [((*words, name), child) for name, child in children.items()]
+
+
+def command_at(words: Sequence[str]) -> "typer.core.TyperCommand | typer.core.TyperGroup":
+    command = typer.main.get_command(app)
+    for word in words:
+        command = command.commands[word]  # type: ignore[attr-defined]  only groups have words below them
+    return command  # type: ignore[return-value]  Typer makes these two
+
+
+COMMANDS = tuple(commands())
+NAMES = [" ".join(words) or "surgical-pipeline" for words in COMMANDS]
+
+
+# ---------------------------------------------------------------------- sync
+
+
+def test_sync_json_prints_one_document_and_nothing_else_on_stdout(synced: Synced) -> None:
+    assert synced.succeeded.returncode == 0, synced.succeeded.stderr
+    result = SyncResult.model_validate_json(synced.succeeded.stdout)
+    assert (result.completion_status, result.trigger, result.error) == ("succeeded", "cli", None)
+    assert set(json.loads(synced.succeeded.stdout)) == set(SyncResult.model_fields)
+
+
+def test_several_scopes_of_one_project_are_one_run(synced: Synced) -> None:
+    result = SyncResult.model_validate_json(synced.succeeded.stdout)
+    assert result.scope == "acme/rocket#12+13!34+35"
+    assert [one.iid for one in result.entity_outcomes] == [12, 13, 34, 35]
+
+
+def test_an_iid_that_does_not_exist_is_exit_code_3(synced: Synced) -> None:
+    assert synced.warned.returncode == 3
+    result = SyncResult.model_validate_json(synced.warned.stdout)
+    assert [one.entity for one in result.entity_failures] == ["acme/rocket#9999"]
+    assert result.entity_failures[0].hint
+
+
+@pytest.mark.parametrize(
+    ("scope", "environment", "code"),
+    [
+        pytest.param("acme/rocket#12", {"GITLAB_TOKEN": "not-the-token"}, "UNAUTHORIZED", id="unauthorized"),
+        pytest.param("acme/nowhere#12", {}, "PROJECT_NOT_FOUND", id="unknown project"),
+        pytest.param("acme/rocket#12", {"GITLAB_URL": "http://127.0.0.1:9"}, "NETWORK_ERROR", id="unreachable"),
+    ],
+)
+def test_a_failed_sync_is_exit_code_1_a_failed_row_and_no_content(
+    installation: Installation, scope: str, environment: dict[str, str], code: str
+) -> None:
+    before = content_of(installation.ledger, with_run_columns=True)
+    done = installation.run("sync", scope, "--json", **environment)
+    assert done.returncode == 1
+    result = SyncResult.model_validate_json(done.stdout)
+    assert result.error is not None
+    assert (result.completion_status, result.error.code) == ("failed", code)
+    assert result.error.hint
+    row = f"SELECT status, phase, failure_code FROM sync_runs WHERE run_id = '{result.run_id}'"
+    assert query(installation.ledger, row) == [("failed", "preflight", code)]
+    assert content_of(installation.ledger, with_run_columns=True) == before
+    assert "Traceback" not in done.stderr
+
+
+# ---------------------------------------------------------------------- runs
+
+
+def test_runs_show_prints_the_bytes_that_sync_printed(synced: Synced) -> None:
+    done = synced.installation.run("runs", "show", synced.run_id, "--json")
+    assert (done.returncode, done.stdout) == (0, synced.succeeded.stdout)
+
+
+@pytest.fixture
+def here(synced: Synced, monkeypatch: pytest.MonkeyPatch) -> Synced:
+    """The synced installation as the environment of this process."""
+    monkeypatch.chdir(synced.installation.home)
+    for name in [name for name in os.environ if name.startswith(OURS)]:
+        monkeypatch.delenv(name)
+    for name, value in synced.installation.environment.items():
+        if name.startswith(OURS):
+            monkeypatch.setenv(name, value)
+    return synced
+
+
+def test_the_beginning_of_an_id_is_enough_to_show_a_run(here: Synced) -> None:
+    shown = called("runs", "show", here.run_id[:8])
+    assert shown.exit_code == 0
+    assert "succeeded in" in shown.stdout
+    assert here.run_id in shown.stdout
+    assert "acme/rocket!34" in shown.stdout
+
+
+@pytest.mark.parametrize("run_id", ["no-such-run", ""])
+def test_an_unknown_run_is_exit_code_2(here: Synced, run_id: str) -> None:
+    shown = called("runs", "show", run_id, "--json")
+    assert (shown.exit_code, shown.stdout) == (2, "")
+    assert "Error: no run begins with" in shown.stderr
+
+
+def test_runs_list_names_the_runs_newest_first(here: Synced) -> None:
+    listed = called("runs", "list", "--json")
+    ids = [run["run_id"] for run in json.loads(listed.stdout)]
+    assert listed.exit_code == 0
+    assert ids.index(json.loads(here.warned.stdout)["run_id"]) < ids.index(here.run_id)
+    assert called("runs", "list", "--json", "--limit", "1").stdout.count('"run_id"') == 1
+    chosen = json.loads(called("runs", "list", "--json", "--status", "succeeded").stdout)
+    assert [run["run_id"] for run in chosen] == [here.run_id]
+
+
+def test_runs_list_is_a_table_for_people(here: Synced) -> None:
+    header, *lines = called("runs", "list").stdout.splitlines()
+    assert header.split() == ["run", "started", "status", "phase", "trigger", "scope", "warnings", "failure"]
+    assert lines[-1].startswith(here.run_id[:8])
+    assert "succeeded_with_warnings" in lines[-2]
+
+
+# ---------------------------------------------------------------------- search and doctor
+
+
+def test_search_finds_a_synced_document(here: Synced) -> None:
+    found = called(
+        "search", "countdown aborts because fuel valve telemetry arrives late", "--json", "--limit", "3"
+    )
+    assert found.exit_code == 0, found.stderr
+    hits = json.loads(found.stdout)
+    assert len(hits) == 3
+    assert (hits[0]["iid"], hits[0]["project_path"]) == (12, "acme/rocket")
+    assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
+
+
+def test_search_is_a_table_for_people_and_says_when_there_is_nothing(here: Synced) -> None:
+    assert "acme/rocket!34" in called("search", "valve telemetry", "--kind", "merge_request").stdout
+    nothing = called("search", "valve telemetry", "--project", "acme/launchpad")
+    assert (nothing.exit_code, nothing.stdout) == (0, "Nothing found.\n")
+
+
+def test_doctor_is_content_with_a_whole_installation(installation: Installation) -> None:
+    done = installation.run("doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [line.split()[:2] for line in done.stdout.splitlines()] == [
+        ["ok", "gitlab"],
+        ["ok", "token"],
+        ["ok", "ledger"],
+        ["ok", "embedder"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "check", "what_to_do"),
+    [
+        ({"GITLAB_URL": ""}, "gitlab", "GITLAB_URL is not set: export"),
+        ({"GITLAB_TOKEN": ""}, "gitlab", "GITLAB_TOKEN is not set: create a token"),
+        ({"GITLAB_TOKEN": "not-the-token"}, "gitlab", "Set GITLAB_TOKEN to one that is valid"),
+        ({"GITLAB_TOKEN": "sandbox-profile-token"}, "token", "Create a token with the scope read_api"),
+        ({"SURGICAL_LEDGER": "/no/such/folder/l.duckdb"}, "ledger", "create it, or set SURGICAL_LEDGER"),
+        ({"SURGICAL_EMBEDDER": "gpt"}, "embedder", "it may be wordllama, http, minilm"),
+    ],
+)
+def test_doctor_says_of_each_failing_part_what_to_do(
+    here: Synced, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], check: str, what_to_do: str
+) -> None:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = called("doctor", "--json")
+    failing = [finding for finding in json.loads(done.stdout) if not finding["ok"]]
+    assert done.exit_code == 1
+    assert [finding["check"] for finding in failing] == [check]
+    assert what_to_do in failing[0]["what_to_do"]
+
+
+def test_doctor_shows_brackets_of_an_address_as_they_are(here: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURGICAL_LEDGER", "/no/[/such]/[bold]folder/l.duckdb")
+    done = called("doctor")
+    assert done.exit_code == 1
+    assert "FAIL ledger" in done.stdout
+    assert "/no/[/such]/[bold]folder" in done.stdout
+
+
+# ---------------------------------------------------------------------- demo and sandbox
+
+
+def test_demo_succeeds_and_its_second_run_renders_and_embeds_nothing(tmp_path: Path) -> None:
+    """It needs no GitLab, and touches no ledger but its own."""
+    theirs = tmp_path / "theirs.duckdb"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
+    environment |= {"DAGSTER_HOME": "/no/such/folder", "SURGICAL_LEDGER": str(theirs)}
+
+    def demo(*options: str) -> Done:
+        return subprocess.run(
+            [PROGRAM, "demo", "--home", "demo", *options],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    first = demo()
+    assert first.returncode == 0, first.stderr
+    assert "acme/rocket#9999" in first.stdout
+    assert "Try next" in first.stdout
+    second = demo("--json")
+    assert second.returncode == 0, second.stderr
+    result = SyncResult.model_validate_json(second.stdout)
+    assert (result.counters.documents_regenerated, result.counters.documents_embedded) == (0, 0)
+    assert result.counters.documents_unchanged > 5
+    assert not theirs.exists()
+
+
+def test_sandbox_serve_answers_and_ends_on_sigterm_with_exit_code_0() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [PROGRAM, "sandbox", "serve", "--port", str(port)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stderr is not None
+            said = process.stderr.readline().split()
+            assert said == ["export", f"GITLAB_URL=http://127.0.0.1:{port}", "GITLAB_TOKEN=sandbox-token"]
+            token = {"PRIVATE-TOKEN": "sandbox-token"}
+            answer = once_it_listens(f"http://127.0.0.1:{port}/api/v4/projects/acme%2Frocket", token)
+            assert answer.json()["path_with_namespace"] == "acme/rocket"
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=20) == 0
+        finally:
+            process.kill()
+
+
+def once_it_listens(url: str, headers: dict[str, str]) -> httpx.Response:
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            return httpx.get(url, headers=headers, trust_env=False)
+        except httpx.ConnectError:
+            assert time.monotonic() < deadline, "it never listened"
+            time.sleep(0.05)
+
+
+def test_sandbox_serve_says_that_its_port_is_taken(running_sandbox: RunningSandbox) -> None:
+    done = called("sandbox", "serve", "--port", str(running_sandbox.port))
+    assert done.exit_code == 1
+    assert f"Error: cannot listen on 127.0.0.1:{running_sandbox.port}" in done.stderr
+
+
+def test_sandbox_exec_passes_on_environment_and_exit_code(installation: Installation) -> None:
+    program = (
+        "import os, sys, urllib.request as u\n"
+        "ask = u.Request(os.environ['GITLAB_URL'] + '/api/v4/version',"
+        " headers={'PRIVATE-TOKEN': os.environ['GITLAB_TOKEN']})\n"
+        "print(u.build_opener(u.ProxyHandler({})).open(ask).status, os.environ['MARK'], sys.argv[1:])\n"
+        "sys.exit(7)\n"
+    )
+    done = installation.run("sandbox", "exec", "--", sys.executable, "-c", program, "--flag", MARK="passed on")
+    assert (done.returncode, done.stdout) == (7, "200 passed on ['--flag']\n"), done.stderr
+
+
+def test_sandbox_exec_tells_of_a_signal_as_a_shell_does(installation: Installation) -> None:
+    program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert installation.run("sandbox", "exec", "--", sys.executable, "-c", program).returncode == 128 + 9
+
+
+def test_sandbox_exec_says_what_cannot_be_started() -> None:
+    done = called("sandbox", "exec", "--", "no-such-program")
+    assert done.exit_code == 2
+    assert "Error: no-such-program cannot be started" in done.stderr
+
+
+# ---------------------------------------------------------------------- help
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=NAMES)
+def test_every_command_has_help_that_names_its_options(words: tuple[str, ...]) -> None:
+    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
+    assert shown.exit_code == 0, shown.output
+    for parameter in command_at(words).params:
+        for option in parameter.opts:
+            if option.startswith("--"):
+                assert option in shown.output
+
+
+@pytest.mark.parametrize("words", COMMANDS, ids=NAMES)
+def test_every_command_option_and_argument_says_what_it_is_for(words: tuple[str, ...]) -> None:
+    command = command_at(words)
+    assert command.help
+    silent = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
+    assert silent == []
+
+
+@pytest.mark.parametrize(
+    "words", [words for words in COMMANDS if words and not hasattr(command_at(words), "commands")], ids=" ".join
+)
+def test_every_command_is_named_in_the_readme(words: tuple[str, ...]) -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    assert f"surgical-pipeline {' '.join(words)}" in readme
+
+
+def test_the_version_is_that_of_the_package() -> None:
+    from importlib.metadata import version  # noqa: PLC0415  of no use to the other tests
+
+    shown = called("--version")
+    assert (shown.exit_code, shown.stdout.strip()) == (0, version("surgical-pipeline"))
