@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
+from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.gitlab.urls import validate_base_url
 
@@ -17,7 +18,14 @@ EMBEDDERS = ("wordllama", "http", "minilm")
 
 
 class SettingsError(ValueError):
-    """A setting that is missing or wrong; the sentence says which and what to do."""
+    """A setting that is missing or wrong; the sentence says which and what to do.
+
+    ``code``: what a run fails with that meets it.
+    """
+
+    def __init__(self, message: str, code: FailureCode = FailureCode.LEDGER_ERROR) -> None:
+        self.code = code
+        super().__init__(message)
 
 
 class GitLabSettings(BaseModel):
@@ -55,24 +63,34 @@ class Settings(BaseModel):
         """Where GitLab is.
 
         Raises:
-            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, or the URL cannot be one.
+            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, the URL cannot be one, or
+                ``GITLAB_CA_BUNDLE`` is no file.
         """
         token, url = self._get("GITLAB_TOKEN"), self._get("GITLAB_URL")
         if not url:
             raise SettingsError(
-                "GITLAB_URL is not set: export the address of your GitLab, such as https://gitlab.com"
+                "GITLAB_URL is not set: export the address of your GitLab, such as https://gitlab.com",
+                FailureCode.NETWORK_ERROR,
             )
         try:
             url = validate_base_url(url)
         except ValueError as error:
-            raise SettingsError(f"GITLAB_URL: {error}") from error
+            raise SettingsError(f"GITLAB_URL: {error}", FailureCode.NETWORK_ERROR) from error
         if not token:
             raise SettingsError(
-                "GITLAB_TOKEN is not set: create a token with the scope read_api in GitLab and export it"
+                "GITLAB_TOKEN is not set: create a token with the scope read_api in GitLab and export it",
+                FailureCode.UNAUTHORIZED,
             )
         if not token.isascii() or not token.isprintable():
-            raise SettingsError("GITLAB_TOKEN holds characters that no token has: copy it again")
+            raise SettingsError(
+                "GITLAB_TOKEN holds characters that no token has: copy it again", FailureCode.UNAUTHORIZED
+            )
         ca_bundle = self._get("GITLAB_CA_BUNDLE")
+        if ca_bundle and not (Path(ca_bundle).is_file() and os.access(ca_bundle, os.R_OK)):
+            raise SettingsError(
+                f"GITLAB_CA_BUNDLE {ca_bundle} is no file that can be read: export the path of a PEM file",
+                FailureCode.NETWORK_ERROR,
+            )
         return GitLabSettings(url=url, token=SecretStr(token), ca_bundle=Path(ca_bundle) if ca_bundle else None)
 
     @property
@@ -123,10 +141,15 @@ class Settings(BaseModel):
         """
         name = self._get("SURGICAL_EMBEDDER") or "wordllama"
         if name not in EMBEDDERS:
-            raise SettingsError(f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDERS)}")
+            raise SettingsError(
+                f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDERS)}", FailureCode.EMBEDDER_ERROR
+            )
         url, model = self._get("SURGICAL_EMBEDDER_URL"), self._get("SURGICAL_EMBEDDER_MODEL")
         if name == "http" and not (url and model):
-            raise SettingsError("SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL")
+            raise SettingsError(
+                "SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL",
+                FailureCode.EMBEDDER_ERROR,
+            )
         key = self._get("SURGICAL_EMBEDDER_API_KEY")
         return EmbedderSettings(
             name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None

@@ -43,6 +43,9 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
     except GitLabError as error:
         yield Finding(check="gitlab", ok=False, found=f"{gitlab.url}: {error}", what_to_do=error.code.advice)
         return
+    except ValueError as error:  # a CA bundle that is no PEM file
+        yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
+        return
     yield Finding(check="gitlab", ok=True, found=f"{gitlab.url}, version {version}")
     if scopes is None:
         yield Finding(check="token", ok=True, found="accepted; this GitLab does not tell its scopes")

@@ -51,6 +51,8 @@ def _set_environment(home: Path, *, url: str, token: str) -> None:
     instance = Path("dagster.yaml")
     if instance.is_file():
         shutil.copy(instance, home)
+    elif not (home / instance).exists():
+        (home / instance).write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
     os.environ |= {
         "DAGSTER_HOME": str(home),
         "SURGICAL_LEDGER": str(home / "ledger.duckdb"),

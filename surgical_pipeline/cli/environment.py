@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.domain.scope import ScopeError
-from surgical_pipeline.ledger.errors import AmbiguousRunError, LedgerError
+from surgical_pipeline.ledger.errors import AmbiguousRunError, LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
@@ -48,6 +48,8 @@ def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
         yield
     except AmbiguousRunError as error:
         fail(str(error), code=EXIT_USAGE)
+    except LockTimeoutError as error:
+        fail(str(error), code=EXIT_FAILED)
     except LedgerError as error:
         fail(str(error), code=code)
 

@@ -7,11 +7,13 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.output import err
 from surgical_pipeline.defs.config import STAGE_NAMES
+from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launch
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
@@ -53,8 +55,12 @@ def _checked_ledger() -> Ledger:
     """Everything that this command needs, looked at before the first request is sent."""
     with usage_errors():
         settings = Settings.from_environment()
-        _ = settings.gitlab, settings.embedder, settings.dagster_home
+        _ = settings.gitlab, settings.dagster_home
         ledger = Ledger(settings.ledger_path)
+        try:
+            open_embedder(settings)  # loads and asks nothing yet
+        except EmbedderError as error:
+            fail(str(error), code=EXIT_USAGE)
     if ledger.exists:
         with ledger_errors(EXIT_USAGE), ledger.read("version"):
             pass

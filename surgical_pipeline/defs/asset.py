@@ -146,8 +146,6 @@ surgical_sync = dg.AssetsDefinition.from_graph(
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
     group_name="surgical",
-    partitions_def=SCOPES,
-    backfill_policy=dg.BackfillPolicy.multi_run(1),
 )
 
 surgical_sync_job = dg.define_asset_job(
@@ -156,3 +154,11 @@ surgical_sync_job = dg.define_asset_job(
     description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
     executor_def=dg.in_process_executor,
 )
+
+surgical_backfill_job = surgical_sync_graph.to_job(
+    name="surgical_backfill_job",
+    description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
+    partitions_def=SCOPES,
+    executor_def=dg.in_process_executor,
+)
+"""A job of its own, for the launchpad of a partitioned asset refuses to start without a partition."""

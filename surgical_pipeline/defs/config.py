@@ -117,7 +117,7 @@ def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
         dependents = [str(one) for one in val.dependent_list()]
         budgets, scope = val.budgets(), val.scope()
     except (ScopeError, ValidationError) as error:
-        raise dg.DagsterInvalidConfigError(  # type: ignore[no-untyped-call]  Dagster's own signature
+        raise dg.DagsterInvalidConfigError(  # type: ignore[no-untyped-call]
             f"surgical_sync: {error}", [], val.model_dump()
         ) from error
     config = {"scope": str(scope) if scope else "", "dependents": dependents, **budgets.model_dump()}

@@ -22,6 +22,12 @@ from surgical_pipeline.settings import SettingsError
 TRIGGER_TAG = "surgical/trigger"
 T = TypeVar("T")
 
+_NOTHING_USABLE = Failure(
+    code=FailureCode.INTERNAL_ERROR,
+    message="the run came to its end without bringing any requested entity up to date",
+    stage=Phase.EMBED,
+)
+
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
@@ -58,8 +64,10 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error)
-    except (ScopeError, SettingsError) as error:
+    except ScopeError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
+    except SettingsError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except RunLostError as error:
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
     except LedgerError as error:
@@ -74,7 +82,10 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 def finish(gateways: RunGateways) -> None:
     """Conclude a run that came to its end from the outcomes in the ledger."""
-    if conclude(gateways.run.outcomes()) is RunStatus.SUCCEEDED:
+    status = conclude(gateways.run.outcomes())
+    if status is RunStatus.FAILED:
+        raise StageFailedError(_NOTHING_USABLE)
+    if status is RunStatus.SUCCEEDED:
         gateways.run.finish_succeeded()
     else:
         gateways.run.finish_succeeded_with_warnings()

@@ -19,6 +19,7 @@ from surgical_pipeline.ledger.errors import (
     NotALedgerError,
     WaitAbandonedError,
 )
+from surgical_pipeline.ledger.transaction import STORAGE_ERRORS
 
 _LOG = logging.getLogger(__name__)
 _FOREIGN_HOLDER = "Could not set lock on file"
@@ -65,7 +66,7 @@ def create(path: Path) -> None:
             connection.execute("CHECKPOINT")
         fresh.replace(path)
         _flush_folder(path.parent)
-    except (OSError, duckdb.IOException) as error:
+    except (OSError, *STORAGE_ERRORS) as error:
         raise LedgerError(
             f"The ledger {path} cannot be made: {error}. "
             "Its folder must exist, be writable and have space; or set SURGICAL_LEDGER to a file elsewhere."

@@ -45,21 +45,21 @@ class Transaction:
             KeyError: no such query.
             LedgerError: the disk is full, the file damaged, …
         """
-        return self._run(query_name, params).fetchall()
+        return self._run(query_name, params)[1]
 
     def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:
         """Like ``execute``, each row as a dict by column name."""
-        result = self._run(query_name, params)
-        names = [column[0] for column in result.description or ()]
-        return [dict(zip(names, row, strict=True)) for row in result.fetchall()]
+        names, rows = self._run(query_name, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
 
     def column(self, query_name: str, /, **params: Any) -> list[Any]:
         """Like ``execute``, the first value of each row."""
         return [row[0] for row in self.execute(query_name, **params)]
 
-    def _run(self, query_name: str, params: dict[str, Any]) -> duckdb.DuckDBPyConnection:
+    def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         with storage_errors(self._path):
-            return self._connection.execute(query(query_name).text, params)
+            result = self._connection.execute(query(query_name).text, params)
+            return [column[0] for column in result.description or ()], result.fetchall()
 
 
 @contextmanager

@@ -31,10 +31,11 @@ T = TypeVar("T")
 
 
 class Ledger:
-    """One ledger file. Making this object does no I/O; threads may share it.
+    """One ledger file. Making this object opens nothing; threads may share it.
 
     Args:
-        path: of the DuckDB file; the first write makes it. Its folder must exist.
+        path: of the DuckDB file; the first write makes it. Its folder must exist. Links are followed, once: the
+            lock and the write-ahead log must be the same ones by whatever name the file goes.
         lock_timeout_seconds: the longest wait for the lock, and again for programs that do not know the lock.
         clock: tells ``Transaction.now``.
         migrations: the schema; other than the package's own only where migrating itself is tested.
@@ -48,7 +49,7 @@ class Ledger:
         clock: Clock = utc_now,
         migrations: Sequence[sql.Migration] | None = None,
     ) -> None:
-        self.path = path
+        self.path = path.resolve()
         self._timeout = lock_timeout_seconds
         self._clock = clock
         self._migrations = migrations

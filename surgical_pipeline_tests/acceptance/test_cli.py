@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -101,11 +103,12 @@ def commands() -> Iterator[tuple[str, ...]]:
         pending += [((*words, name), child) for name, child in children.items()]
 
 
-def command_at(words: Sequence[str]) -> "typer.core.TyperCommand | typer.core.TyperGroup":
-    command = typer.main.get_command(app)
+def command_at(words: Sequence[str]) -> Any:
+    """Typer's own object for it."""
+    command: Any = typer.main.get_command(app)
     for word in words:
-        command = command.commands[word]  # type: ignore[attr-defined]  only groups have words below them
-    return command  # type: ignore[return-value]  Typer makes these two
+        command = command.commands[word]
+    return command
 
 
 COMMANDS = tuple(commands())
@@ -144,19 +147,28 @@ def test_an_iid_that_does_not_exist_is_exit_code_3(synced: Synced) -> None:
     ],
 )
 def test_a_failed_sync_is_exit_code_1_a_failed_row_and_no_content(
-    installation: Installation, scope: str, environment: dict[str, str], code: str
+    here: Synced, monkeypatch: pytest.MonkeyPatch, scope: str, environment: dict[str, str], code: str
 ) -> None:
-    before = content_of(installation.ledger, with_run_columns=True)
-    done = installation.run("sync", scope, "--json", **environment)
-    assert done.returncode == 1
+    ledger = here.installation.ledger
+    before = content_of(ledger, with_run_columns=True)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = called("sync", scope, "--json")
+    assert done.exit_code == 1
     result = SyncResult.model_validate_json(done.stdout)
     assert result.error is not None
     assert (result.completion_status, result.error.code) == ("failed", code)
     assert result.error.hint
     row = f"SELECT status, phase, failure_code FROM sync_runs WHERE run_id = '{result.run_id}'"
-    assert query(installation.ledger, row) == [("failed", "preflight", code)]
-    assert content_of(installation.ledger, with_run_columns=True) == before
-    assert "Traceback" not in done.stderr
+    assert query(ledger, row) == [("failed", "preflight", code)]
+    assert content_of(ledger, with_run_columns=True) == before
+
+
+def test_the_program_itself_fails_without_a_traceback(installation: Installation) -> None:
+    done = installation.run("sync", "acme/rocket#12", GITLAB_TOKEN="not-the-token")
+    assert done.returncode == 1
+    assert "Set GITLAB_TOKEN to one that is valid and not expired" in done.stdout
+    assert "Traceback" not in done.stdout + done.stderr
 
 
 # ---------------------------------------------------------------------- runs
@@ -187,8 +199,9 @@ def test_the_beginning_of_an_id_is_enough_to_show_a_run(here: Synced) -> None:
     assert "acme/rocket!34" in shown.stdout
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize("run_id", ["no-such-run", ""])
-def test_an_unknown_run_is_exit_code_2(here: Synced, run_id: str) -> None:
+def test_an_unknown_run_is_exit_code_2(run_id: str) -> None:
     shown = called("runs", "show", run_id, "--json")
     assert (shown.exit_code, shown.stdout) == (2, "")
     assert "Error: no run begins with" in shown.stderr
@@ -214,7 +227,8 @@ def test_runs_list_is_a_table_for_people(here: Synced) -> None:
 # ---------------------------------------------------------------------- search and doctor
 
 
-def test_search_finds_a_synced_document(here: Synced) -> None:
+@pytest.mark.usefixtures("here")
+def test_search_finds_a_synced_document() -> None:
     found = called(
         "search", "countdown aborts because fuel valve telemetry arrives late", "--json", "--limit", "3"
     )
@@ -225,7 +239,8 @@ def test_search_finds_a_synced_document(here: Synced) -> None:
     assert hits[0]["score"] >= hits[1]["score"] >= hits[2]["score"]
 
 
-def test_search_is_a_table_for_people_and_says_when_there_is_nothing(here: Synced) -> None:
+@pytest.mark.usefixtures("here")
+def test_search_is_a_table_for_people_and_says_when_there_is_nothing() -> None:
     assert "acme/rocket!34" in called("search", "valve telemetry", "--kind", "merge_request").stdout
     nothing = called("search", "valve telemetry", "--project", "acme/launchpad")
     assert (nothing.exit_code, nothing.stdout) == (0, "Nothing found.\n")
@@ -242,11 +257,13 @@ def test_doctor_is_content_with_a_whole_installation(installation: Installation)
     ]
 
 
+@pytest.mark.usefixtures("here")
 @pytest.mark.parametrize(
     ("environment", "check", "what_to_do"),
     [
         ({"GITLAB_URL": ""}, "gitlab", "GITLAB_URL is not set: export"),
         ({"GITLAB_TOKEN": ""}, "gitlab", "GITLAB_TOKEN is not set: create a token"),
+        ({"GITLAB_CA_BUNDLE": "dagster.yaml"}, "gitlab", "cannot be read as PEM certificates"),
         ({"GITLAB_TOKEN": "not-the-token"}, "gitlab", "Set GITLAB_TOKEN to one that is valid"),
         ({"GITLAB_TOKEN": "sandbox-profile-token"}, "token", "Create a token with the scope read_api"),
         ({"SURGICAL_LEDGER": "/no/such/folder/l.duckdb"}, "ledger", "create it, or set SURGICAL_LEDGER"),
@@ -254,7 +271,7 @@ def test_doctor_is_content_with_a_whole_installation(installation: Installation)
     ],
 )
 def test_doctor_says_of_each_failing_part_what_to_do(
-    here: Synced, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], check: str, what_to_do: str
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], check: str, what_to_do: str
 ) -> None:
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -265,7 +282,8 @@ def test_doctor_says_of_each_failing_part_what_to_do(
     assert what_to_do in failing[0]["what_to_do"]
 
 
-def test_doctor_shows_brackets_of_an_address_as_they_are(here: Synced, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("here")
+def test_doctor_shows_brackets_of_an_address_as_they_are(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SURGICAL_LEDGER", "/no/[/such]/[bold]folder/l.duckdb")
     done = called("doctor")
     assert done.exit_code == 1
@@ -388,7 +406,7 @@ def test_every_command_option_and_argument_says_what_it_is_for(words: tuple[str,
 )
 def test_every_command_is_named_in_the_readme(words: tuple[str, ...]) -> None:
     readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert f"surgical-pipeline {' '.join(words)}" in readme
+    assert re.search(f"`(surgical-pipeline )?{' '.join(words)}[ `]", readme)
 
 
 def test_the_version_is_that_of_the_package() -> None:

@@ -99,6 +99,11 @@ def test_a_scope_that_cannot_be_meant(
         ({"SURGICAL_LEDGER": "."}, "is a folder: set SURGICAL_LEDGER to a file"),
         ({"SURGICAL_EMBEDDER": "gpt"}, "SURGICAL_EMBEDDER is 'gpt': it may be wordllama, http, minilm"),
         ({"SURGICAL_EMBEDDER": "http"}, "needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL"),
+        (
+            {"SURGICAL_EMBEDDER": "http", "SURGICAL_EMBEDDER_URL": "nonsense", "SURGICAL_EMBEDDER_MODEL": "m"},
+            "SURGICAL_EMBEDDER_URL begins with http:// or https://",
+        ),
+        ({"GITLAB_CA_BUNDLE": "/no/such.pem"}, "GITLAB_CA_BUNDLE /no/such.pem is no file"),
     ],
 )
 def test_a_setting_that_is_missing_or_wrong(
@@ -247,7 +252,6 @@ def test_a_command_line_that_cannot_be_read_is_refused_with_its_usage(
     ("arguments", "environment", "sentence"),
     [
         (["sync", "acme/rocket#9-3", "--json"], {}, "runs backwards"),
-        (["sync", GOOD, "--json"], {"GITLAB_URL": ""}, "GITLAB_URL is not set"),
         (["sync", GOOD, "--json"], {"DAGSTER_HOME": ""}, "DAGSTER_HOME is not set"),
     ],
 )

@@ -31,12 +31,14 @@ def test_a_token_shows_in_no_repr() -> None:
     assert "very-secret" not in f"{gitlab!r} {gitlab} {embedder!r} {embedder}"
 
 
-def test_space_around_a_value_is_no_part_of_it() -> None:
+def test_space_around_a_value_is_no_part_of_it(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
     gitlab = settings(
-        GITLAB_URL=" https://gitlab.test\n", GITLAB_TOKEN="a-token\n", GITLAB_CA_BUNDLE=" /ca.pem "
+        GITLAB_URL=" https://gitlab.test\n", GITLAB_TOKEN="a-token\n", GITLAB_CA_BUNDLE=f" {bundle}"
     ).gitlab
     assert (gitlab.url, gitlab.token.get_secret_value()) == ("https://gitlab.test", "a-token")
-    assert gitlab.ca_bundle == Path("/ca.pem")
+    assert gitlab.ca_bundle == bundle
 
 
 @pytest.mark.parametrize(
@@ -49,6 +51,10 @@ def test_space_around_a_value_is_no_part_of_it() -> None:
         ({"GITLAB_URL": "ftp://gitlab.test", "GITLAB_TOKEN": "t"}, "GITLAB_URL: .* must begin with http"),
         ({"GITLAB_URL": "https://me:pw@gitlab.test", "GITLAB_TOKEN": "t"}, "must not contain a user name"),
         ({"GITLAB_URL": "https://gitlab.test", "GITLAB_TOKEN": "tökén"}, "GITLAB_TOKEN holds characters"),
+        (
+            {"GITLAB_URL": "https://gitlab.test", "GITLAB_TOKEN": "t", "GITLAB_CA_BUNDLE": "/no/such.pem"},
+            "GITLAB_CA_BUNDLE /no/such.pem is no file",
+        ),
         ({"GITLAB_URL": "https://gitlab.test", "GITLAB_TOKEN": "a\nb"}, "GITLAB_TOKEN holds characters"),
     ],
 )
@@ -99,7 +105,7 @@ def test_dagster_home_must_be_set_and_absolute(home: str, sentence: str) -> None
 
 
 def test_a_dagster_home_that_does_not_exist_is_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="DAGSTER_HOME .*missing does not exist: create"):
+    with pytest.raises(SettingsError, match=r"DAGSTER_HOME .*missing does not exist: create"):
         _ = settings(DAGSTER_HOME=str(tmp_path / "missing")).dagster_home
 
 
@@ -138,5 +144,5 @@ def test_the_example_scope_is_read_or_refused() -> None:
     assert settings(SURGICAL_EXAMPLE_SCOPE="acme/rocket#12").example_scope == Scope.of(
         "acme/rocket", issue_iids=[12]
     )
-    with pytest.raises(SettingsError, match="SURGICAL_EXAMPLE_SCOPE: .* runs backwards"):
+    with pytest.raises(SettingsError, match=r"SURGICAL_EXAMPLE_SCOPE: .* runs backwards"):
         _ = settings(SURGICAL_EXAMPLE_SCOPE="acme/rocket#9-3").example_scope

@@ -1,5 +1,7 @@
+import shutil
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from surgical_pipeline.ledger.windows import Ledger
@@ -12,6 +14,23 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def ledger(tmp_path: Path, clock: HandClock) -> Ledger:
+def new_ledger(tmp_path: Path, clock: HandClock) -> Ledger:
     """A ledger whose file does not exist yet."""
     return Ledger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20, clock=clock)
+
+
+@pytest.fixture(scope="session")
+def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A ledger file with schema and no row, made once because that takes longer than copying it."""
+    path = tmp_path_factory.mktemp("empty") / "ledger.duckdb"
+    with Ledger(path).write("make"):
+        pass
+    duckdb.connect(str(path)).close()  # folds the log in
+    return path
+
+
+@pytest.fixture
+def ledger(new_ledger: Ledger, empty_file: Path) -> Ledger:
+    """A ledger with its schema and no row."""
+    shutil.copyfile(empty_file, new_ledger.path)
+    return new_ledger

@@ -166,3 +166,13 @@ def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
         Ledger(tmp_path / "no" / "l.duckdb").write("x"),
     ):
         pytest.fail("there is no such folder")
+
+
+def test_a_ledger_is_one_ledger_by_whatever_name(ledger: Ledger, tmp_path: Path) -> None:
+    link = tmp_path / "elsewhere" / "link.duckdb"
+    link.parent.mkdir()
+    link.symlink_to(ledger.path)
+    with ledger.write("outer"), pytest.raises(RuntimeError, match="already has a window open"), Ledger(link).read():
+        pytest.fail("two locks for one file")
+    start(Ledger(link), "run-1")
+    assert [path.name for path in link.parent.iterdir()] == ["link.duckdb"]

@@ -1,7 +1,5 @@
 """One run's whole story, and beside it what others do to the ledger: together they use every query there is."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
@@ -9,7 +7,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
-from surgical_pipeline.ledger import ledger_file, sql, transaction
+from surgical_pipeline.ledger import sql, transaction
 from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
@@ -40,7 +38,7 @@ KEYS = tuple(SCOPE.keys())
 
 
 @pytest.fixture
-def asked_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
+def asked_for(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """The names of the queries that are run; they still run as always."""
     names: set[str] = set()
 
@@ -51,11 +49,11 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     real = sql.query
     monkeypatch.setattr(sql, "query", noted)
     monkeypatch.setattr(transaction, "query", noted)
-    assert ledger_file.sql is sql
     return names
 
 
-def test_one_story_runs_every_named_query(ledger: Ledger, clock: HandClock, asked_for: set[str]) -> None:
+def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, asked_for: set[str]) -> None:
+    ledger = new_ledger
     announce(ledger)
     recorder = SyncRunRecorder(ledger, "run-1", clock=clock)
     recorder.start_surgical(SCOPE, mode=RunMode.SURGICAL, trigger=Trigger.CLI)
@@ -145,19 +143,15 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
         done = [
             EntityOutcome(
-                entity_type=key.entity_type,
-                iid=key.iid,
+                entity_type=outcome.entity_type,
+                iid=outcome.iid,
                 ingested=True,
                 dependent_failures=(late,),
-                regenerated_document_ids=(f"doc{key}",),
+                regenerated_document_ids=(f"doc{outcome.key}",),
             )
-            for key in recorder_keys(recorder, tx)
+            for outcome in recorder.outcomes(tx)
         ]
         recorder.save_outcomes(tx, done)
-
-
-def recorder_keys(recorder: SyncRunRecorder, tx: transaction.Transaction) -> list[object]:
-    return [outcome.key for outcome in recorder.outcomes(tx)]
 
 
 def lose_an_issue_and_a_merge_request(ledger: Ledger) -> None:

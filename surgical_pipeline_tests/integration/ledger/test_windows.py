@@ -47,11 +47,11 @@ def test_a_read_window_cannot_write(ledger: Ledger) -> None:
         write_project(tx)
 
 
-def test_a_read_before_any_write_says_that_there_is_nothing(ledger: Ledger) -> None:
-    assert not ledger.exists
-    with pytest.raises(LedgerMissingError, match="There is no ledger at"), ledger.read():
+def test_a_read_before_any_write_says_that_there_is_nothing(new_ledger: Ledger) -> None:
+    assert not new_ledger.exists
+    with pytest.raises(LedgerMissingError, match="There is no ledger at"), new_ledger.read():
         pytest.fail("nothing to read")
-    assert not ledger.path.exists()
+    assert not new_ledger.path.exists()
 
 
 def test_every_window_is_counted_with_its_times(ledger: Ledger) -> None:
@@ -96,11 +96,11 @@ def test_a_kill_inside_a_window_leaves_a_readable_file_without_its_changes(ledge
     assert projects(ledger) == 0
 
 
-def test_a_kill_in_the_first_window_leaves_nothing_in_the_way(ledger: Ledger) -> None:
-    with beside("hold_write", ledger.path) as writer:
+def test_a_kill_in_the_first_window_leaves_nothing_in_the_way(new_ledger: Ledger) -> None:
+    with beside("hold_write", new_ledger.path) as writer:
         writer.kill()
-    start(ledger, "run-1")
-    assert projects(ledger) == 0
+    start(new_ledger, "run-1")
+    assert projects(new_ledger) == 0
 
 
 @pytest.mark.parametrize("content", [b"this is a letter\n" * 999, b"x"])
@@ -114,18 +114,18 @@ def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, cont
     assert path.read_bytes() == content
 
 
-def test_an_empty_file_counts_as_no_ledger(ledger: Ledger) -> None:
-    ledger.path.touch()
-    assert not ledger.exists
-    start(ledger, "run-1")
+def test_an_empty_file_counts_as_no_ledger(new_ledger: Ledger) -> None:
+    new_ledger.path.touch()
+    assert not new_ledger.exists
+    start(new_ledger, "run-1")
 
 
-def test_the_log_of_a_deleted_ledger_does_not_spoil_the_next_one(ledger: Ledger) -> None:
-    start(ledger, "run-1")
-    assert wal_bytes(ledger.path) > 0
-    ledger.path.unlink()
-    start(ledger, "run-2")
-    with ledger.read() as tx:
+def test_the_log_of_a_deleted_ledger_does_not_spoil_the_next_one(new_ledger: Ledger) -> None:
+    start(new_ledger, "run-1")
+    assert wal_bytes(new_ledger.path) > 0
+    new_ledger.path.unlink()
+    start(new_ledger, "run-2")
+    with new_ledger.read() as tx:
         assert load_result(tx, "run-1") is None
         assert load_result(tx, "run-2") is not None
 

@@ -1,6 +1,7 @@
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,8 +23,8 @@ def start(sandbox: RunningSandbox, ledger: Ledger) -> Start:
     """Start a run over a scope text, on the one ledger of this test."""
     numbers = count(1)
 
-    def started(scope: str, **options: object) -> StageRun:
-        values = {"url": sandbox.url, "ledger": ledger, "run_id": f"run-{next(numbers)}"} | options
-        return StageRun(scope, **values)  # type: ignore[arg-type]  the options are those of StageRun
+    def started(scope: str, **options: Any) -> StageRun:
+        values: dict[str, Any] = {"url": sandbox.url, "ledger": ledger, "run_id": f"run-{next(numbers)}"} | options
+        return StageRun(scope, **values)
 
     return started

@@ -1,3 +1,4 @@
+from typing import Any
 from urllib.parse import unquote
 
 import pytest
@@ -101,9 +102,9 @@ def test_a_500_on_one_batch_fails_the_entities_of_that_batch_alone(start: Start,
     ],
 )
 def test_an_answer_of_another_project_or_iid_fails_the_run_as_a_mismatch(
-    start: Start, sandbox: RunningSandbox, path: str, change: dict[str, object]
+    start: Start, sandbox: RunningSandbox, path: str, change: dict[str, Any]
 ) -> None:
-    sandbox.control.add_fault(path, **change)  # type: ignore[arg-type]  fields of a fault
+    sandbox.control.add_fault(path, **change)
     with pytest.raises(StageFailedError) as caught:
         start("acme/rocket#12+13!34").preflight()
     assert caught.value.failure.code is FailureCode.PROJECT_MISMATCH

@@ -2,6 +2,7 @@ import json
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from io import StringIO
+from typing import Any
 
 import pytest
 from rich.console import Console, RenderableType
@@ -82,7 +83,7 @@ def result(status: RunStatus, *, error: RunError | None = None) -> SyncResult:
 
 
 def hit(**values: object) -> SearchHit:
-    usual: dict[str, object] = {
+    usual: dict[str, Any] = {
         "document_id": "issue:7:12",
         "kind": "issue",
         "project_path": "acme/rocket",
@@ -102,7 +103,7 @@ def hit(**values: object) -> SearchHit:
         "score": 0.5,
         "current": True,
     }
-    return SearchHit(**{**usual, **values})  # type: ignore[arg-type]  the fields of a hit
+    return SearchHit(**{**usual, **values})
 
 
 def summary(**values: object) -> RunSummary:

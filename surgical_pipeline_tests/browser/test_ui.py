@@ -1,0 +1,86 @@
+"""What a person sees: the launchpad is prefilled, one click runs it, the asset page shows what became of each entity.
+
+`SURGICAL_SCREENSHOTS=docs/images` keeps the pictures that the README shows.
+"""
+
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect, sync_playwright
+
+from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.conftest import skip_or_fail
+from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
+
+pytestmark = [pytest.mark.browser, pytest.mark.dagster_dev]
+
+CHROMIUM_FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+LOAD_LIMIT_MS = 30_000
+RUN_LIMIT_MS = 120_000
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        skip_or_fail("no chromium is installed: apt-get install chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
+        page = browser.new_page(viewport={"width": 1400, "height": 900})
+        page.set_default_timeout(LOAD_LIMIT_MS)
+        yield page
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def dev(tmp_path_factory: pytest.TempPathFactory, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]:
+    home = tmp_path_factory.mktemp("dagster-home")
+    environment = {
+        "GITLAB_URL": running_sandbox.url,
+        "GITLAB_TOKEN": running_sandbox.token,
+        "SURGICAL_LEDGER": str(home / "ledger.duckdb"),
+        "SURGICAL_EXAMPLE_SCOPE": "acme/rocket#12-14!34+35",
+    }
+    with running_dagster_dev(home, environment) as running:
+        yield running
+
+
+@pytest.fixture
+def pictures(tmp_path: Path) -> Path:
+    return Path(os.environ.get("SURGICAL_SCREENSHOTS", tmp_path))
+
+
+def test_the_prefilled_launchpad_runs_and_the_asset_page_tells_every_outcome(
+    page: Page, dev: DagsterDev, pictures: Path
+) -> None:
+    page.goto(f"{dev.url}/locations/__repository__@surgical_pipeline.definitions/jobs/surgical_sync_job")
+    menu = page.get_by_role("button", name="Materialize all").locator("xpath=following::button[1]")
+    menu.click()
+    page.get_by_role("menuitem", name="Open launchpad").click()
+    expect(page.get_by_text("acme/rocket")).to_be_visible()
+    expect(page.get_by_text("entity_timeout_seconds").first).to_be_visible()
+    page.screenshot(path=pictures / "launchpad.png")
+
+    page.locator("button").filter(has_text=re.compile("^Materialize$")).click()
+    page.wait_for_url("**/runs/*")
+    expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=RUN_LIMIT_MS)
+    for stage in ("preflight", "ingest", "dependents", "docs", "embed"):
+        expect(page.get_by_text(stage).first).to_be_visible()
+    page.screenshot(path=pictures / "run.png")
+
+    page.goto(f"{dev.url}/assets/embeddings")
+    for entity in ("acme/rocket#12", "acme/rocket!35"):
+        expect(page.get_by_text(entity).first).to_be_attached()
+    page.screenshot(path=pictures / "asset.png")

@@ -1,0 +1,131 @@
+from collections.abc import Callable
+
+import pytest
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.records import ProjectRecord
+from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
+from surgical_pipeline.ledger.content import upsert_entities, upsert_project
+from surgical_pipeline.ledger.dependents import replace_dependents
+from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    MODEL,
+    PROJECT,
+    at,
+    discussion,
+    discussions,
+    document,
+    entity,
+    events,
+    issue,
+    linked,
+    merge_request,
+    note,
+    start,
+)
+
+RUN = "run-1"
+
+
+def save_document(tx: Transaction, key: EntityKey, *, content: str = "text", run_id: str = RUN) -> None:
+    (source,) = load_sources(tx, 7, [key])
+    one = document(f"doc{key}", key, content=content)
+    write_documents(tx, run_id, 7, [EntityDocuments(key, source.version, (one,), frozenset({one.document_id}))])
+
+
+def save_vector(tx: Transaction, key: EntityKey, *, content: str = "text", run_id: str = RUN) -> None:
+    vectors = DocumentVectors(f"doc{key}", f"hash of {content}", MODEL, 1, ((1.0,),))
+    assert write_vectors(tx, run_id, [vectors])
+
+
+def save_everything(tx: Transaction, *, issue_iid: int, mr_iid: int, run_id: str = RUN) -> None:
+    """A row in every content table."""
+    one, other = issue(issue_iid), merge_request(mr_iid)
+    upsert_entities(tx, run_id, [entity(one), entity(other)])
+    sets = [discussions(one, discussion("a", note(issue_iid))), events(one, Dependent.LABEL_EVENTS, [issue_iid])]
+    sets += [linked(one, dependent, ["x"]) for dependent in (Dependent.LINKS, Dependent.CLOSED_BY)]
+    sets += [
+        linked(other, dependent, ["x"])
+        for dependent in (Dependent.COMMITS, Dependent.DIFFS, Dependent.CLOSES_ISSUES)
+    ]
+    replace_dependents(tx, run_id, 7, sets)
+    for key in (one, other):
+        save_document(tx, key, run_id=run_id)
+        save_vector(tx, key, run_id=run_id)
+
+
+@pytest.fixture
+def run(ledger: Ledger) -> SyncRunRecorder:
+    recorder = start(ledger, RUN, "acme/rocket#1!2")
+    with recorder.window("project") as tx:
+        upsert_project(tx, RUN, PROJECT, at(0))
+    return recorder
+
+
+def test_a_run_that_kept_to_its_scope_has_no_row_outside(ledger: Ledger, run: SyncRunRecorder) -> None:
+    with run.window("all") as tx:
+        save_everything(tx, issue_iid=1, mr_iid=2)
+        save_everything(tx, issue_iid=8, mr_iid=9, run_id="another")
+    with ledger.read() as tx:
+        assert rows_outside_scope(tx, RUN) == {}
+
+
+def test_every_table_is_searched_for_rows_outside_the_scope(ledger: Ledger, run: SyncRunRecorder) -> None:
+    with run.window("all") as tx:
+        save_everything(tx, issue_iid=2, mr_iid=1)
+        upsert_project(tx, RUN, ProjectRecord(8, "other/project", "{}"), at(0))
+    with ledger.read() as tx:
+        found = rows_outside_scope(tx, RUN)
+        stamped = tx._connection.execute(
+            "SELECT table_name FROM information_schema.columns WHERE column_name = 'run_id'"
+        ).fetchall()
+    not_content = {"sync_runs", "sync_run_phases", "entity_outcomes", "entity_failures", "gitlab_events"}
+    assert set(found) == {name for (name,) in stamped} - not_content
+    assert (found["projects"], found["documents"], found["embeddings"], found["dependent_fetches"]) == (1, 2, 2, 7)
+
+
+def test_the_same_iids_of_another_project_are_outside(run: SyncRunRecorder) -> None:
+    with run.window("all") as tx:
+        upsert_entities(tx, RUN, [entity(issue(1)), entity(issue(1), project_id=8)])
+        assert rows_outside_scope(tx, RUN) == {"issues": 1}
+
+
+def embed_old_text(tx: Transaction) -> None:
+    save_vector(tx, issue(1))
+    save_document(tx, issue(1), content="new")
+
+
+def delete_document(tx: Transaction) -> None:
+    (source,) = load_sources(tx, 7, [issue(1)])
+    write_documents(tx, RUN, 7, [EntityDocuments(issue(1), source.version, (), frozenset())])
+
+
+@pytest.mark.parametrize(
+    ("happened", "lacking"),
+    [
+        (lambda _: None, ["doc#1"]),
+        (lambda tx: save_vector(tx, issue(1)), []),
+        (embed_old_text, ["doc#1"]),
+        (delete_document, []),
+    ],
+    ids=["never embedded", "embedded", "changed after embedding", "deleted"],
+)
+def test_a_regenerated_live_document_needs_a_vector_of_its_present_text(
+    ledger: Ledger, run: SyncRunRecorder, happened: Callable[[Transaction], None], lacking: list[str]
+) -> None:
+    with run.window("docs") as tx:
+        upsert_entities(tx, RUN, [entity(issue(1)), entity(issue(5))])
+        save_document(tx, issue(1))
+        save_document(tx, issue(5))  # not of this run's outcomes
+        ids = {"regenerated_document_ids": ("doc#1",)}
+        run.save_outcomes(tx, [EntityOutcome(entity_type=EntityType.ISSUE, iid=1, **ids)])
+        happened(tx)
+    with ledger.read() as tx:
+        assert documents_without_current_embedding(tx, RUN, MODEL) == lacking
+        assert documents_without_current_embedding(tx, "another", MODEL) == []

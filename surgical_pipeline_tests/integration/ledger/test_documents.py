@@ -1,0 +1,189 @@
+from collections.abc import Iterable
+
+import pytest
+
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.records import DocumentRecord
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
+from surgical_pipeline.ledger.dependents import replace_dependents
+from surgical_pipeline.ledger.documents import (
+    EntityDocuments,
+    EntitySource,
+    StoredDiscussion,
+    load_sources,
+    write_documents,
+)
+from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    MODEL,
+    NOON,
+    PROJECT,
+    discussion,
+    discussions,
+    document,
+    entity,
+    events,
+    issue,
+    merge_request,
+    note,
+)
+
+KEYS = [issue(1), issue(2), merge_request(1)]
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    with ledger.write("fill") as tx:
+        upsert_project(tx, "run-1", PROJECT, NOON)
+        upsert_entities(tx, "run-1", [entity(key) for key in KEYS])
+    return ledger
+
+
+def source(tx: Transaction, key: EntityKey) -> EntitySource:
+    (found,) = load_sources(tx, 7, [key])
+    return found
+
+
+def save(
+    tx: Transaction, key: EntityKey, regenerated: Iterable[DocumentRecord], *kept: str, run_id: str = "run-1"
+) -> None:
+    documents = tuple(regenerated)
+    every_id = frozenset({one.document_id for one in documents} | set(kept))
+    assert not write_documents(tx, run_id, 7, [EntityDocuments(key, source(tx, key).version, documents, every_id)])
+
+
+def stored(tx: Transaction, columns: str = "document_id, content, deleted_at, run_id") -> list[tuple[object, ...]]:
+    return tx._connection.execute(f"SELECT {columns} FROM documents ORDER BY document_id").fetchall()
+
+
+def test_a_source_holds_all_that_is_rendered_in_its_order(filled: Ledger) -> None:
+    late_label = events(issue(1), Dependent.LABEL_EVENTS, [30, 10, 20])
+    with filled.write("dependents") as tx:
+        second = discussion("b", note(4, position=1, text="two"), note(9, position=0, text="one"), position=1)
+        first = discussion("z", note(7), position=0)
+        sets = [discussions(issue(1), second, first), late_label, events(issue(1), Dependent.STATE_EVENTS, [1])]
+        replace_dependents(tx, "run-1", 7, sets)
+        save(tx, issue(1), [document("doc", issue(1))])
+    with filled.read() as tx:
+        found = source(tx, issue(1))
+    assert found.key == issue(1)
+    assert found.project_path == "acme/rocket"
+    assert found.payload == entity(issue(1)).payload
+    assert not found.deleted
+    assert found.discussions == (
+        StoredDiscussion("z", '{"id": "z"}', ('{"id": 7, "body": "hello"}',)),
+        StoredDiscussion("b", '{"id": "b"}', ('{"id": 9, "body": "one"}', '{"id": 4, "body": "two"}')),
+    )
+    assert found.label_events == ('{"id": 10}', '{"id": 20}', '{"id": 30}')
+    assert (found.state_events, found.milestone_events) == (('{"id": 1}',), ())
+    assert found.existing == {"doc": "hash of text"}
+
+
+def test_sources_come_issues_first_and_only_those_that_are_there(filled: Ledger) -> None:
+    with filled.read() as tx:
+        found = load_sources(tx, 7, [merge_request(1), issue(99), issue(2), issue(1)])
+        assert [one.key for one in found] == KEYS
+        assert load_sources(tx, 7, []) == []
+        assert load_sources(tx, 8, KEYS) == []
+
+
+def change_entity(tx: Transaction) -> None:
+    upsert_entities(tx, "run-2", [entity(issue(1), fetched=101)])
+
+
+def change_discussions(tx: Transaction) -> None:
+    replace_dependents(tx, "run-2", 7, [discussions(issue(1), fetched=101)])
+
+
+def tombstone(tx: Transaction) -> None:
+    for number in (2, 3):
+        record_misses(tx, f"run-{number}", 7, [issue(1)], missed_at=tx.now.replace(hour=13 + number))
+
+
+@pytest.mark.parametrize("change", [change_entity, change_discussions, tombstone])
+def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others_written(
+    filled: Ledger, change: object
+) -> None:
+    assert callable(change)
+    with filled.write("docs") as tx:
+        save(tx, issue(1), [document("doc1", issue(1), content="old")])
+    with filled.read() as tx:
+        sources = load_sources(tx, 7, [issue(1), issue(2)])
+    with filled.write("meanwhile") as tx:
+        change(tx)
+    with filled.write("docs") as tx:
+        before = stored(tx)[0]
+        batch = [
+            EntityDocuments(
+                one.key, one.version, (document(f"doc{one.key.iid}", one.key, content="new"),), frozenset()
+            )
+            for one in sources
+        ]
+        assert write_documents(tx, "run-4", 7, batch) == {issue(1)}
+        assert stored(tx)[0] == before
+        assert stored(tx)[1][0] == "doc2"
+
+
+def test_an_entity_that_is_not_there_is_refused(filled: Ledger) -> None:
+    with filled.write("docs") as tx:
+        entry = EntityDocuments(issue(99), "any", (document("doc", issue(99)),), frozenset({"doc"}))
+        assert write_documents(tx, "run-1", 7, [entry]) == {issue(99)}
+        assert write_documents(tx, "run-1", 7, []) == frozenset()
+        assert stored(tx) == []
+
+
+def test_a_document_no_longer_made_is_tombstoned_with_its_vectors_and_comes_back_live(filled: Ledger) -> None:
+    with filled.write("docs") as tx:
+        save(tx, issue(1), [document("a", issue(1)), document("b", issue(1))])
+        save(tx, issue(2), [document("c", issue(2))])
+        for document_id in "abc":
+            write_vectors(tx, "run-1", [DocumentVectors(document_id, "hash of text", MODEL, 1, ((1.0,),))])
+    with filled.write("docs") as tx:
+        save(tx, issue(1), [], "a", run_id="run-2")
+        assert stored(tx) == [
+            ("a", "text", None, "run-1"),
+            ("b", "text", NOON, "run-2"),
+            ("c", "text", None, "run-1"),
+        ]
+        assert source(tx, issue(1)).existing == {"a": "hash of text"}
+        left = tx._connection.execute("SELECT document_id FROM embeddings ORDER BY 1").fetchall()
+        assert left == [("a",), ("c",)]
+        save(tx, issue(1), [document("b", issue(1), content="again")], "a", run_id="run-3")
+        assert stored(tx)[1] == ("b", "again", None, "run-3")
+
+
+def test_a_document_is_stored_with_all_its_fields(filled: Ledger) -> None:
+    with filled.write("docs") as tx:
+        save(tx, issue(1), [document("doc", issue(1), confidential=True, internal=True)])
+        fields = (
+            "kind, entity_type, iid, title, labels, confidential, internal, state, author, web_url, project_id"
+        )
+        assert stored(tx, fields) == [
+            (
+                "issue",
+                "issue",
+                1,
+                "Title of doc",
+                ["bug", "ui"],
+                True,
+                True,
+                "opened",
+                "ada",
+                "https://gitlab.test/doc",
+                7,
+            )
+        ]
+
+
+def test_of_two_entries_for_one_entity_the_later_counts(filled: Ledger) -> None:
+    with filled.write("docs") as tx:
+        version = source(tx, issue(1)).version
+        batch = [
+            EntityDocuments(issue(1), version, (document("doc", issue(1), content=text),), frozenset({"doc"}))
+            for text in ("first", "second")
+        ]
+        assert write_documents(tx, "run-1", 7, batch) == frozenset()
+        assert stored(tx, "content") == [("second",)]

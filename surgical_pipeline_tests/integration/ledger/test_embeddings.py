@@ -1,0 +1,170 @@
+import math
+
+import numpy as np
+import pytest
+
+from surgical_pipeline.domain.records import DocumentRecord, DocumentVersion
+from surgical_pipeline.ledger.content import upsert_entities, upsert_project
+from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    MODEL,
+    NOON,
+    PROJECT,
+    document,
+    entity,
+    issue,
+    merge_request,
+)
+
+KEY = issue(1)
+
+
+def write(tx: Transaction, *documents: DocumentRecord) -> None:
+    """Exactly these documents become those of their entities."""
+    keys = {one.key for one in documents}
+    batch = []
+    for source in load_sources(tx, 7, keys):
+        mine = tuple(one for one in documents if one.key == source.key)
+        batch.append(EntityDocuments(source.key, source.version, mine, frozenset(one.document_id for one in mine)))
+    assert not write_documents(tx, "run-1", 7, batch)
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """Documents a and b of an issue, c of a merge request."""
+    with ledger.write("fill") as tx:
+        upsert_project(tx, "run-1", PROJECT, NOON)
+        upsert_entities(tx, "run-1", [entity(KEY), entity(merge_request(1))])
+        write(tx, document("a", KEY), document("b", KEY), document("c", merge_request(1)))
+    return ledger
+
+
+def vectors(
+    document_id: str, *chunks: tuple[float, ...], text: str = "text", model: str = MODEL
+) -> DocumentVectors:
+    return DocumentVectors(document_id, f"hash of {text}", model, len(chunks[0]) if chunks else 2, chunks)
+
+
+def versions(*pairs: tuple[str, str]) -> list[DocumentVersion]:
+    return [DocumentVersion(document_id, f"hash of {text}") for document_id, text in pairs]
+
+
+def chunks(tx: Transaction) -> list[tuple[object, ...]]:
+    return tx._connection.execute(
+        "SELECT document_id, chunk_index, model, content_hash FROM embeddings ORDER BY ALL"
+    ).fetchall()
+
+
+def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
+        wanted = versions(("a", "text"), ("b", "older text"), ("c", "text"), ("nobody", "text"))
+        found = load_candidates(tx, wanted, MODEL)
+        assert [(one.document_id, one.current) for one in found] == [("a", True), ("c", False)]
+        assert (found[0].title, found[0].content, found[0].content_hash) == ("Title of a", "text", "hash of text")
+        assert [one.current for one in load_candidates(tx, wanted, "another-model")] == [False, False]
+        write(tx, document("b", KEY))
+        assert [one.document_id for one in load_candidates(tx, wanted, MODEL)] == ["c"]
+        assert load_candidates(tx, [], MODEL) == []
+
+
+def test_vectors_of_a_changed_text_are_not_current(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
+        write(tx, document("a", KEY, content="new"), document("b", KEY))
+        assert not load_candidates(tx, versions(("a", "new")), MODEL)[0].current
+        assert not search_vectors(tx, model=MODEL, query=(1, 0), limit=1)[0].current
+
+
+def test_vectors_are_written_only_for_live_documents_of_that_text(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write(tx, document("a", KEY))
+        batch = [vectors("a", (1.0, 0.0)), vectors("b", (1.0, 0.0)), vectors("c", (1.0, 0.0), text="old")]
+        assert write_vectors(tx, "run-1", [*batch, vectors("nobody", (1.0, 0.0))]) == {"a"}
+        assert chunks(tx) == [("a", 0, MODEL, "hash of text")]
+        assert write_vectors(tx, "run-1", []) == frozenset()
+
+
+def test_all_chunks_of_a_document_and_model_are_replaced(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [vectors("a", (1, 0), (0, 1), (1, 1)), vectors("a", (1, 0), model="other")])
+    with filled.write("embed") as tx:
+        twice = [vectors("a", (1, 0), (1, 0), (1, 0)), vectors("a", (0, 1), (0, 1))]
+        assert write_vectors(tx, "run-2", twice) == {"a"}
+        assert [row[1:3] for row in chunks(tx)] == [(0, "other"), (0, MODEL), (1, MODEL)]
+
+
+def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
+    matrix = np.random.default_rng(1).normal(size=(3, 256)).astype(np.float32)
+    matrix[0, :4] = (np.float32(1e-38), np.float32(-3e38), np.float32(1 / 3), 0)
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [DocumentVectors("a", "hash of text", MODEL, 256, matrix)])
+        rows = tx._connection.execute("SELECT vector, dimension FROM embeddings ORDER BY chunk_index").fetchall()
+    assert np.array_equal(np.array([vector for vector, _ in rows], dtype=np.float32), matrix)
+    assert {dimension for _, dimension in rows} == {256}
+
+
+@pytest.mark.parametrize(
+    ("bad", "complaint"),
+    [
+        (DocumentVectors("a", "hash of text", MODEL, 2, ()), "shape"),
+        (DocumentVectors("a", "hash of text", MODEL, 2, ((1.0, 0.0, 0.0),)), "shape"),
+        (DocumentVectors("a", "hash of text", MODEL, 2, ((math.nan, 0.0),)), "not finite"),
+    ],
+)
+def test_vectors_that_cannot_be_are_refused(filled: Ledger, bad: DocumentVectors, complaint: str) -> None:
+    with filled.write("embed") as tx, pytest.raises(ValueError, match=complaint):
+        write_vectors(tx, "run-1", [bad])
+
+
+def test_search_ranks_documents_by_their_best_chunk(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        batch = [vectors("a", (0.0, 1.0), (0.6, 0.8)), vectors("b", (1.0, 0.1)), vectors("c", (-1.0, 0.0))]
+        write_vectors(tx, "run-1", batch)
+    with filled.read() as tx:
+        hits = search_vectors(tx, model=MODEL, query=np.array([2, 0], dtype=np.float32), limit=9)
+        assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=2)) == 2
+    assert [hit.document_id for hit in hits] == ["b", "a", "c"]
+    assert [hit.score for hit in hits] == pytest.approx([0.995, 0.6, -1], abs=1e-3)
+    assert [hit.entity for hit in hits] == ["acme/rocket#1", "acme/rocket#1", "acme/rocket!1"]
+    assert all(hit.current and hit.labels == ("bug", "ui") for hit in hits)
+
+
+def test_search_keeps_to_the_project_kind_model_and_dimension_asked_for(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [vectors(one, (1.0, 0.0)) for one in "abc"])
+        write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0, 0.0), model="other")])
+        found = {
+            "kind": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, kind="merge_request"),
+            "project": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, project_path="acme/rocket"),
+            "no project": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, project_path="acme"),
+            "model": search_vectors(tx, model="other", query=(1, 0, 0), limit=9),
+            "dimension": search_vectors(tx, model="other", query=(1, 0), limit=9),
+        }
+    assert {name: [hit.document_id for hit in hits] for name, hits in found.items()} == {
+        "kind": ["c"],
+        "project": ["a", "b", "c"],
+        "no project": [],
+        "model": ["a"],
+        "dimension": [],
+    }
+
+
+def test_search_hides_what_is_confidential_internal_or_deleted(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write(tx, document("a", KEY, confidential=True), document("b", KEY, internal=True), document("d", KEY))
+        write_vectors(tx, "run-1", [vectors(one, (1.0, 0.0)) for one in "abd"])
+        write(tx, document("a", KEY, confidential=True), document("b", KEY, internal=True))
+        assert search_vectors(tx, model=MODEL, query=(1, 0), limit=9) == []
+        hits = search_vectors(tx, model=MODEL, query=(1, 0), limit=9, include_confidential=True)
+        assert [hit.document_id for hit in hits] == ["a", "b"]
+
+
+def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write_vectors(tx, "run-1", [vectors("a", (0.0, 0.0)), vectors("b", (0.0, 0.0), (1.0, 0.0))])
+        assert [hit.document_id for hit in search_vectors(tx, model=MODEL, query=(1, 0), limit=9)] == ["b"]
+        assert search_vectors(tx, model=MODEL, query=(0, 0), limit=9) == []

@@ -1,0 +1,55 @@
+import re
+
+import pytest
+
+from surgical_pipeline.domain.outcomes import Counters
+from surgical_pipeline.ledger import sql
+
+
+def test_a_file_is_read_into_named_described_queries() -> None:
+    text = (
+        "-- A heading.\n\n-- name: first\n-- What it does.\nSELECT 1; -- why\n\n"
+        "-- name: second\n-- More.\nSELECT\n  2;\n"
+    )
+    assert sql.parse(text) == (
+        sql.Query("first", "What it does.", "SELECT 1; -- why"),
+        sql.Query("second", "More.", "SELECT\n  2;"),
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT 1;\n-- name: first\n-- What it does.\nSELECT 1;\n",
+        "-- name: first\nSELECT 1;\n",
+        "-- name: first\n-- What it does.\n",
+        "-- name: first\n-- What it does.\n-- name: second\n-- More.\nSELECT 1;",
+        "-- name: two words\n-- What it does.\nSELECT 1;",
+    ],
+)
+def test_a_query_without_name_description_or_sql_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"SQL stands before|a query is"):
+        sql.parse(text)
+
+
+def test_every_query_is_one_statement() -> None:
+    for query in sql.queries().values():
+        assert query.text.count(";") == 1, query.name
+        assert query.text.endswith(";"), query.name
+
+
+def test_an_unknown_query_is_a_key_error() -> None:
+    with pytest.raises(KeyError, match="no_such_query"):
+        sql.query("no_such_query")
+
+
+def test_each_counter_is_written_by_the_query_that_sets_them() -> None:
+    parameters = set(re.findall(r"\$(\w+)", sql.query("set_run_counters").text))
+    assert parameters == {*Counters.model_fields, "run_id"}
+
+
+def test_every_update_of_a_run_names_the_status_it_starts_from() -> None:
+    updates = [query for query in sql.queries().values() if "UPDATE sync_runs" in query.text]
+    assert len(updates) > 5
+    unguarded = {query.name for query in updates if not re.search(r"status = 'running'", query.text)}
+    assert unguarded == {"set_dagster_status"}
