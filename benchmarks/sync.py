@@ -1,4 +1,4 @@
-"""Requests, seconds and lock time of a sync, against the sandbox on this machine; figures as ratios where it matters.
+"""Requests, seconds and lock time of a sync against the sandbox; figures as ratios where it matters.
 
 `make bench` runs it: 100 issues with core dependents in this process, several times, and the command line for one
 issue beside `dagster job execute` of an empty job of five ops.
@@ -61,7 +61,8 @@ def hundred_issues(home: Path) -> None:
     print(f"issues synced with core dependents       {len(scope)}")
     print(f"requests (floor {1 + 1 + 4 * len(scope)})                     {results[0].http.requests}")
     print(f"seconds, median of {ROUNDS}                     {statistics.median(seconds):.2f}")
-    print(f"longest lock window, median, ms          {statistics.median(r.lock.longest_held_ms for r in results):.0f}")
+    longest = statistics.median(result.lock.longest_held_ms for result in results)
+    print(f"longest lock window, median, ms          {longest:.0f}")
     print(f"share of the run under the lock, median  {statistics.median(held):.2f}")
 
 

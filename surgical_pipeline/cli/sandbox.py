@@ -17,9 +17,11 @@ def serve(
     from surgical_pipeline.sandbox.server import serve as serve_sandbox
     from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 
-    typer.echo(f"export GITLAB_URL=http://{host}:{port} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
+    def announce(chosen: int) -> None:
+        typer.echo(f"export GITLAB_URL=http://{host}:{chosen} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
+
     try:
-        serve_sandbox(host, port)
+        serve_sandbox(host, port, on_listening=announce)
     except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port", code=EXIT_FAILED)
 

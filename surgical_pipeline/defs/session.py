@@ -16,6 +16,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, conclude
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.errors import LedgerError, RunLostError
 from surgical_pipeline.settings import SettingsError
 
@@ -67,6 +68,8 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     except ScopeError as error:
         raise dg.Failure(str(error), allow_retries=False) from error
     except SettingsError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except EmbedderError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except RunLostError as error:
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error

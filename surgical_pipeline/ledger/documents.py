@@ -31,7 +31,8 @@ class EntitySource:
     """All that an entity's documents are rendered from; payloads are JSON texts.
 
     ``version`` can only be compared for equality; events are in the order in which they happened; ``existing`` has
-    the content hash of each live document of the entity by document id.
+    the content hash of each live document of the entity by document id, unless it lacks vectors of that text: a
+    document that a dead embedder or a kill left without them counts as not there, and is made and embedded again.
     """
 
     key: EntityKey
@@ -63,7 +64,7 @@ def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) 
     versions = _versions(tx, project_id, keys)
     discussions = _discussions(tx, project_id, keys)
     events = _grouped(tx, "load_source_events", project_id, keys)
-    existing = _grouped(tx, "load_live_documents", project_id, keys)
+    existing = _grouped(tx, "load_complete_documents", project_id, keys)
     return [
         EntitySource(
             key=key,

@@ -125,9 +125,19 @@ def _listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(host: str = "127.0.0.1", port: int = 8929, *, app: Starlette | None = None) -> None:
-    """Serve until SIGINT or SIGTERM, then return. Prints nothing; raises OSError when the port is taken."""
+def serve(
+    host: str = "127.0.0.1",
+    port: int = 8929,
+    *,
+    app: Starlette | None = None,
+    on_listening: Callable[[int], None] = lambda _port: None,
+) -> None:
+    """Serve until SIGINT or SIGTERM, then return. Prints nothing; raises OSError when the port is taken.
+
+    `on_listening` is told the port, which matters where `port` is 0 and takes a free one.
+    """
     with _listen(host, port) as listener:
+        on_listening(listener.getsockname()[1])
         _Server(app or create_app()).run(sockets=[listener])
 
 

@@ -67,7 +67,9 @@ async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunR
     pending = set(keys)
     for attempt in range(1, MAX_ATTEMPTS + 1):
         load = partial(store.load_sources, project_id=project_id, keys=sorted(pending))
-        rendered = [_render(source) for source in await run.in_read(STAGE, load)]
+        loaded = await run.in_read(STAGE, load)
+        # Tombstoned by another run since ingest: to render it would revive what GitLab no longer has.
+        rendered = [_render(source) for source in loaded if not source.deleted]
         if attempt == MAX_ATTEMPTS:
             rendered = [replace(one, failure=one.failure or _KEEPS_CHANGING) for one in rendered]
         outdated = await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=rendered))

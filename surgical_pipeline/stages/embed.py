@@ -74,6 +74,7 @@ async def _compute(
     ids = tuple(one.document_id for one in stale)
     try:
         async with asyncio.timeout(deadline.remaining):
+            await asyncio.sleep(0)  # a spent budget ends here: a thread, once started, cannot be stopped
             vectors = await asyncio.to_thread(_embed, stale, embedder)
     except EmbedderError as error:
         log.warning("embedding failed: %s", error)

@@ -1,4 +1,4 @@
-"""What a person sees: the launchpad is prefilled, one click runs it, the asset page shows what became of each entity.
+"""What a person sees: a prefilled launchpad, one click that runs it, and what became of each entity.
 
 `SURGICAL_SCREENSHOTS=docs/images` keeps the pictures that the README shows.
 """

@@ -53,12 +53,16 @@ WHERE project_id = $project_id
   AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
 ORDER BY created_at NULLS FIRST, event_id;
 
--- name: load_live_documents
--- The live documents of these entities.
+-- name: load_complete_documents
+-- The live documents of these entities that have vectors of their present text, of whichever model.
 SELECT entity_type, iid, document_id, content_hash
 FROM documents
 WHERE project_id = $project_id
   AND deleted_at IS NULL
+  AND EXISTS (
+      SELECT 1 FROM embeddings
+      WHERE embeddings.document_id = documents.document_id
+        AND embeddings.content_hash = documents.content_hash)
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: upsert_documents

@@ -172,7 +172,11 @@ def test_a_ledger_is_one_ledger_by_whatever_name(ledger: Ledger, tmp_path: Path)
     link = tmp_path / "elsewhere" / "link.duckdb"
     link.parent.mkdir()
     link.symlink_to(ledger.path)
-    with ledger.write("outer"), pytest.raises(RuntimeError, match="already has a window open"), Ledger(link).read():
+    with (
+        ledger.write("outer"),
+        pytest.raises(RuntimeError, match="already has a window open"),
+        Ledger(link).read(),
+    ):
         pytest.fail("two locks for one file")
     start(Ledger(link), "run-1")
     assert [path.name for path in link.parent.iterdir()] == ["link.duckdb"]
