@@ -155,7 +155,14 @@ surgical_sync_job = dg.define_asset_job(
     executor_def=dg.in_process_executor,
 )
 
-surgical_backfill_job = surgical_sync_graph.to_job(
+
+@dg.graph
+def surgical_backfill() -> None:
+    """The graph once more, one level down: so its config has the place that it has in the asset's job."""
+    surgical_sync_graph()
+
+
+surgical_backfill_job = surgical_backfill.to_job(
     name="surgical_backfill_job",
     description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
     partitions_def=SCOPES,
