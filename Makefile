@@ -33,8 +33,10 @@ demo: $(VENV)/.runtime ## Sync three issues and two merge requests of a sandbox 
 .PHONY: ui
 ui: $(VENV)/.runtime ## Dagster's UI on http://127.0.0.1:3000 beside a sandbox GitLab, ready to launch
 	@mkdir -p $(DEMO_HOME) && cp dagster.yaml $(DEMO_HOME)/
-	@DAGSTER_HOME=$(DEMO_HOME) SURGICAL_EXAMPLE_SCOPE='acme/rocket#12-14!34+35' \
-		$(BIN)/surgical-pipeline sandbox exec -- $(BIN)/dagster dev -w workspace.yaml -h 127.0.0.1 -p 3000
+	@# From the demo's folder: Dagster lets the .env of the folder it starts in win over what is exported.
+	@cd $(DEMO_HOME) && DAGSTER_HOME=$(DEMO_HOME) SURGICAL_EXAMPLE_SCOPE='acme/rocket#12-14!34+35' \
+		$(CURDIR)/$(BIN)/surgical-pipeline sandbox exec -- \
+		$(CURDIR)/$(BIN)/dagster dev -w $(CURDIR)/workspace.yaml -h 127.0.0.1 -p 3000
 
 .PHONY: lint
 lint: $(VENV)/.dev ## Lint, formatting and types

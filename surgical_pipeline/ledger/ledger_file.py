@@ -25,8 +25,14 @@ _LOG = logging.getLogger(__name__)
 _FOREIGN_HOLDER = "Could not set lock on file"
 _FOREIGN_RETRY_SECONDS = 0.1
 
-# Nothing may be downloaded while the lock is held.
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false"}
+_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    # Nothing may be downloaded while the lock is held.
+    "autoinstall_known_extensions": "false",
+    # DuckDB 2.0.0 checkpoints by itself inside a large COMMIT, and then an index that was only replayed from the
+    # log and not used since it was opened loses those entries for good: each later update of such a row fails with
+    # "Failed to delete all rows from index". A CHECKPOINT in a window of its own keeps them.
+    "wal_autocheckpoint": "1TB",
+}
 
 
 def exists(path: Path) -> bool:

@@ -66,7 +66,9 @@ def test_a_source_holds_all_that_is_rendered_in_its_order(filled: Ledger) -> Non
         first = discussion("z", note(7), position=0)
         sets = [discussions(issue(1), second, first), late_label, events(issue(1), Dependent.STATE_EVENTS, [1])]
         replace_dependents(tx, "run-1", 7, sets)
-        save(tx, issue(1), [document("doc", issue(1))])
+        embedded, bare = document("doc", issue(1)), document("without vectors", issue(1))
+        save(tx, issue(1), [embedded, bare])
+        write_vectors(tx, "run-1", [DocumentVectors("doc", embedded.content_hash, "m", 2, ((0.6, 0.8),))])
     with filled.read() as tx:
         found = source(tx, issue(1))
     assert found.key == issue(1)
