@@ -236,3 +236,33 @@ def test_unchanged_code_of_a_merge_request_is_not_fetched_again(sync: Sync, sand
     sandbox.control.update_merge_request(34, sha="f" * 40)
     changed = sync("acme/rocket!34", dependents=code)
     assert changed.http.requests == 4
+
+
+def test_a_setting_that_is_missing_where_dagster_runs_ends_the_run_in_the_ledger(
+    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GITLAB_URL")
+    result = sync("acme/rocket#12")
+    assert (result.completion_status, result.phase) == ("failed", "preflight")
+    assert result.error is not None
+    assert result.error.code is FailureCode.NETWORK_ERROR
+    assert "GITLAB_URL" in result.error.message
+    assert all(rows == [] for rows in content_of(home / "ledger.duckdb").values())
+
+
+def test_a_dead_embedder_is_a_warning_and_the_next_run_makes_it_good(
+    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SURGICAL_EMBEDDER", "http")
+    monkeypatch.setenv("SURGICAL_EMBEDDER_URL", "http://127.0.0.1:9/v1/embeddings")
+    monkeypatch.setenv("SURGICAL_EMBEDDER_MODEL", "nobody-home")
+    dead = sync("acme/rocket#12")
+    assert dead.completion_status == "succeeded_with_warnings"
+    assert {one.code for one in dead.entity_failures} == {FailureCode.EMBEDDER_ERROR}
+    monkeypatch.delenv("SURGICAL_EMBEDDER")
+    again = sync("acme/rocket#12")
+    assert again.completion_status == "succeeded"
+    assert again.counters.documents_embedded == dead.counters.documents_regenerated > 0
+    assert query(
+        home / "ledger.duckdb", "SELECT count(*) FROM documents ANTI JOIN embeddings USING (document_id)"
+    ) == [(0,)]
