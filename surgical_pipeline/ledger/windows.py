@@ -120,7 +120,7 @@ class Ledger:
                 pass
 
     def _look_before_writing(self, cancelled: threading.Event | None) -> None:
-        """Refuse a newer file before it is opened for writing, which alone changes its header; once is enough."""
+        """Refuse a newer file before it is opened for writing, which could already change it; once is enough."""
         if self._looked:
             return
         with self._connection(read_only=True, cancelled=cancelled) as connection:
