@@ -1,11 +1,14 @@
 """The one block of run config that people edit, and how it reaches the five ops."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import dagster as dg
 from pydantic import Field, ValidationError
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
-from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.scope import CHUNK_SIZE, Scope, ScopeError
 from surgical_pipeline.settings import Settings
 
 STAGE_NAMES = ("preflight", "ingest", "dependents", "docs", "embed")
@@ -103,7 +106,26 @@ class StageConfig(BudgetConfig):
                 f"the partition {partition_key!r} and the config's scope {self.scope!r} are both given: "
                 "clear project, issue_iids and mr_iids in the run config, or launch without a partition"
             )
-        return Scope.parse(partition_key)
+        scope = Scope.parse(partition_key)
+        if len(scope) > CHUNK_SIZE:
+            raise ScopeError(
+                f"the partition {partition_key!r} names {len(scope)} entities; a partition is one run of at most "
+                f"{CHUNK_SIZE}: split it"
+            )
+        return scope
+
+
+def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
+    """The scope of a run by its stored config and partition, as its ops will resolve it.
+
+    Raises:
+        ScopeError: there is none, or none that can be read.
+    """
+    try:
+        scope = SurgicalSyncConfig(**block).scope()
+    except ValidationError as error:
+        raise ScopeError(str(error)) from error
+    return StageConfig(scope=str(scope) if scope else "").resolve_scope(partition_key)
 
 
 @dg.config_mapping

@@ -1,22 +1,36 @@
 """The resource that opens what a run works with: ledger, GitLab, embedder and the recorder of this run."""
 
+import logging
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 
+from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, trigger_of
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
 
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
+
+_ENDED_OUTSIDE = (
+    "the run ended outside its stages: only some of them were selected, it was stopped between two of them, "
+    "or Dagster could not store what one handed on; its log in Dagster tells which"
+)
+_LOG = logging.getLogger(__name__)
 
 
 class RunGateways:
@@ -24,8 +38,41 @@ class RunGateways:
 
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
-        self.started = False
+        self._phase: Phase | None = None
         self._run_id = run_id
+        self._alive = ExitStack()
+
+    def enter(self, run: dg.DagsterRun, *, scope: Scope, phase: Phase, queued_at: datetime | None) -> None:
+        """Go into a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat."""
+        if self._phase is not None:
+            self.run.set_phase(phase)
+        else:
+            self.run.start_surgical(
+                scope,
+                mode=mode_of(run),
+                trigger=trigger_of(run),
+                queued_at=queued_at,
+                parent_run_id=run.parent_run_id,
+                phase=phase,
+            )
+            self._alive.enter_context(Heartbeat(self.run))
+            self._discard_old_snapshots()
+        self._phase = phase
+
+    def close(self, *, cancelled: bool) -> None:
+        """The run is over, in whatever way: what no stage has written of its ending is written here."""
+        self._alive.close()
+        if self._phase is None or self.run.ended:
+            return
+        try:
+            if cancelled:
+                self.run.finish_cancelled()
+            else:
+                self.run.finish_failed(
+                    Failure(code=FailureCode.WORKER_LOST, message=_ENDED_OUTSIDE, stage=str(self._phase))
+                )
+        except LedgerError:
+            _LOG.warning("the ending of run %s is left to the mirror", self._run_id, exc_info=True)
 
     @cached_property
     def ledger(self) -> Ledger:
@@ -44,7 +91,7 @@ class RunGateways:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
 
-    def discard_old_snapshots(self) -> None:
+    def _discard_old_snapshots(self) -> None:
         """Remove what failed runs left for a re-execution that nobody asked for within a week."""
         if not self._snapshot_folder.is_dir():
             return
@@ -87,6 +134,12 @@ def open_embedder(settings: Settings) -> Embedder:
 class Gateways(dg.ConfigurableResource[RunGateways]):
     """Dagster's handle on `RunGateways`. It has no config: tokens must not reach run config."""
 
-    def create_resource(self, context: dg.InitResourceContext) -> RunGateways:
-        run = context.run
-        return RunGateways(Settings.from_environment(), run.run_id if run else context.run_id or "")
+    @contextmanager
+    def yield_for_execution(self, context: dg.InitResourceContext) -> Iterator[RunGateways]:
+        run_id = context.run.run_id if context.run else context.run_id or ""
+        gateways = RunGateways(Settings.from_environment(), run_id)
+        try:
+            yield gateways
+        finally:
+            run = context.instance.get_run_by_id(run_id) if context.instance else None
+            gateways.close(cancelled=run is not None and is_cancelled(run))

@@ -9,13 +9,12 @@ from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.config import STAGE_NAMES
-from surgical_pipeline.defs.session import TRIGGER_TAG
+from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.scope import Scope
 
-JOB_NAME = "surgical_sync_job"
 OnStage = Callable[[str, bool], None]
 """Called with a stage's name when it starts (False) and when it has succeeded (True)."""
 
@@ -30,7 +29,7 @@ def launch(
     on_created: Callable[[str], None] = lambda _run_id: None,
 ) -> str:
     """Run `surgical_sync_job` to its end, whichever it is; gives its id. What became of it the ledger tells."""
-    job = defs.resolve_job_def(JOB_NAME)
+    job = defs.resolve_job_def(SYNC_JOB)
     with dg.DagsterInstance.get() as instance:
         run = instance.create_run_for_job(
             job_def=job,
@@ -51,7 +50,7 @@ def run_config(
     """The block that a person would write in the launchpad."""
     return {
         "ops": {
-            "surgical_sync": {
+            GRAPH: {
                 "config": {
                     "project": scope.project,
                     "issue_iids": list(scope.issue_iids),

@@ -1,7 +1,7 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
 
@@ -10,17 +10,19 @@ from anyio.from_thread import start_blocking_portal
 from dagster._core.errors import DagsterExecutionInterruptedError
 
 from surgical_pipeline.defs.config import StageConfig
+from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
-from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, conclude
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.errors import LedgerError, RunLostError
+from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.settings import SettingsError
 
-TRIGGER_TAG = "surgical/trigger"
 T = TypeVar("T")
 
 _NOTHING_USABLE = Failure(
@@ -61,17 +63,23 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     gateways: RunGateways = context.resources.gateways
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
-        _enter(context, gateways, scope=scope, phase=phase)
+        record = context.instance.get_run_record_by_id(context.run_id)
+        queued_at = record.create_timestamp if record else None
+        gateways.enter(context.run, scope=scope, phase=phase, queued_at=queued_at)
         yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error)
     except ScopeError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+        _announce(context, gateways)
+        _fail(gateways, Failure(code=FailureCode.NOT_FOUND, message=str(error), stage=phase), cause=error)
     except SettingsError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except EmbedderError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except RunLostError as error:
+        if _cancelled(context):
+            # Forcibly terminated: as any other failure this would turn Dagster's CANCELED into FAILURE.
+            raise DagsterExecutionInterruptedError from error
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
     except LedgerError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
@@ -95,21 +103,18 @@ def finish(gateways: RunGateways) -> None:
     gateways.snapshots.delete()
 
 
-def _enter(context: dg.OpExecutionContext, gateways: RunGateways, *, scope: Scope, phase: Phase) -> None:
-    if not gateways.started:
-        tags = context.run.tags
-        record = context.instance.get_run_record_by_id(context.run_id)
-        gateways.run.start_surgical(
-            scope,
-            mode=RunMode.BACKFILL if context.has_partition_key else RunMode.SURGICAL,
-            trigger=_trigger(tags),
-            queued_at=record.create_timestamp if record else None,
+def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
+    """A run that nobody can start, for its scope cannot be read, still gets its row."""
+    with suppress(LedgerError), gateways.ledger.write("announce") as tx:
+        queue_run(
+            tx,
+            context.run_id,
+            scope=scope_of(context.run),
+            mode=mode_of(context.run),
+            trigger=trigger_of(context.run),
+            queued_at=utc_now(),
             parent_run_id=context.run.parent_run_id,
         )
-        gateways.started = True
-        gateways.discard_old_snapshots()
-    if phase is not Phase.PREFLIGHT:
-        gateways.run.set_phase(phase)
 
 
 def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
@@ -127,17 +132,13 @@ def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoRet
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
     """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure."""
-    run = context.instance.get_run_by_id(context.run_id)
-    if run is not None and run.status is dg.DagsterRunStatus.CANCELING:
+    if _cancelled(context):
         gateways.run.finish_cancelled()
         return
     message = f"the process was told to stop during {phase}"
     gateways.run.finish_failed(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
 
 
-def _trigger(tags: Mapping[str, str]) -> Trigger:
-    if TRIGGER_TAG in tags:
-        return Trigger(tags[TRIGGER_TAG])
-    if "dagster/backfill" in tags:
-        return Trigger.BACKFILL
-    return Trigger.SENSOR if "dagster/sensor_name" in tags else Trigger.LAUNCHPAD
+def _cancelled(context: dg.OpExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is not None and is_cancelled(run)

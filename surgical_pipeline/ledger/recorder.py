@@ -1,7 +1,5 @@
 """The one writer of ``sync_runs``: a run's life from its start to its one terminal status."""
 
-import os
-import socket
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -9,14 +7,18 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.inheritance import inherited_counters, inherited_outcome
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
-from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, LockStats, count_warnings
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, count_warnings
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
+from surgical_pipeline.ledger.process import ProcessIdentity
+from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
 from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.usage import Usage
 from surgical_pipeline.ledger.windows import Ledger
 
 HEARTBEAT_SECONDS = 15
@@ -46,8 +48,9 @@ class SyncRunRecorder:
         self._ledger = ledger
         self._clock = clock
         self._last_heartbeat: datetime | None = None
-        self._lock_use_told = ledger.stats
-        self._http_use_untold = HttpStats()
+        self._usage = Usage(ledger)
+        self.ended = False
+        """Whether this object wrote the run's ending."""
 
     def start_surgical(
         self,
@@ -57,13 +60,24 @@ class SyncRunRecorder:
         trigger: Trigger,
         queued_at: datetime | None = None,
         parent_run_id: str | None = None,
+        phase: Phase = Phase.PREFLIGHT,
     ) -> None:
-        """Begin the run in phase preflight, with a pending outcome for each entity of ``scope``.
+        """Begin the run, with an outcome for each entity of ``scope``: pending, or what the parent left.
+
+        Args:
+            scope: what is asked for.
+            mode: why the run was made.
+            trigger: who made it.
+            queued_at: when Dagster accepted it.
+            parent_run_id: the run that this one repeats or continues.
+            phase: the first stage. Where it is not preflight, the run goes on where its parent failed and takes
+                over what the parent's earlier stages achieved.
 
         Raises:
             RunLostError: the run is already running or has ended.
         """
         now = self._clock()
+        worker = ProcessIdentity.of_this_process()
         with self._ledger.write("start run") as tx:
             self._guarded(
                 tx,
@@ -73,14 +87,18 @@ class SyncRunRecorder:
                 trigger=str(trigger),
                 scope=str(scope),
                 project_path=scope.project,
+                phase=str(phase),
                 queued_at=queued_at,
                 requested=len(scope),
                 now=now,
-                host=socket.gethostname(),
-                pid=os.getpid(),
+                host=worker.host,
+                pid=worker.pid,
+                process=worker.mark,
             )
             store.insert_pending(tx, self.run_id, scope)
-            tx.execute("open_phase", run_id=self.run_id, phase=str(Phase.PREFLIGHT), now=now)
+            if parent_run_id is not None and phase is not Phase.PREFLIGHT:
+                self._take_over(tx, parent_run_id, phase=phase)
+            tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
         self._last_heartbeat = now
 
     def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
@@ -122,14 +140,17 @@ class SyncRunRecorder:
 
     def count_requests(self, http: HttpStats) -> None:
         """Requests that the run sent since it last said so; written with the next stage or the ending."""
-        self._http_use_untold += http
+        self._usage.count_requests(http)
 
-    def heartbeat_if_due(self, tx: Transaction | None = None) -> bool:
-        """Say that the run is alive, if that was last said 15 s ago or longer; True if it was said now."""
+    def heartbeat_if_due(self, tx: Transaction | None = None, *, cancelled: threading.Event | None = None) -> bool:
+        """Say that the run is alive, if that was last said 15 s ago or longer; True if it was said now.
+
+        ``cancelled`` calls off the wait for a window of its own, as in ``Ledger.write``.
+        """
         last = self._last_heartbeat
         if last is not None and self._clock() - last < timedelta(seconds=HEARTBEAT_SECONDS):
             return False
-        with self._joined(tx, "heartbeat") as joined:
+        with self._joined(tx, "heartbeat", cancelled=cancelled) as joined:
             self._touch(joined)
         return True
 
@@ -180,31 +201,34 @@ class SyncRunRecorder:
         """Some of it is not; the outcomes tell. False: the run was lost, its row is left as it is."""
         return self._finish(RunStatus.SUCCEEDED_WITH_WARNINGS)
 
-    def finish_failed(self, failure: Failure) -> bool:
+    def finish_failed(self, failure: Failure, *, if_silent_since: RunSummary | None = None) -> bool:
         """The run ends by ``failure``, and with it every entity that was not complete, from queued too.
 
-        False: the run was lost, its row is left as it is.
+        ``if_silent_since``: the run as somebody else saw it who takes it for lost; it is ended only if it has
+        given no sign of life since. False: the run was lost or lives on, its row is left as it is.
         """
-        return self._finish(RunStatus.FAILED, failure)
+        return self._finish(RunStatus.FAILED, failure, seen=if_silent_since)
 
-    def finish_cancelled(self) -> bool:
+    def finish_cancelled(self, *, if_silent_since: RunSummary | None = None) -> bool:
         """Somebody stopped the run; every entity that was not complete fails with CANCELLED, from queued too.
 
-        False: the run was lost, its row is left as it is.
+        ``if_silent_since`` and the answer as in ``finish_failed``.
         """
-        return self._finish(RunStatus.CANCELLED)
+        return self._finish(RunStatus.CANCELLED, seen=if_silent_since)
 
-    def _finish(self, status: RunStatus, failure: Failure | None = None) -> bool:
+    def _finish(
+        self, status: RunStatus, failure: Failure | None = None, *, seen: RunSummary | None = None
+    ) -> bool:
         now = self._clock()
         with self._ledger.write(f"finish {status}") as tx:
             run = tx.rows("load_run", run_id=self.run_id)
             if not run:
                 return False
             phase = Phase(run[0]["phase"])
-            if run[0]["status"] == RunStatus.RUNNING:
-                self._tell_usage(tx)
             if status is RunStatus.CANCELLED:
                 failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
+            if seen is None:
+                self._usage.tell(tx, self.run_id)
             ended = self._ended_outcomes(tx, phase=phase, failure=failure)
             finished = tx.execute(
                 "finish_run",
@@ -216,54 +240,50 @@ class SyncRunRecorder:
                 failed=sum(outcome.failure is not None for outcome in ended),
                 failure_code=str(failure.code) if failure else None,
                 failure_message=failure.message if failure else None,
+                if_silent=seen is not None,
+                heartbeat_at=seen.heartbeat_at if seen else None,
             )
             if not finished:
                 return False
             if failure is not None:
                 store.save_outcomes(tx, self.run_id, ended)
             tx.execute("close_open_phase", run_id=self.run_id, now=now)
+        self.ended = True
         return True
 
+    def _take_over(self, tx: Transaction, parent_run_id: str, *, phase: Phase) -> None:
+        """What the parent's stages before ``phase`` achieved, as far as this run asks for it."""
+        parents = tx.rows("load_run", run_id=parent_run_id)
+        if not parents:
+            return
+        asked_for = {outcome.key for outcome in store.load_outcomes(tx, self.run_id)}
+        taken = [
+            inherited_outcome(outcome, phase=phase)
+            for outcome in store.load_outcomes(tx, parent_run_id)
+            if outcome.key in asked_for
+        ]
+        if parents[0]["project_id"] is not None:
+            self.set_project(parents[0]["project_id"], parents[0]["project_path"], tx)
+        store.save_outcomes(tx, self.run_id, taken)
+        outcomes = store.load_outcomes(tx, self.run_id)
+        self.set_counters(inherited_counters(counters_of_row(parents[0]), outcomes, phase=phase), tx)
+
     def _tell_usage(self, tx: Transaction) -> None:
-        """Add what was used since the last telling to the run and to the stage it is in."""
-        lock, http = self._lock_use_untold(), self._http_use_untold
-        usage = {
-            "lock_windows": lock.windows,
-            "lock_wait_ms": lock.wait_ms,
-            "lock_held_ms": lock.held_ms,
-            "http_requests": http.requests,
-        }
-        self._guarded(
-            tx,
-            "add_run_usage",
-            longest_lock_held_ms=lock.longest_held_ms,
-            http_retries=http.retries,
-            http_rate_limited=http.rate_limited,
-            **usage,
-        )
-        tx.execute("add_phase_usage", run_id=self.run_id, **usage)
-        self._lock_use_told += lock
-        self._http_use_untold = HttpStats()
-
-        def untell() -> None:
-            self._lock_use_told -= lock
-            self._http_use_untold += http
-
-        tx.on_rollback(untell)
+        if not self._usage.tell(tx, self.run_id):
+            raise RunLostError(self.run_id)
 
     def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
         outcomes = store.load_outcomes(tx, self.run_id)
         return outcomes if failure is None else list(store.with_run_failure(outcomes, failure, phase=phase))
 
-    def _lock_use_untold(self) -> LockStats:
-        return self._ledger.stats - self._lock_use_told
-
     @contextmanager
-    def _joined(self, tx: Transaction | None, purpose: str) -> Iterator[Transaction]:
+    def _joined(
+        self, tx: Transaction | None, purpose: str, *, cancelled: threading.Event | None = None
+    ) -> Iterator[Transaction]:
         if tx is not None:
             yield tx
         else:
-            with self._ledger.write(purpose) as own:
+            with self._ledger.write(purpose, cancelled=cancelled) as own:
                 yield own
 
     def _touch(self, tx: Transaction) -> None:

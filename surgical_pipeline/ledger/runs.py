@@ -1,5 +1,6 @@
 """Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
 
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -21,6 +22,7 @@ from surgical_pipeline.domain.outcomes import (
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.outcomes import failure_of, insert_pending, load_outcomes
+from surgical_pipeline.ledger.process import Liveness, ProcessIdentity
 from surgical_pipeline.ledger.transaction import Transaction, key_of
 
 
@@ -51,19 +53,31 @@ class RunSummary(BaseModel):
     failure_message: str | None
     host: str | None
     pid: int | None
+    process: str | None
+
+    @property
+    def liveness(self) -> Liveness:
+        """Whether the process that works on the run is still there, as seen from here."""
+        if self.host is None or self.pid is None:
+            return Liveness.UNKNOWN
+        return ProcessIdentity(self.host, self.pid, self.process).liveness
 
 
 def queue_run(
     tx: Transaction,
     run_id: str,
     *,
-    scope: Scope,
+    scope: Scope | str,
     mode: RunMode,
     trigger: Trigger,
     queued_at: datetime,
     parent_run_id: str | None = None,
 ) -> bool:
-    """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already."""
+    """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
+
+    A ``scope`` that is a text is one that nobody can read, such as a mistyped partition key: it asks for nothing.
+    """
+    readable = scope if isinstance(scope, Scope) else None
     inserted = tx.execute(
         "queue_run",
         run_id=run_id,
@@ -71,12 +85,12 @@ def queue_run(
         mode=str(mode),
         trigger=str(trigger),
         scope=str(scope),
-        project_path=scope.project,
+        project_path=readable.project if readable else "",
         queued_at=queued_at,
-        requested=len(scope),
+        requested=len(readable) if readable else 0,
     )
-    if inserted:
-        insert_pending(tx, run_id, scope)
+    if inserted and readable:
+        insert_pending(tx, run_id, readable)
     return bool(inserted)
 
 
@@ -88,6 +102,12 @@ def set_dagster_status(tx: Transaction, run_id: str, dagster_status: str) -> boo
 def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:
     """Up to ``limit`` runs, the newest first."""
     rows = tx.rows("list_runs", limit=limit, status=None if status is None else str(status))
+    return [RunSummary.model_validate(row) for row in rows]
+
+
+def list_open_runs(tx: Transaction, *, and_also: Collection[str] = ()) -> list[RunSummary]:
+    """Every run that is queued or running, and of ``and_also`` those that the ledger knows, ended or not."""
+    rows = tx.rows("list_open_and_named_runs", run_ids=list(and_also))
     return [RunSummary.model_validate(row) for row in rows]
 
 
@@ -128,7 +148,7 @@ def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
         finished_at=run["finished_at"],
         duration_ms=_duration_ms(run["started_at"], run["finished_at"]),
         warnings_count=run["warnings_count"],
-        counters=Counters(**{name: run[name] for name in Counters.model_fields}),
+        counters=counters_of_row(run),
         lock=LockStats(
             windows=run["lock_windows"],
             wait_ms=run["lock_wait_ms"],
@@ -142,6 +162,11 @@ def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
         entity_failures=tuple(_failure_report(row) for row in tx.rows("load_failures", run_id=run_id)),
         error=_run_error(run),
     )
+
+
+def counters_of_row(run: Mapping[str, Any]) -> Counters:
+    """The counters in a row of ``sync_runs``."""
+    return Counters(**{name: run[name] for name in Counters.model_fields})
 
 
 def _duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:

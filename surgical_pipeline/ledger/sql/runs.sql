@@ -2,13 +2,13 @@
 -- The meaning of statuses and phases stands beside the table, in migrations/0001_initial.sql.
 
 -- name: start_run
--- A new run, or one that waited as queued, begins; no row if it is already running or has ended.
+-- A new run, or one that waited as queued, begins in $phase; no row if it is already running or has ended.
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
-    queued_at, started_at, heartbeat_at, requested, host, pid)
+    queued_at, started_at, heartbeat_at, requested, host, pid, process)
 VALUES (
-    $run_id, $parent_run_id, $mode, $trigger, 'running', 'preflight', $scope, $project_path,
-    $queued_at, $now, $now, $requested, $host, $pid)
+    $run_id, $parent_run_id, $mode, $trigger, 'running', $phase, $scope, $project_path,
+    $queued_at, $now, $now, $requested, $host, $pid, $process)
 ON CONFLICT (run_id) DO UPDATE SET
     parent_run_id = COALESCE(excluded.parent_run_id, sync_runs.parent_run_id),
     mode = excluded.mode,
@@ -22,7 +22,8 @@ ON CONFLICT (run_id) DO UPDATE SET
     heartbeat_at = excluded.heartbeat_at,
     requested = excluded.requested,
     host = excluded.host,
-    pid = excluded.pid
+    pid = excluded.pid,
+    process = excluded.process
 WHERE sync_runs.status = 'queued'
 RETURNING run_id;
 
@@ -90,7 +91,7 @@ WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
 -- name: finish_run
--- The one step into a terminal status; no row if another ending was first. A queued run can only fail or be cancelled.
+-- The one step into a terminal status; no row if another ending was first, or ($if_silent) its heart beat again.
 UPDATE sync_runs SET
     status = $status,
     phase = COALESCE($phase, phase),
@@ -102,6 +103,7 @@ UPDATE sync_runs SET
     failure_message = $failure_message
 WHERE run_id = $run_id
   AND (status = 'running' OR (status = 'queued' AND $status IN ('failed', 'cancelled')))
+  AND (NOT $if_silent OR heartbeat_at IS NOT DISTINCT FROM $heartbeat_at::TIMESTAMPTZ)
 RETURNING run_id;
 
 -- name: set_dagster_status
@@ -138,6 +140,12 @@ SELECT * FROM sync_runs
 WHERE $status::VARCHAR IS NULL OR status = $status::VARCHAR
 ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
 LIMIT $limit::BIGINT;
+
+-- name: list_open_and_named_runs
+-- Runs that have not ended, and these besides.
+SELECT * FROM sync_runs
+WHERE status IN ('queued', 'running') OR run_id IN (SELECT unnest($run_ids::VARCHAR[]))
+ORDER BY run_id;
 
 -- name: find_runs_by_prefix
 -- Runs whose id begins like that, the newest first.

@@ -1,0 +1,62 @@
+"""What a Dagster run says of itself: whether it is one of ours, of what scope and mode, and who triggered it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import dagster as dg
+
+from surgical_pipeline.defs.config import scope_of_run
+from surgical_pipeline.domain.lifecycle import RunMode, Trigger
+from surgical_pipeline.domain.scope import Scope, ScopeError
+
+SYNC_JOB = "surgical_sync_job"
+BACKFILL_JOB = "surgical_backfill_job"
+GRAPH = "surgical_sync"
+"""The op under which the block of run config stands, in every job."""
+TRIGGER_TAG = "surgical/trigger"
+_PARTITION_TAG = "dagster/partition"
+_IMPLICIT_JOB = "__ASSET_JOB"
+"""What Dagster calls a run that materializes chosen assets."""
+
+
+def is_surgical(run: dg.DagsterRun) -> bool:
+    """Whether the run belongs into the ledger."""
+    if run.job_name in (SYNC_JOB, BACKFILL_JOB):
+        return True
+    return run.job_name.startswith(_IMPLICIT_JOB) and bool(config_block(run))
+
+
+def is_cancelled(run: dg.DagsterRun) -> bool:
+    """Whether somebody asked for its end."""
+    return run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
+
+
+def mode_of(run: dg.DagsterRun) -> RunMode:
+    return RunMode.BACKFILL if _PARTITION_TAG in run.tags else RunMode.SURGICAL
+
+
+def trigger_of(run: dg.DagsterRun) -> Trigger:
+    """Who made the run: the command line says so itself, the rest Dagster tags."""
+    if TRIGGER_TAG in run.tags:
+        return Trigger(run.tags[TRIGGER_TAG])
+    if "dagster/backfill" in run.tags:
+        return Trigger.BACKFILL
+    return Trigger.SENSOR if "dagster/sensor_name" in run.tags else Trigger.LAUNCHPAD
+
+
+def scope_of(run: dg.DagsterRun) -> Scope | str:
+    """What the run asks for; as text where it is no scope that anybody could read."""
+    partition = run.tags.get(_PARTITION_TAG)
+    block = config_block(run)
+    try:
+        return scope_of_run(block, partition)
+    except ScopeError:
+        return partition if partition is not None else str(block.get("project", ""))
+
+
+def config_block(run: dg.DagsterRun) -> Mapping[str, Any]:
+    """The block of run config that a person wrote; empty where there is none."""
+    found: object = run.run_config
+    for name in ("ops", GRAPH, "config"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
