@@ -45,13 +45,13 @@ def trigger_of(run: dg.DagsterRun) -> Trigger:
 
 
 def scope_of(run: dg.DagsterRun) -> Scope | str:
-    """What the run asks for; as text where it is no scope that anybody could read."""
+    """What the run asks for; as a text where its ops will refuse it."""
     partition = run.tags.get(_PARTITION_TAG)
     block = config_block(run)
     try:
         return scope_of_run(block, partition)
     except ScopeError:
-        return partition if partition is not None else str(block.get("project", ""))
+        return f"refused: {partition if partition is not None else block.get('project', '')}"
 
 
 def config_block(run: dg.DagsterRun) -> Mapping[str, Any]:

@@ -8,22 +8,16 @@ process for good.
 import os
 import socket
 from dataclasses import dataclass
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
+
+from surgical_pipeline.domain.reconciliation import Liveness
 
 _PROC = Path("/proc")
 _DEAD_STATES = frozenset("ZXx")
 """A killed process whose parent has not asked for its exit code yet works no more."""
 _STATE, _START_TICKS = 0, 19
 """Positions in ``/proc/<pid>/stat`` after the command's name: proc(5), fields 3 and 22."""
-
-
-class Liveness(StrEnum):
-    ALIVE = "alive"
-    GONE = "gone"
-    UNKNOWN = "unknown"
-    """On another host, in another container, or not recorded."""
 
 
 @dataclass(frozen=True, slots=True)

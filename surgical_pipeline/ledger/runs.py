@@ -19,10 +19,11 @@ from surgical_pipeline.domain.outcomes import (
     RunError,
     SyncResult,
 )
+from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.outcomes import failure_of, insert_pending, load_outcomes
-from surgical_pipeline.ledger.process import Liveness, ProcessIdentity
+from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.transaction import Transaction, key_of
 
 
@@ -72,10 +73,11 @@ def queue_run(
     trigger: Trigger,
     queued_at: datetime,
     parent_run_id: str | None = None,
+    worker: ProcessIdentity | None = None,
 ) -> bool:
     """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
 
-    A ``scope`` that is a text is one that nobody can read, such as a mistyped partition key: it asks for nothing.
+    ``worker``: the process that is going to run it, where that is settled already. A ``scope`` that is a text is one that nobody can read, such as a mistyped partition key: it asks for nothing.
     """
     readable = scope if isinstance(scope, Scope) else None
     inserted = tx.execute(
@@ -88,6 +90,9 @@ def queue_run(
         project_path=readable.project if readable else "",
         queued_at=queued_at,
         requested=len(readable) if readable else 0,
+        host=worker.host if worker else None,
+        pid=worker.pid if worker else None,
+        process=worker.mark if worker else None,
     )
     if inserted and readable:
         insert_pending(tx, run_id, readable)

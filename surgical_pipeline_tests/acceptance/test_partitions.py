@@ -20,6 +20,13 @@ def run(key: str, run_config: dict[str, object] | None = None) -> dg.ExecuteInPr
         )
 
 
+def the_one_run(home: Path) -> tuple[object, ...]:
+    (row,) = query(
+        home / "ledger.duckdb", "SELECT scope, mode, status, phase, failure_code, requested FROM sync_runs"
+    )
+    return row
+
+
 def test_a_partition_key_is_the_scope_of_its_run(home: Path) -> None:
     assert run("acme/rocket#12+14!34").success
     row = query(home / "ledger.duckdb", "SELECT scope, mode, status FROM sync_runs")
@@ -27,13 +34,15 @@ def test_a_partition_key_is_the_scope_of_its_run(home: Path) -> None:
     assert query(home / "ledger.duckdb", "SELECT iid FROM issues ORDER BY iid") == [(12,), (14,)]
 
 
-@pytest.mark.parametrize("key", ["a...b", "acme/rocket", "acme/rocket#0", "acme/rocket#12\t"])
-def test_a_key_that_is_no_scope_fails_before_anything_is_asked(
+@pytest.mark.parametrize(
+    "key", ["a...b", "acme/rocket", "acme/rocket#0", "acme/rocket#12\t", "acme/rocket#1-101"]
+)
+def test_a_key_that_is_no_scope_of_one_run_fails_in_the_ledger_before_anything_is_asked(
     home: Path, sandbox: RunningSandbox, key: str
 ) -> None:
     assert not run(key).success
     assert sandbox.control.requests().count == 0
-    assert not (home / "ledger.duckdb").exists()
+    assert the_one_run(home) == (f"refused: {key}", "backfill", "failed", "queued", "NOT_FOUND", 0)
 
 
 def test_partition_and_config_scope_together_are_an_error(home: Path, sandbox: RunningSandbox) -> None:
@@ -41,4 +50,4 @@ def test_partition_and_config_scope_together_are_an_error(home: Path, sandbox: R
     assert not result.success
     assert "both given" in str(result.all_events)
     assert sandbox.control.requests().count == 0
-    assert not (home / "ledger.duckdb").exists()
+    assert the_one_run(home)[:3] == ("refused: acme/rocket#12", "backfill", "failed")

@@ -30,9 +30,11 @@ RETURNING run_id;
 -- name: queue_run
 -- A run that Dagster has accepted and not started; no row if the ledger knows it already.
 INSERT INTO sync_runs (
-    run_id, parent_run_id, mode, trigger, status, phase, scope, project_path, queued_at, requested)
+    run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
+    queued_at, requested, host, pid, process)
 VALUES (
-    $run_id, $parent_run_id, $mode, $trigger, 'queued', 'queued', $scope, $project_path, $queued_at, $requested)
+    $run_id, $parent_run_id, $mode, $trigger, 'queued', 'queued', $scope, $project_path,
+    $queued_at, $requested, $host, $pid, $process)
 ON CONFLICT (run_id) DO NOTHING
 RETURNING run_id;
 

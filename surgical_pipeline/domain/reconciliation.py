@@ -1,0 +1,73 @@
+"""When a run that has not ended in the ledger has ended all the same, by what is known from outside."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict
+
+STALE_AFTER = timedelta(seconds=90)
+"""A run's heart beats every 15 s; six missed beats are no hiccup."""
+START_WITHIN = timedelta(seconds=300)
+"""From Dagster's start of a run to its row: as long as Dagster itself gives a run to start."""
+FORGOTTEN_AFTER = timedelta(hours=24)
+"""A queued run that this Dagster does not know may be another Dagster's; for so long."""
+
+
+class Liveness(StrEnum):
+    """Of the process that works on a run, as seen from here."""
+
+    ALIVE = "alive"
+    GONE = "gone"
+    UNKNOWN = "unknown"
+    """On another host, in another container, or not recorded."""
+
+
+class Ending(StrEnum):
+    FAILED = "failed"
+    """Dagster says that it failed, and tells why."""
+    CANCELLED = "cancelled"
+    LOST = "lost"
+    """Nobody says anything: its process is gone."""
+
+
+class Signs(BaseModel):
+    """What is known of a run that is queued or running in the ledger.
+
+    ``dagster_status``: Dagster's word, None where this Dagster does not know the run; ``dagster_started_at``: when
+    its process told Dagster that it started; ``known_since``: when the run was queued.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    running: bool
+    liveness: Liveness
+    heartbeat_at: AwareDatetime | None
+    known_since: AwareDatetime | None
+    dagster_status: str | None
+    dagster_started_at: AwareDatetime | None
+
+
+def judge(signs: Signs, *, now: datetime) -> Ending | None:
+    """How the run has ended; None: it lives, or may live. A process that is seen alive is never given up."""
+    if signs.dagster_status == "CANCELED":
+        return Ending.CANCELLED
+    if signs.dagster_status in ("FAILURE", "SUCCESS"):
+        return Ending.FAILED
+    if not _lost(signs, now):
+        return None
+    return Ending.CANCELLED if signs.dagster_status == "CANCELING" else Ending.LOST
+
+
+def _lost(signs: Signs, now: datetime) -> bool:
+    if signs.liveness is not Liveness.UNKNOWN:
+        return signs.liveness is Liveness.GONE
+    if signs.running:
+        return _older(signs.heartbeat_at, now, STALE_AFTER)
+    if signs.dagster_status is None:
+        return _older(signs.known_since, now, FORGOTTEN_AFTER)
+    # Told to start, and never came to its first stage. Before that Dagster's own time limit for starting counts.
+    return _older(signs.dagster_started_at, now, START_WITHIN)
+
+
+def _older(moment: datetime | None, now: datetime, limit: timedelta) -> bool:
+    return moment is not None and now - moment > limit
