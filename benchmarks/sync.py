@@ -77,8 +77,9 @@ def run(scope: Scope, path: Path) -> SyncResult:
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
 
     os.environ["SURGICAL_LEDGER"] = str(path)
-    run_id = launch(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS)
-    with Ledger(path).read() as tx:
+    ledger = Ledger(path)
+    run_id = launch(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
+    with ledger.read() as tx:
         result = load_result(tx, run_id)
     if result is None or result.completion_status != "succeeded":
         raise SystemExit(f"the run did not succeed: {result}")

@@ -74,7 +74,7 @@ def sync(ledger: Ledger) -> Sync:
     def run(
         scope: str, *, budgets: Budgets | None = None, dependents: tuple[Dependent, ...] = CORE_DEPENDENTS
     ) -> SyncResult:
-        run_id = launch(Scope.parse(scope), budgets=budgets or Budgets(), dependents=dependents)
+        run_id = launch(Scope.parse(scope), budgets=budgets or Budgets(), dependents=dependents, ledger=ledger)
         with ledger.read() as tx:
             result = load_result(tx, run_id)
         assert result is not None

@@ -63,19 +63,23 @@ def _set_environment(home: Path, *, url: str, token: str) -> None:
 
 
 def _sync(*, progress: bool) -> "SyncResult":
+    from surgical_pipeline.cli.interrupts import noted_interrupts
     from surgical_pipeline.cli.output import err
-    from surgical_pipeline.cli.syncing import run_sync
     from surgical_pipeline.domain.budgets import Budgets
     from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
     from surgical_pipeline.domain.scope import Scope
 
-    return run_sync(
-        Scope.parse(SCOPE),
-        budgets=Budgets(),
-        dependents=CORE_DEPENDENTS,
-        verbose=False,
-        progress=progress and err().is_terminal,
-    )
+    with noted_interrupts() as interrupts:
+        from surgical_pipeline.cli.syncing import run_sync
+
+        return run_sync(
+            Scope.parse(SCOPE),
+            budgets=Budgets(),
+            dependents=CORE_DEPENDENTS,
+            verbose=False,
+            progress=progress and err().is_terminal,
+            interrupts=interrupts,
+        )
 
 
 def _print_search(console: "Console") -> None:

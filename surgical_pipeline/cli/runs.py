@@ -53,3 +53,30 @@ def show(
         print_json(result)
     else:
         print_result(result)
+
+
+@app.command()
+def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Bring the ledger and Dagster in step now, as the sensor `mirror` does while Dagster's daemon runs.
+
+    Runs of the last 24 hours that the ledger misses get their row, and runs whose process is gone end as failed
+    with WORKER_LOST, in the ledger and in Dagster.
+    """
+    from surgical_pipeline.cli.environment import ledger_errors, usage_errors
+    from surgical_pipeline.cli.output import out, print_json
+    from surgical_pipeline.defs.launch import reconcile_now
+    from surgical_pipeline.ledger.windows import Ledger
+    from surgical_pipeline.settings import Settings
+
+    with usage_errors():
+        settings = Settings.from_environment()
+        _ = settings.dagster_home
+        ledger = Ledger(settings.ledger_path)
+    with ledger_errors():
+        changes = reconcile_now(ledger)
+    if as_json:
+        print_json([change.model_dump() for change in changes])
+        return
+    for change in changes:
+        out().print(f"{change.run_id[:8]}  {change.what:<9} {change.detail}", markup=False)
+    out().print(f"{len(changes)} changes" if changes else "The ledger and Dagster agree.")

@@ -33,12 +33,11 @@ def sync(
 ) -> None:
     """Bring exactly these issues and merge requests up to date, and print what became of each.
 
-    Needs GITLAB_URL and GITLAB_TOKEN. Exit code 0: all is up to date; 3: with warnings; 1: failed.
+    Needs GITLAB_URL and GITLAB_TOKEN. Exit code 0: all is up to date; 3: with warnings; 1: failed; 130: cancelled,
+    by Ctrl+C or SIGTERM, with the outcome of each entity so far.
     """
     from surgical_pipeline.cli.environment import usage_errors
-    from surgical_pipeline.cli.output import EXIT_CODES, print_json, print_result
-    from surgical_pipeline.cli.syncing import run_sync
-    from surgical_pipeline.domain.lifecycle import RunStatus
+    from surgical_pipeline.cli.interrupts import noted_interrupts
 
     with usage_errors():
         scope = Scope.merged(Scope.parse(text) for text in scopes)
@@ -46,11 +45,15 @@ def sync(
     budgets = Budgets(
         entity_timeout_seconds=entity_timeout_seconds, dependents_budget_seconds=dependents_budget_seconds
     )
-    result = run_sync(
-        scope, budgets=budgets, dependents=wanted, verbose=verbose, progress=not as_json and sys.stderr.isatty()
-    )
-    if as_json:
-        print_json(result)
-    else:
-        print_result(result)
-    raise typer.Exit(EXIT_CODES.get(RunStatus(result.completion_status), 1))
+    with noted_interrupts() as interrupts:
+        from surgical_pipeline.cli.syncing import conclude, run_sync
+
+        result = run_sync(
+            scope,
+            budgets=budgets,
+            dependents=wanted,
+            verbose=verbose,
+            progress=not as_json and sys.stderr.isatty(),
+            interrupts=interrupts,
+        )
+    conclude(result, as_json=as_json)

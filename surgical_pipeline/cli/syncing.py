@@ -1,16 +1,20 @@
 """A sync from a terminal: check what can be checked first, run the job with progress, read back the result."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
 
+import typer
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
-from surgical_pipeline.cli.output import err
+from surgical_pipeline.cli.interrupts import Interrupts
+from surgical_pipeline.cli.output import EXIT_CODES, err, print_json, print_result
 from surgical_pipeline.defs.config import STAGE_NAMES
 from surgical_pipeline.defs.gateways import open_embedder
-from surgical_pipeline.defs.launch import launch
+from surgical_pipeline.defs.launch import launched, run_config
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -20,34 +24,50 @@ from surgical_pipeline.settings import Settings
 
 
 def run_sync(
-    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], verbose: bool, progress: bool
+    scope: Scope,
+    *,
+    budgets: Budgets,
+    dependents: Sequence[Dependent],
+    verbose: bool,
+    progress: bool,
+    interrupts: Interrupts,
 ) -> SyncResult:
-    """Run the job and give what the ledger says of it.
+    """Run the job and give what the ledger says of it, also where it was cancelled.
 
     Raises:
         typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
     """
     ledger = _checked_ledger()
-    with Progress(
-        TextColumn("{task.description:<12}"),
-        BarColumn(bar_width=25),
-        TimeElapsedColumn(),
-        console=err(),
-        transient=True,
-        disable=not progress,
-    ) as bars:
-        stages = _StageBars(bars)
-        run_id = launch(
-            scope,
-            budgets=budgets,
-            dependents=dependents,
-            log_level="INFO" if verbose else "CRITICAL",
-            on_stage=stages.report,
-        )
+    config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
+    return execute(config, ledger=ledger, progress=progress, interrupts=interrupts)
+
+
+def execute(
+    config: Mapping[str, Any],
+    *,
+    ledger: Ledger,
+    progress: bool,
+    interrupts: Interrupts,
+    parent_run_id: str | None = None,
+) -> SyncResult:
+    """Run the job with this config, with progress, and read back the result."""
+    with (
+        Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=25),
+            TimeElapsedColumn(),
+            console=err(),
+            transient=True,
+            disable=not progress,
+        ) as bars,
+        ledger_errors(),
+        launched(config, ledger=ledger, parent_run_id=parent_run_id) as run,
+    ):
+        run.execute(_StageBars(bars).report, cancelled=interrupts.asked)
     with ledger_errors(), ledger.read("result") as tx:
-        result = load_result(tx, run_id)
+        result = load_result(tx, run.run_id)
     if result is None:
-        fail(f"run {run_id} ended before it reached the ledger: see it in Dagster's UI", code=EXIT_FAILED)
+        fail(f"run {run.run_id} ended before it reached the ledger: see it in Dagster's UI", code=EXIT_FAILED)
     return result
 
 
@@ -65,6 +85,15 @@ def _checked_ledger() -> Ledger:
         with ledger_errors(EXIT_USAGE), ledger.read("version"):
             pass
     return ledger
+
+
+def conclude(result: SyncResult, *, as_json: bool) -> NoReturn:
+    """Print the result and end the command with the exit code that it deserves."""
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+    raise typer.Exit(EXIT_CODES.get(RunStatus(result.completion_status), EXIT_FAILED))
 
 
 class _StageBars:

@@ -8,12 +8,15 @@ import dagster as dg
 from surgical_pipeline.defs.config import scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.ledger.process import ProcessIdentity
 
 SYNC_JOB = "surgical_sync_job"
 BACKFILL_JOB = "surgical_backfill_job"
 GRAPH = "surgical_sync"
 """The op under which the block of run config stands, in every job."""
 TRIGGER_TAG = "surgical/trigger"
+HOST_TAG, PID_TAG, PROCESS_TAG = "surgical/host", "surgical/pid", "surgical/process"
+"""Who is going to run it, on runs of the command line: it may be killed before the run has its row."""
 _PARTITION_TAG = "dagster/partition"
 _IMPLICIT_JOB = "__ASSET_JOB"
 """What Dagster calls a run that materializes chosen assets."""
@@ -52,6 +55,19 @@ def scope_of(run: dg.DagsterRun) -> Scope | str:
         return scope_of_run(block, partition)
     except ScopeError:
         return f"refused: {partition if partition is not None else block.get('project', '')}"
+
+
+def worker_tags(worker: ProcessIdentity) -> dict[str, str]:
+    """The tags from which `worker_of` reads."""
+    return {HOST_TAG: worker.host, PID_TAG: str(worker.pid), PROCESS_TAG: worker.mark or ""}
+
+
+def worker_of(run: dg.DagsterRun) -> ProcessIdentity | None:
+    """The process that made the run in order to run it itself; None where Dagster starts one."""
+    tags = run.tags
+    if PID_TAG not in tags:
+        return None
+    return ProcessIdentity(tags[HOST_TAG], int(tags[PID_TAG]), tags[PROCESS_TAG] or None)
 
 
 def config_block(run: dg.DagsterRun) -> Mapping[str, Any]:

@@ -1,6 +1,7 @@
 """Run the real job in this process, for the command line: the run is in Dagster's UI like any other."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import dagster as dg
@@ -9,39 +10,96 @@ from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.config import STAGE_NAMES
-from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG
+from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG, worker_tags
+from surgical_pipeline.defs.dagster_words import report_canceling
+from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.process import ProcessIdentity
+from surgical_pipeline.ledger.windows import Ledger
 
 OnStage = Callable[[str, bool], None]
 """Called with a stage's name when it starts (False) and when it has succeeded (True)."""
 
 
-def launch(
-    scope: Scope,
-    *,
-    budgets: Budgets,
-    dependents: Sequence[Dependent],
-    log_level: str = "CRITICAL",
-    on_stage: OnStage = lambda _stage, _done: None,
-    on_created: Callable[[str], None] = lambda _run_id: None,
-) -> str:
-    """Run `surgical_sync_job` to its end, whichever it is; gives its id. What became of it the ledger tells."""
-    job = defs.resolve_job_def(SYNC_JOB)
-    with dg.DagsterInstance.get() as instance:
-        run = instance.create_run_for_job(
-            job_def=job,
-            run_config=run_config(scope, budgets=budgets, dependents=dependents, log_level=log_level),
-            tags={TRIGGER_TAG: str(Trigger.CLI)},
+class Launch:
+    """One run of `surgical_sync_job` in this process.
+
+    Args:
+        ledger: where the run will write; runs whose process is gone are ended in it first.
+        instance: Dagster's; stays the caller's to close.
+        parent_run_id: the run that this one repeats in part.
+    """
+
+    def __init__(
+        self,
+        config: Mapping[str, Any],
+        *,
+        instance: dg.DagsterInstance,
+        ledger: Ledger,
+        parent_run_id: str | None = None,
+    ) -> None:
+        self._instance = instance
+        self._mirror = Mirror(instance, ledger)
+        self._mirror.settle()
+        self._job = defs.resolve_job_def(SYNC_JOB)
+        parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
+        self._run = instance.create_run_for_job(
+            job_def=self._job,
+            run_config=dict(config),
+            tags={TRIGGER_TAG: str(Trigger.CLI), **worker_tags(ProcessIdentity.of_this_process())},
+            parent_run_id=parent_run_id,
+            root_run_id=(parent.root_run_id or parent_run_id) if parent else parent_run_id,
         )
-        on_created(run.run_id)
-        for event in execute_run_iterator(InMemoryJob(job), run, instance):
-            stage = (event.step_key or "").rpartition(".")[2]
-            if stage in STAGE_NAMES and (event.is_step_start or event.is_step_success):
-                on_stage(stage, event.is_step_success)
+        self.run_id = self._run.run_id
+
+    def execute(
+        self,
+        on_stage: OnStage = lambda _stage, _done: None,
+        *,
+        cancelled: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Run to the end, whichever it is. What became of it the ledger tells.
+
+        ``cancelled``: whether the process was asked to stop. Inside a stage the interrupt itself ends the run;
+        this is asked between stages, where Dagster only remembers it.
+        """
+        try:
+            for event in execute_run_iterator(InMemoryJob(self._job), self._run, self._instance):
+                if cancelled():
+                    report_canceling(self._instance, self.run_id)
+                stage = (event.step_key or "").rpartition(".")[2]
+                if stage in STAGE_NAMES and (event.is_step_start or event.is_step_success):
+                    on_stage(stage, event.is_step_success)
+        except KeyboardInterrupt:
+            pass  # before Dagster took over, or after: the rest is done below
+        finally:
+            self._mirror.wind_up(self.run_id, cancelled=cancelled())
+
+
+@contextmanager
+def launched(config: Mapping[str, Any], *, ledger: Ledger, parent_run_id: str | None = None) -> Iterator[Launch]:
+    """A run that is made and not yet executed, with Dagster's instance open around it."""
+    with dg.DagsterInstance.get() as instance:
+        yield Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
+
+
+def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], ledger: Ledger) -> str:
+    """Run the job over a scope, to its end and in silence, and give the run's id."""
+    config = run_config(scope, budgets=budgets, dependents=dependents, log_level="CRITICAL")
+    with launched(config, ledger=ledger) as run:
+        run.execute()
         return run.run_id
+
+
+def reconcile_now(ledger: Ledger) -> list[Change]:
+    """The mirror's whole look, for `runs reconcile`; gives what it put right."""
+    with dg.DagsterInstance.get() as instance:
+        mirror = Mirror(instance, ledger)
+        mirror.reconcile()
+        return mirror.changes
 
 
 def run_config(

@@ -11,11 +11,12 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from surgical_pipeline.defs.config import StageConfig
 from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
-from surgical_pipeline.domain.lifecycle import Phase, RunStatus, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger, conclude
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
@@ -131,7 +132,12 @@ def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoRet
 
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
-    """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure."""
+    """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure.
+
+    On a run of the command line a signal is Ctrl+C or a polite kill, and so a cancellation.
+    """
+    if trigger_of(context.run) is Trigger.CLI:
+        report_canceling(context.instance, context.run_id)
     if _cancelled(context):
         gateways.run.finish_cancelled()
         return

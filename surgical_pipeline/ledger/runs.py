@@ -77,7 +77,8 @@ def queue_run(
 ) -> bool:
     """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
 
-    ``worker``: the process that is going to run it, where that is settled already. A ``scope`` that is a text is one that nobody can read, such as a mistyped partition key: it asks for nothing.
+    ``worker``: the process that is going to run it, where that is settled already. A ``scope`` that is a text is
+    one that nobody can read, such as a mistyped partition key: it asks for nothing.
     """
     readable = scope if isinstance(scope, Scope) else None
     inserted = tx.execute(

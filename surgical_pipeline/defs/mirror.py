@@ -1,0 +1,207 @@
+"""The mirror: brings Dagster's word into the ledger and the ledger's to Dagster, until both say the same of a run.
+
+The same for the sensor, for the start of a command and for `runs reconcile`. Everything it does can be repeated:
+it compares and writes only what differs, and ends only runs that are still open.
+"""
+
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from datetime import datetime, timedelta
+
+import dagster as dg
+from dagster import DagsterRunStatus
+from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from pydantic import BaseModel, ConfigDict
+
+from surgical_pipeline.defs.dagster_runs import is_surgical, mode_of, scope_of, trigger_of, worker_of
+from surgical_pipeline.defs.dagster_words import failure_of, report_ending
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
+from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.runs import RunSummary, list_open_runs, queue_run, set_dagster_status
+from surgical_pipeline.ledger.windows import Ledger
+
+PAGE_SIZE = 200
+OVERLAP = timedelta(seconds=30)
+"""Dagster's times of change come from several processes and may arrive out of order."""
+FIRST_LOOK_BACK = timedelta(hours=24)
+"""Runs that ended longer ago are history when the mirror looks for the first time."""
+
+_LOG = logging.getLogger(__name__)
+
+
+class Change(BaseModel):
+    """``what``: queued, failed or cancelled (in the ledger), or reported (to Dagster). ``detail``: why."""
+
+    model_config = ConfigDict(frozen=True)
+
+    run_id: str
+    what: str
+    detail: str
+
+
+class Mirror:
+    """One look at both sides. ``changes``: what was put right, Dagster's statuses not counted."""
+
+    def __init__(self, instance: dg.DagsterInstance, ledger: Ledger, *, clock: Clock = utc_now) -> None:
+        self._instance = instance
+        self._ledger = ledger
+        self._clock = clock
+        self.changes: list[Change] = []
+
+    def reconcile(self, since: datetime | None = None) -> datetime:
+        """Everything that changed in Dagster after ``since``, and every run that is open on either side.
+
+        Gives the moment to go on from next time.
+
+        Raises:
+            LedgerError: the ledger cannot be read or written now; nothing is lost, for the next look begins again.
+        """
+        newest = since or self._clock() - FIRST_LOOK_BACK
+        for page in self._pages(newest - OVERLAP):
+            self.bring_over(page)
+            newest = max(newest, page[-1].update_timestamp)
+        self.settle()
+        return newest
+
+    def bring_over(self, records: Sequence[dg.RunRecord]) -> None:
+        """Rows for runs that the ledger does not know yet, and Dagster's status for those whose status changed."""
+        ours = {record.dagster_run.run_id: record for record in records if is_surgical(record.dagster_run)}
+        known = {run.run_id: run.dagster_status for run in self._open_runs(ours) if run.run_id in ours}
+        changed = {
+            run_id: record
+            for run_id, record in ours.items()
+            if known.get(run_id) != record.dagster_run.status.value
+            # Succeeded and unknown: the ledger was another file then. There is nothing to tell of its entities.
+            and (run_id in known or record.dagster_run.status is not DagsterRunStatus.SUCCESS)
+        }
+        if not changed:
+            return
+        with self._ledger.write("mirror") as tx:
+            for run_id, record in changed.items():
+                run = record.dagster_run
+                if run_id not in known and queue_run(
+                    tx,
+                    run_id,
+                    scope=scope_of(run),
+                    mode=mode_of(run),
+                    trigger=trigger_of(run),
+                    queued_at=record.create_timestamp,
+                    parent_run_id=run.parent_run_id,
+                    worker=worker_of(run),
+                ):
+                    self._note(run_id, "queued", f"Dagster says {run.status.value}")
+                set_dagster_status(tx, run_id, run.status.value)
+
+    def wind_up(self, run_id: str, *, cancelled: bool) -> None:
+        """The process that ran it says that it is over: what either side does not know yet is told now."""
+        run = self._instance.get_run_by_id(run_id)
+        row = next((one for one in self._open_runs([run_id]) if one.run_id == run_id), None)
+        ended = row is not None and row.status.terminal
+        if run is not None and (not run.is_finished or (cancelled and not ended)):
+            status = row.status if row and ended else RunStatus.CANCELLED if cancelled else RunStatus.FAILED
+            report_ending(self._instance, run, status, "the process that ran it was told to stop")
+        record = self._instance.get_run_record_by_id(run_id)
+        if record is not None:
+            self.bring_over([record])
+        self.settle()
+
+    def settle(self) -> None:
+        """End in the ledger what has ended, and tell Dagster of endings that it does not know."""
+        unfinished = {
+            record.dagster_run.run_id: record
+            for record in self._instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+            if is_surgical(record.dagster_run)
+        }
+        runs = self._open_runs(unfinished)
+        others = [run.run_id for run in runs if run.run_id not in unfinished]
+        records = unfinished | {
+            record.dagster_run.run_id: record
+            for record in (self._instance.get_run_records(dg.RunsFilter(run_ids=others)) if others else ())
+        }
+        for run in runs:
+            if not run.status.terminal:
+                self._end(run, records.get(run.run_id))
+            elif self._dagster_was_not_told(run):
+                self._report(run.run_id, run.status, "its process ended before it could tell Dagster")
+
+    def _end(self, run: RunSummary, record: dg.RunRecord | None) -> None:
+        ending = judge(_signs(run, record), now=self._clock())
+        if ending is None:
+            return
+        recorder = SyncRunRecorder(self._ledger, run.run_id, clock=self._clock)
+        seen = run if ending is Ending.LOST or (record and not record.dagster_run.is_finished) else None
+        if ending is Ending.CANCELLED:
+            failure = None
+            ended = recorder.finish_cancelled(if_silent_since=seen)
+        else:
+            failure = failure_of(self._instance, run) if ending is Ending.FAILED else _lost(run)
+            ended = recorder.finish_failed(failure, if_silent_since=seen)
+        if not ended:
+            return
+        status = RunStatus.FAILED if failure else RunStatus.CANCELLED
+        detail = f"{failure.code}: {failure.message}" if failure else "it was cancelled"
+        self._note(run.run_id, str(status), detail)
+        if record is not None and not record.dagster_run.is_finished:
+            self._report(run.run_id, status, detail)
+
+    def _report(self, run_id: str, status: RunStatus, why: str) -> None:
+        """Give Dagster the ledger's ending, and the ledger Dagster's answer."""
+        run = self._instance.get_run_by_id(run_id)
+        if run is None or run.is_finished:
+            return
+        report_ending(self._instance, run, status, why)
+        self._note(run_id, "reported", f"{status} to Dagster: {why}")
+        answer = self._instance.get_run_by_id(run_id)
+        if answer is not None:
+            with self._ledger.write("mirror") as tx:
+                set_dagster_status(tx, run_id, answer.status.value)
+
+    def _dagster_was_not_told(self, run: RunSummary) -> bool:
+        """Ended in the ledger and in progress in Dagster: normal for the moment in which the process winds up."""
+        if run.liveness is not Liveness.UNKNOWN:
+            return run.liveness is Liveness.GONE
+        return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
+
+    def _open_runs(self, and_also: Collection[str]) -> list[RunSummary]:
+        if not self._ledger.exists:
+            return []
+        with self._ledger.read("mirror") as tx:
+            return list_open_runs(tx, and_also=and_also)
+
+    def _pages(self, after: datetime) -> Iterator[Sequence[dg.RunRecord]]:
+        while True:
+            page = self._instance.get_run_records(
+                dg.RunsFilter(updated_after=after), limit=PAGE_SIZE, order_by="update_timestamp", ascending=True
+            )
+            if page:
+                yield page
+            if len(page) < PAGE_SIZE:
+                return
+            after = page[-1].update_timestamp
+
+    def _note(self, run_id: str, what: str, detail: str) -> None:
+        _LOG.info("run %s: %s, %s", run_id, what, detail)
+        self.changes.append(Change(run_id=run_id, what=what, detail=detail))
+
+
+def _signs(run: RunSummary, record: dg.RunRecord | None) -> Signs:
+    started = record.start_time if record else None
+    return Signs(
+        running=run.status is RunStatus.RUNNING,
+        liveness=run.liveness,
+        heartbeat_at=run.heartbeat_at,
+        known_since=run.queued_at or run.started_at,
+        dagster_status=record.dagster_run.status.value if record else None,
+        dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
+    )
+
+
+def _lost(run: RunSummary) -> Failure:
+    if run.heartbeat_at is None:
+        message = "the process that should have run it is gone before its first stage"
+    else:
+        message = f"its process {run.pid} on {run.host} is gone; its last sign of life was at {run.heartbeat_at}"
+    return Failure(code=FailureCode.WORKER_LOST, message=message, stage=str(run.phase))
