@@ -53,6 +53,16 @@ format: $(VENV)/.dev ## Put the code into the house format
 test: lint ## Lint, types and all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
+.PHONY: schema
+schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
+	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
+
+.PHONY: soak
+soak: $(VENV)/.dev ## Kill 200 syncs, let 32 contend, cancel in every stage: about half an hour
+	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
+	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
+	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
+
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure: requests, seconds, locks (figures as ratios within one run)
 	@$(BIN)/python benchmarks/sync.py

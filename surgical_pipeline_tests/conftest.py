@@ -70,6 +70,7 @@ Sync = Callable[..., SyncResult]
 def sync(ledger: Ledger) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  most tests do not need Dagster
+    from surgical_pipeline_tests.published_schemas import check_document  # noqa: PLC0415  it needs this module
 
     def run(
         scope: str, *, budgets: Budgets | None = None, dependents: tuple[Dependent, ...] = CORE_DEPENDENTS
@@ -78,6 +79,7 @@ def sync(ledger: Ledger) -> Sync:
         with ledger.read() as tx:
             result = load_result(tx, run_id)
         assert result is not None
+        check_document("sync-result.schema.json", result.model_dump(mode="json"))
         return result
 
     return run

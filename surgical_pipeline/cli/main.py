@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.cli import demo, doctor, runs, sandbox, search, sync
+from surgical_pipeline.cli import demo, doctor, retry, runs, sandbox, search, sync
 
 app = typer.Typer(
     name="surgical-pipeline",
@@ -15,6 +15,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.command("sync")(sync.sync)
+app.command("retry")(retry.retry)
 app.command("search")(search.search)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

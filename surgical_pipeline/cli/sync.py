@@ -56,4 +56,4 @@ def sync(
             progress=not as_json and sys.stderr.isatty(),
             interrupts=interrupts,
         )
-    conclude(result, as_json=as_json)
+    conclude(result, document=result if as_json else None)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
 import typer
+from pydantic import BaseModel
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
@@ -37,7 +38,7 @@ def run_sync(
     Raises:
         typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
     """
-    ledger = _checked_ledger()
+    ledger = checked_ledger()
     config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
     return execute(config, ledger=ledger, progress=progress, interrupts=interrupts)
 
@@ -71,7 +72,7 @@ def execute(
     return result
 
 
-def _checked_ledger() -> Ledger:
+def checked_ledger() -> Ledger:
     """Everything that this command needs, looked at before the first request is sent."""
     with usage_errors():
         settings = Settings.from_environment()
@@ -87,13 +88,13 @@ def _checked_ledger() -> Ledger:
     return ledger
 
 
-def conclude(result: SyncResult, *, as_json: bool) -> NoReturn:
-    """Print the result and end the command with the exit code that it deserves."""
-    if as_json:
-        print_json(result)
-    else:
+def conclude(result: SyncResult | None, *, document: BaseModel | None) -> NoReturn:
+    """Print the document as JSON, or the result for people, and end the command with its exit code."""
+    if document is not None:
+        print_json(document)
+    elif result is not None:
         print_result(result)
-    raise typer.Exit(EXIT_CODES.get(RunStatus(result.completion_status), EXIT_FAILED))
+    raise typer.Exit(0 if result is None else EXIT_CODES.get(RunStatus(result.completion_status), EXIT_FAILED))
 
 
 class _StageBars:

@@ -2,6 +2,8 @@
 
 import dagster as dg
 from dagster import DagsterEventType
+from dagster._core.events import JobFailureData
+from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -23,8 +25,11 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
         if told and code:
             return Failure(code=FailureCode[str(code.value)], message=str(told.description), stage=stage)
     for event in events:
-        error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+        data = event.event_specific_data
+        error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
         if error:
+            while error.cause:
+                error = error.cause
             message = f"Dagster could not run it: {error.message.strip()}"
             return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)
     reason = next((event.message for event in events if event.message), "its process ended without a word")

@@ -9,12 +9,12 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs.config import STAGE_NAMES
-from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG, worker_tags
+from surgical_pipeline.defs.config import STAGE_NAMES, BudgetConfig
+from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.process import ProcessIdentity
@@ -92,6 +92,19 @@ def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], l
     with launched(config, ledger=ledger) as run:
         run.execute()
         return run.run_id
+
+
+def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], log_level: str) -> dict[str, Any]:
+    """The config of a run with another scope and ``changes``; our defaults where Dagster has forgotten the run."""
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(run_id)
+    config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
+    before = config_block(run) if run else {}
+    config["ops"][GRAPH]["config"].update(
+        {name: before[name] for name in BudgetConfig.model_fields if name in before}
+    )
+    config["ops"][GRAPH]["config"].update(changes)
+    return config
 
 
 def reconcile_now(ledger: Ledger) -> list[Change]:

@@ -172,15 +172,18 @@ class Mirror:
             return list_open_runs(tx, and_also=and_also)
 
     def _pages(self, after: datetime) -> Iterator[Sequence[dg.RunRecord]]:
+        limit = PAGE_SIZE
         while True:
             page = self._instance.get_run_records(
-                dg.RunsFilter(updated_after=after), limit=PAGE_SIZE, order_by="update_timestamp", ascending=True
+                dg.RunsFilter(updated_after=after), limit=limit, order_by="update_timestamp", ascending=True
             )
             if page:
                 yield page
-            if len(page) < PAGE_SIZE:
+            if len(page) < limit:
                 return
-            after = page[-1].update_timestamp
+            # Dagster's clock is coarse and several runs can share a moment: the last one is asked for again.
+            following = page[-1].update_timestamp - timedelta(microseconds=1)
+            after, limit = (following, PAGE_SIZE) if following > after else (after, 2 * limit)
 
     def _note(self, run_id: str, what: str, detail: str) -> None:
         _LOG.info("run %s: %s, %s", run_id, what, detail)

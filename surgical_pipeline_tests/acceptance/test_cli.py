@@ -23,6 +23,7 @@ from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.ledger_dump import content_of, query
+from surgical_pipeline_tests.published_schemas import check_output
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
 OURS = ("SURGICAL_", "GITLAB_", "DAGSTER_")
@@ -48,7 +49,7 @@ class Installation:
         return self.home / "ledger.duckdb"
 
     def run(self, *arguments: str, **environment: str) -> Done:
-        return subprocess.run(
+        done = subprocess.run(
             [PROGRAM, *arguments],
             env=self.environment | environment,
             cwd=self.home,
@@ -57,6 +58,8 @@ class Installation:
             timeout=120,
             check=False,
         )
+        check_output(arguments, done.stdout)
+        return done
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ def installation(synced: Synced) -> Installation:
 
 def called(*arguments: str) -> "typer.testing.Result":
     """In this process, where a process of its own would show nothing more."""
-    return CliRunner().invoke(app, arguments)
+    done = CliRunner().invoke(app, arguments)
+    check_output(arguments, done.stdout)
+    return done
 
 
 def commands() -> Iterator[tuple[str, ...]]:

@@ -14,7 +14,14 @@ from surgical_pipeline.ledger.dependents import code_versions, replace_dependent
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
+from surgical_pipeline.ledger.runs import (
+    find_run,
+    list_open_runs,
+    list_runs,
+    load_result,
+    queue_run,
+    set_dagster_status,
+)
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -68,6 +75,7 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
     lose_an_issue_and_a_merge_request(ledger)
     with ledger.read() as tx:
         assert [run.run_id for run in list_runs(tx, limit=2)] == ["run-1", "run-2"]
+        assert [run.run_id for run in list_open_runs(tx, and_also=["run-1"])] == ["run-1", "run-2", "run-3"]
         found = find_run(tx, "run-1")
         assert found is not None
         assert found.dagster_status == "STARTED"

@@ -1,0 +1,79 @@
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from surgical_pipeline.domain.reconciliation import Ending, Liveness, Signs, judge
+
+NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
+
+
+def ago(seconds: float) -> datetime:
+    return NOW - timedelta(seconds=seconds)
+
+
+def running(**signs: object) -> Signs:
+    usual: dict[str, object] = {
+        "running": True,
+        "liveness": Liveness.UNKNOWN,
+        "heartbeat_at": ago(5),
+        "known_since": ago(600),
+        "dagster_status": "STARTED",
+        "dagster_started_at": ago(590),
+    }
+    return Signs.model_validate(usual | signs)
+
+
+def queued(**signs: object) -> Signs:
+    waiting = {"running": False, "heartbeat_at": None, "dagster_status": "QUEUED", "dagster_started_at": None}
+    return running(**(waiting | signs))
+
+
+def test_a_run_that_beats_and_that_dagster_knows_goes_on() -> None:
+    assert judge(running(), now=NOW) is None
+
+
+@pytest.mark.parametrize("signs", [running(), queued()])
+def test_a_process_that_is_gone_is_a_lost_run_at_once(signs: Signs) -> None:
+    assert judge(signs.model_copy(update={"liveness": Liveness.GONE}), now=NOW) is Ending.LOST
+
+
+def test_a_process_that_is_seen_alive_is_never_given_up_however_long_it_is_silent() -> None:
+    assert judge(running(liveness=Liveness.ALIVE, heartbeat_at=ago(86_400)), now=NOW) is None
+
+
+@pytest.mark.parametrize(("silent", "ending"), [(90, None), (90.1, Ending.LOST)])
+def test_a_process_out_of_sight_is_lost_after_ninety_seconds_of_silence(
+    silent: float, ending: Ending | None
+) -> None:
+    assert judge(running(heartbeat_at=ago(silent)), now=NOW) is ending
+
+
+@pytest.mark.parametrize("liveness", Liveness)
+def test_dagsters_ending_counts_whatever_the_process_does(liveness: Liveness) -> None:
+    assert judge(running(dagster_status="CANCELED", liveness=liveness), now=NOW) is Ending.CANCELLED
+    assert judge(running(dagster_status="FAILURE", liveness=liveness), now=NOW) is Ending.FAILED
+    assert judge(running(dagster_status="SUCCESS", liveness=liveness), now=NOW) is Ending.FAILED
+
+
+def test_a_process_that_went_while_it_was_being_cancelled_was_cancelled() -> None:
+    assert judge(running(dagster_status="CANCELING", liveness=Liveness.GONE), now=NOW) is Ending.CANCELLED
+    assert judge(running(dagster_status="CANCELING"), now=NOW) is None
+
+
+def test_a_run_may_wait_in_dagsters_queue_for_days() -> None:
+    assert judge(queued(known_since=ago(7 * 86_400)), now=NOW) is None
+
+
+def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_five_minutes() -> None:
+    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(299)), now=NOW) is None
+    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(301)), now=NOW) is Ending.LOST
+
+
+def test_a_queued_run_that_this_dagster_does_not_know_is_given_a_day() -> None:
+    assert judge(queued(dagster_status=None, known_since=ago(86_000)), now=NOW) is None
+    assert judge(queued(dagster_status=None, known_since=ago(87_000)), now=NOW) is Ending.LOST
+
+
+def test_a_running_run_of_another_dagster_is_told_by_its_heartbeat() -> None:
+    assert judge(running(dagster_status=None), now=NOW) is None
+    assert judge(running(dagster_status=None, heartbeat_at=ago(91)), now=NOW) is Ending.LOST
