@@ -70,7 +70,7 @@ class LedgerDamagedError(LedgerError):
         self.reason = reason
         super().__init__(
             f"The ledger {path} is damaged: {reason}. Nothing of this step was kept. "
-            "Run `surgical-pipeline ledger check`. Damaged indexes are mended by `surgical-pipeline ledger compact`; "
+            "Run `surgical-pipeline ledger check`; `surgical-pipeline ledger compact` mends damaged indexes; "
             "for anything else restore the file from a backup."
         )
 

@@ -36,7 +36,8 @@ UNION ALL
 SELECT sync_runs.run_id || ' is ' || sync_runs.status || ' with ' || sync_run_phases.phase || ' open'
 FROM sync_runs
 JOIN sync_run_phases ON sync_run_phases.run_id = sync_runs.run_id
-WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') AND sync_run_phases.finished_at IS NULL
+WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+  AND sync_run_phases.finished_at IS NULL
 ORDER BY 1;
 
 -- name: find_pending_outcomes
@@ -150,7 +151,10 @@ FROM (
         unnest(ARRAY[
             COALESCE(sum_fetched, 0), COALESCE(sum_ingested, 0), COALESCE(sum_stale_skipped, 0),
             COALESCE(sum_tombstoned, 0),
-            CASE WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(sum_failed, 0) ELSE failed END,
+            CASE
+                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(sum_failed, 0)
+                ELSE failed
+            END,
             COALESCE(sum_regenerated, 0), COALESCE(sum_embedded, 0)]) AS counted
     FROM sync_runs
     LEFT JOIN (
@@ -180,7 +184,10 @@ FROM (
         unnest(ARRAY[dependent_failures, warnings_count]) AS told,
         unnest(ARRAY[
             COALESCE(of_dependents, 0),
-            CASE WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(of_all, 0) ELSE warnings_count END]) AS counted
+            CASE
+                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(of_all, 0)
+                ELSE warnings_count
+            END]) AS counted
     FROM sync_runs
     LEFT JOIN (
         SELECT
