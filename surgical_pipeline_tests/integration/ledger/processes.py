@@ -15,6 +15,7 @@ from subprocess import PIPE, Popen
 
 import duckdb
 
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.maintenance import compact
@@ -109,6 +110,7 @@ def hold_reading_shell(ledger: Path) -> None:
 
 def without_rights(ledger: Path) -> None:
     """Try to write and read as a user who is not root, whom rights would not bind; print what each is told."""
+    _ = sql.migrations(), sql.queries()  # that user may not be allowed into the folder they are read from
     if os.getuid() == 0:
         os.setgroups([])
         os.setresgid(65_534, 65_534, 65_534)
