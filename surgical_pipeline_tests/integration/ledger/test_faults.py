@@ -166,7 +166,7 @@ def public_folder() -> Iterator[Path]:
 @pytest.mark.parametrize(
     ("closed", "to_write", "to_read"),
     [
-        ("file", "cannot be read: Permission denied", "this user may not: IO Error: .* Permission denied"),
+        ("file", "cannot be read: Permission denied", "cannot be read: Permission denied"),
         ("folder", "lock file .* cannot be opened: Permission denied", "lock file .* cannot be opened"),
         ("no writing", "this user may not", "it went"),
     ],
