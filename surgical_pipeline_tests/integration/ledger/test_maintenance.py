@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -247,4 +248,25 @@ def test_a_kill_at_any_step_leaves_a_good_ledger(filled: Ledger) -> None:
         with SyncRunRecorder(again, "run-1").window("it can be written"):
             pass
     assert steps > 8
+    assert beside_ledger(filled) == {"ledger.duckdb", "ledger.duckdb.lock"}
+
+
+def test_a_kill_while_rows_are_copied_leaves_the_old_ledger_and_the_next_compaction_tidies_up(
+    filled: Ledger,
+) -> None:
+    for number in range(10):
+        add_document(filled, f"large-{number}", 2_000_000)
+    filled.checkpoint()
+    before = filled.path.read_bytes()
+    fresh = filled.path.with_name("ledger.duckdb.compacting")
+    command = [sys.executable, "-m", processes.__name__, "compact_and_die", str(filled.path), "999"]
+    with subprocess.Popen(command) as process:
+        while not fresh.exists():
+            assert process.poll() is None, "it was too quick to be killed"
+            time.sleep(0.001)
+        process.kill()
+    assert fresh.exists()
+    assert filled.path.read_bytes() == before
+    assert violations(filled) == []
+    compact(filled)
     assert beside_ledger(filled) == {"ledger.duckdb", "ledger.duckdb.lock"}
