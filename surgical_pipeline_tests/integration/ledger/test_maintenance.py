@@ -267,6 +267,7 @@ def test_a_kill_while_rows_are_copied_leaves_the_old_ledger_and_the_next_compact
         process.kill()
     assert fresh.exists()
     assert filled.path.read_bytes() == before
-    assert violations(filled) == []
     compact(filled)
+    with filled.read() as tx:
+        assert check(tx).rows["documents"] == 12
     assert beside_ledger(filled) == {"ledger.duckdb", "ledger.duckdb.lock"}
