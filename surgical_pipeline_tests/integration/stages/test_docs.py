@@ -109,6 +109,10 @@ def test_a_source_that_keeps_changing_is_given_up_and_named(
     assert result.errored == 1
     assert not run.outcome(issue(12)).has_warning
     assert query(ledger.path, "SELECT DISTINCT iid FROM documents") == [(12,)]
+    written = query(ledger.path, "SELECT document_id FROM documents")
+    assert {(one.document_id,) for one in result.documents} == set(written)
+    counted = "SELECT documents_regenerated FROM sync_runs WHERE run_id = 'run-1'"
+    assert query(ledger.path, counted) == [(len(written),)]
 
 
 def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
