@@ -104,8 +104,9 @@ class Mirror:
             status = row.status if row and ended else RunStatus.CANCELLED if cancelled else RunStatus.FAILED
             report_ending(self._instance, run, status, "the process that ran it was told to stop")
         record = self._instance.get_run_record_by_id(run_id)
-        if record is not None:
-            self.bring_over([record])
+        if record is None or not self._ledger.exists:
+            return  # never made, or taken away in mid-run: another one in its place would hide that
+        self.bring_over([record])
         self.settle()
 
     def settle(self) -> None:
