@@ -20,7 +20,7 @@ from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.runs import RunSummary, list_open_runs, queue_run, set_dagster_status
+from surgical_pipeline.ledger.runs import RunSummary, find_run, list_open_runs, queue_run, set_dagster_status
 from surgical_pipeline.ledger.windows import Ledger
 
 PAGE_SIZE = 200
@@ -97,16 +97,20 @@ class Mirror:
 
     def wind_up(self, run_id: str, *, cancelled: bool) -> None:
         """The process that ran it says that it is over: what either side does not know yet is told now."""
-        run = self._instance.get_run_by_id(run_id)
-        row = next((one for one in self._open_runs([run_id]) if one.run_id == run_id), None)
-        ended = row is not None and row.status.terminal
-        if run is not None and (not run.is_finished or (cancelled and not ended)):
-            status = row.status if row and ended else RunStatus.CANCELLED if cancelled else RunStatus.FAILED
-            report_ending(self._instance, run, status, "the process that ran it was told to stop")
         record = self._instance.get_run_record_by_id(run_id)
         if record is None or not self._ledger.exists:
             return  # never made, or taken away in mid-run: another one in its place would hide that
-        self.bring_over([record])
+        run = record.dagster_run
+        with self._ledger.write("mirror") as tx:
+            set_dagster_status(tx, run_id, run.status.value)
+            row = find_run(tx, run_id)
+        ended = row is not None and row.status.terminal
+        if ended and run.is_finished:
+            return
+        if not run.is_finished or cancelled:
+            status = row.status if row and ended else RunStatus.CANCELLED if cancelled else RunStatus.FAILED
+            report_ending(self._instance, run, status, "the process that ran it was told to stop")
+        self.bring_over(self._instance.get_run_records(dg.RunsFilter(run_ids=[run_id])))
         self.settle()
 
     def settle(self) -> None:
