@@ -11,6 +11,9 @@ import typer
 from typer.testing import CliRunner
 
 from surgical_pipeline.cli.main import app
+from surgical_pipeline.domain.lifecycle import RunMode, Trigger
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 
@@ -206,17 +209,8 @@ def test_a_filter_that_matches_nothing_by_mistake(command: list[str], sentence: 
 def test_the_beginning_of_several_run_ids_is_told_with_the_candidates(made: Ledger) -> None:
     with made.write("two runs") as tx:
         for run_id in ("abc-1", "abc-2"):
-            tx.execute(
-                "queue_run",
-                run_id=run_id,
-                parent_run_id=None,
-                mode="surgical",
-                trigger="cli",
-                scope=GOOD,
-                project_path="acme/rocket",
-                queued_at=tx.now,
-                requested=1,
-            )
+            scope = Scope.parse(GOOD)
+            queue_run(tx, run_id, scope=scope, mode=RunMode.SURGICAL, trigger=Trigger.CLI, queued_at=tx.now)
     done = called("runs", "show", "abc", "--json")
     assert_clear(code=done.exit_code, stdout=done.stdout, stderr=done.stderr, sentence="Give more of the id")
     assert "abc-1" in done.stderr
