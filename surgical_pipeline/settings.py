@@ -5,6 +5,7 @@ so that reading the ledger does not ask for a GitLab token.
 """
 
 import os
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.gitlab.urls import validate_base_url
 
+LOCK_TIMEOUT_SECONDS = 60.0
 EMBEDDERS = ("wordllama", "http", "minilm")
 
 
@@ -131,6 +133,22 @@ class Settings(BaseModel):
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise SettingsError(f"the ledger {path} cannot be written by this user: check its permissions")
         return path
+
+    @property
+    def lock_timeout_seconds(self) -> float:
+        """The longest wait for the ledger while others have it.
+
+        Raises:
+            SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is no number of seconds above 0.
+        """
+        text = self._get("SURGICAL_LOCK_TIMEOUT_SECONDS")
+        try:
+            seconds = float(text or LOCK_TIMEOUT_SECONDS)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= threading.TIMEOUT_MAX:
+            raise SettingsError(f"SURGICAL_LOCK_TIMEOUT_SECONDS must be a number of seconds above 0, not {text!r}")
+        return seconds
 
     @property
     def embedder(self) -> EmbedderSettings:

@@ -77,7 +77,7 @@ def checked_ledger() -> Ledger:
     with usage_errors():
         settings = Settings.from_environment()
         _ = settings.gitlab, settings.dagster_home
-        ledger = Ledger(settings.ledger_path)
+        ledger = Ledger(settings.ledger_path, lock_timeout_seconds=settings.lock_timeout_seconds)
         try:
             open_embedder(settings)  # loads and asks nothing yet
         except EmbedderError as error:

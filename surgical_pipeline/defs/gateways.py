@@ -39,6 +39,7 @@ class RunGateways:
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
         self._phase: Phase | None = None
+        self._failure: Failure | None = None
         self._run_id = run_id
         self._alive = ExitStack()
 
@@ -59,6 +60,15 @@ class RunGateways:
             self._discard_old_snapshots()
         self._phase = phase
 
+    def fail(self, failure: Failure) -> None:
+        """End the run by ``failure``; where the ledger cannot be told now, `close` tries again.
+
+        Raises:
+            LedgerError: it cannot be told now.
+        """
+        self._failure = failure
+        self.run.finish_failed(failure)
+
     def close(self, *, cancelled: bool) -> None:
         """The run is over, in whatever way: what no stage has written of its ending is written here."""
         self._alive.close()
@@ -68,15 +78,14 @@ class RunGateways:
             if cancelled:
                 self.run.finish_cancelled()
             else:
-                self.run.finish_failed(
-                    Failure(code=FailureCode.WORKER_LOST, message=_ENDED_OUTSIDE, stage=str(self._phase))
-                )
+                outside = Failure(code=FailureCode.WORKER_LOST, message=_ENDED_OUTSIDE, stage=str(self._phase))
+                self.run.finish_failed(self._failure or outside)
         except LedgerError:
             _LOG.warning("the ending of run %s is left to the mirror", self._run_id, exc_info=True)
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger_path)
+        return Ledger(self.settings.ledger_path, lock_timeout_seconds=self.settings.lock_timeout_seconds)
 
     @cached_property
     def run(self) -> SyncRunRecorder:

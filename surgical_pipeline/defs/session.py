@@ -121,7 +121,7 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
 def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
     """End the run in the ledger, where it can be reached, and in Dagster."""
     try:
-        gateways.run.finish_failed(failure)
+        gateways.fail(failure)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")
     raise dg.Failure(
@@ -142,7 +142,7 @@ def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase
         gateways.run.finish_cancelled()
         return
     message = f"the process was told to stop during {phase}"
-    gateways.run.finish_failed(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
+    gateways.fail(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
 
 
 def _cancelled(context: dg.OpExecutionContext) -> bool:

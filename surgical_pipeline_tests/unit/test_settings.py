@@ -146,3 +146,14 @@ def test_the_example_scope_is_read_or_refused() -> None:
     )
     with pytest.raises(SettingsError, match=r"SURGICAL_EXAMPLE_SCOPE: .* runs backwards"):
         _ = settings(SURGICAL_EXAMPLE_SCOPE="acme/rocket#9-3").example_scope
+
+
+def test_the_wait_for_the_ledger_can_be_set() -> None:
+    assert settings().lock_timeout_seconds == 60
+    assert settings(SURGICAL_LOCK_TIMEOUT_SECONDS="2.5").lock_timeout_seconds == 2.5
+
+
+@pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "1e300"])
+def test_a_wait_that_is_none_is_refused(text: str) -> None:
+    with pytest.raises(SettingsError, match="a number of seconds above 0"):
+        _ = settings(SURGICAL_LOCK_TIMEOUT_SECONDS=text).lock_timeout_seconds
