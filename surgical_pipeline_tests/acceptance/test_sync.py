@@ -221,6 +221,12 @@ def test_the_ledger_row_carries_lock_http_and_process_figures(sync: Sync, home: 
     assert [phase for (phase,) in phases] == ["preflight", "ingest", "dependents", "docs", "embed"]
 
 
+def test_no_more_requests_are_in_flight_than_the_run_is_allowed(sync: Sync, sandbox: RunningSandbox) -> None:
+    sandbox.control.set_latency(20)
+    sync("acme/rocket#1-10", budgets=Budgets(max_requests_in_flight=3))
+    assert sandbox.control.requests().max_in_flight == 3
+
+
 def test_every_dependent_that_gitlab_has_can_be_asked_for(sync: Sync, home: Path) -> None:
     result = sync("acme/rocket#1-40!20-40", dependents=tuple(Dependent))
     assert not [failure for one in result.entity_outcomes for failure in one.dependent_failures]
