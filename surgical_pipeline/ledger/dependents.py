@@ -94,6 +94,9 @@ def _replace(tx: Transaction, run_id: str, project_id: int, sets: Sequence[Depen
     elif dependent in EVENT_DEPENDENTS:
         tx.execute("delete_resource_events", project_id=project_id, event_type=str(dependent), **keys)
         _write_events(tx, sets, event_type=str(dependent), **stamp)
+    elif dependent is Dependent.AWARD_EMOJI:
+        tx.execute("delete_award_emoji", project_id=project_id, **keys)
+        _write_awards(tx, sets, **stamp)
     else:
         tx.execute(f"delete_{dependent}", project_id=project_id, iids=keys["iids"])
         _write_linked(tx, sets, **stamp)
@@ -182,10 +185,27 @@ def _write_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -
         tx.execute("upsert_resource_events", **stamp, **columns(list(rows.values()), *names))
 
 
+def _write_awards(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = [(str(key.entity_type), key.iid, *record) for key, *record in _linked_rows(sets)]
+    names = ("noteable_type", "noteable_iid", *_LINKED_COLUMNS)
+    if rows:
+        tx.execute("insert_award_emoji", **stamp, **columns(rows, *names))
+
+
 def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = [(key.iid, *record) for key, *record in _linked_rows(sets)]
+    if rows:
+        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(rows, "iid", *_LINKED_COLUMNS))
+
+
+_LINKED_COLUMNS = ("record_id", "position", "fetched_at", "payload")
+
+
+def _linked_rows(sets: Sequence[DependentSet]) -> list[tuple[Any, ...]]:
+    """The entity and ``_LINKED_COLUMNS`` of each record; the last of those that share an id."""
     rows = {
         (one.key, record.record_id): (
-            one.key.iid,
+            one.key,
             record.record_id,
             record.position,
             one.fetched_at,
@@ -194,6 +214,4 @@ def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -
         for one in sets
         for record in cast("tuple[LinkedRecord, ...]", one.records)
     }
-    names = ("iid", "record_id", "position", "fetched_at", "payload")
-    if rows:
-        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(list(rows.values()), *names))
+    return list(rows.values())

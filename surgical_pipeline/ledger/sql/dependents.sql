@@ -205,3 +205,39 @@ SELECT
     $run_id,
     unnest($fetched_at::TIMESTAMPTZ[]),
     unnest($payload::VARCHAR[])::JSON;
+
+-- name: delete_approvals
+-- The state of approval of merge requests: of all of these entities.
+DELETE FROM merge_request_approvals WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
+
+-- name: insert_approvals
+-- The state of approval of merge requests, where the old one was just deleted.
+INSERT INTO merge_request_approvals (project_id, iid, record_id, position, run_id, fetched_at, payload)
+SELECT
+    $project_id,
+    unnest($iid::BIGINT[]),
+    unnest($record_id::VARCHAR[]),
+    unnest($position::INTEGER[]),
+    $run_id,
+    unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($payload::VARCHAR[])::JSON;
+
+-- name: delete_award_emoji
+-- Emoji on these entities themselves.
+DELETE FROM award_emoji
+WHERE project_id = $project_id
+  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: insert_award_emoji
+-- Emoji on entities whose old ones were just deleted.
+INSERT INTO award_emoji (
+    project_id, noteable_type, noteable_iid, record_id, position, run_id, fetched_at, payload)
+SELECT
+    $project_id,
+    unnest($noteable_type::VARCHAR[]),
+    unnest($noteable_iid::BIGINT[]),
+    unnest($record_id::VARCHAR[]),
+    unnest($position::INTEGER[]),
+    $run_id,
+    unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($payload::VARCHAR[])::JSON;

@@ -107,7 +107,7 @@ def test_each_dependent_is_fetched_once_and_in_one_order() -> None:
 
 
 def test_budgets_reach_the_stages_as_they_were_given() -> None:
-    given = {
+    given: dict[str, Any] = {
         "preflight_budget_seconds": 1,
         "entity_timeout_seconds": 2,
         "dependents_budget_seconds": 3,
