@@ -1,5 +1,6 @@
 """What hangs on an entity: each dependent of each entity is replaced whole, and only by a later fetch."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,8 +14,12 @@ from surgical_pipeline.ledger.transaction import Transaction, columns, key_colum
 
 @dataclass(frozen=True, slots=True)
 class CodeVersion:
-    """``current``: a merge request's head and target branch; ``known``: those that our records are of."""
+    """``head``: a merge request's ``sha``. ``current``: that and its target branch, as one text.
 
+    ``known``: the ``current`` that our records are of, where that is sure.
+    """
+
+    head: str
     current: str
     known: Mapping[Dependent, str]
 
@@ -45,11 +50,13 @@ def replace_dependents(
 def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
     """Of each merge request whose head GitLab told; commits and diffs change with nothing else."""
     iids = [key.iid for key in keys if key.entity_type is EntityType.MERGE_REQUEST]
-    known = source_versions(tx, project_id, keys)
+    known: dict[EntityKey, dict[Dependent, str]] = defaultdict(dict)
+    for (key, dependent), text in source_versions(tx, project_id, keys).items():
+        known[key][dependent] = text
     versions = {}
-    for iid, current in tx.execute("load_code_versions", project_id=project_id, iids=iids):
+    for iid, head, target_branch in tx.execute("load_code_versions", project_id=project_id, iids=iids):
         key = EntityKey(EntityType.MERGE_REQUEST, iid)
-        versions[key] = CodeVersion(current, {one: text for (of, one), text in known.items() if of == key})
+        versions[key] = CodeVersion(head, f"{head} into {target_branch or ''}", known[key])
     return versions
 
 

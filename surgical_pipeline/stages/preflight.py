@@ -21,9 +21,11 @@ from surgical_pipeline.gitlab.errors import (
 )
 from surgical_pipeline.gitlab.records import parse_entity
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.stages.concurrency import run_all
+from surgical_pipeline.stages.concurrency import run_each
 
 STAGE = "preflight"
+
+_Batch = tuple[EntityType, Sequence[int]]
 
 
 async def run_preflight(
@@ -46,8 +48,9 @@ async def run_preflight(
         raise StageFailedError(error.as_failure(STAGE)) from error
     asked_at = gitlab.now()
     fetch = _Fetch(project.project_id, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
-    await run_all(fetch.batch(kind, iids) for kind, iids in _batches(scope))
-    await run_all(fetch.single(key) for key in tuple(fetch.left_out))
+    # As many at once as may be in flight: what arrives is written out before the next is asked for.
+    await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
+    await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
     return PreflightResult(
         project=project,
         asked_at=asked_at,
@@ -73,7 +76,8 @@ class _Fetch:
         self.missing: list[EntityKey] = []
         self.failures: list[EntityFailure] = []
 
-    async def batch(self, kind: EntityType, iids: Sequence[int]) -> None:
+    async def batch(self, batch: _Batch) -> None:
+        kind, iids = batch
         wanted = {EntityKey(kind, iid) for iid in iids}
         try:
             answer = await self._gitlab.entities_by_iids(
@@ -150,7 +154,7 @@ def _check_duplicate(known: EntityRecord | None, record: EntityRecord) -> None:
         )
 
 
-def _batches(scope: Scope) -> Iterable[tuple[EntityType, Sequence[int]]]:
+def _batches(scope: Scope) -> Iterable[_Batch]:
     for kind, iids in ((EntityType.ISSUE, scope.issue_iids), (EntityType.MERGE_REQUEST, scope.mr_iids)):
         for start in range(0, len(iids), CHUNK_SIZE):
             yield kind, iids[start : start + CHUNK_SIZE]

@@ -27,8 +27,8 @@ WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: load_code_versions
--- Head and target branch of these merge requests, as one text to compare.
-SELECT iid, sha || ' into ' || COALESCE(target_branch, '')
+-- Head and target branch of these merge requests, where GitLab told the head.
+SELECT iid, sha, target_branch
 FROM merge_requests
 WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]) AND sha IS NOT NULL;
 
