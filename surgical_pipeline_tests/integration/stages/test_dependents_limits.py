@@ -1,4 +1,4 @@
-"""What dependents costs: requests, waiting, memory. The wire server's answers wait for the test, not for a time."""
+"""What dependents costs: requests, waiting, memory. The wire server's answers wait for the test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
