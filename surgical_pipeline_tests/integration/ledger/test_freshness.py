@@ -186,7 +186,7 @@ def test_runs_side_by_side_leave_the_fresher_fetch_whatever_their_order(shared: 
     run_state_machine_as_test(
         OnOneLedger,
         settings=settings(
-            max_examples=60,
+            max_examples=30,
             stateful_step_count=30,
             deadline=None,
             phases=[Phase.reuse, Phase.generate],  # to make a failing example smaller takes minutes here
