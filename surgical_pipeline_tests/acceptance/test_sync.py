@@ -157,7 +157,8 @@ def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
     ledger = home / "ledger.duckdb"
     live = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND iid = 12"
     sync("acme/rocket#12+13")
-    documents = query(ledger, live)
+    vectors = f"SELECT count(*) FROM embeddings WHERE document_id IN ({live.replace('count(*)', 'document_id')})"
+    documents, embedded = query(ledger, live), query(ledger, vectors)
     sandbox.control.delete_issue(12)
     first = sync("acme/rocket#12+13")
     assert not first.entity_outcomes[0].tombstoned
@@ -166,11 +167,13 @@ def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
     assert second.entity_outcomes[0].tombstoned
     assert query(ledger, "SELECT deleted_at IS NOT NULL FROM issues ORDER BY iid") == [(True,), (False,)]
     assert query(ledger, live) == [(0,)]
+    assert query(ledger, vectors) == [(0,)]
     sandbox.control.restore_issue(12)
     third = sync("acme/rocket#12+13")
     assert third.completion_status == "succeeded"
     assert query(ledger, live) == documents
     assert len(third.entity_outcomes[0].embedded_document_ids) == documents[0][0]
+    assert query(ledger, vectors) == embedded != [(0,)]
 
 
 def test_an_unauthorized_token_fails_the_run_and_writes_nothing(
