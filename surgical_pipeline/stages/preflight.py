@@ -47,6 +47,7 @@ async def run_preflight(
     except GitLabError as error:
         raise StageFailedError(error.as_failure(STAGE)) from error
     asked_at = gitlab.now()
+    snapshots.append(())  # ingest reads the file even where nothing could be fetched
     fetch = _Fetch(project.project_id, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
     # As many at once as may be in flight: what arrives is written out before the next is asked for.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)

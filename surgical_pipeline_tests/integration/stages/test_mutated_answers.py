@@ -31,6 +31,8 @@ from surgical_pipeline_tests.unit.gitlab.corpus import payloads
 
 SCOPE = Scope.parse("acme/rocket#1-3!1-2")
 PROJECT = 7
+ENTITY_PATH_SLASHES = 5
+"""/api/v4/projects/7/issues; dependents lie deeper."""
 _numbers = itertools.count(1)
 _DEPENDENTS = {
     "discussions": "discussion",
@@ -65,9 +67,10 @@ def test_no_answer_bent_out_of_shape_crashes_a_run(
     shared: Ledger, gitlab_payloads: Path, data: st.DataObject
 ) -> None:
     answers = real_answers(gitlab_payloads, data)
-    bends = data.draw(st.integers(0, 6))
+    bends = data.draw(st.integers(0, 9))
+    entities = [path for path in answers if path.count("/") <= ENTITY_PATH_SLASHES]
     for _ in range(bends):
-        path = data.draw(st.sampled_from(sorted(answers)))
+        path = data.draw(st.sampled_from(entities) | st.sampled_from(sorted(answers)))
         wrapped = [answers[path]]
         bend(wrapped, data)
         answers[path] = wrapped[0] if wrapped else None
