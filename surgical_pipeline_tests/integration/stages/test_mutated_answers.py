@@ -33,6 +33,8 @@ SCOPE = Scope.parse("acme/rocket#1-3!1-2")
 PROJECT = 7
 ENTITY_PATH_SLASHES = 5
 """/api/v4/projects/7/issues; dependents lie deeper."""
+_NEEDED = dict.fromkeys(("issue", "merge_request"), {"id", "title", "state", "updated_at"})
+"""Some samples were shortened by hand."""
 _numbers = itertools.count(1)
 _DEPENDENTS = {
     "discussions": "discussion",
@@ -82,14 +84,16 @@ def test_no_answer_bent_out_of_shape_crashes_a_run(
     outcomes = run.outcomes()
     assert [outcome.key for outcome in outcomes] == list(SCOPE.keys())
     assert all(one.usable or one.failure is not None for one in outcomes)
-    assert bends or not any(one.has_warning for one in outcomes)
+    assert bends or not [one for one in outcomes if one.has_warning]
 
 
 def real_answers(folder: Path, data: st.DataObject) -> dict[str, Any]:
     """A whole small project made of real answers, whose entities carry this project's id and their own IIDs."""
 
     def some(kind: str, count: int) -> list[dict[str, Any]]:
-        chosen = data.draw(st.lists(st.sampled_from(payloads(folder, kind)), min_size=count, max_size=count))
+        needed = _NEEDED.get(kind, set())
+        whole = [one for one in payloads(folder, kind) if needed <= {name for name in one if one[name]}]
+        chosen = data.draw(st.lists(st.sampled_from(whole), min_size=count, max_size=count))
         return [copy.deepcopy(one) for one in chosen]
 
     base = f"/api/v4/projects/{PROJECT}"
