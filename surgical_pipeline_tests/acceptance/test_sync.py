@@ -195,6 +195,20 @@ def test_an_unknown_project_fails_the_run_and_tombstones_nothing(sync: Sync, hom
     assert content_of(home / "ledger.duckdb", with_run_columns=True) == before
 
 
+def test_a_project_that_goes_while_dependents_are_fetched_fails_the_run_and_tombstones_nothing(
+    sync: Sync, home: Path, sandbox: RunningSandbox
+) -> None:
+    sync("acme/rocket#12")
+    before = content_of(home / "ledger.duckdb")
+    sandbox.control.add_fault("*/discussions", status=404, body='{"message": "404 Project Not Found"}')
+    for _ in range(2):
+        result = sync("acme/rocket#12")
+        assert (result.completion_status, result.phase) == ("failed", "dependents")
+        assert result.error is not None
+        assert result.error.code is FailureCode.PROJECT_NOT_FOUND
+    assert content_of(home / "ledger.duckdb") == before
+
+
 def test_an_unreachable_gitlab_fails_the_run_and_writes_nothing(
     sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

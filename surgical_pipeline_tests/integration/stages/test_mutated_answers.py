@@ -33,7 +33,7 @@ SCOPE = Scope.parse("acme/rocket#1-3!1-2")
 PROJECT = 7
 ENTITY_PATH_SLASHES = 5
 """/api/v4/projects/7/issues; dependents lie deeper."""
-_NEEDED = dict.fromkeys(("issue", "merge_request"), {"id", "title", "state", "updated_at"})
+_NEEDED = {key: {"id", "title", "state", "updated_at"} for key in ("issue", "merge_request")}
 """Some samples were shortened by hand."""
 _numbers = itertools.count(1)
 _DEPENDENTS = {
