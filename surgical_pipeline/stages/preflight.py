@@ -4,8 +4,11 @@ Takes a scope, gives snapshots on disk (payload and ``fetched_at``), what is mis
 lock and writes nothing to the ledger: a run that ends here has changed no content.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
+
+import anyio.to_thread
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
@@ -72,6 +75,7 @@ class _Fetch:
         self._gitlab = gitlab
         self._snapshots = snapshots
         self._deadline = deadline
+        self._accepting = asyncio.Lock()
         self.fetched: list[EntityKey] = []
         self.left_out: list[EntityKey] = []
         self.missing: list[EntityKey] = []
@@ -87,7 +91,7 @@ class _Fetch:
         except GitLabError as error:
             self._failed(wanted, error)
             return
-        self.left_out.extend(sorted(wanted - self._accept(kind, answer, wanted)))
+        self.left_out.extend(sorted(wanted - await self._accept_beside(kind, answer, wanted=wanted)))
 
     async def single(self, key: EntityKey) -> None:
         try:
@@ -98,7 +102,15 @@ class _Fetch:
         if answer is None:
             self.missing.append(key)
         else:
-            self._accept(key.entity_type, FetchedEntities((answer.item,), answer.fetched_at), {key})
+            found = FetchedEntities((answer.item,), answer.fetched_at)
+            await self._accept_beside(key.entity_type, found, wanted={key})
+
+    async def _accept_beside(
+        self, kind: EntityType, answer: FetchedEntities, *, wanted: set[EntityKey]
+    ) -> set[EntityKey]:
+        """``_accept``, one answer at a time, in a thread: a hundred entities must not hold up other answers."""
+        async with self._accepting:
+            return await anyio.to_thread.run_sync(self._accept, kind, answer, wanted)
 
     def _accept(self, kind: EntityType, answer: FetchedEntities, wanted: set[EntityKey]) -> set[EntityKey]:
         """Store the good records of an answer; gives every wanted key that the answer settled, well or badly."""

@@ -112,7 +112,9 @@ def test_an_entity_that_vanished_since_ingest_is_named(start: Start, sandbox: Ru
     assert not run.outcome(issue(12)).has_warning
 
 
-def test_commits_are_fetched_again_only_when_the_head_moved(start: Start, sandbox: RunningSandbox) -> None:
+def test_code_is_fetched_again_only_when_head_or_target_branch_moved(
+    start: Start, sandbox: RunningSandbox
+) -> None:
     def requests_of_a_run() -> int:
         run = start("acme/rocket!34")
         sources = run.up_to_ingest()
@@ -121,6 +123,9 @@ def test_commits_are_fetched_again_only_when_the_head_moved(start: Start, sandbo
         assert not run.outcome(merge_request(34)).has_warning
         return sandbox.control.requests().count
 
+    assert requests_of_a_run() >= 2
+    assert requests_of_a_run() == 0
+    sandbox.control.update_merge_request(34, target_branch="release")
     assert requests_of_a_run() >= 2
     assert requests_of_a_run() == 0
     sandbox.control.update_merge_request(34, sha="e" * 40)
