@@ -16,6 +16,8 @@ CONTENT_TABLES = (
     "merge_request_commits",
     "merge_request_diffs",
     "merge_request_closes_issues",
+    "merge_request_approvals",
+    "award_emoji",
     "documents",
     "embeddings",
 )

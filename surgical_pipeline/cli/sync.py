@@ -12,19 +12,29 @@ from surgical_pipeline.domain.scope import Scope
 _DEFAULTS = Budgets()
 
 
-def sync(
+def sync(  # noqa: PLR0913  an argument each for what people may set
     scopes: Annotated[
         list[str],
         typer.Argument(
             metavar="SCOPE...", help="What to sync, in GitLab's notation: group/project#12+14!34, ranges as #3-9."
         ),
     ],
+    *,
+    preflight_budget_seconds: Annotated[
+        float, typer.Option(min=0.1, max=3600, help="Seconds for fetching the entities themselves.")
+    ] = _DEFAULTS.preflight_budget_seconds,
     entity_timeout_seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds for the dependents of one entity.")
     ] = _DEFAULTS.entity_timeout_seconds,
     dependents_budget_seconds: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds for the dependents of all entities.")
     ] = _DEFAULTS.dependents_budget_seconds,
+    embed_budget_seconds: Annotated[
+        float, typer.Option(min=0.1, max=86_400, help="Seconds for embedding the regenerated documents.")
+    ] = _DEFAULTS.embed_budget_seconds,
+    max_requests_in_flight: Annotated[
+        int, typer.Option(min=1, max=64, help="Requests to GitLab at once; lower it where GitLab answers 429.")
+    ] = _DEFAULTS.max_requests_in_flight,
     dependents: Annotated[
         str, typer.Option(metavar="A,B", help=f"Which dependents to fetch, of: {', '.join(Dependent)}.")
     ] = ",".join(CORE_DEPENDENTS),
@@ -43,7 +53,11 @@ def sync(
         scope = Scope.merged(Scope.parse(text) for text in scopes)
         wanted = choose_dependents(name.strip() for name in dependents.split(",") if name.strip())
     budgets = Budgets(
-        entity_timeout_seconds=entity_timeout_seconds, dependents_budget_seconds=dependents_budget_seconds
+        preflight_budget_seconds=preflight_budget_seconds,
+        entity_timeout_seconds=entity_timeout_seconds,
+        dependents_budget_seconds=dependents_budget_seconds,
+        embed_budget_seconds=embed_budget_seconds,
+        max_requests_in_flight=max_requests_in_flight,
     )
     with noted_interrupts() as interrupts:
         from surgical_pipeline.cli.syncing import conclude, run_sync

@@ -53,7 +53,7 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
         gateways = session.gateways
 
         async def work() -> PreflightResult:
-            async with gateways.gitlab() as gitlab:
+            async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
                 return await run_preflight(
                     session.scope, gitlab=gitlab, snapshots=gateways.snapshots, budgets=session.budgets
                 )
@@ -86,7 +86,7 @@ def dependents(
         gateways = session.gateways
 
         async def work() -> Sources:
-            async with gateways.gitlab() as gitlab:
+            async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
                 return await run_dependents(
                     sources,
                     gitlab=gitlab,

@@ -34,6 +34,10 @@ class BudgetConfig(dg.Config):
     embed_budget_seconds: float = Field(
         default=_BUDGETS.embed_budget_seconds, description="Seconds for embedding the regenerated documents."
     )
+    max_requests_in_flight: int = Field(
+        default=_BUDGETS.max_requests_in_flight,
+        description="Requests to GitLab at once, 1 to 64; lower it where GitLab answers 429.",
+    )
     dependents: list[str] = Field(
         default=[str(one) for one in CORE_DEPENDENTS],
         description=f"Which dependents to fetch, of: {', '.join(Dependent)}.",
@@ -45,6 +49,7 @@ class BudgetConfig(dg.Config):
             entity_timeout_seconds=self.entity_timeout_seconds,
             dependents_budget_seconds=self.dependents_budget_seconds,
             embed_budget_seconds=self.embed_budget_seconds,
+            max_requests_in_flight=self.max_requests_in_flight,
         )
 
     def dependent_list(self) -> tuple[Dependent, ...]:

@@ -115,19 +115,20 @@ class RunGateways:
         return self.settings.dagster_home / "snapshots"
 
     @asynccontextmanager
-    async def gitlab(self) -> AsyncIterator[GitLabClient]:
+    async def gitlab(self, max_in_flight: int) -> AsyncIterator[GitLabClient]:
         """A connected client; what it sent is counted when it closes."""
-        async with open_gitlab(self.settings) as client:
+        async with open_gitlab(self.settings, max_in_flight) as client:
             try:
                 yield client
             finally:
                 self.run.count_requests(client.stats)
 
 
-def open_gitlab(settings: Settings) -> GitLabClient:
+def open_gitlab(settings: Settings, max_in_flight: int = 16) -> GitLabClient:
     """A client for the configured GitLab, not yet connected; use it as an async context manager."""
     gitlab = settings.gitlab
-    return GitLabClient(gitlab.url, gitlab.token.get_secret_value(), ca_bundle=gitlab.ca_bundle)
+    token = gitlab.token.get_secret_value()
+    return GitLabClient(gitlab.url, token, max_in_flight=max_in_flight, ca_bundle=gitlab.ca_bundle)
 
 
 def open_embedder(settings: Settings) -> Embedder:

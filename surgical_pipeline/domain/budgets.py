@@ -1,4 +1,4 @@
-"""Time limits of a run, all in seconds. Time itself comes in as a monotonic clock reading."""
+"""What a run may take: seconds, and requests at once. Time itself comes in as a monotonic clock reading."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,10 @@ MonotonicClock = Callable[[], float]
 
 
 class Budgets(BaseModel):
-    """What a run may take. Whatever does not fit is recorded with code TIMEOUT and the run goes on."""
+    """What a run may take. Whatever does not fit into its time is recorded with code TIMEOUT and the run goes on.
+
+    ``max_requests_in_flight``: to GitLab at once, of all that uses the same token in this process.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -17,6 +20,7 @@ class Budgets(BaseModel):
     entity_timeout_seconds: float = Field(default=20, gt=0, le=3600)
     dependents_budget_seconds: float = Field(default=120, gt=0, le=86_400)
     embed_budget_seconds: float = Field(default=300, gt=0, le=86_400)
+    max_requests_in_flight: int = Field(default=16, ge=1, le=64)
 
 
 @dataclass(frozen=True, slots=True)

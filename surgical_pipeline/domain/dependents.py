@@ -31,6 +31,8 @@ class Dependent(StrEnum):
     COMMITS = ("commits", _MERGE_REQUEST)
     DIFFS = ("diffs", _MERGE_REQUEST)
     CLOSES_ISSUES = ("closes_issues", _MERGE_REQUEST)
+    APPROVALS = ("approvals", _MERGE_REQUEST)
+    AWARD_EMOJI = ("award_emoji", _BOTH)
 
 
 CORE_DEPENDENTS = (

@@ -60,12 +60,18 @@ class FailureCode(StrEnum):
     TIMEOUT = (
         "TIMEOUT",
         True,
-        "The time budget ran out. Retry, or raise entity_timeout_seconds or dependents_budget_seconds.",
+        (
+            "The time budget ran out. Retry, or raise the budget of the stage it names: preflight_budget_seconds, "
+            "entity_timeout_seconds and dependents_budget_seconds, or embed_budget_seconds."
+        ),
     )
     RATE_LIMITED = (
         "RATE_LIMITED",
         True,
-        "GitLab asked to slow down for longer than the budget allows. Retry later or lower the concurrency.",
+        (
+            "GitLab asked to slow down for longer than the budget allows. Retry later, or lower "
+            "max_requests_in_flight (`sync --max-requests-in-flight`)."
+        ),
     )
     SERVER_ERROR = ("SERVER_ERROR", True, "GitLab failed to answer several times. Retry later.")
     NETWORK_ERROR = (

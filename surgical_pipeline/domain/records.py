@@ -75,7 +75,10 @@ class ResourceEventRecord:
 
 @dataclass(frozen=True, slots=True)
 class LinkedRecord:
-    """A link, commit, diff or related entity. ``record_id`` is unique within its entity and dependent."""
+    """A link, commit, diff, related entity, award or the state of approvals.
+
+    ``record_id`` is unique within its entity and dependent.
+    """
 
     record_id: str
     position: int

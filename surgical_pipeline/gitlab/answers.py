@@ -45,6 +45,18 @@ class Answer:
     def path(self) -> str:
         return path_of(self.url)
 
+    def item(self) -> dict[str, object]:
+        """The body as one object.
+
+        Raises:
+            InvalidPayloadError: it is something else.
+        """
+        if not isinstance(self.body, dict):
+            raise InvalidPayloadError(
+                f"GitLab gave {_json_kind(self.body)} where an object was expected", path=self.path
+            )
+        return self.body
+
     def items(self) -> tuple[dict[str, object], ...]:
         """The body as a list of objects.
 

@@ -12,21 +12,23 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+import anyio.to_thread
 import httpx
 
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import HttpStats
-from surgical_pipeline.domain.records import DependentSet, ProjectRecord
+from surgical_pipeline.domain.records import DependentRecords, DependentSet, ProjectRecord
 from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
 from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError
-from surgical_pipeline.gitlab.pagination import GetPage, pages, whole_list
+from surgical_pipeline.gitlab.identity import check_owner
+from surgical_pipeline.gitlab.pagination import GetPage, WholeList, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport
-from surgical_pipeline.gitlab.urls import ApiUrls, Param, path_of, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, path_of, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 
@@ -49,6 +51,8 @@ _DEPENDENT_PATHS = {
     Dependent.COMMITS: "commits",
     Dependent.DIFFS: "diffs",
     Dependent.CLOSES_ISSUES: "closes_issues",
+    Dependent.APPROVALS: "approvals",
+    Dependent.AWARD_EMOJI: "award_emoji",
 }
 
 
@@ -205,9 +209,7 @@ class GitLabClient:
             raise
         except NotFoundError:
             return None
-        if not isinstance(answer.body, dict):
-            raise InvalidPayloadError(f"GitLab's answer for {key} is not an object", path=answer.path)
-        return FetchedEntity(answer.body, answer.sent_at)
+        return FetchedEntity(answer.item(), answer.sent_at)
 
     async def dependent(
         self, project_id: int, key: EntityKey, *, dependent: Dependent, deadline: Deadline
@@ -220,15 +222,24 @@ class GitLabClient:
         """
         if key.entity_type not in dependent.applies_to:
             raise ValueError(f"{dependent} is nothing that {key} has")
-        params: list[Param] = [("per_page", str(PAGE_SIZE))]
         path = (*_entity_path(project_id, key), _DEPENDENT_PATHS[dependent])
-        url = self._urls.build(*path, params=params)
-        found = await whole_list(self._getter(deadline), url, urls=self._urls)
-        try:
-            records = parse_dependent(dependent, found.items)
+        if dependent is Dependent.APPROVALS:
+            url = self._urls.build(*path)
+            answer = await self._transport.get(url, deadline)
+            found = WholeList((answer.item(),), answer.sent_at)
+        else:
+            url = self._urls.build(*path, params=[("per_page", str(PAGE_SIZE))])
+            found = await whole_list(self._getter(deadline), url, urls=self._urls)
+
+        def records() -> DependentRecords:
+            check_owner(dependent, found.items, project_id=project_id, key=key)
+            return parse_dependent(dependent, found.items)
+
+        try:  # in a thread, so that meanwhile other answers come in and other requests go out
+            parsed = await anyio.to_thread.run_sync(records)
         except InvalidPayloadError as error:
             raise InvalidPayloadError(error.reason, path=path_of(url)) from error
-        return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=records)
+        return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=parsed)
 
     def _getter(self, deadline: Deadline) -> GetPage:
         async def get(url: httpx.URL) -> Answer:

@@ -244,6 +244,34 @@ class Diff(Payload):
     diff: str | None = None
 
 
+class Approval(Payload):
+    user: User | None = None
+    approved_at: UtcTime | None = None
+
+
+class Approvals(Payload):
+    """Who approved a merge request; ``approvals_left`` is told by paid editions only."""
+
+    id: PositiveId | None = None
+    iid: PositiveId | None = None
+    project_id: PositiveId | None = None
+    approved: Flag = False
+    approvals_required: int | None = None
+    approvals_left: int | None = None
+    approved_by: Annotated[tuple[Approval, ...], NullIsEmpty] = ()
+
+
+class AwardEmoji(Payload):
+    """``name``: such as ``thumbsup``. ``awardable_id``: GitLab's global id of the issue or merge request."""
+
+    id: PositiveId
+    name: str | None = None
+    user: User | None = None
+    awardable_id: PositiveId | None = None
+    awardable_type: str | None = None
+    created_at: UtcTime | None = None
+
+
 class Token(Payload):
     """``/personal_access_tokens/self``."""
 

@@ -24,6 +24,8 @@ from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
 from surgical_pipeline.gitlab.canonical import canonical, storable
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
 from surgical_pipeline.gitlab.payloads import (
+    Approvals,
+    AwardEmoji,
     Commit,
     Diff,
     Discussion,
@@ -139,9 +141,10 @@ def parse_events(dependent: Dependent, items: object) -> tuple[ResourceEventReco
 
 
 def parse_linked(dependent: Dependent, items: object) -> tuple[LinkedRecord, ...]:
-    """Links, commits, diffs and related entities, each once, in GitLab's order.
+    """Links, commits, diffs, related entities, awards and approvals, each once, in GitLab's order.
 
-    ``record_id`` is GitLab's id (of the link where there is one, a commit's SHA), and for a diff the file's path.
+    ``record_id`` is GitLab's id (of the link where there is one, a commit's SHA), for a diff the file's path, and
+    ``approvals`` for the one record that these are.
 
     Raises:
         InvalidPayloadError: see ``parse_dependent``.
@@ -216,12 +219,24 @@ def _diff_id(item: dict[str, object], what: str) -> str:
     return _present(diff.new_path or diff.old_path, "new_path", what=what)
 
 
+def _award_id(item: dict[str, object], what: str) -> str:
+    return str(_validated(AwardEmoji, item, what).id)
+
+
+def _approvals_id(item: dict[str, object], what: str) -> str:
+    """There is one such record of a merge request, and some editions give it no id."""
+    _validated(Approvals, item, what)
+    return "approvals"
+
+
 _RECORD_IDS: dict[Dependent, Callable[[dict[str, object], str], str]] = {
     Dependent.LINKS: _link_id,
     Dependent.CLOSED_BY: partial(_entity_id, MergeRequest),
     Dependent.CLOSES_ISSUES: partial(_entity_id, Issue),
     Dependent.COMMITS: _commit_id,
     Dependent.DIFFS: _diff_id,
+    Dependent.APPROVALS: _approvals_id,
+    Dependent.AWARD_EMOJI: _award_id,
 }
 
 

@@ -3,6 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -10,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.to_thread
 import httpx
 
 from surgical_pipeline.domain.budgets import Deadline
@@ -29,6 +31,7 @@ from surgical_pipeline.gitlab.urls import ApiUrls, path_of, resolve
 
 MAX_REDIRECTS = 3
 _MAX_ERROR_BODY_BYTES = 64 * 1024
+_DECODED_AT_ONCE_BYTES = 64 * 1024
 
 
 class Transport:
@@ -103,6 +106,15 @@ class Transport:
         return await with_retries(attempt, self._retry, deadline=deadline, on_retry=self._count_retry)
 
     async def _attempt(self, url: httpx.URL, deadline: Deadline) -> "Answer | _Redirect":
+        received = await self._receive(url, deadline)
+        if isinstance(received, _Redirect):
+            return received
+        # Its place in flight is free again: the next request is under way while this answer is decoded.
+        if len(received.body) > _DECODED_AT_ONCE_BYTES:
+            return await anyio.to_thread.run_sync(received.decoded)
+        return received.decoded()
+
+    async def _receive(self, url: httpx.URL, deadline: Deadline) -> "_Received | _Redirect":
         path = path_of(url)
         async with self._limiter.place(deadline, path):
             left = deadline.remaining
@@ -117,7 +129,7 @@ class Transport:
             raise BudgetExceededError("the time budget ran out while GitLab was answering", path=path)
         raise NetworkError(f"GitLab did not answer within {seconds:g} s", path=path, transient=True)
 
-    async def _exchange(self, url: httpx.URL) -> "Answer | _Redirect":
+    async def _exchange(self, url: httpx.URL) -> "_Received | _Redirect":
         """Send the request and read the answer, at most as much of it as is allowed."""
         if self._http is None:
             raise RuntimeError("the GitLab client is used outside `async with`")
@@ -133,7 +145,7 @@ class Transport:
                         return _Redirect(location, self._error(response, body, url))
                     raise self._error(response, body, url)
                 body = await self._read(response, self._max_answer_bytes, refuse=True)
-                return Answer(url, response.headers, decoded_json(body, response.headers, path_of(url)), sent_at)
+                return _Received(url, response.headers, body, sent_at)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Only the error's kind and text: httpx keeps the request, and with it the token, on the object.
             told = self._without_token(str(error)) or type(error).__name__
@@ -194,6 +206,20 @@ def _trusting(ca_bundle: Path) -> ssl.SSLContext:
         return ssl.create_default_context(cafile=str(ca_bundle))
     except OSError as error:
         raise ValueError(f"the CA bundle {ca_bundle} cannot be read as PEM certificates") from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Received:
+    """A 200 with all its bytes."""
+
+    url: httpx.URL
+    headers: httpx.Headers
+    body: bytes
+    sent_at: datetime
+
+    def decoded(self) -> Answer:
+        body = decoded_json(self.body, self.headers, path_of(self.url))
+        return Answer(self.url, self.headers, body, self.sent_at)
 
 
 class _Redirect:

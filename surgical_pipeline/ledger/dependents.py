@@ -1,5 +1,6 @@
 """What hangs on an entity: each dependent of each entity is replaced whole, and only by a later fetch."""
 
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,8 +14,12 @@ from surgical_pipeline.ledger.transaction import Transaction, columns, key_colum
 
 @dataclass(frozen=True, slots=True)
 class CodeVersion:
-    """``current``: a merge request's head and target branch; ``known``: those that our records are of."""
+    """``head``: a merge request's ``sha``. ``current``: that and its target branch, as one text.
 
+    ``known``: the ``current`` that our records are of, where that is sure.
+    """
+
+    head: str
     current: str
     known: Mapping[Dependent, str]
 
@@ -45,11 +50,13 @@ def replace_dependents(
 def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
     """Of each merge request whose head GitLab told; commits and diffs change with nothing else."""
     iids = [key.iid for key in keys if key.entity_type is EntityType.MERGE_REQUEST]
-    known = source_versions(tx, project_id, keys)
+    known: dict[EntityKey, dict[Dependent, str]] = defaultdict(dict)
+    for (key, dependent), text in source_versions(tx, project_id, keys).items():
+        known[key][dependent] = text
     versions = {}
-    for iid, current in tx.execute("load_code_versions", project_id=project_id, iids=iids):
+    for iid, head, target_branch in tx.execute("load_code_versions", project_id=project_id, iids=iids):
         key = EntityKey(EntityType.MERGE_REQUEST, iid)
-        versions[key] = CodeVersion(current, {one: text for (of, one), text in known.items() if of == key})
+        versions[key] = CodeVersion(head, f"{head} into {target_branch or ''}", known[key])
     return versions
 
 
@@ -94,6 +101,9 @@ def _replace(tx: Transaction, run_id: str, project_id: int, sets: Sequence[Depen
     elif dependent in EVENT_DEPENDENTS:
         tx.execute("delete_resource_events", project_id=project_id, event_type=str(dependent), **keys)
         _write_events(tx, sets, event_type=str(dependent), **stamp)
+    elif dependent is Dependent.AWARD_EMOJI:
+        tx.execute("delete_award_emoji", project_id=project_id, **keys)
+        _write_awards(tx, sets, **stamp)
     else:
         tx.execute(f"delete_{dependent}", project_id=project_id, iids=keys["iids"])
         _write_linked(tx, sets, **stamp)
@@ -182,10 +192,27 @@ def _write_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -
         tx.execute("upsert_resource_events", **stamp, **columns(list(rows.values()), *names))
 
 
+def _write_awards(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = [(str(key.entity_type), key.iid, *record) for key, *record in _linked_rows(sets)]
+    names = ("noteable_type", "noteable_iid", *_LINKED_COLUMNS)
+    if rows:
+        tx.execute("insert_award_emoji", **stamp, **columns(rows, *names))
+
+
 def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    rows = [(key.iid, *record) for key, *record in _linked_rows(sets)]
+    if rows:
+        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(rows, "iid", *_LINKED_COLUMNS))
+
+
+_LINKED_COLUMNS = ("record_id", "position", "fetched_at", "payload")
+
+
+def _linked_rows(sets: Sequence[DependentSet]) -> list[tuple[Any, ...]]:
+    """The entity and ``_LINKED_COLUMNS`` of each record; the last of those that share an id."""
     rows = {
         (one.key, record.record_id): (
-            one.key.iid,
+            one.key,
             record.record_id,
             record.position,
             one.fetched_at,
@@ -194,6 +221,4 @@ def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -
         for one in sets
         for record in cast("tuple[LinkedRecord, ...]", one.records)
     }
-    names = ("iid", "record_id", "position", "fetched_at", "payload")
-    if rows:
-        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(list(rows.values()), *names))
+    return list(rows.values())

@@ -8,6 +8,8 @@ import httpx
 
 from surgical_pipeline.sandbox.control_models import (
     AddedNote,
+    ApproverSpec,
+    AwardSpec,
     EntityChange,
     Fault,
     FaultSpec,
@@ -188,6 +190,26 @@ class SandboxControl:
     def delete_note(self, note_id: int) -> None:
         """The entity's `updated_at` stays as it is, as in GitLab."""
         self._send("DELETE", f"/notes/{note_id}")
+
+    # ------------------------------------------------------------------ emoji and approvals
+
+    def add_award(
+        self,
+        iid: int,
+        name: str = "thumbsup",
+        *,
+        kind: Literal["issue", "merge_request"] = "issue",
+        username: str = "mira.okafor",
+    ) -> dict[str, Any]:
+        """An emoji on an entity; `updated_at` stays as it is, as in GitLab."""
+        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=AwardSpec(name=name, username=username))
+
+    def delete_award(self, iid: int, award_id: int, *, kind: Literal["issue", "merge_request"] = "issue") -> None:
+        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}")
+
+    def set_approvers(self, iid: int, *usernames: str) -> None:
+        """Let exactly these people approve a merge request; nobody where none is named."""
+        self._send("PUT", f"/merge_requests/{iid}/approvals", body=ApproverSpec(usernames=list(usernames)))
 
     def _payload(
         self, method: str, path: str, *, body: BaseModel, project: str | int | None = None

@@ -76,6 +76,19 @@ class NoteChange(ControlModel):
     bump_updated_at: bool | None = None
 
 
+class AwardSpec(ControlModel):
+    """An emoji on the issue or merge request itself."""
+
+    name: str = "thumbsup"
+    username: str = "mira.okafor"
+
+
+class ApproverSpec(ControlModel):
+    """Who approves a merge request from now on; whoever is not named does not."""
+
+    usernames: list[str]
+
+
 class AddedNote(ControlModel):
     discussion_id: str
     note: dict[str, Any]

@@ -11,6 +11,8 @@ from starlette.routing import Route
 from surgical_pipeline.sandbox import edits
 from surgical_pipeline.sandbox.control_models import (
     AddedNote,
+    ApproverSpec,
+    AwardSpec,
     EntityChange,
     FaultSpec,
     LatencySpec,
@@ -145,6 +147,23 @@ async def delete_note(request: Request) -> Response:
     return Response(status_code=204)
 
 
+async def add_award(request: Request) -> Response:
+    spec = await _body(request, AwardSpec)
+    award = edits.add_award(_world(request), _key(request), name=spec.name, username=spec.username)
+    return JSONResponse(award, status_code=201)
+
+
+async def delete_award(request: Request) -> Response:
+    edits.delete_award(_world(request), _key(request), award_id=int(request.path_params["award_id"]))
+    return Response(status_code=204)
+
+
+async def set_approvers(request: Request) -> Response:
+    spec = await _body(request, ApproverSpec)
+    edits.set_approvers(_world(request), _key(request), usernames=spec.usernames)
+    return Response(status_code=204)
+
+
 def _guarded(handler: Callable[[Request], Awaitable[Response]]) -> Callable[[Request], Awaitable[Response]]:
     """A body that does not fit and a change that cannot be made answer 422 with the reason."""
 
@@ -170,6 +189,7 @@ def control_routes() -> list[Route]:
         ("POST", "/issues", create_issue),
         ("PATCH", "/notes/{note_id:int}", edit_note),
         ("DELETE", "/notes/{note_id:int}", delete_note),
+        ("PUT", "/merge_requests/{iid:int}/approvals", _bound(set_approvers, "merge_requests")),
     ]
     for plural in _KINDS:
         table += [
@@ -177,6 +197,8 @@ def control_routes() -> list[Route]:
             ("DELETE", f"/{plural}/{{iid:int}}", _bound(delete_entity, plural)),
             ("POST", f"/{plural}/{{iid:int}}/restore", _bound(restore_entity, plural)),
             ("POST", f"/{plural}/{{iid:int}}/notes", _bound(add_note, plural)),
+            ("POST", f"/{plural}/{{iid:int}}/award_emoji", _bound(add_award, plural)),
+            ("DELETE", f"/{plural}/{{iid:int}}/award_emoji/{{award_id:int}}", _bound(delete_award, plural)),
         ]
     return [Route(f"/sandbox{path}", _guarded(handler), methods=[method]) for method, path, handler in table]
 

@@ -111,14 +111,13 @@ def add_note(
     `bump` None does what GitLab does: `updated_at` moves only when it is at least 60 seconds old.
     """
     entity = _editable(world, key)
-    if username not in world.sample.users:
-        raise EditError(f"no user is called {username}")
+    author = _user(world, username)
     moment = world.now()
     note = payloads.note_payload(
         world.next_id(),
         entity.payload,
         entity.kind,
-        author=world.sample.users[username],
+        author=author,
         body=body,
         at=format_instant(moment),
         system=False,
@@ -153,6 +152,48 @@ def delete_note(world: World, note_id: int) -> None:
         discussion["notes"] = [note for note in discussion["notes"] if note["id"] != note_id]
     entity.discussions = [discussion for discussion in entity.discussions if discussion["notes"]]
     _count_notes(entity)
+
+
+def add_award(world: World, key: EntityKey, *, name: str, username: str) -> Json:
+    """Put an emoji on an entity; GitLab does not touch `updated_at` for that."""
+    entity = _editable(world, key)
+    award = payloads.award_payload(
+        world.next_id(),
+        entity.payload,
+        entity.kind,
+        user=_user(world, username),
+        name=name,
+        at=format_instant(world.now()),
+    )
+    entity.awards.append(award)
+    _count_votes(entity)
+    return award
+
+
+def delete_award(world: World, key: EntityKey, *, award_id: int) -> None:
+    entity = _editable(world, key)
+    if all(award["id"] != award_id for award in entity.awards):
+        raise EditError(f"no emoji {award_id} on {key[1]} {key[2]}")
+    entity.awards = [award for award in entity.awards if award["id"] != award_id]
+    _count_votes(entity)
+
+
+def set_approvers(world: World, key: EntityKey, *, usernames: list[str]) -> None:
+    """Let exactly these people approve a merge request."""
+    entity = _editable(world, key)
+    entity.approved_by = [_user(world, username) for username in usernames]
+    _touch(world, entity, bump=None)
+
+
+def _count_votes(entity: Entity) -> None:
+    for field, name in (("upvotes", "thumbsup"), ("downvotes", "thumbsdown")):
+        entity.payload[field] = sum(award["name"] == name for award in entity.awards)
+
+
+def _user(world: World, username: str) -> Json:
+    if username not in world.sample.users:
+        raise EditError(f"no user is called {username}")
+    return world.sample.users[username]
 
 
 def _touch(world: World, entity: Entity, *, bump: bool | None) -> None:

@@ -1,7 +1,10 @@
 """Running several coroutines of a stage at once."""
 
 import asyncio
-from collections.abc import Coroutine, Iterable
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
 async def run_all(coroutines: Iterable[Coroutine[object, object, None]]) -> None:
@@ -15,3 +18,14 @@ async def run_all(coroutines: Iterable[Coroutine[object, object, None]]) -> None
                 group.create_task(coroutine)
     except BaseExceptionGroup as failed:
         raise failed.exceptions[0] from failed
+
+
+async def run_each(jobs: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
+    """``work`` on every job, on so many at once; errors as in ``run_all``. Jobs are taken one by one, in order."""
+    waiting = iter(jobs)
+
+    async def work_off(waiting: Iterator[T]) -> None:
+        for job in waiting:
+            await work(job)
+
+    await run_all(work_off(waiting) for _ in range(at_once))

@@ -12,16 +12,17 @@ from functools import partial
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, Dependent
-from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import Sources
-from surgical_pipeline.domain.records import DependentSet
+from surgical_pipeline.domain.records import DependentRecords, DependentSet, LinkedRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
-from surgical_pipeline.gitlab.errors import GitLabError
+from surgical_pipeline.gitlab.errors import GitLabError, ProjectNotFoundError, UnauthorizedError
 from surgical_pipeline.ledger import dependents as store
+from surgical_pipeline.ledger.dependents import CodeVersion
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.concurrency import run_all
+from surgical_pipeline.stages.concurrency import run_all, run_each
 
 STAGE = "dependents"
 GROUP_SIZE = 100
@@ -32,16 +33,20 @@ GROUP_LINGER_SECONDS = 0.25
 
 @dataclass(slots=True)
 class _Entity:
-    """One entity on its way: ``waiting`` counts the dependents that are still to come."""
+    """One entity on its way: ``waiting`` counts the dependents that are still to come.
+
+    ``code``: of a merge request whose commits or diffs are wanted, the state of its code before they are fetched.
+    """
 
     key: EntityKey
     waiting: int
+    code: CodeVersion | None = None
     deadline: Deadline | None = None
     sets: list[DependentSet] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
 
 
-_Job = tuple[_Entity, Dependent, str | None]
+_Job = tuple[_Entity, Dependent]
 _Finished = asyncio.Queue[_Entity | None]
 
 
@@ -57,20 +62,25 @@ async def run_dependents(
     """Bring the dependents of all sources up to date, as far as the budget goes.
 
     One flat queue of (entity, dependent) keeps every place in flight busy, so a slow answer costs its own
-    entity and one place, not its neighbours.
+    entity and one place, not its neighbours. What waits to be written is bounded: while the ledger is held by
+    others, no more is fetched than its queue takes.
+
+    Raises:
+        StageFailedError: the project is gone or the token refused.
     """
     versions = await _code_versions(sources, run=run, dependents=dependents)
-    jobs = iter(list(_jobs(sources.keys, dependents=dependents, versions=versions)))
+    jobs = list(_jobs(sources.keys, dependents=dependents, versions=versions))
+    finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
         sources.project_id,
         gitlab=gitlab,
         entity_timeout_seconds=budgets.entity_timeout_seconds,
         deadline=Deadline.after(budgets.dependents_budget_seconds, clock),
+        finished=finished,
     )
-    finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
 
     async def fetch_everything() -> None:
-        await run_all(fetch.work_off(jobs, finished) for _ in range(gitlab.max_in_flight))
+        await run_each(jobs, fetch.one, at_once=gitlab.max_in_flight)
         await finished.put(None)
 
     await run_all((fetch_everything(), _write_groups(finished, run=run, project_id=sources.project_id)))
@@ -79,7 +89,7 @@ async def run_dependents(
 
 async def _code_versions(
     sources: Sources, *, run: SyncRunRecorder, dependents: Sequence[Dependent]
-) -> Mapping[EntityKey, store.CodeVersion]:
+) -> Mapping[EntityKey, CodeVersion]:
     """Which merge requests' code the ledger knows: unchanged code is not fetched again."""
     if not CODE_DEPENDENTS & set(dependents):
         return {}
@@ -87,7 +97,7 @@ async def _code_versions(
 
 
 def _jobs(
-    keys: Sequence[EntityKey], *, dependents: Sequence[Dependent], versions: Mapping[EntityKey, store.CodeVersion]
+    keys: Sequence[EntityKey], *, dependents: Sequence[Dependent], versions: Mapping[EntityKey, CodeVersion]
 ) -> Iterator[_Job]:
     for key in keys:
         code = versions.get(key)
@@ -96,33 +106,62 @@ def _jobs(
             for dependent in dependents
             if key.entity_type in dependent.applies_to and not (code and code.has_current(dependent))
         ]
-        entity = _Entity(key, waiting=len(wanted))
+        entity = _Entity(key, waiting=len(wanted), code=code)
         for dependent in wanted:
-            yield entity, dependent, code.current if code and dependent in CODE_DEPENDENTS else None
+            yield entity, dependent
+
+
+def _with_source_versions(sets: Sequence[DependentSet], *, code: CodeVersion | None) -> list[DependentSet]:
+    """Say of commits and diffs which state of the code they are, where that is sure: those are not fetched again.
+
+    Between the reading of the head and the fetch somebody may push, and push back afterwards; and while GitLab
+    still prepares a merge request, its lists are empty. The newest commit tells, for diffs fetched beside it too.
+    """
+    commits = next((one.records for one in sets if one.dependent is Dependent.COMMITS), None)
+    sure = code is not None and (commits is None or _head(commits) == code.head)
+    version = code.current if code is not None and sure else None
+    return [
+        replace(one, source_version=version if one.records else None) if one.dependent in CODE_DEPENDENTS else one
+        for one in sets
+    ]
+
+
+def _head(commits: DependentRecords) -> str | None:
+    """The newest commit, which GitLab gives first."""
+    first = commits[0] if commits else None
+    return first.record_id if isinstance(first, LinkedRecord) else None
 
 
 class _Fetch:
     def __init__(
-        self, project_id: int, *, gitlab: GitLabClient, entity_timeout_seconds: float, deadline: Deadline
+        self,
+        project_id: int,
+        *,
+        gitlab: GitLabClient,
+        entity_timeout_seconds: float,
+        deadline: Deadline,
+        finished: _Finished,
     ) -> None:
         self._project_id = project_id
         self._gitlab = gitlab
         self._entity_timeout_seconds = entity_timeout_seconds
         self._deadline = deadline
+        self._finished = finished
 
-    async def work_off(self, jobs: Iterator[_Job], finished: _Finished) -> None:
-        """Take jobs until there are none; whoever brings an entity's last dependent hands the entity on."""
-        for entity, dependent, source_version in jobs:
-            if entity.deadline is None:
-                entity.deadline = self._deadline.within(self._entity_timeout_seconds)
-            result = await self._fetch(entity.key, dependent, deadline=entity.deadline)
-            if isinstance(result, Failure):
-                entity.failures.append(result)
-            else:
-                entity.sets.append(replace(result, source_version=source_version))
-            entity.waiting -= 1
-            if not entity.waiting:
-                await finished.put(entity)
+    async def one(self, job: _Job) -> None:
+        """Fetch one dependent; whoever brings an entity's last one hands the entity on."""
+        entity, dependent = job
+        if entity.deadline is None:
+            entity.deadline = self._deadline.within(self._entity_timeout_seconds)
+        result = await self._fetch(entity.key, dependent, deadline=entity.deadline)
+        if isinstance(result, Failure):
+            entity.failures.append(result)
+        else:
+            entity.sets.append(result)
+        entity.waiting -= 1
+        if not entity.waiting:
+            entity.sets = _with_source_versions(entity.sets, code=entity.code)
+            await self._finished.put(entity)
 
     async def _fetch(self, key: EntityKey, dependent: Dependent, *, deadline: Deadline) -> DependentSet | Failure:
         if self._deadline.passed:
@@ -130,6 +169,9 @@ class _Fetch:
             return Failure(code=FailureCode.TIMEOUT, message=message, stage=STAGE, dependent=dependent)
         try:
             return await self._gitlab.dependent(self._project_id, key, dependent=dependent, deadline=deadline)
+        except (UnauthorizedError, ProjectNotFoundError) as error:
+            # Not this entity's matter: no further answer would be worth anything.
+            raise StageFailedError(error.as_failure(STAGE)) from error
         except GitLabError as error:
             return error.as_failure(STAGE, dependent=dependent)
 

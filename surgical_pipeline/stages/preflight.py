@@ -4,8 +4,11 @@ Takes a scope, gives snapshots on disk (payload and ``fetched_at``), what is mis
 lock and writes nothing to the ledger: a run that ends here has changed no content.
 """
 
+import asyncio
 import time
 from collections.abc import Iterable, Sequence
+
+import anyio.to_thread
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
@@ -21,9 +24,11 @@ from surgical_pipeline.gitlab.errors import (
 )
 from surgical_pipeline.gitlab.records import parse_entity
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.stages.concurrency import run_all
+from surgical_pipeline.stages.concurrency import run_each
 
 STAGE = "preflight"
+
+_Batch = tuple[EntityType, Sequence[int]]
 
 
 async def run_preflight(
@@ -45,9 +50,11 @@ async def run_preflight(
     except GitLabError as error:
         raise StageFailedError(error.as_failure(STAGE)) from error
     asked_at = gitlab.now()
+    snapshots.append(())  # ingest reads the file even where nothing could be fetched
     fetch = _Fetch(project.project_id, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
-    await run_all(fetch.batch(kind, iids) for kind, iids in _batches(scope))
-    await run_all(fetch.single(key) for key in tuple(fetch.left_out))
+    # As many at once as may be in flight: what arrives is written out before the next is asked for.
+    await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
+    await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
     return PreflightResult(
         project=project,
         asked_at=asked_at,
@@ -68,12 +75,14 @@ class _Fetch:
         self._gitlab = gitlab
         self._snapshots = snapshots
         self._deadline = deadline
+        self._accepting = asyncio.Lock()
         self.fetched: list[EntityKey] = []
         self.left_out: list[EntityKey] = []
         self.missing: list[EntityKey] = []
         self.failures: list[EntityFailure] = []
 
-    async def batch(self, kind: EntityType, iids: Sequence[int]) -> None:
+    async def batch(self, batch: _Batch) -> None:
+        kind, iids = batch
         wanted = {EntityKey(kind, iid) for iid in iids}
         try:
             answer = await self._gitlab.entities_by_iids(
@@ -82,7 +91,7 @@ class _Fetch:
         except GitLabError as error:
             self._failed(wanted, error)
             return
-        self.left_out.extend(sorted(wanted - self._accept(kind, answer, wanted)))
+        self.left_out.extend(sorted(wanted - await self._accept_beside(kind, answer, wanted=wanted)))
 
     async def single(self, key: EntityKey) -> None:
         try:
@@ -93,7 +102,15 @@ class _Fetch:
         if answer is None:
             self.missing.append(key)
         else:
-            self._accept(key.entity_type, FetchedEntities((answer.item,), answer.fetched_at), {key})
+            found = FetchedEntities((answer.item,), answer.fetched_at)
+            await self._accept_beside(key.entity_type, found, wanted={key})
+
+    async def _accept_beside(
+        self, kind: EntityType, answer: FetchedEntities, *, wanted: set[EntityKey]
+    ) -> set[EntityKey]:
+        """``_accept``, one answer at a time, in a thread: a hundred entities must not hold up other answers."""
+        async with self._accepting:
+            return await anyio.to_thread.run_sync(self._accept, kind, answer, wanted)
 
     def _accept(self, kind: EntityType, answer: FetchedEntities, wanted: set[EntityKey]) -> set[EntityKey]:
         """Store the good records of an answer; gives every wanted key that the answer settled, well or badly."""
@@ -150,7 +167,7 @@ def _check_duplicate(known: EntityRecord | None, record: EntityRecord) -> None:
         )
 
 
-def _batches(scope: Scope) -> Iterable[tuple[EntityType, Sequence[int]]]:
+def _batches(scope: Scope) -> Iterable[_Batch]:
     for kind, iids in ((EntityType.ISSUE, scope.issue_iids), (EntityType.MERGE_REQUEST, scope.mr_iids)):
         for start in range(0, len(iids), CHUNK_SIZE):
             yield kind, iids[start : start + CHUNK_SIZE]

@@ -157,7 +157,8 @@ def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
     ledger = home / "ledger.duckdb"
     live = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND iid = 12"
     sync("acme/rocket#12+13")
-    documents = query(ledger, live)
+    vectors = f"SELECT count(*) FROM embeddings WHERE document_id IN ({live.replace('count(*)', 'document_id')})"
+    documents, embedded = query(ledger, live), query(ledger, vectors)
     sandbox.control.delete_issue(12)
     first = sync("acme/rocket#12+13")
     assert not first.entity_outcomes[0].tombstoned
@@ -166,11 +167,13 @@ def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
     assert second.entity_outcomes[0].tombstoned
     assert query(ledger, "SELECT deleted_at IS NOT NULL FROM issues ORDER BY iid") == [(True,), (False,)]
     assert query(ledger, live) == [(0,)]
+    assert query(ledger, vectors) == [(0,)]
     sandbox.control.restore_issue(12)
     third = sync("acme/rocket#12+13")
     assert third.completion_status == "succeeded"
     assert query(ledger, live) == documents
     assert len(third.entity_outcomes[0].embedded_document_ids) == documents[0][0]
+    assert query(ledger, vectors) == embedded != [(0,)]
 
 
 def test_an_unauthorized_token_fails_the_run_and_writes_nothing(
@@ -190,6 +193,20 @@ def test_an_unknown_project_fails_the_run_and_tombstones_nothing(sync: Sync, hom
         assert result.error is not None
         assert result.error.code is FailureCode.PROJECT_NOT_FOUND
     assert content_of(home / "ledger.duckdb", with_run_columns=True) == before
+
+
+def test_a_project_that_goes_while_dependents_are_fetched_fails_the_run_and_tombstones_nothing(
+    sync: Sync, home: Path, sandbox: RunningSandbox
+) -> None:
+    sync("acme/rocket#12")
+    before = content_of(home / "ledger.duckdb")
+    sandbox.control.add_fault("*/discussions", status=404, body='{"message": "404 Project Not Found"}')
+    for _ in range(2):
+        result = sync("acme/rocket#12")
+        assert (result.completion_status, result.phase) == ("failed", "dependents")
+        assert result.error is not None
+        assert result.error.code is FailureCode.PROJECT_NOT_FOUND
+    assert content_of(home / "ledger.duckdb") == before
 
 
 def test_an_unreachable_gitlab_fails_the_run_and_writes_nothing(
@@ -219,6 +236,12 @@ def test_the_ledger_row_carries_lock_http_and_process_figures(sync: Sync, home: 
         "SELECT phase FROM sync_run_phases WHERE finished_at IS NOT NULL ORDER BY started_at",
     )
     assert [phase for (phase,) in phases] == ["preflight", "ingest", "dependents", "docs", "embed"]
+
+
+def test_no_more_requests_are_in_flight_than_the_run_is_allowed(sync: Sync, sandbox: RunningSandbox) -> None:
+    sandbox.control.set_latency(20)
+    sync("acme/rocket#1-10", budgets=Budgets(max_requests_in_flight=3))
+    assert sandbox.control.requests().max_in_flight == 3
 
 
 def test_every_dependent_that_gitlab_has_can_be_asked_for(sync: Sync, home: Path) -> None:

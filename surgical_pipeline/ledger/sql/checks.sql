@@ -33,6 +33,11 @@ stamped AS (
     SELECT 'merge_request_closes_issues', project_id, 'merge_request', iid
     FROM merge_request_closes_issues WHERE run_id = $run_id
     UNION ALL
+    SELECT 'merge_request_approvals', project_id, 'merge_request', iid
+    FROM merge_request_approvals WHERE run_id = $run_id
+    UNION ALL
+    SELECT 'award_emoji', project_id, noteable_type, noteable_iid FROM award_emoji WHERE run_id = $run_id
+    UNION ALL
     SELECT 'documents', project_id, entity_type, iid FROM documents WHERE run_id = $run_id
     UNION ALL
     SELECT 'embeddings', documents.project_id, documents.entity_type, documents.iid

@@ -27,8 +27,8 @@ WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: load_code_versions
--- Head and target branch of these merge requests, as one text to compare.
-SELECT iid, sha || ' into ' || COALESCE(target_branch, '')
+-- Head and target branch of these merge requests, where GitLab told the head.
+SELECT iid, sha, target_branch
 FROM merge_requests
 WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]) AND sha IS NOT NULL;
 
@@ -200,6 +200,42 @@ INSERT INTO merge_request_closes_issues (project_id, iid, record_id, position, r
 SELECT
     $project_id,
     unnest($iid::BIGINT[]),
+    unnest($record_id::VARCHAR[]),
+    unnest($position::INTEGER[]),
+    $run_id,
+    unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($payload::VARCHAR[])::JSON;
+
+-- name: delete_approvals
+-- The state of approval of merge requests: of all of these entities.
+DELETE FROM merge_request_approvals WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
+
+-- name: insert_approvals
+-- The state of approval of merge requests, where the old one was just deleted.
+INSERT INTO merge_request_approvals (project_id, iid, record_id, position, run_id, fetched_at, payload)
+SELECT
+    $project_id,
+    unnest($iid::BIGINT[]),
+    unnest($record_id::VARCHAR[]),
+    unnest($position::INTEGER[]),
+    $run_id,
+    unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($payload::VARCHAR[])::JSON;
+
+-- name: delete_award_emoji
+-- Emoji on these entities themselves.
+DELETE FROM award_emoji
+WHERE project_id = $project_id
+  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: insert_award_emoji
+-- Emoji on entities whose old ones were just deleted.
+INSERT INTO award_emoji (
+    project_id, noteable_type, noteable_iid, record_id, position, run_id, fetched_at, payload)
+SELECT
+    $project_id,
+    unnest($noteable_type::VARCHAR[]),
+    unnest($noteable_iid::BIGINT[]),
     unnest($record_id::VARCHAR[]),
     unnest($position::INTEGER[]),
     $run_id,

@@ -187,3 +187,20 @@ def test_notes_move_updated_at_once_in_sixty_seconds_and_their_deletion_never(
     assert _updated_at(api) == "2026-11-01T12:01:00.000Z"
     control.edit_note(second.note["id"], "edited", bump_updated_at=False)
     assert _updated_at(api) == "2026-11-01T12:01:00.000Z"
+
+
+def test_an_emoji_counts_as_a_vote_and_leaves_updated_at(api: httpx.Client, sandbox: RunningSandbox) -> None:
+    before = api.get(CHANGE).json()
+    award = sandbox.control.add_award(35, kind="merge_request")
+    after = api.get(CHANGE).json()
+    assert (after["upvotes"], after["updated_at"]) == (before["upvotes"] + 1, before["updated_at"])
+    assert award in api.get(f"{CHANGE}/award_emoji").json()
+    sandbox.control.delete_award(35, award["id"], kind="merge_request")
+    assert api.get(CHANGE).json() == before
+
+
+def test_an_emoji_that_is_not_there_and_an_approver_who_is_nobody_are_refused(sandbox: RunningSandbox) -> None:
+    with pytest.raises(SandboxControlError, match="no emoji 4"):
+        sandbox.control.delete_award(12, 4)
+    with pytest.raises(SandboxControlError, match="no user is called nobody"):
+        sandbox.control.set_approvers(35, "nobody")

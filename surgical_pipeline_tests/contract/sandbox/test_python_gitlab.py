@@ -181,6 +181,21 @@ def test_approvals_and_emoji_are_there(project: Project, merge_request: ProjectM
     assert len(emoji) > 10
 
 
+def test_emoji_and_approvals_come_and_go(
+    project: Project, merge_request: ProjectMergeRequest, sandbox: RunningSandbox
+) -> None:
+    award = sandbox.control.add_award(12, "rocket")
+    issue = project.issues.get(12)
+    shown = next(one for one in issue.awardemojis.list(get_all=True) if one.get_id() == award["id"])
+    assert (shown.name, shown.awardable_type, shown.awardable_id) == ("rocket", "Issue", issue.id)
+    sandbox.control.delete_award(12, award["id"])
+    assert award["id"] not in {one.get_id() for one in issue.awardemojis.list(get_all=True)}
+    sandbox.control.set_approvers(merge_request.iid, "mira.okafor")
+    assert [one["user"]["username"] for one in merge_request.approvals.get().approved_by] == ["mira.okafor"]
+    sandbox.control.set_approvers(merge_request.iid)
+    assert merge_request.approvals.get().approved is False
+
+
 def test_labels_and_milestones_of_the_project_are_listed(project: Project) -> None:
     names = [label.name for label in project.labels.list(get_all=True)]
     assert names == sorted(names)

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from surgical_pipeline_tests.unit.gitlab.corpus import payloads
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     import httpx
 
@@ -77,3 +80,22 @@ def test_milestones_and_people_are_valid(api: httpx.Client, validate: Validate) 
     validate("user", api.get("/user").json())
     for issue in rows(api, f"{ROCKET}/issues"):
         validate("user", issue["author"])
+
+
+def test_approvals_and_emoji_have_the_fields_of_real_ones(
+    api: httpx.Client, validate: Validate, gitlab_payloads: Path
+) -> None:
+    change = f"{ROCKET}/merge_requests/34"
+    approvals = api.get(f"{change}/approvals").json()
+    assert all(set(real) <= set(approvals) for real in payloads(gitlab_payloads, "approvals"))
+    for approval in approvals["approved_by"]:
+        validate("user", approval["user"])
+    emoji = [award for row in rows(api, f"{ROCKET}/issues") for award in rows(api, _award_path(row))]
+    assert emoji
+    for award in emoji:
+        assert all(set(real) <= set(award) for real in payloads(gitlab_payloads, "award_emoji"))
+        validate("user", award["user"])
+
+
+def _award_path(issue: dict[str, Any]) -> str:
+    return f"{ROCKET}/issues/{issue['iid']}/award_emoji"

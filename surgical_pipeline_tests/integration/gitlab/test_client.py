@@ -213,7 +213,7 @@ async def test_an_entity_that_is_no_object_is_an_invalid_payload(
 ) -> None:
     server.on(f"{ISSUES}/12", Reply([{"iid": 12}]))
     async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match="#12 is not an object"):
+        with pytest.raises(InvalidPayloadError, match="a list where an object was expected"):
             await client.entity(7, ISSUE, deadline)
 
 

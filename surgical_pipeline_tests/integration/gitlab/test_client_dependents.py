@@ -1,5 +1,7 @@
 """What hangs on an entity: which endpoint is asked, and what becomes of a bad answer."""
 
+import json
+
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
@@ -59,6 +61,7 @@ async def test_a_hundred_issues_cost_one_request_and_each_dependent_one_more(
         (Dependent.COMMITS, "commits", {"id": "abc"}, LinkedRecord),
         (Dependent.DIFFS, "diffs", {"new_path": "a.py"}, LinkedRecord),
         (Dependent.CLOSES_ISSUES, "closes_issues", {"id": "JIRA-1"}, LinkedRecord),
+        (Dependent.AWARD_EMOJI, "award_emoji", {"id": 5, "name": "rocket"}, LinkedRecord),
     ],
 )
 async def test_each_dependent_comes_from_its_own_endpoint(
@@ -110,3 +113,59 @@ async def test_a_missing_endpoint_fails_the_dependent_as_not_found(
     async with client_of(server, token) as client:
         with pytest.raises(NotFoundError):
             await client.dependent(7, ISSUE, dependent=Dependent.LINKS, deadline=deadline)
+
+
+async def test_emoji_are_asked_for_of_merge_requests_too(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    server.on(f"{MERGE_REQUESTS}/34/award_emoji", Reply([{"id": 5}, {"id": 6}]))
+    async with client_of(server, token) as client:
+        found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.AWARD_EMOJI, deadline=deadline)
+    assert [record.record_id for record in found.records if isinstance(record, LinkedRecord)] == ["5", "6"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param({"id": 80, "iid": 34, "project_id": 7, "approved": True}, id="of a paid edition"),
+        pytest.param({"user_has_approved": False, "approved": False, "approved_by": None}, id="of a free one"),
+    ],
+)
+async def test_approvals_are_one_object_and_become_one_record(
+    server: WireServer, token: str, deadline: Deadline, answer: dict[str, object]
+) -> None:
+    server.on(f"{MERGE_REQUESTS}/34/approvals", Reply(answer))
+    async with client_of(server, token) as client:
+        found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
+    (record,) = found.records
+    assert isinstance(record, LinkedRecord)
+    assert (record.record_id, json.loads(record.payload)) == ("approvals", answer)
+    assert server.requests[0].query == ()
+
+
+@pytest.mark.parametrize("answer", [[], None, "approved", {"approved": "yes"}])
+async def test_approvals_that_are_no_such_object_are_an_invalid_payload(
+    server: WireServer, token: str, deadline: Deadline, answer: object
+) -> None:
+    server.on(f"{MERGE_REQUESTS}/34/approvals", Reply(answer))
+    async with client_of(server, token) as client:
+        with pytest.raises(InvalidPayloadError, match="merge_requests/34/approvals"):
+            await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
+
+
+@pytest.mark.parametrize(
+    ("dependent", "path", "answer"),
+    [
+        (Dependent.APPROVALS, "approvals", {"iid": 35, "project_id": 7}),
+        (Dependent.APPROVALS, "approvals", {"iid": 34, "project_id": 8}),
+        (Dependent.DISCUSSIONS, "discussions", [{"id": "d", "notes": [{"id": 5, "noteable_iid": 35}]}]),
+        (Dependent.DISCUSSIONS, "discussions", [{"id": "d", "notes": [{"id": 5, "project_id": 8}]}]),
+    ],
+)
+async def test_a_dependent_of_another_entity_is_refused(
+    server: WireServer, token: str, deadline: Deadline, dependent: Dependent, path: str, answer: object
+) -> None:
+    server.on(f"{MERGE_REQUESTS}/34/{path}", Reply(answer))
+    async with client_of(server, token) as client:
+        with pytest.raises(InvalidPayloadError, match=r"those of !34 in project 7 were asked for"):
+            await client.dependent(7, MERGE_REQUEST, dependent=dependent, deadline=deadline)

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 import shutil
 import ssl
 import subprocess
@@ -14,6 +15,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import NetworkError
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline_tests.integration.gitlab.http2_server import Http2Server
+from surgical_pipeline_tests.integration.gitlab.tiny_proxy import TinyProxy
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
 pytestmark = [
@@ -71,6 +73,30 @@ async def test_a_ca_bundle_makes_a_private_server_trusted(
         server.on(VERSION, Reply({"version": "18"}))
         async with GitLabClient(server.url, token, ca_bundle=certificate[0]) as client:
             assert await client.version(deadline) == "18"
+
+
+async def test_https_through_a_proxy_is_verified_and_hides_the_token_from_it(
+    certificate: tuple[Path, Path],
+    server_side: ssl.SSLContext,
+    token: str,
+    deadline: Deadline,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in list(os.environ):
+        if name.lower() == "no_proxy":
+            monkeypatch.delenv(name)
+    async with TinyProxy() as proxy, WireServer(server_side) as server:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        server.on(VERSION, Reply({"version": "18"}))
+        async with GitLabClient(server.url, token, ca_bundle=certificate[0]) as client:
+            assert await client.version(deadline) == "18"
+        assert proxy.asked == [f"CONNECT {server.url.removeprefix('https://')} HTTP/1.1"]
+        assert not [head for head in proxy.heads if token.encode() in head]
+        retry = RetryPolicy(max_attempts=1)
+        async with GitLabClient(server.url, token, retry=retry) as client:
+            with pytest.raises(NetworkError, match="certificate verify failed"):
+                await client.version(deadline)
+        assert len(server.requests) == 1
 
 
 async def test_requests_share_one_http2_connection_and_its_logs_hide_the_token(

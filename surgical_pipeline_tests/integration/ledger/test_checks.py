@@ -49,10 +49,13 @@ def save_everything(tx: Transaction, *, issue_iid: int, mr_iid: int, run_id: str
     one, other = issue(issue_iid), merge_request(mr_iid)
     upsert_entities(tx, run_id, [entity(one), entity(other)])
     sets = [discussions(one, discussion("a", note(issue_iid))), events(one, Dependent.LABEL_EVENTS, [issue_iid])]
-    sets += [linked(one, dependent, ["x"]) for dependent in (Dependent.LINKS, Dependent.CLOSED_BY)]
+    sets += [
+        linked(one, dependent, ["x"])
+        for dependent in (Dependent.LINKS, Dependent.CLOSED_BY, Dependent.AWARD_EMOJI)
+    ]
     sets += [
         linked(other, dependent, ["x"])
-        for dependent in (Dependent.COMMITS, Dependent.DIFFS, Dependent.CLOSES_ISSUES)
+        for dependent in (Dependent.COMMITS, Dependent.DIFFS, Dependent.CLOSES_ISSUES, Dependent.APPROVALS)
     ]
     replace_dependents(tx, run_id, 7, sets)
     for key in (one, other):
@@ -87,7 +90,7 @@ def test_every_table_is_searched_for_rows_outside_the_scope(ledger: Ledger, run:
         ).fetchall()
     not_content = {"sync_runs", "sync_run_phases", "entity_outcomes", "entity_failures", "gitlab_events"}
     assert set(found) == {name for (name,) in stamped} - not_content
-    assert (found["projects"], found["documents"], found["embeddings"], found["dependent_fetches"]) == (1, 2, 2, 7)
+    assert (found["projects"], found["documents"], found["embeddings"], found["dependent_fetches"]) == (1, 2, 2, 9)
 
 
 def test_the_same_iids_of_another_project_are_outside(run: SyncRunRecorder) -> None:

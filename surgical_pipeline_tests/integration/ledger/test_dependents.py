@@ -29,6 +29,8 @@ LINKED_TABLES = {
     Dependent.COMMITS: "merge_request_commits",
     Dependent.DIFFS: "merge_request_diffs",
     Dependent.CLOSES_ISSUES: "merge_request_closes_issues",
+    Dependent.APPROVALS: "merge_request_approvals",
+    Dependent.AWARD_EMOJI: "award_emoji",
 }
 _fresh_iids = itertools.count(1)
 

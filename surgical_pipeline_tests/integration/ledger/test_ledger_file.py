@@ -11,7 +11,7 @@ from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
 NEXT = sql.Migration(
-    version=2,
+    version=len(sql.migrations()) + 1,
     name="add_colour",
     text="ALTER TABLE projects ADD COLUMN colour VARCHAR; CREATE INDEX idx_projects_colour ON projects (colour);",
 )
@@ -46,14 +46,14 @@ def test_a_read_migrates_a_file_of_an_older_version_first(tmp_path: Path) -> Non
     start(Ledger(tmp_path / "old.duckdb"), "run-1")
     newer = Ledger(tmp_path / "old.duckdb", migrations=(*sql.migrations(), NEXT))
     with newer.read() as tx:
-        assert tx.execute("read_schema_version") == [(2,)]
+        assert tx.execute("read_schema_version") == [(NEXT.version,)]
 
 
 def test_a_failing_migration_leaves_neither_change_nor_record(tmp_path: Path) -> None:
     path = tmp_path / "old.duckdb"
     start(Ledger(path), "run-1")
     before = schema(Ledger(path))
-    half = sql.Migration(version=2, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
+    half = sql.Migration(version=NEXT.version, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
     with pytest.raises(duckdb.BinderException), Ledger(path, migrations=(*sql.migrations(), half)).write("x"):
         pytest.fail("the migration fails")
     assert schema(Ledger(path)) == before
@@ -66,11 +66,12 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: 
     before = [file.read_bytes() for file in files]
     for window in (Ledger(path).write("x"), Ledger(path).read()):
         with pytest.raises(
-            LedgerVersionError, match="schema version 2, this program knows versions up to 1"
+            LedgerVersionError,
+            match=rf"schema version {NEXT.version}, this program knows versions up to {NEXT.version - 1}",
         ) as caught:
             with window:
                 pytest.fail("the file is too new")
-        assert (caught.value.found, caught.value.known) == (2, 1)
+        assert (caught.value.found, caught.value.known) == (NEXT.version, NEXT.version - 1)
     assert [file.read_bytes() for file in files] == before
 
 

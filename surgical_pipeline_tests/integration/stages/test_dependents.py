@@ -112,7 +112,9 @@ def test_an_entity_that_vanished_since_ingest_is_named(start: Start, sandbox: Ru
     assert not run.outcome(issue(12)).has_warning
 
 
-def test_commits_are_fetched_again_only_when_the_head_moved(start: Start, sandbox: RunningSandbox) -> None:
+def test_code_is_fetched_again_only_when_head_or_target_branch_moved(
+    start: Start, sandbox: RunningSandbox
+) -> None:
     def requests_of_a_run() -> int:
         run = start("acme/rocket!34")
         sources = run.up_to_ingest()
@@ -123,5 +125,34 @@ def test_commits_are_fetched_again_only_when_the_head_moved(start: Start, sandbo
 
     assert requests_of_a_run() >= 2
     assert requests_of_a_run() == 0
+    sandbox.control.update_merge_request(34, target_branch="release")
+    assert requests_of_a_run() >= 2
+    assert requests_of_a_run() == 0
     sandbox.control.update_merge_request(34, sha="e" * 40)
     assert requests_of_a_run() >= 2
+
+
+def test_emoji_and_approvals_are_replaced_whole(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+    wanted = [Dependent.AWARD_EMOJI, Dependent.APPROVALS]
+    emoji = (
+        "SELECT noteable_type, noteable_iid, record_id::BIGINT FROM award_emoji "
+        "WHERE payload->>'name' = 'rocket' ORDER BY ALL"
+    )
+    approved = "SELECT iid, record_id, payload->>'approved' FROM merge_request_approvals"
+
+    def run() -> None:
+        one = start("acme/rocket#12!34")
+        one.dependents(one.up_to_ingest(), wanted=wanted)
+        assert not any(outcome.has_warning for outcome in one.recorder.outcomes())
+
+    sandbox.control.set_approvers(34, "mira.okafor")
+    first = sandbox.control.add_award(12, "rocket")["id"]
+    other = sandbox.control.add_award(34, "rocket", kind="merge_request")["id"]
+    run()
+    assert query(ledger.path, emoji) == [("issue", 12, first), ("merge_request", 34, other)]
+    assert query(ledger.path, approved) == [(34, "approvals", "true")]
+    sandbox.control.delete_award(12, first)
+    sandbox.control.set_approvers(34)
+    run()
+    assert query(ledger.path, emoji) == [("merge_request", 34, other)]
+    assert query(ledger.path, approved) == [(34, "approvals", "false")]

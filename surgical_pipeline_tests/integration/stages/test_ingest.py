@@ -122,6 +122,13 @@ def test_nothing_usable_ends_the_run_with_the_commonest_reason(start: Start, san
     assert caught.value.failure.code is FailureCode.NOT_FOUND
 
 
+def test_lists_that_all_fail_end_the_run_with_their_own_reason(start: Start, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault("/api/v4/projects/4201/issues", status=500)
+    with pytest.raises(StageFailedError, match="none of the 2 requested entities") as caught:
+        start("acme/rocket#12+13").up_to_ingest()
+    assert caught.value.failure.code is FailureCode.SERVER_ERROR
+
+
 def test_an_entity_fetched_soon_after_its_last_change_is_not_settled(
     start: Start, sandbox: RunningSandbox
 ) -> None:

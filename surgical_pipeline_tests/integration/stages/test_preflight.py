@@ -125,6 +125,7 @@ def test_what_the_budget_leaves_out_is_a_timeout_of_those_entities(start: Start,
         (issue(12), FailureCode.TIMEOUT),
         (issue(13), FailureCode.TIMEOUT),
     ]
+    assert {one.failure.stage for one in result.failures} == {"preflight"}
 
 
 def test_a_project_that_does_not_answer_in_time_fails_the_run(start: Start, sandbox: RunningSandbox) -> None:

@@ -58,6 +58,8 @@ def test_a_run_of_a_partition_names_no_scope(job: dg.JobDefinition) -> None:
         ({"dependents": ["discussions", "gossip"]}, "unknown dependents gossip: choose of discussions"),
         ({"entity_timeout_seconds": 0}, "entity_timeout_seconds"),
         ({"dependents_budget_seconds": -1}, "dependents_budget_seconds"),
+        ({"max_requests_in_flight": 65}, "max_requests_in_flight"),
+        ({"max_requests_in_flight": 0}, "max_requests_in_flight"),
         ({"preflight_budget_seconds": 1e9}, "preflight_budget_seconds"),
         ({"embed_budget_seconds": 1e9}, "embed_budget_seconds"),
     ],
@@ -105,7 +107,12 @@ def test_each_dependent_is_fetched_once_and_in_one_order() -> None:
 
 
 def test_budgets_reach_the_stages_as_they_were_given() -> None:
-    config = StageConfig(scope="", preflight_budget_seconds=1, entity_timeout_seconds=2, embed_budget_seconds=3)
-    assert config.budgets() == Budgets(
-        preflight_budget_seconds=1, entity_timeout_seconds=2, embed_budget_seconds=3
-    )
+    given: dict[str, Any] = {
+        "preflight_budget_seconds": 1,
+        "entity_timeout_seconds": 2,
+        "dependents_budget_seconds": 3,
+        "embed_budget_seconds": 4,
+        "max_requests_in_flight": 5,
+    }
+    assert given.keys() == Budgets.model_fields.keys()
+    assert StageConfig(scope="", **given).budgets() == Budgets(**given)

@@ -20,6 +20,7 @@ def test_the_defaults_are_the_published_ones() -> None:
     budgets = Budgets()
 
     assert (budgets.entity_timeout_seconds, budgets.dependents_budget_seconds) == (20, 120)
+    assert budgets.max_requests_in_flight == 16
 
 
 @pytest.mark.parametrize("field", sorted(Budgets.model_fields))
@@ -27,6 +28,13 @@ def test_the_defaults_are_the_published_ones() -> None:
 def test_a_budget_that_is_no_sensible_time_is_refused(field: str, seconds: object) -> None:
     with pytest.raises(ValidationError):
         Budgets.model_validate({field: seconds})
+
+
+@pytest.mark.parametrize("count", [1, 64])
+def test_requests_in_flight_are_one_to_sixty_four(count: int) -> None:
+    assert Budgets(max_requests_in_flight=count).max_requests_in_flight == count
+    with pytest.raises(ValidationError):
+        Budgets(max_requests_in_flight=count + (1 if count > 1 else -1))
 
 
 def test_an_unknown_budget_is_refused() -> None:

@@ -12,11 +12,14 @@ from surgical_pipeline.domain.scope import EntityType
     [
         (
             EntityType.ISSUE,
-            "discussions label_events state_events milestone_events links closed_by",
+            "discussions label_events state_events milestone_events links closed_by award_emoji",
         ),
         (
             EntityType.MERGE_REQUEST,
-            "discussions label_events state_events milestone_events commits diffs closes_issues",
+            (
+                "discussions label_events state_events milestone_events "
+                "commits diffs closes_issues approvals award_emoji"
+            ),
         ),
     ],
 )

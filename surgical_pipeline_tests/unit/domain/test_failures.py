@@ -3,6 +3,7 @@ import pickle
 import pytest
 from pydantic import TypeAdapter
 
+from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 
@@ -39,6 +40,14 @@ def test_every_code_says_what_to_do_in_whole_sentences(code: FailureCode) -> Non
     assert code.advice[0].isupper()
     assert code.advice.endswith(".")
     assert "\n" not in code.advice
+
+
+def test_advice_on_limits_names_the_options_that_move_them() -> None:
+    for name in Budgets.model_fields:
+        advice = (
+            FailureCode.RATE_LIMITED.advice if name == "max_requests_in_flight" else FailureCode.TIMEOUT.advice
+        )
+        assert name in advice
 
 
 @pytest.mark.parametrize("code", FailureCode)

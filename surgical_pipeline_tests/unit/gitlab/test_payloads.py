@@ -5,6 +5,8 @@ import pytest
 from pydantic import ValidationError
 
 from surgical_pipeline.gitlab.payloads import (
+    Approvals,
+    AwardEmoji,
     Commit,
     Diff,
     Discussion,
@@ -41,6 +43,8 @@ from surgical_pipeline_tests.unit.gitlab.corpus import payloads
         ("issue_link", IssueLink),
         ("merge_request_commit", Commit),
         ("merge_request_diff", Diff),
+        ("approvals", Approvals),
+        ("award_emoji", AwardEmoji),
         ("version", Version),
     ],
 )

@@ -22,6 +22,7 @@ from surgical_pipeline.gitlab.records import (
     parse_scopes,
     parse_version,
 )
+from surgical_pipeline_tests.unit.gitlab.bending import bend, json_values
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
 
 NOW = datetime(2024, 6, 1, tzinfo=UTC)
@@ -55,12 +56,6 @@ DISCUSSION: dict[str, object] = {
     ],
 }
 
-scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=8)
-json_values = st.recursive(
-    scalars,
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(st.characters(), max_size=8), inner),
-    max_leaves=12,
-)
 PARSERS: dict[str, Callable[[object], object]] = {
     "project": parse_project,
     "issue": lambda item: parse_entity(EntityType.ISSUE, item, fetched_at=NOW),
@@ -105,6 +100,8 @@ def test_any_json_gives_a_record_or_an_invalid_payload(parser: str, value: objec
         ("links", [ISSUE | {"issue_link_id": 4}]),
         ("commits", [{"id": "a", "authored_date": "2024-01-01T00:00:00Z"}]),
         ("diffs", [{"new_path": "a", "old_path": "b", "diff": "@@"}]),
+        ("approvals", [{"id": 80, "iid": 34, "approved": True, "approved_by": [{"user": {"id": 1}}]}]),
+        ("award_emoji", [{"id": 5, "name": "rocket", "user": {"username": "ada"}, "awardable_id": 90}]),
     ],
 )
 @settings(max_examples=150, deadline=None)
@@ -128,18 +125,31 @@ def test_real_payloads_bent_anywhere_give_a_record_or_an_invalid_payload(
     survives(PARSERS[kind], bent)
 
 
-def bend(value: Any, data: st.DataObject) -> None:
-    """Replace, remove or add one value somewhere inside."""
-    while isinstance(value, dict | list) and value:
-        key: Any = data.draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
-        if isinstance(value[key], dict | list) and value[key] and data.draw(st.booleans()):
-            value = value[key]
-            continue
-        if data.draw(st.booleans()):
-            value[key] = data.draw(json_values)
-        else:
-            del value[key]
-        return
+@pytest.mark.parametrize(
+    ("dependent", "kind"),
+    [
+        ("discussions", "discussion"),
+        ("label_events", "resource_label_event"),
+        ("state_events", "resource_state_event"),
+        ("links", "issue_link"),
+        ("closed_by", "merge_request_simple"),
+        ("closes_issues", "issue"),
+        ("commits", "merge_request_commit"),
+        ("diffs", "merge_request_diff"),
+        ("approvals", "approvals"),
+        ("award_emoji", "award_emoji"),
+    ],
+)
+@settings(max_examples=40, deadline=None)
+@given(data=st.data())
+def test_whole_pages_of_real_dependents_bent_anywhere_give_records_or_an_invalid_payload(
+    gitlab_payloads: Path, dependent: str, kind: str, data: st.DataObject
+) -> None:
+    page = copy.deepcopy(list(payloads(gitlab_payloads, kind)))
+    survives(PARSERS[dependent], page)
+    for _ in range(data.draw(st.integers(1, 3))):
+        bend(page, data)
+    survives(PARSERS[dependent], page)
 
 
 def survives(parse: Callable[[object], object], item: object) -> None:
