@@ -1,5 +1,6 @@
 """Vectors of documents: which are wanted, writing them, and searching them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -78,6 +79,23 @@ def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model:
     wanted = [(version.document_id, version.content_hash) for version in versions]
     rows = tx.rows("load_embedding_candidates", model=model, **columns(wanted, "document_id", "content_hash"))
     return [EmbeddingCandidate(**row) for row in rows]
+
+
+def vectors_of_same_texts(
+    tx: Transaction, wanted: Sequence[EmbeddingCandidate], model: str
+) -> list[DocumentVectors]:
+    """For each of ``wanted`` whose very text another document has too: that one's vectors, as its own."""
+    hashes = sorted({one.content_hash for one in wanted})
+    if not hashes:
+        return []
+    found: dict[str, list[Sequence[float]]] = defaultdict(list)
+    for content_hash, vector in tx.execute("load_vectors_of_texts", model=model, content_hashes=hashes):
+        found[content_hash].append(vector)
+    return [
+        DocumentVectors(one.document_id, one.content_hash, model, len(vectors[0]), vectors)
+        for one in wanted
+        if (vectors := found.get(one.content_hash))
+    ]
 
 
 def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]) -> frozenset[str]:

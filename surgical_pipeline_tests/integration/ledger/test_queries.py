@@ -12,7 +12,13 @@ from surgical_pipeline.ledger.checks import documents_without_current_embedding,
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.embeddings import (
+    DocumentVectors,
+    load_candidates,
+    search_vectors,
+    vectors_of_same_texts,
+    write_vectors,
+)
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
 from surgical_pipeline.ledger.windows import Ledger
@@ -135,6 +141,7 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         versions = [one.version for one in made.values()]
         candidates = load_candidates(tx, versions, MODEL)
         assert [one.document_id for one in candidates] == ["doc#1", "doc#2"]
+        assert vectors_of_same_texts(tx, candidates, MODEL) == []
         vectors = [
             DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates
         ]
