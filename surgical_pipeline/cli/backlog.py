@@ -4,7 +4,14 @@ from pydantic import BaseModel
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, open_ledger, usage_errors
+from surgical_pipeline.cli.environment import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    fail,
+    ledger_errors,
+    open_ledger,
+    usage_errors,
+)
 from surgical_pipeline.cli.output import EXIT_CODES, err, out
 from surgical_pipeline.defs.backlog import launch_backlog
 from surgical_pipeline.defs.gateways import open_embedder
@@ -13,8 +20,6 @@ from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError, find_project
 from surgical_pipeline.settings import Settings
 from surgical_pipeline.stages.backlog import BacklogProgress
-
-EXIT_WARNINGS = EXIT_CODES[RunStatus.SUCCEEDED_WITH_WARNINGS]
 
 
 class BacklogFailure(BaseModel):
@@ -40,6 +45,15 @@ class BacklogReport(BaseModel):
     remaining: int
     pruned: int
     error: str | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return EXIT_CODES[RunStatus.CANCELLED]
+        if self.error:
+            return EXIT_FAILED
+        return EXIT_CODES[RunStatus.SUCCEEDED_WITH_WARNINGS if self.failed else RunStatus.SUCCEEDED]
 
 
 def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bool) -> BacklogReport:
@@ -81,6 +95,7 @@ def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bo
         remaining=max(0, final.total - final.done),
         pruned=final.pruned,
         error=run.error,
+        interrupted=run.interrupted,
     )
 
 

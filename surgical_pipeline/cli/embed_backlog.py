@@ -16,11 +16,10 @@ def embed_backlog(
 ) -> None:
     """Embed every document whose vector is missing or belongs to an older text or another model.
 
-    For after a change of SURGICAL_EMBEDDER, or of its model. Stopped half-way, it goes on when called again. Exit
-    code 0: all have theirs; 3: the model refused some texts; 1: the embedder or the ledger cannot be had.
+    For after a change of the embedder or its model. Stopped half-way, it goes on when called again. Exit code 0:
+    all have theirs; 3: the model refused some texts; 1: no embedder or no ledger; 130: stopped.
     """
-    from surgical_pipeline.cli.backlog import EXIT_WARNINGS, print_backlog, run_backlog
-    from surgical_pipeline.cli.environment import EXIT_FAILED
+    from surgical_pipeline.cli.backlog import print_backlog, run_backlog
     from surgical_pipeline.cli.output import print_json
 
     report = run_backlog(project, prune=prune, verbose=verbose, progress=not as_json and sys.stderr.isatty())
@@ -28,6 +27,4 @@ def embed_backlog(
         print_json(report)
     else:
         print_backlog(report)
-    if report.error:
-        raise typer.Exit(EXIT_FAILED)
-    raise typer.Exit(EXIT_WARNINGS if report.failed else 0)
+    raise typer.Exit(report.exit_code)

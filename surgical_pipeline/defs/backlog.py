@@ -6,6 +6,7 @@ from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 from pydantic import Field
 
@@ -102,11 +103,15 @@ embed_backlog = _job(lambda _progress: None)
 
 @dataclass(frozen=True, slots=True)
 class BacklogRun:
-    """``progress``: the last that was reported, None where it never began. ``error``: what ended it early."""
+    """``progress``: the last that was reported, None where it never began. ``error``: what ended it early.
+
+    ``interrupted``: that was Ctrl+C, SIGTERM or Dagster's "terminate".
+    """
 
     run_id: str
     progress: BacklogProgress | None
-    error: str | None
+    error: str | None = None
+    interrupted: bool = False
 
 
 def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: Watch) -> BacklogRun:
@@ -117,7 +122,7 @@ def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: W
         reported[:] = [progress]
         watch(progress)
 
-    job, error = _job(note), None
+    job, failed = _job(note), None
     config = {
         "ops": {embed_missing.name: {"config": {"project": project or "", "prune": prune}}},
         "loggers": {"console": {"config": {"log_level": log_level}}},
@@ -125,8 +130,13 @@ def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: W
     with dg.DagsterInstance.get() as instance:
         run = instance.create_run_for_job(job_def=job, run_config=config)
         for event in execute_run_iterator(InMemoryJob(job), run, instance):
-            if event.is_step_failure:
-                failure = event.step_failure_data.user_failure_data
-                cause = event.step_failure_data.error
-                error = failure.description if failure else str(cause.message if cause else event.message)
-    return BacklogRun(run.run_id, reported[0] if reported else None, error)
+            failed = event.step_failure_data if event.is_step_failure else failed
+    progress = reported[0] if reported else None
+    if failed is None:
+        return BacklogRun(run.run_id, progress)
+    if failed.error and failed.error.cls_name == DagsterExecutionInterruptedError.__name__:
+        return BacklogRun(run.run_id, progress, f"{FailureCode.CANCELLED}: it was told to stop", interrupted=True)
+    told = failed.user_failure_data.description if failed.user_failure_data else None
+    return BacklogRun(
+        run.run_id, progress, told or (failed.error.message.strip() if failed.error else "it failed")
+    )

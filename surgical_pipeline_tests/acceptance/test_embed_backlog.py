@@ -1,15 +1,20 @@
 """The job `embed_backlog`, from Dagster and from the command line, over documents that another model embedded."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
+import duckdb
 import pytest
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.stages.vectorizing import BATCH_SIZE
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.ledger_dump import query
@@ -99,3 +104,32 @@ def test_without_a_ledger_there_is_nothing_to_embed(home: Path) -> None:
     assert (done.returncode, done.stdout) == (1, "")
     assert "the first sync makes it" in done.stderr
     assert not (home / "ledger.duckdb").exists()
+
+
+def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(ledger: Ledger) -> None:
+    fill(ledger, 6000)
+    with subprocess.Popen([PROGRAM, "embed-backlog", "--json"], stdout=subprocess.PIPE, text=True) as process:
+        wait_for(lambda: query_or_nothing(ledger.path))
+        process.send_signal(signal.SIGINT)
+        output, _ = process.communicate(timeout=60)
+    report = json.loads(output)
+    assert (process.returncode, report["error"]) == (130, "CANCELLED: it was told to stop")
+    assert 0 < report["embedded"] < 6000
+    assert report["remaining"] == 6000 - report["embedded"]
+    (done,) = query(ledger.path, "SELECT count(DISTINCT document_id) FROM embeddings")
+    assert done[0] in (report["embedded"], report["embedded"] + BATCH_SIZE)
+
+
+def query_or_nothing(path: Path) -> bool:
+    """Whether anything is embedded already; unknown while another process has the file."""
+    try:
+        return bool(query(path, "SELECT 1 FROM embeddings LIMIT 1"))
+    except duckdb.IOException:
+        return False
+
+
+def wait_for(condition: Callable[[], bool], seconds: float = 60) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not happen in time"
+        time.sleep(0.05)
