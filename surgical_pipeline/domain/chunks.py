@@ -116,8 +116,7 @@ def _pieces(content: str, count_tokens: TokenCounter, *, limit: int) -> Iterator
             continue
         for part in _heading_apart(_lines(block)):
             text = "".join(part)
-            tokens = count_tokens(text)
-            if tokens <= limit:
+            if text != block and (tokens := count_tokens(text)) <= limit:
                 yield _Piece(text, tokens)
                 continue
             for line in part:
