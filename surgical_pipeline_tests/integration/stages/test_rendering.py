@@ -21,6 +21,7 @@ from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request
 from surgical_pipeline_tests.ledger_dump import query
+from surgical_pipeline_tests.unit.gitlab.corpus import payloads as real_payloads
 
 GOLDEN = Path(__file__).parent / "golden"
 NOTHING: dict[str, object] = {
@@ -156,3 +157,34 @@ def test_system_notes_are_left_out_of_a_discussion() -> None:
     _, discussion = documents_of(entity)
     assert discussion.content.endswith("@eve:\nLooks good")
     assert "assigned" not in discussion.content
+
+
+def test_every_real_payload_makes_documents(gitlab_payloads: Path) -> None:
+    """Whatever real servers sent, all of it on one entity: text that is the same each time, without a NUL."""
+
+    def lines(name: str) -> tuple[str, ...]:
+        return tuple(map(json.dumps, real_payloads(gitlab_payloads, name)))
+
+    notes = StoredDiscussion("notes", "{}", lines("note"))
+    threads = tuple(
+        StoredDiscussion(f"{place}", "{}", tuple(map(json.dumps, thread["notes"])))  # type: ignore[call-overload]
+        for place, thread in enumerate(real_payloads(gitlab_payloads, "discussion"))
+    )
+    parts = {
+        "discussions": (notes, *threads),
+        "label_events": lines("resource_label_event"),
+        "state_events": lines("resource_state_event"),
+        "links": lines("issue_link"),
+        "closed_by": lines("merge_request"),
+        "closes_issues": lines("issue"),
+    }
+    for key, name in ((issue(1), "issue"), (merge_request(1), "merge_request")):
+        for payload in lines(name):
+            entity = source(key, payload=payload, **parts)
+            documents = list(documents_of(entity))
+            assert documents == list(documents_of(entity))
+            assert len(documents) > len(threads) / 2
+            for document in documents:
+                assert document.content.encode()
+                assert "\x00" not in document.content
+                assert "None" not in document.content.split("\n\n")[0]
