@@ -58,8 +58,6 @@ def test_the_backlog_is_what_lacks_vectors_of_its_present_text_by_the_model(fill
     with filled.write("embed") as tx:
         embed(tx, "a", "b", model="new")
         embed(tx, "c", "d", "z", model="old")
-        write(tx, 7, issue(1), "b", content="a newer text")
-        write(tx, 7, issue(1), "a", "b", "c", "d")
         write(tx, 7, issue(1), "a", "b", "c", content="a newer text")
         embed(tx, "b", model="new", text="a newer text")
         assert backlog(tx, "new") == ["a", "c", "z"]

@@ -79,11 +79,12 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledg
 
 def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
     with filled.write("embed") as tx:
-        write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0), (0.0, 1.0)), vectors("b", (0.0, 1.0), model="other")])
-        wanted = load_candidates(tx, versions(("b", "text"), ("c", "text")), MODEL)
+        others = [vectors("a", (0.5, 0.5), model="other"), vectors("b", (0.5, 0.5), model="other")]
+        write_vectors(tx, "run-1", [vectors("b", (1.0, 0.0), (0.0, 1.0)), *others])
+        wanted = load_candidates(tx, versions(("a", "text"), ("c", "text")), MODEL)
         found = vectors_of_same_texts(tx, wanted, MODEL)
         assert [(one.document_id, one.content_hash, one.dimension) for one in found] == [
-            ("b", "hash of text", 2),
+            ("a", "hash of text", 2),
             ("c", "hash of text", 2),
         ]
         assert [list(map(list, one.vectors)) for one in found] == [[[1, 0], [0, 1]]] * 2
