@@ -29,7 +29,7 @@ class _Batch:
     """What became of one batch before it is written. ``copied``: vectors of another document of the same text."""
 
     asked: Sequence[DocumentVersion]
-    current: tuple[str, ...]
+    current: tuple[DocumentVersion, ...]
     copied: tuple[DocumentVectors, ...]
     computed: tuple[DocumentVectors, ...]
     failures: Mapping[str, Failure]
@@ -66,7 +66,7 @@ async def _compute(
     known = {one.document_id for one in copied}
     stale = [one for one in candidates if not one.current and one.document_id not in known]
     vectorized = await vectorize(stale, embedder=embedder, stage=STAGE, deadline=deadline)
-    current = tuple(one.document_id for one in candidates if one.current)
+    current = tuple(DocumentVersion(one.document_id, one.content_hash) for one in candidates if one.current)
     return _Batch(asked, current, tuple(copied), vectorized.vectors, vectorized.failures)
 
 
@@ -79,7 +79,8 @@ def _look(
 
 def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResult:
     written = store.write_vectors(tx, run.run_id, batch=[*batch.copied, *batch.computed])
-    reused = {*batch.current, *(one.document_id for one in batch.copied if one.document_id in written)}
+    still_current = (one.document_id for one in store.unchanged_documents(tx, batch.current))
+    reused = {*still_current, *(one.document_id for one in batch.copied if one.document_id in written)}
     embedded = {one.document_id for one in batch.computed if one.document_id in written}
     settled = {*embedded, *reused, *batch.failures}
     result = EmbedResult(

@@ -1,4 +1,5 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -20,6 +21,9 @@ from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
+
+if TYPE_CHECKING:
+    from surgical_pipeline.embedders.protocol import Vectors
 
 LONG_THREAD = 51
 """An issue with more discussions than one batch holds."""
@@ -100,6 +104,23 @@ def test_a_document_whose_text_changed_since_is_superseded(
     assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids) - changed
     counted = "SELECT documents_superseded FROM sync_runs WHERE run_id = 'run-1'"
     assert query(ledger.path, counted) == [(len(result.superseded),)]
+
+
+def test_a_vector_to_reuse_is_superseded_if_the_text_changes_while_others_are_computed(
+    start: Start, sandbox: RunningSandbox
+) -> None:
+    class Overtaken(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> "Vectors":
+            sandbox.control.update_issue(12, title="a newer text")
+            start("acme/rocket#12").up_to_docs()
+            return super().embed(texts)
+
+    run = start("acme/rocket#12+13")
+    docs = run.up_to_docs()
+    run.embed([one for one in docs.documents if ":12" in one.document_id], embedder=FakeEmbedder())
+    result = run.embed(docs.documents, embedder=Overtaken())
+    assert "issue:4201:12" in result.superseded
+    assert "issue:4201:13" in result.embedded
 
 
 def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
