@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.budgets import Budgets
@@ -95,6 +95,13 @@ docs = st.builds(
 )
 embeds = st.builds(Embed, st.integers(0, RUNS - 1), st.lists(changes | docs, max_size=3).map(tuple) | st.just(()))
 histories = st.lists(changes | docs | embeds, min_size=3, max_size=9)
+
+OVERTAKEN = [
+    Change(KEYS[0], "two"),
+    Docs(1, KEYS[:1]),
+    Embed(1, (Change(KEYS[0], "three"), Docs(2, KEYS[:1]))),
+    Embed(2),
+]
 
 
 @dataclass
@@ -197,8 +204,11 @@ def issue(key: EntityKey, text: str, *, fetched_at: datetime) -> EntityRecord:
 
 
 @pytest.fixture(scope="module")
-def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A ledger of three issues without documents and three running runs, made once and copied."""
+def beginning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GenerateDocsResult]:
+    """A ledger of three issues and three running runs, the first of which made and embedded all documents.
+
+    Made once and copied.
+    """
     path = tmp_path_factory.mktemp("beginning") / "ledger.duckdb"
     ledger = Ledger(path)
     for number in range(RUNS):
@@ -207,7 +217,10 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with ledger.write("fill") as tx:
         upsert_project(tx, "somebody", PROJECT, NOON)
         upsert_entities(tx, "somebody", [issue(key, "one", fetched_at=NOON) for key in KEYS])
-    return path
+    world = World(ledger, [SyncRunRecorder(ledger, "run-0")])
+    world.do(Docs(0, KEYS))
+    world.do(Embed(0))
+    return path, world.regenerated[0]
 
 
 @settings(
@@ -217,15 +230,17 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> Path:
     suppress_health_check=[HealthCheck.function_scoped_fixture],
 )
 @given(histories)
+@example(OVERTAKEN)
 def test_each_run_embeds_exactly_its_documents_and_never_the_text_of_before(
-    beginning: Path, history: list[Change | Docs | Embed]
+    beginning: tuple[Path, GenerateDocsResult], history: list[Change | Docs | Embed]
 ) -> None:
+    path, regenerated = beginning
     with tempfile.TemporaryDirectory() as folder:
         for suffix in ("", ".wal"):
-            if (source := beginning.with_name(beginning.name + suffix)).exists():
+            if (source := path.with_name(path.name + suffix)).exists():
                 shutil.copyfile(source, Path(folder, source.name))
-        ledger = Ledger(Path(folder, beginning.name))
+        ledger = Ledger(Path(folder, path.name))
         recorders = list(map(partial(SyncRunRecorder, ledger), (f"run-{number}" for number in range(RUNS))))
-        world = World(ledger, recorders)
+        world = World(ledger, recorders, regenerated={0: regenerated})
         for step in history:
             world.do(step)
