@@ -13,10 +13,10 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-EMBEDDERS = ("wordllama", "http", "minilm")
 
 
 class SettingsError(ValueError):
@@ -43,7 +43,7 @@ class GitLabSettings(BaseModel):
 class EmbedderSettings(BaseModel):
     model_config = ConfigDict(frozen=True)
 
-    name: str = "wordllama"
+    name: str = DEFAULT_EMBEDDER
     url: str | None = None
     model: str | None = None
     api_key: SecretStr | None = None
@@ -157,10 +157,10 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``SURGICAL_EMBEDDER`` names none we have, or ``http`` lacks its URL or model.
         """
-        name = self._get("SURGICAL_EMBEDDER") or "wordllama"
-        if name not in EMBEDDERS:
+        name = self._get("SURGICAL_EMBEDDER") or DEFAULT_EMBEDDER
+        if name not in EMBEDDER_NAMES:
             raise SettingsError(
-                f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDERS)}", FailureCode.EMBEDDER_ERROR
+                f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDER_NAMES)}", FailureCode.EMBEDDER_ERROR
             )
         url, model = self._get("SURGICAL_EMBEDDER_URL"), self._get("SURGICAL_EMBEDDER_MODEL")
         if name == "http" and not (url and model):

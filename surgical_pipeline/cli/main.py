@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.cli import demo, doctor, ledger, retry, runs, sandbox, search, sync
+from surgical_pipeline.cli import demo, doctor, embed_backlog, ledger, retry, runs, sandbox, search, sync
 
 app = typer.Typer(
     name="surgical-pipeline",
@@ -17,6 +17,7 @@ app = typer.Typer(
 app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
+app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(runs.app, name="runs")

@@ -26,7 +26,7 @@ _SHORTEST = 1e-12
 class EmbedderError(Exception):
     """There are no vectors. The message says which embedder, what happened and what to do.
 
-    ``rejected``: the model refused these very texts (too long, for instance); fewer or shorter ones may pass.
+    ``rejected``: it is because of one of these very texts (too long, or its vector is NaN); the others may pass.
     """
 
     code: ClassVar[FailureCode] = FailureCode.EMBEDDER_ERROR
@@ -97,6 +97,7 @@ def checked(vectors: "ArrayLike", texts: Sequence[str], dimension: int) -> "Vect
         lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     bad = np.flatnonzero(~(np.isfinite(lengths[:, 0]) & (lengths[:, 0] > _SHORTEST)))
     if bad.size:
-        raise EmbedderError(f"the embedder's vector of text {int(bad[0]) + 1} holds NaN, infinity or only zeros")
+        said = f"the embedder's vector of text {int(bad[0]) + 1} holds NaN, infinity or only zeros"
+        raise EmbedderError(said, rejected=True)
     unit: Vectors = (rows / lengths).astype(np.float32)
     return unit

@@ -44,6 +44,9 @@ class EntitySource:
     label_events: tuple[str, ...]
     state_events: tuple[str, ...]
     milestone_events: tuple[str, ...]
+    links: tuple[str, ...]
+    closed_by: tuple[str, ...]
+    closes_issues: tuple[str, ...]
     version: str
     existing: Mapping[str, str]
 
@@ -64,6 +67,7 @@ def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) 
     versions = _versions(tx, project_id, keys)
     discussions = _discussions(tx, project_id, keys)
     events = _grouped(tx, "load_source_events", project_id, keys)
+    references = _references(tx, project_id, keys)
     existing = _grouped(tx, "load_complete_documents", project_id, keys)
     return [
         EntitySource(
@@ -76,6 +80,9 @@ def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) 
             label_events=_payloads_of(events[key], Dependent.LABEL_EVENTS),
             state_events=_payloads_of(events[key], Dependent.STATE_EVENTS),
             milestone_events=_payloads_of(events[key], Dependent.MILESTONE_EVENTS),
+            links=_payloads_of(references[key], Dependent.LINKS),
+            closed_by=_payloads_of(references[key], Dependent.CLOSED_BY),
+            closes_issues=_payloads_of(references[key], Dependent.CLOSES_ISSUES),
             version=versions[key],
             existing={document["document_id"]: document["content_hash"] for document in existing[key]},
         )
@@ -124,6 +131,14 @@ def _iids(keys: Iterable[EntityKey], entity_type: EntityType) -> list[int]:
     return [key.iid for key in keys if key.entity_type is entity_type]
 
 
+def _iids_by_type(keys: Iterable[EntityKey]) -> dict[str, list[int]]:
+    keys = list(keys)
+    return {
+        "issue_iids": _iids(keys, EntityType.ISSUE),
+        "merge_request_iids": _iids(keys, EntityType.MERGE_REQUEST),
+    }
+
+
 def _entities(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, dict[str, Any]]:
     issues = tx.rows("load_source_issues", project_id=project_id, iids=_iids(keys, EntityType.ISSUE))
     merge_requests = tx.rows(
@@ -133,20 +148,18 @@ def _entities(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> 
 
 
 def _versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, str]:
-    """Changes whenever anything that documents are made of is written, or the entity is tombstoned or revived."""
-    entities = tx.rows(
-        "load_entity_versions",
-        project_id=project_id,
-        issue_iids=_iids(keys, EntityType.ISSUE),
-        merge_request_iids=_iids(keys, EntityType.MERGE_REQUEST),
-    )
+    """Changes whenever anything that documents are made of is written, or the entity is tombstoned or revived.
+
+    Discussions, events and references are written only together with their row in ``dependent_fetches``.
+    """
+    entities = tx.rows("load_entity_versions", project_id=project_id, **_iids_by_type(keys))
     fetches = _grouped(tx, "load_dependent_fetches", project_id, keys)
     versions = {}
     for row in entities:
         key = key_of(row)
         parts = sorted(f"{fetch['dependent']}={fetch['fetched_at'].isoformat()}" for fetch in fetches[key])
         state = "deleted" if row["deleted_at"] is not None else "live"
-        versions[key] = "|".join([state, row["fetched_at"].isoformat(), *parts])
+        versions[key] = "|".join([state, row["path"] or "", row["fetched_at"].isoformat(), *parts])
     return versions
 
 
@@ -165,6 +178,15 @@ def _discussions(
     }
 
 
+def _references(
+    tx: Transaction, project_id: int, keys: Collection[EntityKey]
+) -> defaultdict[EntityKey, list[dict[str, Any]]]:
+    found: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
+    for row in tx.rows("load_source_references", project_id=project_id, **_iids_by_type(keys)):
+        found[key_of(row)].append(row)
+    return found
+
+
 def _grouped(
     tx: Transaction, query_name: str, project_id: int, keys: Collection[EntityKey]
 ) -> defaultdict[EntityKey, list[dict[str, Any]]]:
@@ -174,8 +196,8 @@ def _grouped(
     return grouped
 
 
-def _payloads_of(events: Iterable[Mapping[str, Any]], dependent: Dependent) -> tuple[str, ...]:
-    return tuple(event["payload"] for event in events if event["event_type"] == dependent)
+def _payloads_of(rows: Iterable[Mapping[str, Any]], dependent: Dependent) -> tuple[str, ...]:
+    return tuple(row["payload"] for row in rows if row["dependent"] == dependent)
 
 
 def _document_columns(documents: Iterable[DocumentRecord]) -> dict[str, list[Any]]:

@@ -1,5 +1,6 @@
 """Vectors of documents: which are wanted, writing them, and searching them."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,6 +81,30 @@ def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model:
     return [EmbeddingCandidate(**row) for row in rows]
 
 
+def vectors_of_same_texts(
+    tx: Transaction, wanted: Sequence[EmbeddingCandidate], model: str
+) -> list[DocumentVectors]:
+    """For each of ``wanted`` whose very text another document has too: that one's vectors, as its own."""
+    hashes = sorted({one.content_hash for one in wanted})
+    if not hashes:
+        return []
+    found: dict[str, list[Sequence[float]]] = defaultdict(list)
+    for content_hash, vector in tx.execute("load_vectors_of_texts", model=model, content_hashes=hashes):
+        found[content_hash].append(vector)
+    return [
+        DocumentVectors(one.document_id, one.content_hash, model, len(vectors[0]), vectors)
+        for one in wanted
+        if (vectors := found.get(one.content_hash))
+    ]
+
+
+def unchanged_documents(tx: Transaction, versions: Sequence[DocumentVersion]) -> frozenset[DocumentVersion]:
+    """Those of these documents that are live and still have that hash."""
+    wanted = [(version.document_id, version.content_hash) for version in versions]
+    found = tx.execute("load_unchanged_documents", **columns(wanted, "document_id", "content_hash"))
+    return frozenset(DocumentVersion(*row) for row in found)
+
+
 def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]) -> frozenset[str]:
     """Replace all chunks of each (document, model), and give the ids of the documents written.
 
@@ -90,9 +115,12 @@ def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]
         ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
     """
     distinct = {(entry.document_id, entry.model): entry for entry in batch}
-    wanted = [(entry.document_id, entry.content_hash) for entry in distinct.values()]
-    unchanged = set(tx.execute("load_unchanged_documents", **columns(wanted, "document_id", "content_hash")))
-    entries = [entry for entry in distinct.values() if (entry.document_id, entry.content_hash) in unchanged]
+    unchanged = unchanged_documents(
+        tx, [DocumentVersion(entry.document_id, entry.content_hash) for entry in distinct.values()]
+    )
+    entries = [
+        entry for entry in distinct.values() if DocumentVersion(entry.document_id, entry.content_hash) in unchanged
+    ]
     if entries:
         models = [(entry.document_id, entry.model) for entry in entries]
         tx.execute("delete_model_embeddings", **columns(models, "document_id", "model"))

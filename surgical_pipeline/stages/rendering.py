@@ -16,6 +16,7 @@ from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.payloads import (
     Entity,
     Issue,
+    IssueLink,
     LabelEvent,
     MergeRequest,
     MilestoneEvent,
@@ -25,6 +26,8 @@ from surgical_pipeline.gitlab.payloads import (
     User,
 )
 from surgical_pipeline.ledger.documents import EntitySource
+
+_LINK_WORDS = {"relates_to": "related to", "blocks": "blocks", "is_blocked_by": "blocked by"}
 
 
 def documents_of(source: EntitySource) -> Iterator[DocumentRecord]:
@@ -69,6 +72,7 @@ def _entity_text(source: EntitySource) -> EntityText:
         web_url=entity.web_url,
         description=entity.description,
         confidential=entity.confidential if isinstance(entity, Issue) else False,
+        references=tuple(_references(source)),
         moved_to=f"the issue with GitLab's id {moved_to_id}" if moved_to_id else None,
         history=tuple(_history(source)),
     )
@@ -103,6 +107,33 @@ def _history(source: EntitySource) -> Iterator[HistoryEvent]:
     for state in map(StateEvent.model_validate_json, source.state_events):
         if state.state:
             yield _happened(state, state.state)
+
+
+def _references(source: EntitySource) -> Iterator[str]:
+    """What it is linked to, closed by and closes, each named as people write it and nothing more.
+
+    Titles and states there are left out: they change without this entity, and would be told late.
+    """
+    for link in map(IssueLink.model_validate_json, source.links):
+        yield _named(_LINK_WORDS.get(link.link_type or "", "related to"), link, source)
+    for change in map(MergeRequest.model_validate_json, source.closed_by):
+        yield _named("closed by", change, source)
+    for issue in map(Issue.model_validate_json, source.closes_issues):
+        yield _named("closes", issue, source)
+
+
+def _named(how: str, other: Entity, source: EntitySource) -> str:
+    """``closes #12``, in another project ``closes group/project#12``; a tracker outside GitLab has its own id."""
+    full = other.references.full if other.references else None
+    if full:
+        return f"{how} {full.removeprefix(source.project_path) if _same_project(full, source) else full}"
+    if other.iid is not None and other.project_id in (None, source.project_id):
+        return f"{how} {'!' if isinstance(other, MergeRequest) else '#'}{other.iid}"
+    return f"{how} {other.web_url or other.id}"
+
+
+def _same_project(full: str, source: EntitySource) -> bool:
+    return full.replace("!", "#").partition("#")[0] == source.project_path
 
 
 def _happened(event: ResourceEvent, what: str) -> HistoryEvent:

@@ -282,6 +282,8 @@ def test_a_dead_embedder_is_a_warning_and_the_next_run_makes_it_good(
     dead = sync("acme/rocket#12")
     assert dead.completion_status == "succeeded_with_warnings"
     assert {one.code for one in dead.entity_failures} == {FailureCode.EMBEDDER_ERROR}
+    written = dead.entity_outcomes[0].regenerated_document_ids
+    assert sorted(str(one.dependent) for one in dead.entity_failures) == sorted(written)
     monkeypatch.delenv("SURGICAL_EMBEDDER")
     again = sync("acme/rocket#12")
     assert again.completion_status == "succeeded"

@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.settings import EMBEDDERS, Settings, SettingsError
+from surgical_pipeline.embedders.registry import EMBEDDER_NAMES
+from surgical_pipeline.settings import Settings, SettingsError
 
 
 def settings(**environment: str) -> Settings:
@@ -129,7 +130,7 @@ def test_the_http_embedder_takes_url_model_and_key() -> None:
 @pytest.mark.parametrize(
     ("environment", "sentence"),
     [
-        ({"SURGICAL_EMBEDDER": "gpt"}, f"'gpt': it may be {', '.join(EMBEDDERS)}"),
+        ({"SURGICAL_EMBEDDER": "gpt"}, f"'gpt': it may be {', '.join(EMBEDDER_NAMES)}"),
         ({"SURGICAL_EMBEDDER": "http"}, "needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL"),
         ({"SURGICAL_EMBEDDER": "http", "SURGICAL_EMBEDDER_URL": "http://x"}, "SURGICAL_EMBEDDER_MODEL"),
     ],

@@ -20,14 +20,18 @@ WHERE merge_requests.project_id = $project_id AND merge_requests.iid = ANY($iids
 ORDER BY merge_requests.iid;
 
 -- name: load_entity_versions
--- When these entities were fetched and tombstoned.
-SELECT 'issue' AS entity_type, iid, fetched_at, deleted_at
+-- When these entities were fetched and tombstoned, and how their project is called.
+SELECT 'issue' AS entity_type, issues.iid, issues.fetched_at, issues.deleted_at, projects.path
 FROM issues
-WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
+LEFT JOIN projects ON projects.project_id = issues.project_id
+WHERE issues.project_id = $project_id AND issues.iid = ANY($issue_iids::BIGINT[])
 UNION ALL
-SELECT 'merge_request' AS entity_type, iid, fetched_at, deleted_at
+SELECT
+    'merge_request' AS entity_type, merge_requests.iid, merge_requests.fetched_at, merge_requests.deleted_at,
+    projects.path
 FROM merge_requests
-WHERE project_id = $project_id AND iid = ANY($merge_request_iids::BIGINT[]);
+LEFT JOIN projects ON projects.project_id = merge_requests.project_id
+WHERE merge_requests.project_id = $project_id AND merge_requests.iid = ANY($merge_request_iids::BIGINT[]);
 
 -- name: load_source_discussions
 -- Discussions of these entities in GitLab's order.
@@ -47,11 +51,26 @@ ORDER BY noteable_type, noteable_iid, discussion_id, position, note_id;
 
 -- name: load_source_events
 -- Events of these entities in the order in which they happened.
-SELECT noteable_type AS entity_type, noteable_iid AS iid, event_type, payload
+SELECT noteable_type AS entity_type, noteable_iid AS iid, event_type AS dependent, payload
 FROM resource_events
 WHERE project_id = $project_id
   AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
 ORDER BY created_at NULLS FIRST, event_id;
+
+-- name: load_source_references
+-- What these entities are linked to, closed by and close, in GitLab's order.
+SELECT 'issue' AS entity_type, iid, 'links' AS dependent, position, payload
+FROM issue_links
+WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
+UNION ALL
+SELECT 'issue' AS entity_type, iid, 'closed_by' AS dependent, position, payload
+FROM issue_closed_by
+WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
+UNION ALL
+SELECT 'merge_request' AS entity_type, iid, 'closes_issues' AS dependent, position, payload
+FROM merge_request_closes_issues
+WHERE project_id = $project_id AND iid = ANY($merge_request_iids::BIGINT[])
+ORDER BY entity_type, iid, dependent, position;
 
 -- name: load_complete_documents
 -- The live documents of these entities that have vectors of their present text, of whichever model.

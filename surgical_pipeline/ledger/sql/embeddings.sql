@@ -16,6 +16,18 @@ WHERE documents.deleted_at IS NULL
       SELECT unnest($document_id::VARCHAR[]), unnest($content_hash::VARCHAR[]))
 ORDER BY documents.document_id;
 
+-- name: load_vectors_of_texts
+-- The model's vectors of these texts, of one document each, in the order of their chunks.
+SELECT content_hash, vector
+FROM embeddings
+WHERE model = $model
+  AND (content_hash, document_id) IN (
+      SELECT content_hash, MIN(document_id)
+      FROM embeddings
+      WHERE model = $model AND content_hash = ANY($content_hashes::VARCHAR[])
+      GROUP BY content_hash)
+ORDER BY content_hash, chunk_index;
+
 -- name: load_unchanged_documents
 -- Live documents that still have the given hash.
 SELECT document_id, content_hash

@@ -50,6 +50,28 @@ def status(code: int, body: str = "", headers: dict[str, str] | None = None) -> 
     return reply
 
 
+def refusing(word: str) -> Reply:
+    """A 400 for any request with a text that holds the word, as servers answer for a text that is too long."""
+
+    async def reply(request: dict[str, Any]) -> Response:
+        if any(word in text for text in request["input"]):
+            return Response('{"error": {"message": "input is too long"}}', status_code=400)
+        return await good(request)
+
+    return reply
+
+
+def blind_to(word: str) -> Reply:
+    """A vector of NaN for each text that holds the word."""
+
+    async def reply(request: dict[str, Any]) -> Response:
+        return embeddings(
+            [[float("nan")] * DIMENSION if word in text else vector_of(text) for text in request["input"]]
+        )
+
+    return reply
+
+
 async def hang(_: dict[str, Any]) -> Response:
     await asyncio.sleep(30)
     return Response()
@@ -69,10 +91,14 @@ async def break_off(_: dict[str, Any]) -> Response:
 
 
 class EmbeddingServer:
-    """``script``: answers to the first requests, in order; ``requests`` and ``headers``: what was asked."""
+    """``script``: answers to the first requests, in order; ``always`` to the others.
+
+    ``requests`` and ``headers``: what was asked.
+    """
 
     def __init__(self) -> None:
         self.script: list[Reply] = []
+        self.always: Reply = good
         self.requests: list[dict[str, Any]] = []
         self.headers: list[dict[str, str]] = []
         self.url = ""
@@ -85,7 +111,7 @@ class EmbeddingServer:
         asked = await request.json()
         self.requests.append(asked)
         self.headers.append(dict(request.headers))
-        reply = self.script.pop(0) if self.script else good
+        reply = self.script.pop(0) if self.script else self.always
         return await reply(asked)
 
 

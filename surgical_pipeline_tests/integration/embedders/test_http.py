@@ -14,6 +14,7 @@ from surgical_pipeline_tests.integration.embedders.embedding_server import (
     EmbeddingServer,
     Reply,
     break_off,
+    good,
     hang,
     running_server,
     status,
@@ -49,6 +50,7 @@ def server(shared_server: EmbeddingServer) -> EmbeddingServer:
     shared_server.script.clear()
     shared_server.requests.clear()
     shared_server.headers.clear()
+    shared_server.always = good
     return shared_server
 
 

@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -27,6 +28,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     entity,
     events,
     issue,
+    linked,
     merge_request,
     note,
 )
@@ -100,12 +102,20 @@ def change_discussions(tx: Transaction) -> None:
     replace_dependents(tx, "run-2", 7, [discussions(issue(1), fetched=101)])
 
 
+def change_links(tx: Transaction) -> None:
+    replace_dependents(tx, "run-2", 7, [linked(issue(1), Dependent.LINKS, ["5"], fetched=101)])
+
+
+def rename_project(tx: Transaction) -> None:
+    upsert_project(tx, "run-2", replace(PROJECT, path="acme/shuttle"), NOON)
+
+
 def tombstone(tx: Transaction) -> None:
     for number in (2, 3):
         record_misses(tx, f"run-{number}", 7, [issue(1)], missed_at=tx.now.replace(hour=13 + number))
 
 
-@pytest.mark.parametrize("change", [change_entity, change_discussions, tombstone])
+@pytest.mark.parametrize("change", [change_entity, change_discussions, change_links, tombstone])
 def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others_written(
     filled: Ledger, change: object
 ) -> None:
@@ -127,6 +137,30 @@ def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others
         assert write_documents(tx, "run-4", 7, batch) == {issue(1)}
         assert stored(tx)[0] == before
         assert stored(tx)[1][0] == "doc2"
+
+
+def test_a_source_holds_what_it_is_linked_to_closed_by_and_closes(filled: Ledger) -> None:
+    with filled.write("dependents") as tx:
+        sets = [
+            linked(issue(1), Dependent.LINKS, ["9", "5"]),
+            linked(issue(2), Dependent.CLOSED_BY, ["6"]),
+            linked(merge_request(1), Dependent.CLOSES_ISSUES, ["7"]),
+        ]
+        replace_dependents(tx, "run-1", 7, sets)
+    with filled.read() as tx:
+        first, second, change = load_sources(tx, 7, KEYS)
+    assert (first.links, first.closed_by, first.closes_issues) == (('{"id": "9"}', '{"id": "5"}'), (), ())
+    assert (second.links, second.closed_by, second.closes_issues) == ((), ('{"id": "6"}',), ())
+    assert (change.links, change.closed_by, change.closes_issues) == ((), (), ('{"id": "7"}',))
+
+
+def test_a_project_renamed_meanwhile_changes_every_source_of_it(filled: Ledger) -> None:
+    with filled.read() as tx:
+        before = {one.key: one.version for one in load_sources(tx, 7, KEYS)}
+    with filled.write("meanwhile") as tx:
+        rename_project(tx)
+        after = {one.key: one.version for one in load_sources(tx, 7, KEYS)}
+    assert all(before[key] != after[key] for key in KEYS)
 
 
 def test_an_entity_that_is_not_there_is_refused(filled: Ledger) -> None:

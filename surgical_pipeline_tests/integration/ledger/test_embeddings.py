@@ -6,7 +6,13 @@ import pytest
 from surgical_pipeline.domain.records import DocumentRecord, DocumentVersion
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.embeddings import (
+    DocumentVectors,
+    load_candidates,
+    search_vectors,
+    vectors_of_same_texts,
+    write_vectors,
+)
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
@@ -69,6 +75,21 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledg
         write(tx, document("b", KEY))
         assert [one.document_id for one in load_candidates(tx, wanted, MODEL)] == ["c"]
         assert load_candidates(tx, [], MODEL) == []
+
+
+def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        others = [vectors("a", (0.5, 0.5), model="other"), vectors("b", (0.5, 0.5), model="other")]
+        write_vectors(tx, "run-1", [vectors("b", (1.0, 0.0), (0.0, 1.0)), *others])
+        wanted = load_candidates(tx, versions(("a", "text"), ("c", "text")), MODEL)
+        found = vectors_of_same_texts(tx, wanted, MODEL)
+        assert [(one.document_id, one.content_hash, one.dimension) for one in found] == [
+            ("a", "hash of text", 2),
+            ("c", "hash of text", 2),
+        ]
+        assert [list(map(list, one.vectors)) for one in found] == [[[1, 0], [0, 1]]] * 2
+        assert vectors_of_same_texts(tx, wanted, "a third model") == []
+        assert vectors_of_same_texts(tx, [], MODEL) == []
 
 
 def test_vectors_of_a_changed_text_are_not_current(filled: Ledger) -> None:

@@ -1,5 +1,7 @@
 """One run's whole story, and beside it what others do to the ledger: together they use every query there is."""
 
+from dataclasses import replace
+
 import pytest
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
@@ -8,11 +10,18 @@ from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger import sql, transaction
+from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.embeddings import (
+    DocumentVectors,
+    load_candidates,
+    search_vectors,
+    vectors_of_same_texts,
+    write_vectors,
+)
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.maintenance import compact
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -147,10 +156,16 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         versions = [one.version for one in made.values()]
         candidates = load_candidates(tx, versions, MODEL)
         assert [one.document_id for one in candidates] == ["doc#1", "doc#2"]
+        assert vectors_of_same_texts(tx, candidates, MODEL) == []
         vectors = [
             DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates
         ]
         assert write_vectors(tx, recorder.run_id, vectors) == {"doc#1", "doc#2"}
+        assert count_backlog(tx, MODEL, None) == 0
+        assert count_backlog(tx, "another", find_project(tx, "acme/rocket")) == 2
+        assert len(load_backlog(tx, "another", project_id=None, after="", limit=9)) == 2
+        write_vectors(tx, "an old run", [replace(vectors[0], model="another")])
+        assert prune_other_models(tx, MODEL, project_id=None, limit=9) == 1
         assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=9)) == 2
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
         done = [

@@ -14,7 +14,7 @@ class FakeEmbedder:
     """Gives each text a vector of its length; a token is a word.
 
     ``fails_on_calls``: which calls (1 is the first) raise EmbedderError. ``takes_seconds``: of each call.
-    ``calls``: the texts of each call, in order.
+    ``refuses``: a word; a call with a text that holds it is rejected. ``calls``: the texts of each call, in order.
     """
 
     def __init__(
@@ -24,6 +24,7 @@ class FakeEmbedder:
         max_tokens: int = 400,
         fails_on_calls: Sequence[int] = (),
         takes_seconds: float = 0,
+        refuses: str | None = None,
     ) -> None:
         self.name = name
         self.dimension = 3
@@ -31,6 +32,7 @@ class FakeEmbedder:
         self.calls: list[tuple[str, ...]] = []
         self._fails_on_calls = fails_on_calls
         self._takes_seconds = takes_seconds
+        self._refuses = refuses
 
     def count_tokens(self, text: str) -> int:
         return len(text.split())
@@ -40,4 +42,6 @@ class FakeEmbedder:
         threading.Event().wait(self._takes_seconds)
         if len(self.calls) in self._fails_on_calls:
             raise EmbedderError("the fake embedder was told to fail")
+        if self._refuses and any(self._refuses in text for text in texts):
+            raise EmbedderError("the fake embedder takes no such text", rejected=True)
         return checked([[len(text), 1, 1] for text in texts], texts, self.dimension)

@@ -1,14 +1,29 @@
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import pytest
+
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.records import DocumentVersion
+from surgical_pipeline.embedders.http import HttpEmbedder
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline.stages.embed import BATCH_SIZE
+from surgical_pipeline.stages.vectorizing import BATCH_SIZE
+from surgical_pipeline_tests.integration.embedders.embedding_server import (
+    Reply,
+    blind_to,
+    refusing,
+    running_server,
+)
 from surgical_pipeline_tests.integration.stages.beside import run_beside
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
+
+if TYPE_CHECKING:
+    from surgical_pipeline.embedders.protocol import Vectors
 
 LONG_THREAD = 51
 """An issue with more discussions than one batch holds."""
@@ -89,6 +104,23 @@ def test_a_document_whose_text_changed_since_is_superseded(
     assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids) - changed
     counted = "SELECT documents_superseded FROM sync_runs WHERE run_id = 'run-1'"
     assert query(ledger.path, counted) == [(len(result.superseded),)]
+
+
+def test_a_vector_to_reuse_is_superseded_if_the_text_changes_while_others_are_computed(
+    start: Start, sandbox: RunningSandbox
+) -> None:
+    class Overtaken(FakeEmbedder):
+        def embed(self, texts: Sequence[str]) -> "Vectors":
+            sandbox.control.update_issue(12, title="a newer text")
+            start("acme/rocket#12").up_to_docs()
+            return super().embed(texts)
+
+    run = start("acme/rocket#12+13")
+    docs = run.up_to_docs()
+    run.embed([one for one in docs.documents if ":12" in one.document_id], embedder=FakeEmbedder())
+    result = run.embed(docs.documents, embedder=Overtaken())
+    assert "issue:4201:12" in result.superseded
+    assert "issue:4201:13" in result.embedded
 
 
 def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
@@ -176,3 +208,71 @@ def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledge
     first.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
     second.embed(second.up_to_docs().documents, embedder=FakeEmbedder())
     assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
+
+
+def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start, ledger: Ledger) -> None:
+    run = start(f"acme/rocket#12+13+{LONG_THREAD}")
+    docs = run.up_to_docs()
+    refused = "issue:4201:13"
+    result = run.embed(docs.documents, embedder=FakeEmbedder(refuses="Issue acme/rocket#13\n"))
+    assert result.failed == (refused,)
+    assert set(result.embedded) == set(docs.regenerated_document_ids) - {refused}
+    (failure,) = run.outcome(issue(13)).dependent_failures
+    assert (failure.code, failure.dependent) == (FailureCode.EMBEDDER_ERROR, refused)
+    assert not run.outcome(issue(12)).has_warning
+    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
+
+
+@pytest.mark.parametrize("always", [refusing, blind_to])
+def test_a_server_that_cannot_do_one_text_costs_that_document_alone(
+    start: Start, always: Callable[[str], Reply]
+) -> None:
+    run = start("acme/rocket#12+13!34")
+    docs = run.up_to_docs()
+    with running_server() as server:
+        server.always = always("Issue acme/rocket#13\n")
+        result = run.embed(docs.documents, embedder=HttpEmbedder(server.url, "nomic"))
+    assert result.failed == ("issue:4201:13",)
+    assert len(result.embedded) == docs.regenerated - 1
+
+
+def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    def title(text: str, embedder: FakeEmbedder) -> tuple[str, ...]:
+        sandbox.control.update_issue(12, title=text)
+        run = start("acme/rocket#12")
+        return run.embed(run.up_to_docs().documents, embedder=embedder).reused
+
+    title("the first text", FakeEmbedder())
+    title("another text, while the embedder is dead", FakeEmbedder(fails_on_calls=[1]))
+    embedder = FakeEmbedder()
+    assert "issue:4201:12" in title("the first text", embedder)
+    assert embedder.calls == []
+    stale = "SELECT count(*) FROM documents JOIN embeddings USING (document_id) WHERE documents.content_hash <>"
+    assert query(ledger.path, f"{stale} embeddings.content_hash") == [(0,)]
+
+
+def test_two_documents_of_one_text_share_its_vectors(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    first = start("acme/rocket#12")
+    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
+    sandbox.control.add_note(12, "Thanks!")
+    sandbox.control.add_note(12, "Thanks!")
+    second = start("acme/rocket#12")
+    docs, embedder = second.up_to_docs(), FakeEmbedder()
+    assert docs.regenerated == 2
+    second.embed(docs.documents, embedder=embedder)
+    assert [len(texts) for texts in embedder.calls] == [1]
+    sandbox.control.add_note(12, "Thanks!")
+    third = start("acme/rocket#12")
+    docs, embedder = third.up_to_docs(), FakeEmbedder()
+    result = third.embed(docs.documents, embedder=embedder)
+    assert (result.reused, embedder.calls) == (docs.regenerated_document_ids, [])
+    vectors = query(ledger.path, f"SELECT DISTINCT vector FROM embeddings WHERE {hash_of(docs.documents[0])}")
+    assert len(vectors) == 1
+
+
+def hash_of(version: DocumentVersion) -> str:
+    return f"content_hash = '{version.content_hash}'"

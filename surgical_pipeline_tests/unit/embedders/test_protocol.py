@@ -52,8 +52,9 @@ def test_what_is_no_table_of_numbers_is_refused(vectors: Any) -> None:
 def test_a_vector_without_direction_is_refused_and_named(bad: Sequence[Any]) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(EmbedderError, match="text 2 holds NaN, infinity or only zeros"):
+        with pytest.raises(EmbedderError, match="text 2 holds NaN, infinity or only zeros") as caught:
             checked([[1, 2], bad], TEXTS, 2)
+    assert caught.value.rejected
 
 
 def test_an_error_has_its_failure_code() -> None:

@@ -1,0 +1,144 @@
+"""Backlog: give a vector of the present text and model to every document that lacks one.
+
+The only embed that looks for what is missing, and so never part of a surgical run. It goes through the documents
+by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+from surgical_pipeline.domain.failures import Failure
+from surgical_pipeline.embedders.protocol import Embedder
+from surgical_pipeline.ledger import backlog as store
+from surgical_pipeline.ledger.embeddings import (
+    DocumentVectors,
+    EmbeddingCandidate,
+    vectors_of_same_texts,
+    write_vectors,
+)
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.stages.vectorizing import BATCH_SIZE, vectorize
+
+STAGE = "embed_backlog"
+PRUNE_SIZE = 1000
+"""Documents whose vectors of other models are dropped in one window."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedDocument:
+    document_id: str
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogProgress:
+    """Documents by what became of them so far; at the end, of all.
+
+    ``total``: how many lacked a vector when the job began. ``reused``: vectors of another document of the same
+    text. ``superseded``: their text changed, or they were deleted, while they were being embedded. ``failed``: the
+    model refused their text. ``pruned``: documents that lost vectors of other models. ``ended_by``: the dead
+    embedder that ended the job early.
+    """
+
+    total: int
+    embedded: int = 0
+    reused: int = 0
+    superseded: int = 0
+    failed: tuple[FailedDocument, ...] = ()
+    pruned: int = 0
+    ended_by: Failure | None = None
+
+    @property
+    def done(self) -> int:
+        return self.embedded + self.reused + self.superseded + len(self.failed)
+
+
+Report = Callable[[BacklogProgress], None]
+
+
+async def run_embed_backlog(
+    ledger: Ledger,
+    embedder: Embedder,
+    *,
+    run_id: str,
+    project: str | None = None,
+    prune: bool = False,
+    report: Report = lambda _progress: None,
+) -> BacklogProgress:
+    """Embed what is missing, of all projects or of one (its path or id), and report after each batch.
+
+    ``run_id`` is written beside the vectors. ``prune`` then drops the vectors of other models, of those documents
+    that have current ones of this model. A dead embedder ends the job; a text that it refuses fails its document.
+
+    Raises:
+        UnknownProjectError: the ledger has no project of that path or id.
+    """
+    project_id = None
+    if project is not None:
+        project_id = await ledger.in_read(STAGE, partial(store.find_project, project=project))
+    model = embedder.name
+    count = partial(store.count_backlog, model=model, project_id=project_id)
+    progress = BacklogProgress(total=await ledger.in_read(STAGE, count))
+    report(progress)
+    after = ""
+    while not progress.ended_by:
+        batch = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
+        if not batch.documents:
+            break
+        after = batch.documents[-1].document_id
+        progress = await _embed_batch(ledger, batch, embedder=embedder, run_id=run_id, progress=progress)
+        report(progress)
+    if prune and not progress.ended_by:
+        progress = await _prune(ledger, progress, model=model, project_id=project_id)
+        report(progress)
+    return progress
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """``copied``: vectors that another document of the same text has."""
+
+    documents: list[EmbeddingCandidate]
+    copied: list[DocumentVectors]
+
+
+def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> _Batch:
+    documents = store.load_backlog(tx, model, project_id=project_id, after=after, limit=BATCH_SIZE)
+    return _Batch(documents, vectors_of_same_texts(tx, documents, model))
+
+
+async def _embed_batch(
+    ledger: Ledger, batch: _Batch, *, embedder: Embedder, run_id: str, progress: BacklogProgress
+) -> BacklogProgress:
+    copied = {one.document_id for one in batch.copied}
+    stale = [one for one in batch.documents if one.document_id not in copied]
+    vectorized = await vectorize(stale, embedder=embedder, stage=STAGE)
+    vectors = [*batch.copied, *vectorized.vectors]
+    written: frozenset[str] = frozenset()
+    if vectors:
+        written = await ledger.in_write(STAGE, partial(write_vectors, run_id=run_id, batch=vectors))
+    refused = tuple(
+        FailedDocument(document_id, failure)
+        for document_id, failure in vectorized.failures.items()
+        if failure is not vectorized.ended_by
+    )
+    return replace(
+        progress,
+        embedded=progress.embedded + len(written - copied),
+        reused=progress.reused + len(written & copied),
+        superseded=progress.superseded + len(vectors) - len(written),
+        failed=progress.failed + refused,
+        ended_by=vectorized.ended_by,
+    )
+
+
+async def _prune(
+    ledger: Ledger, progress: BacklogProgress, *, model: str, project_id: int | None
+) -> BacklogProgress:
+    """In windows of ``PRUNE_SIZE`` documents, so that nobody waits long for the lock."""
+    prune = partial(store.prune_other_models, model=model, project_id=project_id, limit=PRUNE_SIZE)
+    while pruned := await ledger.in_write(STAGE, prune):
+        progress = replace(progress, pruned=progress.pruned + pruned)
+    return progress

@@ -1,0 +1,138 @@
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+from surgical_pipeline.ledger.embeddings import EmbeddingCandidate
+from surgical_pipeline.stages.vectorizing import Vectorized, vectorize
+from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
+
+MEGABYTE = 1_000_000
+
+
+def documents(*contents: str, title: str = "Title") -> list[EmbeddingCandidate]:
+    return [
+        EmbeddingCandidate(f"d{number}", title, content, f"hash of {content[:99]} {len(content)}", current=False)
+        for number, content in enumerate(contents)
+    ]
+
+
+def run(given: Sequence[EmbeddingCandidate], embedder: Embedder, deadline: Deadline | None = None) -> Vectorized:
+    return asyncio.run(vectorize(given, embedder=embedder, stage="embed", deadline=deadline))
+
+
+def ids(result: Vectorized) -> list[str]:
+    return [one.document_id for one in result.vectors]
+
+
+def test_all_documents_go_in_one_call() -> None:
+    embedder = FakeEmbedder(max_tokens=16)
+    result = run(documents("short", "word " * 100, "also short"), embedder)
+    assert ids(result) == ["d0", "d1", "d2"]
+    assert len(embedder.calls) == 1
+    first, long, last = (len(one.vectors) for one in result.vectors)
+    assert first == last == 1 < 100 / 16 < long
+    assert (result.failures, result.ended_by) == ({}, None)
+
+
+def test_nothing_to_embed_calls_no_embedder() -> None:
+    embedder = FakeEmbedder()
+    assert run([], embedder) == Vectorized((), {}, None)
+    assert embedder.calls == []
+
+
+def test_a_text_is_embedded_once_however_many_documents_have_it() -> None:
+    embedder = FakeEmbedder()
+    result = run(documents("same", "same", "other"), embedder)
+    assert ids(result) == ["d0", "d1", "d2"]
+    assert len(embedder.calls[0]) == 2
+
+
+@pytest.mark.parametrize("bad", [[0], [5], [8], [0, 8], [3, 4, 5], list(range(9))])
+def test_documents_with_a_refused_text_are_found_among_the_others(bad: list[int]) -> None:
+    contents = [f"refused {i}" if i in bad else f"fine {i}" for i in range(9)]
+    embedder = FakeEmbedder(refuses="refused")
+    result = run(documents(*contents), embedder)
+    assert sorted(result.failures) == [f"d{i}" for i in bad]
+    assert ids(result) == [f"d{i}" for i in range(9) if i not in bad]
+    assert {failure.code for failure in result.failures.values()} <= {FailureCode.EMBEDDER_ERROR}
+    assert result.ended_by is None
+    assert len(embedder.calls) <= 2 * len(bad) * 5
+
+
+def test_an_embedder_that_dies_half_way_keeps_what_it_had_done() -> None:
+    embedder = FakeEmbedder(refuses="refused", fails_on_calls=[3])
+    result = run(documents("fine 0", "fine 1", "refused 2", "fine 3"), embedder)
+    assert ids(result) == ["d0", "d1"]
+    assert sorted(result.failures) == ["d2", "d3"]
+    assert result.ended_by is not None
+    assert result.ended_by.code is FailureCode.EMBEDDER_ERROR
+
+
+def test_a_spent_deadline_ends_the_search_for_a_refused_text() -> None:
+    readings = iter([0.0, 0.0])
+    embedder = FakeEmbedder(refuses="refused", takes_seconds=0.5)
+    deadline = Deadline.after(0.1, lambda: next(readings))
+    result = run(documents(*(f"refused {i}" for i in range(8))), embedder, deadline)
+    assert len(embedder.calls) == 1
+    assert result.ended_by is not None
+    assert result.ended_by.code is FailureCode.TIMEOUT
+    assert len(result.failures) == 8
+
+
+@dataclass
+class CountingEmbedder(WordLlamaEmbedder):
+    """The real one, which keeps count of the characters its tokenizer reads."""
+
+    counted: int = 0
+    calls: int = field(default=0)
+
+    def count_tokens(self, text: str) -> int:
+        self.counted += len(text)
+        self.calls += 1
+        return super().count_tokens(text)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["x" * MEGABYTE, "The pump leaks. " * (MEGABYTE // 16), "😀" * (MEGABYTE // 10), "a line\n" * (MEGABYTE // 7)],
+    ids=["one_word", "one_line", "emoji", "lines"],
+)
+def test_a_megabyte_is_embedded_whole_after_a_few_readings_of_it(content: str) -> None:
+    embedder = CountingEmbedder()
+    (vectors,) = run(documents(content), embedder).vectors
+    assert len(vectors.vectors) > 10
+    assert np.isfinite(np.asarray(vectors.vectors)).all()
+    assert embedder.counted <= 8 * len(content) + 1000
+
+
+def test_a_thread_of_many_notes_costs_a_few_readings_of_it() -> None:
+    notes = [f"@eve on 2026-01-{1 + i % 28:02d}:\nNote {i}: the pump leaks at {i} bar." for i in range(150)]
+    embedder = CountingEmbedder()
+    content = "\n\n".join(notes)
+    (vectors,) = run(documents(content), embedder).vectors
+    tokens = WordLlamaEmbedder().count_tokens(content)
+    assert tokens / embedder.max_tokens <= len(vectors.vectors) <= 2 * tokens / embedder.max_tokens
+    assert embedder.counted <= 4 * len(content)
+
+
+@pytest.mark.parametrize(("title", "content"), [("", ""), (" \n", "\t\n"), ("", "\x00"), ("Title", "")])
+def test_a_document_without_a_word_has_one_vector(title: str, content: str) -> None:
+    (vectors,) = run(documents(content, title=title), WordLlamaEmbedder()).vectors
+    assert len(vectors.vectors) == 1
+    assert np.isfinite(np.asarray(vectors.vectors)).all()
+
+
+def test_the_error_of_an_embedder_is_the_message_of_each_failure() -> None:
+    class Dead(FakeEmbedder):
+        def count_tokens(self, text: str) -> int:
+            raise EmbedderError(f"no model for {text[:1]}")
+
+    result = run(documents("a", "b"), Dead())
+    assert [failure.message for failure in result.failures.values()] == ["no model for T"] * 2
