@@ -65,8 +65,9 @@ def main() -> None:
 def run(scope: Scope) -> SyncResult:
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
 
-    run_id = launch(scope, budgets=_BUDGETS, dependents=tuple(Dependent))
-    with Ledger(Path(os.environ["SURGICAL_LEDGER"])).read() as tx:
+    ledger = Ledger(Path(os.environ["SURGICAL_LEDGER"]))
+    run_id = launch(scope, budgets=_BUDGETS, dependents=tuple(Dependent), ledger=ledger)
+    with ledger.read() as tx:
         result = load_result(tx, run_id)
     if result is None or result.completion_status != "succeeded":
         raise SystemExit(f"the run did not succeed: {result}")

@@ -128,6 +128,10 @@ FROM (
     SELECT project_id, 'merge_request', iid, 'diffs' FROM merge_request_diffs
     UNION
     SELECT project_id, 'merge_request', iid, 'closes_issues' FROM merge_request_closes_issues
+    UNION
+    SELECT project_id, 'merge_request', iid, 'approvals' FROM merge_request_approvals
+    UNION
+    SELECT project_id, noteable_type, noteable_iid, 'award_emoji' FROM award_emoji
 ) AS held
 LEFT JOIN dependent_fetches
     ON dependent_fetches.project_id = held.project_id
@@ -256,6 +260,12 @@ GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'merge_request_closes_issues', project_id, iid, record_id) FROM merge_request_closes_issues
 GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'merge_request_approvals', project_id, iid, record_id) FROM merge_request_approvals
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'award_emoji', project_id, noteable_type, noteable_iid, record_id) FROM award_emoji
+GROUP BY project_id, noteable_type, noteable_iid, record_id HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'documents', document_id) FROM documents
 GROUP BY document_id HAVING COUNT(*) > 1

@@ -45,6 +45,8 @@ UNION ALL SELECT 'issue_closed_by', COUNT(*), bit_xor(hash(t)) FROM issue_closed
 UNION ALL SELECT 'merge_request_commits', COUNT(*), bit_xor(hash(t)) FROM merge_request_commits AS t
 UNION ALL SELECT 'merge_request_diffs', COUNT(*), bit_xor(hash(t)) FROM merge_request_diffs AS t
 UNION ALL SELECT 'merge_request_closes_issues', COUNT(*), bit_xor(hash(t)) FROM merge_request_closes_issues AS t
+UNION ALL SELECT 'merge_request_approvals', COUNT(*), bit_xor(hash(t)) FROM merge_request_approvals AS t
+UNION ALL SELECT 'award_emoji', COUNT(*), bit_xor(hash(t)) FROM award_emoji AS t
 UNION ALL SELECT 'documents', COUNT(*), bit_xor(hash(t)) FROM documents AS t
 UNION ALL SELECT 'embeddings', COUNT(*), bit_xor(hash(t)) FROM embeddings AS t
 ORDER BY table_name;
