@@ -10,20 +10,25 @@ from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
+KNOWN = sql.migrations()[-1].version
 NEXT = sql.Migration(
-    version=2,
+    version=KNOWN + 1,
     name="add_colour",
     text="ALTER TABLE projects ADD COLUMN colour VARCHAR; CREATE INDEX idx_projects_colour ON projects (colour);",
 )
 
 
 def schema(ledger: Ledger) -> list[tuple[object, ...]]:
-    """Everything the file's catalog says of tables, columns, constraints and indexes."""
+    """Everything the file's catalog says of tables, columns, constraints, indexes, views and macros."""
     with ledger.read() as tx:
         connection = tx._connection
         return [
             *connection.execute("SELECT sql FROM duckdb_tables() ORDER BY sql").fetchall(),
             *connection.execute("SELECT sql FROM duckdb_indexes() ORDER BY sql").fetchall(),
+            *connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal ORDER BY sql").fetchall(),
+            *connection.execute(
+                "SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal ORDER BY ALL"
+            ).fetchall(),
             *connection.execute("SELECT version, name FROM schema_migrations ORDER BY version").fetchall(),
         ]
 
@@ -46,14 +51,14 @@ def test_a_read_migrates_a_file_of_an_older_version_first(tmp_path: Path) -> Non
     start(Ledger(tmp_path / "old.duckdb"), "run-1")
     newer = Ledger(tmp_path / "old.duckdb", migrations=(*sql.migrations(), NEXT))
     with newer.read() as tx:
-        assert tx.execute("read_schema_version") == [(2,)]
+        assert tx.execute("read_schema_version") == [(NEXT.version,)]
 
 
 def test_a_failing_migration_leaves_neither_change_nor_record(tmp_path: Path) -> None:
     path = tmp_path / "old.duckdb"
     start(Ledger(path), "run-1")
     before = schema(Ledger(path))
-    half = sql.Migration(version=2, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
+    half = sql.Migration(version=NEXT.version, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
     with pytest.raises(duckdb.BinderException), Ledger(path, migrations=(*sql.migrations(), half)).write("x"):
         pytest.fail("the migration fails")
     assert schema(Ledger(path)) == before
@@ -66,11 +71,11 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: 
     before = [file.read_bytes() for file in files]
     for window in (Ledger(path).write("x"), Ledger(path).read()):
         with pytest.raises(
-            LedgerVersionError, match="schema version 2, this program knows versions up to 1"
+            LedgerVersionError, match=f"schema version {NEXT.version}, this program knows versions up to {KNOWN}"
         ) as caught:
             with window:
                 pytest.fail("the file is too new")
-        assert (caught.value.found, caught.value.known) == (2, 1)
+        assert (caught.value.found, caught.value.known) == (NEXT.version, KNOWN)
     assert [file.read_bytes() for file in files] == before
 
 

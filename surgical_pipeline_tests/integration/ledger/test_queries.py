@@ -7,14 +7,16 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql, transaction
 from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, write_vectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
+from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, search
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -139,7 +141,10 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
             DocumentVectors(one.document_id, one.content_hash, MODEL, 2, ((0.6, 0.8),)) for one in candidates
         ]
         assert write_vectors(tx, recorder.run_id, vectors) == {"doc#1", "doc#2"}
-        assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=9)) == 2
+        asked = Question.of("text of acme/rocket#1")
+        vector = QuestionVector(MODEL, (1, 0))
+        assert len(search(tx, asked, vector=vector, filters=Filters(), limit=9)) == 2
+        assert count_searchable(tx, MODEL) == (2, 2)
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
         done = [
             EntityOutcome(

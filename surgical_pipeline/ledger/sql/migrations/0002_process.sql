@@ -1,0 +1,1 @@
+-- Filled by another part of the schema.
