@@ -9,7 +9,12 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql, transaction
-from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
+from surgical_pipeline.ledger.checks import (
+    documents_without_current_embedding,
+    duplicate_documents,
+    orphan_vectors,
+    rows_outside_scope,
+)
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
@@ -77,6 +82,7 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
         assert result is not None
         assert rows_outside_scope(tx, "run-1") == {}
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
+        assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
     assert sorted(asked_for) == sorted(sql.queries())
 
 
