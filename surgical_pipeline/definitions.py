@@ -4,13 +4,13 @@ import dagster as dg
 
 from surgical_pipeline.defs.asset import surgical_backfill_job, surgical_sync, surgical_sync_job
 from surgical_pipeline.defs.backlog import embed_backlog
-from surgical_pipeline.defs.checks import embeddings_are_current, nothing_outside_scope_changed
+from surgical_pipeline.defs.checks import ledger_checks
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.defs.sensors import mirror
 
 defs = dg.Definitions(
     assets=[surgical_sync],
-    asset_checks=[nothing_outside_scope_changed, embeddings_are_current],
+    asset_checks=[ledger_checks],
     jobs=[surgical_sync_job, surgical_backfill_job, embed_backlog],
     sensors=[mirror],
     executor=dg.in_process_executor,

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import typer
 from pydantic import BaseModel
@@ -10,12 +11,14 @@ from pydantic_core import to_json
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
-from surgical_pipeline.ledger.embeddings import SearchHit
-from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
+
+if TYPE_CHECKING:
+    from surgical_pipeline.cli.searching import ShownHit
 
 EXIT_CODES = {
     RunStatus.SUCCEEDED: 0,
@@ -141,14 +144,18 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
     return table
 
 
-def hits_table(hits: Sequence[SearchHit]) -> Table:
+def hits_table(hits: Sequence["ShownHit"]) -> Table:
+    """The best first; under each title why it was found, the question's words in bold."""
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("score", justify="right")
     table.add_column("entity", no_wrap=True)
-    table.add_column("title", overflow="fold")
+    table.add_column("title and snippet", overflow="fold")
     table.add_column("link", overflow="fold")
-    for hit in hits:
-        table.add_row(f"{hit.score:.3f}", hit.entity, escape(hit.title), escape(hit.web_url or ""))
+    for shown in hits:
+        hit = shown.hit
+        text = Text(f"{hit.title}\n", overflow="fold")
+        text.append_text(snippet_text(shown.snippet))
+        table.add_row(f"{hit.score:.3f}", hit.entity, text, escape(hit.web_url or ""))
     return table
 
 
@@ -163,3 +170,10 @@ def print_check(report: CheckReport) -> None:
     console.print(
         f"{rows} read, schema version {report.schema_version}; {good} of {len(report.checked)} rules kept"
     )
+
+
+def snippet_text(snippet: Snippet) -> Text:
+    text = Text(snippet.text, style="dim")
+    for start, end in snippet.highlights:
+        text.stylize("bold not dim", start, end)
+    return text

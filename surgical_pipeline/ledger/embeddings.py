@@ -1,20 +1,17 @@
-"""Vectors of documents: which are wanted, writing them, and searching them."""
+"""Vectors of documents: which are wanted, and writing them."""
 
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.ledger.transaction import Transaction, columns
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    Vector = Sequence[float] | NDArray[np.float32]
     Vectors = Sequence[Sequence[float]] | NDArray[np.float32]
 
 _MATRIX = 2
@@ -40,38 +37,6 @@ class DocumentVectors:
     model: str
     dimension: int
     vectors: "Vectors"
-
-
-@dataclass(frozen=True, slots=True)
-class SearchHit:
-    """A document found. ``score``: cosine of its best chunk, -1 to 1.
-
-    ``current``: False where the vectors are those of an older text of the document.
-    """
-
-    document_id: str
-    kind: str
-    project_path: str
-    project_id: int
-    entity_type: EntityType
-    iid: int
-    discussion_id: str | None
-    title: str
-    content: str
-    web_url: str | None
-    state: str
-    labels: tuple[str, ...]
-    author: str | None
-    confidential: bool
-    internal: bool
-    updated_at: datetime | None
-    score: float
-    current: bool
-
-    @property
-    def entity(self) -> str:
-        """The entity as people write it: ``group/project#12``."""
-        return f"{self.project_path}{self.entity_type.sigil}{self.iid}"
 
 
 def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> list[EmbeddingCandidate]:
@@ -128,40 +93,6 @@ def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]
         names = ("document_id", "chunk_index", "model", "content_hash", "dimension", "vector")
         tx.execute("insert_embeddings", run_id=run_id, embedded_at=tx.now, **columns(rows, *names))
     return frozenset(entry.document_id for entry in entries)
-
-
-def search_vectors(
-    tx: Transaction,
-    *,
-    model: str,
-    query: "Vector",
-    limit: int,
-    project_path: str | None = None,
-    kind: str | None = None,
-    include_confidential: bool = False,
-) -> list[SearchHit]:
-    """The documents nearest to ``query``, best first, by comparing it with every vector of ``model``.
-
-    Deleted documents are left out; so are confidential ones and internal notes unless asked for. Vectors of
-    another dimension than the query's are not compared.
-    """
-    vector = [float(value) for value in query]
-    rows = tx.rows(
-        "search_embeddings",
-        model=model,
-        vector=vector,
-        dimension=len(vector),
-        limit=limit,
-        project_path=project_path,
-        kind=kind,
-        include_confidential=include_confidential,
-    )
-    return [_hit(row) for row in rows]
-
-
-def _hit(row: dict[str, Any]) -> SearchHit:
-    typed = {"entity_type": EntityType(row["entity_type"]), "labels": tuple(row["labels"])}
-    return SearchHit(**{**row, **typed})
 
 
 def _chunk_rows(entry: DocumentVectors) -> list[tuple[object, ...]]:

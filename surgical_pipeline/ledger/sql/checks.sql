@@ -70,3 +70,20 @@ WHERE documents.deleted_at IS NULL
         AND embeddings.model = $model
         AND embeddings.content_hash = documents.content_hash)
 ORDER BY documents.document_id;
+
+-- name: list_orphan_vectors
+-- Documents that have vectors though they are missing or deleted, and how many vectors of each.
+SELECT embeddings.document_id, COUNT(*) AS vectors
+FROM embeddings
+LEFT JOIN documents ON documents.document_id = embeddings.document_id AND documents.deleted_at IS NULL
+WHERE documents.document_id IS NULL
+GROUP BY embeddings.document_id
+ORDER BY embeddings.document_id;
+
+-- name: list_duplicate_documents
+-- Live documents that are not the only one of their kind for their entity or discussion.
+SELECT document_id
+FROM documents
+WHERE deleted_at IS NULL
+QUALIFY COUNT(*) OVER (PARTITION BY kind, project_id, entity_type, iid, COALESCE(discussion_id, '')) > 1
+ORDER BY document_id;

@@ -1,4 +1,4 @@
--- Vectors of documents, and the search among them.
+-- Vectors of documents.
 
 -- name: load_embedding_candidates
 -- Live documents that still have the given hash, and whether the model's vectors of that very text are there.
@@ -56,30 +56,3 @@ SELECT
     unnest($vector::VARCHAR[])::FLOAT[],
     $embedded_at,
     $run_id;
-
--- name: search_embeddings
--- The documents nearest to a vector, by the best of their chunks. list_cosine_similarity is DuckDB's own function.
-SELECT
-    documents.document_id, documents.kind, COALESCE(projects.path, '') AS project_path, documents.project_id,
-    documents.entity_type, documents.iid, documents.discussion_id, documents.title, documents.content,
-    documents.web_url, documents.state, documents.labels, documents.author, documents.confidential,
-    documents.internal, documents.updated_at, nearest.score,
-    nearest.content_hash = documents.content_hash AS current
-FROM (
-    SELECT document_id, MAX(score) AS score, MIN(content_hash) AS content_hash
-    FROM (
-        SELECT document_id, content_hash, list_cosine_similarity(vector, $vector::FLOAT[]) AS score
-        FROM embeddings
-        WHERE model = $model AND dimension = $dimension
-    ) AS compared
-    WHERE score < 2 -- not NaN, which a vector of zeros gives
-    GROUP BY document_id
-) AS nearest
-JOIN documents ON documents.document_id = nearest.document_id
-LEFT JOIN projects ON projects.project_id = documents.project_id
-WHERE documents.deleted_at IS NULL
-  AND ($include_confidential::BOOLEAN OR NOT (documents.confidential OR documents.internal))
-  AND ($kind::VARCHAR IS NULL OR documents.kind = $kind::VARCHAR)
-  AND ($project_path::VARCHAR IS NULL OR projects.path = $project_path::VARCHAR)
-ORDER BY nearest.score DESC, documents.document_id
-LIMIT $limit::BIGINT;

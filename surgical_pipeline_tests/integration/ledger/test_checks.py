@@ -6,7 +6,12 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
+from surgical_pipeline.ledger.checks import (
+    documents_without_current_embedding,
+    duplicate_documents,
+    orphan_vectors,
+    rows_outside_scope,
+)
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
@@ -132,3 +137,36 @@ def test_a_regenerated_live_document_needs_a_vector_of_its_present_text(
     with ledger.read() as tx:
         assert documents_without_current_embedding(tx, RUN, MODEL) == lacking
         assert documents_without_current_embedding(tx, "another", MODEL) == []
+
+
+def test_a_vector_whose_document_is_missing_or_deleted_is_an_orphan(run: SyncRunRecorder) -> None:
+    with run.window("all") as tx:
+        upsert_entities(tx, RUN, [entity(issue(1)), entity(issue(2)), entity(merge_request(2))])
+        for key in (issue(1), issue(2), merge_request(2)):
+            save_document(tx, key)
+            save_vector(tx, key)
+        assert orphan_vectors(tx) == {}
+        tx._connection.execute("UPDATE documents SET deleted_at = now() WHERE document_id = 'doc#1'")
+        tx._connection.execute("DELETE FROM documents WHERE document_id = 'doc!2'")
+        assert orphan_vectors(tx) == {"doc!2": 1, "doc#1": 1}
+
+
+def test_two_live_documents_of_one_kind_for_one_thing_are_duplicates(run: SyncRunRecorder) -> None:
+    copy = "INSERT INTO documents SELECT * REPLACE ({}) FROM documents WHERE document_id = 'doc#1'"
+    with run.window("all") as tx:
+        upsert_entities(tx, RUN, [entity(issue(1)), entity(merge_request(1))])
+        save_document(tx, issue(1))
+        save_document(tx, merge_request(1))
+        for harmless in (
+            "'talk a' AS document_id, 'discussion' AS kind, 'a' AS discussion_id",
+            "'talk b' AS document_id, 'discussion' AS kind, 'b' AS discussion_id",
+            "'of another project' AS document_id, 8 AS project_id",
+            "'dead' AS document_id, now() AS deleted_at",
+        ):
+            tx._connection.execute(copy.format(harmless))
+        assert duplicate_documents(tx) == []
+        tx._connection.execute(copy.format("'twin' AS document_id"))
+        tx._connection.execute(
+            copy.format("'twin talk' AS document_id, 'discussion' AS kind, 'b' AS discussion_id")
+        )
+        assert duplicate_documents(tx) == ["doc#1", "talk b", "twin", "twin talk"]

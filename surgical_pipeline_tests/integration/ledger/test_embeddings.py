@@ -9,7 +9,6 @@ from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, wr
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     load_candidates,
-    search_vectors,
     vectors_of_same_texts,
     write_vectors,
 )
@@ -97,7 +96,6 @@ def test_vectors_of_a_changed_text_are_not_current(filled: Ledger) -> None:
         write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
         write(tx, document("a", KEY, content="new"), document("b", KEY))
         assert not load_candidates(tx, versions(("a", "new")), MODEL)[0].current
-        assert not search_vectors(tx, model=MODEL, query=(1, 0), limit=1)[0].current
 
 
 def test_vectors_are_written_only_for_live_documents_of_that_text(filled: Ledger) -> None:
@@ -139,53 +137,3 @@ def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
 def test_vectors_that_cannot_be_are_refused(filled: Ledger, bad: DocumentVectors, complaint: str) -> None:
     with filled.write("embed") as tx, pytest.raises(ValueError, match=complaint):
         write_vectors(tx, "run-1", [bad])
-
-
-def test_search_ranks_documents_by_their_best_chunk(filled: Ledger) -> None:
-    with filled.write("embed") as tx:
-        batch = [vectors("a", (0.0, 1.0), (0.6, 0.8)), vectors("b", (1.0, 0.1)), vectors("c", (-1.0, 0.0))]
-        write_vectors(tx, "run-1", batch)
-    with filled.read() as tx:
-        hits = search_vectors(tx, model=MODEL, query=np.array([2, 0], dtype=np.float32), limit=9)
-        assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=2)) == 2
-    assert [hit.document_id for hit in hits] == ["b", "a", "c"]
-    assert [hit.score for hit in hits] == pytest.approx([0.995, 0.6, -1], abs=1e-3)
-    assert [hit.entity for hit in hits] == ["acme/rocket#1", "acme/rocket#1", "acme/rocket!1"]
-    assert all(hit.current and hit.labels == ("bug", "ui") for hit in hits)
-
-
-def test_search_keeps_to_the_project_kind_model_and_dimension_asked_for(filled: Ledger) -> None:
-    with filled.write("embed") as tx:
-        write_vectors(tx, "run-1", [vectors(one, (1.0, 0.0)) for one in "abc"])
-        write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0, 0.0), model="other")])
-        found = {
-            "kind": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, kind="merge_request"),
-            "project": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, project_path="acme/rocket"),
-            "no project": search_vectors(tx, model=MODEL, query=(1, 0), limit=9, project_path="acme"),
-            "model": search_vectors(tx, model="other", query=(1, 0, 0), limit=9),
-            "dimension": search_vectors(tx, model="other", query=(1, 0), limit=9),
-        }
-    assert {name: [hit.document_id for hit in hits] for name, hits in found.items()} == {
-        "kind": ["c"],
-        "project": ["a", "b", "c"],
-        "no project": [],
-        "model": ["a"],
-        "dimension": [],
-    }
-
-
-def test_search_hides_what_is_confidential_internal_or_deleted(filled: Ledger) -> None:
-    with filled.write("embed") as tx:
-        write(tx, document("a", KEY, confidential=True), document("b", KEY, internal=True), document("d", KEY))
-        write_vectors(tx, "run-1", [vectors(one, (1.0, 0.0)) for one in "abd"])
-        write(tx, document("a", KEY, confidential=True), document("b", KEY, internal=True))
-        assert search_vectors(tx, model=MODEL, query=(1, 0), limit=9) == []
-        hits = search_vectors(tx, model=MODEL, query=(1, 0), limit=9, include_confidential=True)
-        assert [hit.document_id for hit in hits] == ["a", "b"]
-
-
-def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: Ledger) -> None:
-    with filled.write("embed") as tx:
-        write_vectors(tx, "run-1", [vectors("a", (0.0, 0.0)), vectors("b", (0.0, 0.0), (1.0, 0.0))])
-        assert [hit.document_id for hit in search_vectors(tx, model=MODEL, query=(1, 0), limit=9)] == ["b"]
-        assert search_vectors(tx, model=MODEL, query=(0, 0), limit=9) == []

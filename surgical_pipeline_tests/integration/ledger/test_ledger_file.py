@@ -10,20 +10,25 @@ from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
+KNOWN = sql.migrations()[-1].version
 NEXT = sql.Migration(
-    version=len(sql.migrations()) + 1,
+    version=KNOWN + 1,
     name="add_colour",
     text="ALTER TABLE projects ADD COLUMN colour VARCHAR; CREATE INDEX idx_projects_colour ON projects (colour);",
 )
 
 
 def schema(ledger: Ledger) -> list[tuple[object, ...]]:
-    """Everything the file's catalog says of tables, columns, constraints and indexes."""
+    """Everything the file's catalog says of tables, columns, constraints, indexes, views and macros."""
     with ledger.read() as tx:
         connection = tx._connection
         return [
             *connection.execute("SELECT sql FROM duckdb_tables() ORDER BY sql").fetchall(),
             *connection.execute("SELECT sql FROM duckdb_indexes() ORDER BY sql").fetchall(),
+            *connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal ORDER BY sql").fetchall(),
+            *connection.execute(
+                "SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal ORDER BY ALL"
+            ).fetchall(),
             *connection.execute("SELECT version, name FROM schema_migrations ORDER BY version").fetchall(),
         ]
 
@@ -66,12 +71,11 @@ def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: 
     before = [file.read_bytes() for file in files]
     for window in (Ledger(path).write("x"), Ledger(path).read()):
         with pytest.raises(
-            LedgerVersionError,
-            match=rf"schema version {NEXT.version}, this program knows versions up to {NEXT.version - 1}",
+            LedgerVersionError, match=f"schema version {NEXT.version}, this program knows versions up to {KNOWN}"
         ) as caught:
             with window:
                 pytest.fail("the file is too new")
-        assert (caught.value.found, caught.value.known) == (NEXT.version, NEXT.version - 1)
+        assert (caught.value.found, caught.value.known) == (NEXT.version, KNOWN)
     assert [file.read_bytes() for file in files] == before
 
 

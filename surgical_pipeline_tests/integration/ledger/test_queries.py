@@ -9,16 +9,21 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql, transaction
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
-from surgical_pipeline.ledger.checks import documents_without_current_embedding, rows_outside_scope
+from surgical_pipeline.ledger.checks import (
+    documents_without_current_embedding,
+    duplicate_documents,
+    orphan_vectors,
+    rows_outside_scope,
+)
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     load_candidates,
-    search_vectors,
     vectors_of_same_texts,
     write_vectors,
 )
@@ -33,6 +38,7 @@ from surgical_pipeline.ledger.runs import (
     queue_run,
     set_dagster_status,
 )
+from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, search
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -94,6 +100,7 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
         assert result is not None
         assert rows_outside_scope(tx, "run-1") == {}
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
+        assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
@@ -166,7 +173,10 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         assert len(load_backlog(tx, "another", project_id=None, after="", limit=9)) == 2
         write_vectors(tx, "an old run", [replace(vectors[0], model="another")])
         assert prune_other_models(tx, MODEL, project_id=None, limit=9) == 1
-        assert len(search_vectors(tx, model=MODEL, query=(1, 0), limit=9)) == 2
+        asked = Question.of("text of acme/rocket#1")
+        vector = QuestionVector(MODEL, (1, 0))
+        assert len(search(tx, asked, vector=vector, filters=Filters(), limit=9)) == 2
+        assert count_searchable(tx, MODEL) == (2, 2)
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
         done = [
             EntityOutcome(

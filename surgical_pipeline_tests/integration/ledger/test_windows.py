@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.errors import LedgerError, LedgerMissingError, NotALedgerError
 from surgical_pipeline.ledger.ledger_file import wal_bytes
@@ -223,7 +224,9 @@ def test_the_event_loop_goes_on_while_a_window_waits(ledger: Ledger) -> None:
 
     with beside("hold_write", ledger.path) as holder:
         assert asyncio.run(tick_while_waiting()) >= 20
-    assert asyncio.run(ledger.in_read("x", lambda tx: tx.execute("read_schema_version")))
+    assert asyncio.run(ledger.in_read("x", lambda tx: tx.execute("read_schema_version"))) == [
+        (sql.migrations()[-1].version,)
+    ]
 
 
 def test_an_error_of_the_work_reaches_the_task(ledger: Ledger) -> None:

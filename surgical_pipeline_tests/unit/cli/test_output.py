@@ -15,7 +15,9 @@ from surgical_pipeline.cli.output import (
     print_json,
     print_summary,
     runs_table,
+    snippet_text,
 )
+from surgical_pipeline.cli.searching import ShownHit
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import (
@@ -29,8 +31,9 @@ from surgical_pipeline.domain.outcomes import (
     SyncResult,
 )
 from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.ledger.embeddings import SearchHit
+from surgical_pipeline.domain.snippets import Snippet
 from surgical_pipeline.ledger.runs import RunSummary
+from surgical_pipeline.ledger.search import SearchHit
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MARKUP = "see [bold]this[/bold] and [/nothing] at http://[fe80::1]:80"
@@ -101,9 +104,16 @@ def hit(**values: object) -> SearchHit:
         "internal": False,
         "updated_at": NOON,
         "score": 0.5,
+        "found_by": {"words": 1},
+        "cosine": None,
+        "chunk_index": None,
         "current": True,
     }
     return SearchHit(**{**usual, **values})
+
+
+def shown(text: str = "", *highlights: tuple[int, int], **values: object) -> ShownHit:
+    return ShownHit(hit(**values), Snippet(text, highlights))
 
 
 def summary(**values: object) -> RunSummary:
@@ -179,11 +189,17 @@ def test_what_became_of_an_entity_is_told_in_words(values: dict[str, object], wo
 
 def test_titles_and_links_of_hits_are_shown_as_they_are() -> None:
     link = "https://gitlab.test/x?a=[bold]&b=[/b]"
-    text = rendered(hits_table([hit(title=MARKUP, web_url=link)]))
-    assert MARKUP in text
+    text = rendered(hits_table([shown(MARKUP, title=MARKUP, web_url=link)]))
+    assert text.count(MARKUP) == 2
     assert link in text
     assert "acme/rocket#12" in text
     assert "0.500" in text
+
+
+def test_only_the_words_of_the_question_stand_out_in_a_snippet() -> None:
+    text = snippet_text(Snippet("the valve opens late", ((4, 9), (16, 20))))
+    bold = [text.plain[span.start : span.end] for span in text.spans if "bold not dim" in str(span.style)]
+    assert bold == ["valve", "late"]
 
 
 def test_runs_are_shown_by_the_beginning_of_their_id() -> None:

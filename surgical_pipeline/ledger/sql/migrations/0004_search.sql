@@ -1,0 +1,113 @@
+-- Search for people who live in DuckDB; `surgical-pipeline search` takes its filters from here, too.
+-- DuckDB only. Views and macros hold no data, so nothing has to be kept up to date.
+
+-- Live documents that pass the filters of the command line; NULL lets all pass. A discussion has the state and the
+-- labels of its entity, and besides a state of its own (resolved, unresolved).
+CREATE MACRO matching_documents(
+    only_project := NULL, only_kind := NULL, only_state := NULL, with_labels := NULL, updated_since := NULL,
+    include_confidential := FALSE
+) AS TABLE
+SELECT documents.*
+FROM documents
+WHERE documents.deleted_at IS NULL
+  AND (include_confidential OR NOT (documents.confidential OR documents.internal))
+  AND (only_kind::VARCHAR IS NULL OR documents.kind = only_kind::VARCHAR)
+  AND (updated_since::TIMESTAMPTZ IS NULL OR documents.updated_at >= updated_since::TIMESTAMPTZ)
+  AND (only_project::VARCHAR IS NULL OR documents.project_id IN (
+      SELECT projects.project_id FROM projects WHERE projects.path = only_project::VARCHAR))
+  AND ((only_state::VARCHAR IS NULL AND with_labels::VARCHAR[] IS NULL) OR EXISTS (
+      SELECT 1
+      FROM documents AS entity
+      WHERE entity.project_id = documents.project_id
+        AND entity.entity_type = documents.entity_type
+        AND entity.iid = documents.iid
+        AND entity.discussion_id IS NULL
+        AND entity.deleted_at IS NULL
+        AND (only_state::VARCHAR IS NULL OR only_state::VARCHAR IN (entity.state, documents.state))
+        AND (with_labels::VARCHAR[] IS NULL OR list_has_all(entity.labels, with_labels::VARCHAR[]))));
+
+-- What may be searched by anybody: live documents that are neither confidential nor internal, the entity as people
+-- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL where there is none).
+CREATE VIEW searchable_documents AS
+SELECT
+    documents.document_id, documents.kind,
+    COALESCE(projects.path, documents.project_id::VARCHAR)
+        || CASE documents.entity_type WHEN 'issue' THEN '#' ELSE '!' END || documents.iid AS entity,
+    documents.title, documents.content, documents.web_url, documents.state, documents.labels, documents.author,
+    documents.created_at, documents.updated_at,
+    embeddings.model, embeddings.chunk_index, embeddings.vector
+FROM documents
+LEFT JOIN projects ON projects.project_id = documents.project_id
+LEFT JOIN embeddings
+    ON embeddings.document_id = documents.document_id AND embeddings.content_hash = documents.content_hash
+WHERE documents.deleted_at IS NULL AND NOT (documents.confidential OR documents.internal);
+
+-- The simple sibling of the command's search: documents that hold words of the question, as they are written, ranked
+-- by BM25; with a vector of the question, fused with the ranking by cosine. Vectors of another length are not compared.
+-- The question must be a constant, a parameter or getvariable(…): DuckDB reads the pattern once, not for each row.
+CREATE MACRO search_documents(question, question_vector := NULL) AS TABLE
+WITH asked AS (
+    SELECT DISTINCT unnest(regexp_extract_all(lower(question), '[\p{L}\p{N}]+')) AS word
+),
+matched AS (
+    SELECT document_id, strlen(content) AS bytes, lower(unnest(regexp_extract_all(
+        title || ' ' || content,
+        -- The longest first, each to its end: a longer word than was asked for is dropped by the join below.
+        '(?i)(?:^|[^\p{L}\p{N}])((?:'
+            || array_to_string(list_reverse_sort(regexp_extract_all(lower(question), '[\p{L}\p{N}]+')), '|')
+            || ')[\p{L}\p{N}]*)',
+        1))) AS word
+    FROM matching_documents()
+    WHERE regexp_matches(question, '[\p{L}\p{N}]')
+),
+counted AS (
+    SELECT document_id, word, any_value(bytes) AS bytes, COUNT(*) AS hits
+    FROM matched
+    JOIN asked USING (word)
+    GROUP BY document_id, word
+),
+corpus AS (
+    SELECT COUNT(*) AS total, AVG(strlen(content)) AS mean FROM matching_documents()
+),
+rarity AS (
+    SELECT word, ln(1 + (total - COUNT(*) + 0.5) / (COUNT(*) + 0.5)) AS idf
+    FROM counted, corpus
+    GROUP BY word, total
+),
+by_words AS (
+    SELECT document_id, SUM(idf * hits * 2.2 / (hits + 1.2 * (0.25 + 0.75 * bytes / mean))) AS words_score
+    FROM counted
+    JOIN rarity USING (word), corpus
+    GROUP BY document_id
+),
+by_meaning AS (
+    SELECT document_id, MAX(list_cosine_similarity(vector, question_vector::FLOAT[])) AS cosine
+    FROM embeddings
+    WHERE question_vector::FLOAT[] IS NOT NULL AND dimension = len(question_vector::FLOAT[])
+    GROUP BY document_id
+),
+found AS (
+    SELECT
+        documents.document_id, documents.kind, documents.entity_type, documents.iid, documents.project_id,
+        documents.title, documents.web_url, documents.state, by_words.words_score, by_meaning.cosine
+    FROM matching_documents() AS documents
+    LEFT JOIN by_words ON by_words.document_id = documents.document_id
+    LEFT JOIN by_meaning ON by_meaning.document_id = documents.document_id
+    WHERE by_words.words_score IS NOT NULL OR by_meaning.cosine IS NOT NULL
+),
+ranked AS (
+    SELECT
+        found.*,
+        row_number() OVER (ORDER BY words_score DESC NULLS LAST, document_id) AS words_rank,
+        row_number() OVER (ORDER BY cosine DESC NULLS LAST, document_id) AS meaning_rank
+    FROM found
+)
+SELECT
+    CASE WHEN words_score IS NULL THEN 0 ELSE 1.5 / (5 + words_rank) END
+        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (5 + meaning_rank) END AS score,
+    COALESCE(projects.path, ranked.project_id::VARCHAR)
+        || CASE ranked.entity_type WHEN 'issue' THEN '#' ELSE '!' END || ranked.iid AS entity,
+    ranked.document_id, ranked.kind, ranked.title, ranked.web_url, ranked.state, ranked.words_score, ranked.cosine
+FROM ranked
+LEFT JOIN projects ON projects.project_id = ranked.project_id
+ORDER BY score DESC, ranked.document_id;

@@ -1,0 +1,156 @@
+"""Search from the sandbox's GitLab to the terminal, as a person or an agent calls it."""
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from surgical_pipeline.cli.main import app
+from surgical_pipeline.domain.search import MEANING, WORDS
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.acceptance.search_quality import ALL, FUSED, measure, sample_scope, table
+from surgical_pipeline_tests.conftest import Sync
+from surgical_pipeline_tests.ledger_dump import content_of
+
+UNREACHABLE = {"SURGICAL_EMBEDDER": "http", "SURGICAL_EMBEDDER_URL": "http://127.0.0.1:9/v1"}
+
+
+def called(*arguments: str) -> Result:
+    return CliRunner().invoke(app, ["search", *arguments])
+
+
+def hits(*arguments: str) -> list[dict[str, object]]:
+    done = called(*arguments, "--json")
+    assert done.exit_code == 0, done.stderr
+    found: list[dict[str, object]] = json.loads(done.stdout)
+    return found
+
+
+@pytest.fixture
+def synced(sync: Sync, ledger: Ledger) -> Ledger:
+    """The issues 12, 13 and 46, of which the last is confidential, and the merge requests 34 and 35."""
+    assert sync("acme/rocket#12+13+46!34+35").completion_status == "succeeded"
+    return ledger
+
+
+def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: Ledger) -> None:
+    scope, titles = sample_scope()
+    assert sync(scope).completion_status == "succeeded"
+    figures = measure(ledger, WordLlamaEmbedder(), titles)
+    fused = figures[FUSED][ALL]
+    assert fused.questions >= 40
+    for mode in (WORDS, MEANING):
+        assert fused.recall >= figures[mode][ALL].recall, table(figures)
+        assert fused.mrr >= figures[mode][ALL].mrr, table(figures)
+
+
+def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced: Ledger) -> None:
+    before = synced.path.read_bytes(), content_of(synced.path, with_run_columns=True)
+    shown = called("VALVE_NOT_CONFIRMED").stdout
+    assert "acme/rocket#12" in shown
+    assert "VALVE_NOT_CONFIRMED" in shown
+    (first, *_) = hits("the valve confirmation came late")
+    assert first["entity"] in ("acme/rocket#12", "acme/rocket!34")
+    assert str(first["web_url"]).startswith("https://gitlab.acme.example/acme/rocket/-/")
+    snippet = first["snippet"]
+    assert isinstance(snippet, dict)
+    marked = [snippet["text"][start:end].lower() for start, end in snippet["highlights"]]
+    assert any(word.startswith(("valve", "confirm", "late")) for word in marked)
+    assert (synced.path.read_bytes(), content_of(synced.path, with_run_columns=True)) == before
+
+
+@pytest.mark.usefixtures("synced")
+def test_every_documented_field_is_there_and_no_other() -> None:
+    (hit,) = hits("#13", "-n", "1")
+    manual = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+    documented = {line.split("`")[1] for line in manual.splitlines() if line.startswith("| `hit.")}
+    assert {f"hit.{name}" for name in hit} == documented
+    assert (hit["entity"], hit["score"], hit["kind"]) == ("acme/rocket#13", 1.0, "issue")
+
+
+@pytest.mark.usefixtures("synced")
+def test_what_is_named_comes_first_and_confidential_things_only_when_asked_for() -> None:
+    assert hits("!34 stale altitude")[0]["entity"] == "acme/rocket!34"
+    assert "acme/rocket#46" not in {hit["entity"] for hit in hits("#46 replayed uplink frames", "-n", "99")}
+    assert hits("#46", "--include-confidential")[0]["entity"] == "acme/rocket#46"
+    assert not [hit for hit in hits("customer communication goes through Luc", "-n", "99") if hit["internal"]]
+
+
+@pytest.mark.usefixtures("synced")
+def test_filters_narrow_the_search() -> None:
+    entities = {hit["entity"] for hit in hits("telemetry", "--label", "component::console", "-n", "99")}
+    assert entities == {"acme/rocket#13", "acme/rocket!35"}
+    assert {hit["entity"] for hit in hits("valve", "--state", "merged")} == {"acme/rocket!34"}
+    assert hits("valve", "--since", "2099-01-01") == []
+    assert {hit["kind"] for hit in hits("valve", "--kind", "discussion")} == {"discussion"}
+
+
+@pytest.mark.usefixtures("synced")
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["  "], "there is nothing to look for"),
+        (["valve", "--state", "happy"], "unknown state 'happy': choose of opened, closed"),
+        (["valve", "--since", "yesterday"], "Invalid value for '--since'"),
+    ],
+)
+def test_what_cannot_be_meant_is_exit_code_2(arguments: list[str], sentence: str) -> None:
+    done = called(*arguments, "--json")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert sentence in done.stderr
+
+
+@pytest.fixture
+def dead_embedder(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (UNREACHABLE | {"SURGICAL_EMBEDDER_MODEL": "gone"}).items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.usefixtures("synced", "dead_embedder")
+def test_with_a_dead_embedder_the_search_is_by_words_and_says_so() -> None:
+    done = called("lastSeq", "--json")
+    assert done.exit_code == 0
+    assert done.stderr.startswith("Note: found by words only, for the embedder gave no vector: ")
+    assert len(done.stderr.splitlines()) == 1
+    found = json.loads(done.stdout)
+    assert {hit["entity"] for hit in found} == {"acme/rocket#13", "acme/rocket!35"}
+    assert {tuple(hit["found_by"]) for hit in found} == {("words",)}
+    assert called("lastSeq", "--vector-only").exit_code == 1
+
+
+def test_an_empty_index_is_told(synced: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    with synced.write("forget") as tx:
+        tx._connection.execute("DELETE FROM embeddings")
+    done = called("lastSeq", "--json")
+    assert "no document has a vector of wordllama-256 yet: found by words only" in done.stderr
+    assert json.loads(done.stdout)[0]["found_by"] == {"words": 1}
+    monkeypatch.setenv("SURGICAL_LEDGER", str(synced.path.with_name("new.duckdb")))
+    with Ledger(synced.path.with_name("new.duckdb")).write("make"):
+        pass
+    done = called("lastSeq")
+    assert (done.exit_code, done.stdout) == (0, "Nothing found.\n")
+    assert "the ledger has no documents yet: sync something first" in done.stderr
+
+
+def test_a_search_goes_on_beside_another_reader(synced: Ledger) -> None:
+    with synced.read("beside"):
+        answers: list[Result] = []
+        thread = threading.Thread(target=lambda: answers.append(called("valve", "--json")))
+        thread.start()
+        thread.join(timeout=60)
+    assert [one.exit_code for one in answers] == [0]
+
+
+@pytest.mark.usefixtures("synced")
+def test_the_vector_of_a_text_serves_the_macro(ledger: Ledger) -> None:
+    printed = json.loads(called("stale altitude", "--vector-only").stdout)
+    assert (printed["model"], printed["dimension"], len(printed["vector"])) == ("wordllama-256", 256, 256)
+    with ledger.read() as tx:
+        rows = tx._connection.execute(
+            "SELECT entity FROM search_documents('stale altitude', question_vector := ?) LIMIT 1",
+            [printed["vector"]],
+        ).fetchall()
+    assert rows == [("acme/rocket#13",)]

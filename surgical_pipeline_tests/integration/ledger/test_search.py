@@ -1,0 +1,320 @@
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+
+from surgical_pipeline.domain.documents import DISCUSSION_KIND
+from surgical_pipeline.domain.records import DocumentRecord
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.search import Question
+from surgical_pipeline.ledger.content import upsert_entities, upsert_project
+from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    MODEL,
+    NOON,
+    PROJECT,
+    at,
+    document,
+    entity,
+    issue,
+    merge_request,
+)
+
+KEYS = (issue(1), issue(2), merge_request(1))
+NOTHING = Question.of("")
+"""Has no terms: what is found is found by meaning."""
+
+
+def save(tx: Transaction, *documents: DocumentRecord) -> None:
+    """Exactly these documents become those of their entities."""
+    batch = []
+    for source in load_sources(tx, 7, {one.key for one in documents}):
+        mine = tuple(one for one in documents if one.key == source.key)
+        batch.append(EntityDocuments(source.key, source.version, mine, frozenset(one.document_id for one in mine)))
+    assert not write_documents(tx, "run-1", 7, batch)
+
+
+def embed(tx: Transaction, document_id: str, *chunks: Sequence[float], text: str, model: str = MODEL) -> None:
+    entry = DocumentVectors(document_id, f"hash of {text}", model, len(chunks[0]), chunks)
+    assert write_vectors(tx, "run-1", [entry]) == {document_id}
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """Two issues and a merge request, without documents."""
+    with ledger.write("fill") as tx:
+        upsert_project(tx, "run-1", PROJECT, NOON)
+        upsert_entities(tx, "run-1", [entity(key) for key in KEYS])
+    return ledger
+
+
+def said(document_id: str, key: EntityKey, content: str, **values: object) -> DocumentRecord:
+    """A discussion of that entity."""
+    one = document(document_id, key, content=content)
+    usual = {"kind": DISCUSSION_KIND, "discussion_id": document_id, "labels": (), "state": "unresolved"}
+    return replace(one, **{**usual, **values})  # type: ignore[arg-type]
+
+
+def found(tx: Transaction, text: str, **filters: object) -> list[str]:
+    """The ids of what is found by words and reference."""
+    hits = search(tx, Question.of(text), vector=None, filters=Filters(**filters), limit=9)  # type: ignore[arg-type]
+    return [hit.document_id for hit in hits]
+
+
+def near(tx: Transaction, values: Sequence[float], *, limit: int = 9, model: str = MODEL) -> list[SearchHit]:
+    vector = QuestionVector(model, np.array(values, dtype=np.float32))
+    return search(tx, NOTHING, vector=vector, filters=Filters(include_confidential=True), limit=limit)
+
+
+def test_rare_words_count_more_than_common_ones_and_endings_little(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            document("a", issue(1), content="the valves open late"),
+            said("b", issue(1), "a valve and a telemetry gateway, and a long text about something else entirely"),
+            document("c", issue(2), content="the valve was aborted"),
+            document("d", merge_request(1), content="nothing of that kind: evalvex"),
+        )
+        assert found(tx, "valve gateway") == ["b", "a", "c"]
+        assert found(tx, "aborting") == ["c"]
+        assert found(tx, "VALVES opened") == ["a", "c", "b"]
+        assert found(tx, "unheard of") == []
+
+
+@pytest.mark.parametrize(
+    ("text", "content"),
+    [
+        ("E_TIMEOUT_42", "failed with E_TIMEOUT_42."),
+        ("timeout", "failed with E_TIMEOUT_42"),
+        ("v1.2.3", "since v1.2.3, at least"),
+        ("src/gateway/lanes.rs", "On: src/gateway/lanes.rs, line 41"),
+        ("lanes.rs", "On: src/gateway/lanes.rs, line 41"),
+        ("lastSeq", "`this.lastSeq` is reset"),
+        ("Größe", "die größe stimmt"),
+        ("音声", "地上局を切り替えると、管制音声が途切れます"),
+        ("字节序", "(字节序)"),
+        ("what? (alpha+b)*[c", "c: alpha"),
+        ("it's \\ 100%", "it's so"),
+        ("see #99", "as in #99"),
+    ],
+)
+def test_words_and_identifiers_are_found_as_they_are_written(filled: Ledger, text: str, content: str) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1), content=content), document("b", issue(2), content="another text: lan"))
+        assert found(tx, text) == ["a"]
+
+
+def test_what_a_question_names_comes_first(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            document("a", issue(1), content="text"),
+            said("b", issue(1), "a remark on #2"),
+            document("c", issue(2), content="another"),
+            document("d", merge_request(1), content="see #2 and #2 again"),
+        )
+        assert found(tx, "#2")[0] == "c"
+        assert set(found(tx, "#2")) == {"b", "c", "d"}
+        assert found(tx, "acme/rocket!1") == ["d"]
+        assert found(tx, "other/project!1") == []
+        assert found(tx, "!1 and #1")[:2] == ["d", "a"]
+        hits = search(tx, Question.of("#2"), vector=None, filters=Filters(), limit=1)
+        assert (hits[0].score, hits[0].found_by) == (1.0, {"reference": 1})
+
+
+def test_a_document_counts_once_by_its_best_chunk(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1)), said("b", issue(1), "text"), document("c", issue(2)))
+        embed(tx, "a", (0, 1), (0.6, 0.8), (0, 1), text="text")
+        embed(tx, "b", (1, 0.1), text="text")
+        embed(tx, "c", (-1, 0), text="text")
+    with filled.read() as tx:
+        hits = near(tx, (2, 0))
+        assert len(near(tx, (1, 0), limit=2)) == 2
+    assert [(hit.document_id, hit.chunk_index, hit.entity) for hit in hits] == [
+        ("b", 0, "acme/rocket#1"),
+        ("a", 1, "acme/rocket#1"),
+        ("c", 0, "acme/rocket#2"),
+    ]
+    assert [hit.cosine for hit in hits] == pytest.approx([0.995, 0.6, -1], abs=1e-3)
+    assert [hit.found_by for hit in hits] == [{"meaning": 1}, {"meaning": 2}, {"meaning": 3}]
+
+
+def test_vectors_of_another_model_or_length_are_not_compared(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1)), document("c", issue(2)))
+        embed(tx, "a", (1, 0), text="text")
+        embed(tx, "c", (1, 0, 0), text="text", model="other")
+        assert [hit.document_id for hit in near(tx, (1, 0))] == ["a"]
+        assert [hit.document_id for hit in near(tx, (1, 0, 0), model="other")] == ["c"]
+        assert near(tx, (1, 0), model="other") == near(tx, (1, 0), model="unknown") == []
+
+
+def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1)), document("c", issue(2)))
+        embed(tx, "a", (0, 0), text="text")
+        embed(tx, "c", (0, 0), (1, 0), text="text")
+        assert [hit.document_id for hit in near(tx, (1, 0))] == ["c"]
+        assert near(tx, (0, 0)) == []
+
+
+def test_vectors_of_an_older_text_are_told_and_name_no_chunk(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1)))
+        embed(tx, "a", (1, 0), text="text")
+        assert [(hit.current, hit.chunk_index) for hit in near(tx, (1, 0))] == [(True, 0)]
+        save(tx, document("a", issue(1), content="new"))
+        assert [(hit.current, hit.chunk_index) for hit in near(tx, (1, 0))] == [(False, None)]
+
+
+def test_both_rankings_together_make_the_order(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            document("a", issue(1), content="valve"),
+            document("c", issue(2), content="valve"),
+            document("d", merge_request(1), content="something else"),
+        )
+        embed(tx, "d", (1, 0), text="something else")
+        embed(tx, "c", (0.9, 0.1), text="valve")
+        embed(tx, "a", (-1, 0), text="valve")
+        vector = QuestionVector(MODEL, (1, 0))
+        hits = search(tx, Question.of("valve"), vector=vector, filters=Filters(), limit=9)
+    assert [(hit.document_id, hit.found_by) for hit in hits] == [
+        ("a", {"words": 1, "meaning": 3}),
+        ("c", {"words": 2, "meaning": 2}),
+        ("d", {"meaning": 1}),
+    ]
+    assert 1 > hits[0].score > hits[1].score > hits[2].score > 0
+
+
+FILTERS: list[tuple[dict[str, object], set[str]]] = [
+    ({}, {"a", "b", "c", "d"}),
+    ({"project_path": "acme/rocket"}, {"a", "b", "c", "d"}),
+    ({"project_path": "acme"}, set()),
+    ({"kind": "discussion"}, {"b"}),
+    ({"kind": "merge_request"}, {"d"}),
+    ({"state": "opened"}, {"c", "d"}),
+    ({"state": "closed"}, {"a", "b"}),
+    ({"state": "unresolved"}, {"b"}),
+    ({"labels": ("bug",)}, {"a", "b", "c"}),
+    ({"labels": ("bug", "crash")}, {"a", "b"}),
+    ({"labels": ("bug",), "state": "opened"}, {"c"}),
+    ({"since": at(60)}, {"c"}),
+    ({"include_confidential": True}, {"a", "b", "c", "d", "e", "f"}),
+]
+
+
+@pytest.mark.parametrize(("filters", "ids"), FILTERS, ids=[str(one) for one, _ in FILTERS])
+def test_filters_apply_to_every_ranking(filled: Ledger, filters: dict[str, object], ids: set[str]) -> None:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            replace(document("a", issue(1)), state="closed", labels=("bug", "crash")),
+            said("b", issue(1), "text"),
+            said("e", issue(1), "text", internal=True),
+            replace(document("c", issue(2)), labels=("bug",), updated_at=at(3600)),
+            said("f", issue(2), "text", confidential=True),
+            replace(document("d", merge_request(1)), labels=()),
+            said("gone", merge_request(1), "text"),
+        )
+        for one in ("a", "b", "c", "d", "e", "f", "gone"):
+            embed(tx, one, (1, 0), text="text")
+        tx._connection.execute("UPDATE documents SET deleted_at = now() WHERE document_id = 'gone'")
+        wanted = Filters(**filters)  # type: ignore[arg-type]
+        by_words = search(tx, Question.of("text"), vector=None, filters=wanted, limit=9)
+        by_meaning = search(tx, NOTHING, vector=QuestionVector(MODEL, (1, 0)), filters=wanted, limit=9)
+        by_name = search(tx, Question.of("#1 #2 !1"), vector=None, filters=wanted, limit=9)
+    assert {hit.document_id for hit in by_words} == {hit.document_id for hit in by_meaning} == ids
+    assert {hit.document_id for hit in by_name} == ids & {"a", "c", "d"}
+
+
+def test_a_filter_leaves_room_for_what_it_lets_pass(filled: Ledger) -> None:
+    """Filtering what was ranked already would find nothing here: the best fifty are all of another kind."""
+    many = [said(f"d{number:03}", issue(1), f"text {number}") for number in range(60)]
+    with filled.write("x") as tx:
+        save(tx, *many, document("z", merge_request(1), content="a text with many other words in it"))
+        assert found(tx, "text", kind="merge_request") == ["z"]
+
+
+def test_searchable_documents_are_counted(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        assert count_searchable(tx, MODEL) == (0, 0)
+        save(tx, document("a", issue(1)), document("c", issue(2)))
+        embed(tx, "a", (1, 0), (0, 1), text="text")
+        assert count_searchable(tx, MODEL) == (2, 1)
+        assert count_searchable(tx, "other") == (2, 0)
+
+
+# ---------------------------------------------------------------------- in plain DuckDB
+
+
+@pytest.fixture
+def for_sql(filled: Ledger) -> Path:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            document("a", issue(1), content="the valve opens late"),
+            said("secret", issue(1), "the valve of the competitor", internal=True),
+            document("c", issue(2), content="nothing of interest about a valve that is not even a valves"),
+            document("d", merge_request(1), content="gateway"),
+        )
+        embed(tx, "a", (0, 1), text="the valve opens late")
+        embed(tx, "d", (1, 0), (0.5, 0.5), text="gateway")
+        save(tx, document("d", merge_request(1), content="gateway"))
+    return filled.path
+
+
+def macro(path: Path, call: str) -> list[tuple[object, ...]]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(f"SELECT entity, document_id FROM {call}").fetchall()
+
+
+@pytest.mark.parametrize("how", ["as it is", "copied", "exported"])
+def test_the_view_and_the_macro_answer_in_a_plain_shell(for_sql: Path, tmp_path: Path, how: str) -> None:
+    """Compaction and backup copy them along."""
+    path = tmp_path / "other.duckdb"
+    with duckdb.connect() as connection:
+        connection.execute(f"ATTACH '{for_sql}' AS ledger (READ_ONLY)")
+        connection.execute(f"ATTACH '{path}' AS other")
+        connection.execute("COPY FROM DATABASE ledger TO other")
+    if how == "exported":
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"EXPORT DATABASE '{tmp_path}/export' (FORMAT parquet)")
+        path.unlink()
+        with duckdb.connect(str(path)) as connection:
+            connection.execute(f"IMPORT DATABASE '{tmp_path}/export'")
+    path = for_sql if how == "as it is" else path
+    assert macro(path, "search_documents('valve, late')") == [("acme/rocket#1", "a"), ("acme/rocket#2", "c")]
+    by_both = macro(path, "search_documents('valve late', question_vector := [1, 0])")
+    assert by_both == [("acme/rocket#1", "a"), ("acme/rocket#2", "c"), ("acme/rocket!1", "d")]
+    assert macro(path, "search_documents('', question_vector := [1.0, 0.0])") == [
+        ("acme/rocket!1", "d"),
+        ("acme/rocket#1", "a"),
+    ]
+    assert macro(path, "search_documents('(((')") == macro(path, "search_documents('')") == []
+    assert macro(path, "matching_documents(only_kind := 'issue') AS d, (SELECT 'x' AS entity)")
+    rows = macro(path, "searchable_documents ORDER BY document_id, chunk_index")
+    assert rows == [
+        ("acme/rocket#1", "a"),
+        ("acme/rocket#2", "c"),
+        ("acme/rocket!1", "d"),
+        ("acme/rocket!1", "d"),
+    ]
+
+
+def test_the_view_shows_only_vectors_of_the_present_text(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1)))
+        embed(tx, "a", (1, 0), text="text")
+        save(tx, document("a", issue(1), content="new"))
+        rows = tx._connection.execute("SELECT content, vector FROM searchable_documents").fetchall()
+    assert rows == [("new", None)]
