@@ -15,6 +15,8 @@ from rich.text import Text
 
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+from surgical_pipeline.domain.snippets import Snippet
+from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
 
 if TYPE_CHECKING:
