@@ -1,0 +1,76 @@
+"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations`: the harnesses, at length."""
+
+import argparse
+import statistics
+import sys
+import tempfile
+from pathlib import Path
+
+from surgical_pipeline_tests.soak.cancellations import latencies
+from surgical_pipeline_tests.soak.contention import contend
+from surgical_pipeline_tests.soak.installation import Installation, installed
+from surgical_pipeline_tests.soak.kills import kill_syncs
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="soak", description=__doc__)
+    parser.add_argument("harness", choices=["kills", "contention", "cancellations"])
+    parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--processes", type=int, default=32)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7)
+    chosen = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
+        if chosen.harness == "kills":
+            good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
+        elif chosen.harness == "contention":
+            good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
+        else:
+            good = _cancellations(installation, rounds=chosen.rounds)
+    sys.exit(0 if good else 1)
+
+
+def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
+    report = kill_syncs(installation, kills=kills, seed=seed)
+    _say(f"kills                                  {report.kills}")
+    for phase, count in report.phases.most_common():
+        _say(f"  {phase:<36} {count}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
+    if report.reaped_seconds:
+        _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
+        _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
+    return not report.violations
+
+
+def _contention(installation: Installation, *, processes: int, seed: int) -> bool:
+    report = contend(installation, processes=processes, seed=seed)
+    _say(f"processes                              {report.processes}")
+    _say(f"runs by status                         {dict(report.statuses)}")
+    _say(f"failure codes                          {dict(report.codes) or 'none'}")
+    _say(f"lost updates                           {len(report.lost)}")
+    _say(f"violations                             {len(report.violations)}")
+    for line in (report.lost + report.violations)[:20]:
+        _say(f"  {line}")
+    _say(f"windows                                {len(report.all_waits_ms)}")
+    _say(f"wait for the lock, p50 ms              {report.percentile_ms(0.5):.0f}")
+    _say(f"wait for the lock, p99 ms              {report.percentile_ms(0.99):.0f}")
+    _say(f"wait for the lock, longest ms          {report.all_waits_ms[-1]:.0f}")
+    _say(f"fairness, Jain index of mean waits     {report.jain_index:.2f}")
+    return not (report.lost or report.violations or report.codes)
+
+
+def _cancellations(installation: Installation, *, rounds: int) -> bool:
+    for moment, seconds in latencies(installation, rounds=rounds).items():
+        _say(f"{moment:<38} {seconds:.2f} s")
+    return True
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
