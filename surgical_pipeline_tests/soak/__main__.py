@@ -9,7 +9,7 @@ from pathlib import Path
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.installation import Installation, installed
-from surgical_pipeline_tests.soak.kills import kill_syncs
+from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
 
 
 def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
-    report = kill_syncs(installation, kills=kills, seed=seed)
+    report = kill_syncs(installation, kills=kills, seed=seed, on_kill=_progress)
     _say(f"kills                                  {report.kills}")
     for phase, count in report.phases.most_common():
         _say(f"  {phase:<36} {count}")
@@ -42,6 +42,11 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
         _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
         _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
     return not report.violations
+
+
+def _progress(report: KillReport) -> None:
+    if report.kills % 20 == 0:
+        sys.stderr.write(f"{report.kills} kills, {len(report.violations)} violations\n")
 
 
 def _contention(installation: Installation, *, processes: int, seed: int) -> bool:

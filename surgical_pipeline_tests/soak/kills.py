@@ -3,6 +3,7 @@
 import random
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -29,15 +30,21 @@ class KillReport:
     reaped_seconds: list[float] = field(default_factory=list)
 
 
-def kill_syncs(installation: Installation, *, scope: str = SCOPE, kills: int, seed: int) -> KillReport:
-    """Kill so many syncs, each at a moment drawn evenly from a sync's whole life."""
+def kill_syncs(
+    installation: Installation,
+    *,
+    kills: int,
+    seed: int,
+    on_kill: Callable[[KillReport], None] = lambda _report: None,
+) -> KillReport:
+    """Kill so many syncs, each at a moment drawn evenly from a sync's whole life; ``on_kill`` after each."""
     server, dice, report = context(), random.Random(seed), KillReport()
     home, environment = installation.home, installation.environment
     started = time.monotonic()
-    first = start(server, home, environment, scope)
+    first = start(server, home, environment, SCOPE)
     first.join(LIMIT_SECONDS)
     life = time.monotonic() - started
-    iids = [run for run in range(1, 30) if run in _existing(installation)]
+    iids = [iid for iid in range(1, 31) if iid in _existing(installation)]
     scope = f"acme/rocket#{'+'.join(map(str, iids))}!34+35"
     for number in range(kills):
         _change_something(installation, dice.choice(iids), number)
@@ -59,6 +66,7 @@ def kill_syncs(installation: Installation, *, scope: str = SCOPE, kills: int, se
         ended = _ending(installation, victim)
         if ended is not None:
             report.reaped_seconds.append(ended - killed_at)
+        on_kill(report)
     return report
 
 
