@@ -10,7 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.domain.scope import ScopeError
-from surgical_pipeline.ledger.errors import AmbiguousRunError, LedgerError, LockTimeoutError
+from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
@@ -46,7 +46,7 @@ def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
     """A ledger that cannot be read: one clear line on stderr; what to do stands in the error's own sentence."""
     try:
         yield
-    except AmbiguousRunError as error:
+    except (AmbiguousRunError, BackupRefusedError) as error:
         fail(str(error), code=EXIT_USAGE)
     except LockTimeoutError as error:
         fail(str(error), code=EXIT_FAILED)

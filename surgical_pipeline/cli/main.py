@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.cli import demo, doctor, runs, sandbox, search, sync
+from surgical_pipeline.cli import demo, doctor, ledger, runs, sandbox, search, sync
 
 app = typer.Typer(
     name="surgical-pipeline",
@@ -19,6 +19,7 @@ app.command("search")(search.search)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(runs.app, name="runs")
+app.add_typer(ledger.app, name="ledger")
 app.add_typer(sandbox.app, name="sandbox")
 
 

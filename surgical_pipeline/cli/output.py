@@ -14,6 +14,7 @@ from rich.table import Table
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
 from surgical_pipeline.ledger.embeddings import SearchHit
+from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
 
 EXIT_CODES = {
@@ -149,3 +150,16 @@ def hits_table(hits: Sequence[SearchHit]) -> Table:
     for hit in hits:
         table.add_row(f"{hit.score:.3f}", hit.entity, escape(hit.title), escape(hit.web_url or ""))
     return table
+
+
+def print_check(report: CheckReport) -> None:
+    console = out()
+    for violation in report.violations:
+        console.print(f"[red]{violation.invariant}[/]: not so in {violation.count} places: {violation.meaning}")
+        for example in violation.examples:
+            console.print(f"  {escape(example)}")
+    rows = f"{sum(report.rows.values()):,} rows in {len(report.rows)} tables"
+    good = len(report.checked) - len(report.violations)
+    console.print(
+        f"{rows} read, schema version {report.schema_version}; {good} of {len(report.checked)} rules kept"
+    )

@@ -91,7 +91,10 @@ class FailureCode(StrEnum):
     LEDGER_ERROR = (
         "LEDGER_ERROR",
         True,
-        "The ledger could not be read or written. Check disk space and the file's permissions.",
+        (
+            "The ledger could not be read or written. Check disk space and the file's permissions; "
+            "where it says damaged, run `surgical-pipeline ledger check`."
+        ),
     )
     WORKER_LOST = ("WORKER_LOST", True, "The process that ran this is gone. Retry.")
     CANCELLED = ("CANCELLED", True, "Somebody cancelled the run before this was done. Retry when wanted.")

@@ -2,10 +2,13 @@
 
 ::
 
-    LedgerError                 code LEDGER_ERROR: disk full, file damaged, folder not writable, ...
+    LedgerError                 code LEDGER_ERROR: disk full, file damaged, folder not writable, …
     ├── LockTimeoutError        code LOCK_TIMEOUT: somebody else held the ledger for too long
     ├── LedgerVersionError      the file was made by a newer version; it is left as it is
-    ├── NotALedgerError         the file is there but is no ledger, or is damaged
+    ├── NotALedgerError         the file is there but is no DuckDB database
+    ├── LedgerDamagedError      it is one, but parts of it cannot be read or written any more
+    ├── LedgerGoneError         it was there when this process last looked, and is gone
+    ├── BackupRefusedError      a backup to this place would overwrite something
     ├── LedgerMissingError      a read, and nothing was ever written
     ├── AmbiguousRunError       a run id prefix that fits several runs
     ├── WaitAbandonedError      the wait for the lock was called off; nothing was written
@@ -57,6 +60,34 @@ class NotALedgerError(LedgerError):
             f"{path} cannot be used as a ledger: {reason}. "
             "Point SURGICAL_LEDGER at another file, or restore this one from a backup."
         )
+
+
+class LedgerDamagedError(LedgerError):
+    """``reason``: in DuckDB's words."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path = path
+        self.reason = reason
+        super().__init__(
+            f"The ledger {path} is damaged: {reason}. Nothing of this step was kept. "
+            "Run `surgical-pipeline ledger check`; `surgical-pipeline ledger compact` mends damaged indexes; "
+            "for anything else restore the file from a backup."
+        )
+
+
+class LedgerGoneError(LedgerError):
+    """Another one is not made in its place: the run's own row would be missing in it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        super().__init__(
+            f"The ledger {path} was there and is gone: it was deleted, emptied or moved away. "
+            "Put it back, or restore it from a backup, then retry; a process started anew makes an empty one."
+        )
+
+
+class BackupRefusedError(LedgerError):
+    """Nothing was written."""
 
 
 class LedgerMissingError(LedgerError):

@@ -5,27 +5,30 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
+from typing import TypeVar
 
 import duckdb
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.errors import (
+    LedgerDamagedError,
     LedgerError,
     LedgerVersionError,
     LockTimeoutError,
-    NotALedgerError,
     WaitAbandonedError,
 )
-from surgical_pipeline.ledger.transaction import STORAGE_ERRORS
+from surgical_pipeline.ledger.faults import opening_fault
 
 _LOG = logging.getLogger(__name__)
 _FOREIGN_HOLDER = "Could not set lock on file"
 _FOREIGN_RETRY_SECONDS = 0.1
+_WAL_BEGINS = b"d\x00be"
+_T = TypeVar("_T")
 
-_CONFIG: dict[str, str | bool | int | float | list[str]] = {
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing may be downloaded while the lock is held.
     "autoinstall_known_extensions": "false",
     # DuckDB 2.0.0 checkpoints by itself inside a large COMMIT, and then an index that was only replayed from the
@@ -68,19 +71,20 @@ def create(path: Path) -> None:
         if wal_path(path).exists():
             # A log whose database somebody deleted: no use to the new one, but not ours to destroy.
             wal_path(path).replace(path.with_name(f"{path.name}.wal.orphan"))
-        with contextlib.closing(duckdb.connect(str(fresh), config=_CONFIG)) as connection:
+        with contextlib.closing(duckdb.connect(str(fresh), config=CONFIG)) as connection:
             connection.execute("CHECKPOINT")
         fresh.replace(path)
-        _flush_folder(path.parent)
-    except (OSError, *STORAGE_ERRORS) as error:
+        flush(path.parent)
+    except (OSError, duckdb.Error) as error:
         raise LedgerError(
             f"The ledger {path} cannot be made: {error}. "
             "Its folder must exist, be writable and have space; or set SURGICAL_LEDGER to a file elsewhere."
         ) from error
 
 
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+def flush(path: Path) -> None:
+    """Have the disk keep what a file holds, or what a folder lists."""
+    descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:
@@ -92,27 +96,14 @@ def connect(
 ) -> duckdb.DuckDBPyConnection:
     """Open the file, with every session setting a window needs. The lock must be held.
 
-    A program that knows nothing of our lock, such as a DuckDB shell, may have the file open: that is waited for.
-
     Raises:
-        LockTimeoutError: such a program did not let go of it within ``timeout_seconds``.
-        WaitAbandonedError: ``cancelled`` was set while waiting for it.
-        NotALedgerError: the file is no DuckDB database or is damaged.
+        LockTimeoutError, WaitAbandonedError, LedgerError: as ``wait_for_strangers``.
     """
-    started = time.monotonic()
-    interest_lost = cancelled or threading.Event()
-    while True:
-        try:
-            connection = duckdb.connect(str(path), read_only=read_only, config=_CONFIG)
-            break
-        except duckdb.Error as error:
-            waited = time.monotonic() - started
-            if _FOREIGN_HOLDER not in str(error):
-                raise NotALedgerError(path, str(error).partition("\n")[0]) from error
-            if waited >= timeout_seconds:
-                raise LockTimeoutError(path, waited) from error
-            if interest_lost.wait(_FOREIGN_RETRY_SECONDS):
-                raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+
+    def opening() -> duckdb.DuckDBPyConnection:
+        return duckdb.connect(str(path), read_only=read_only, config=CONFIG)
+
+    connection = wait_for_strangers(path, opening, timeout_seconds=timeout_seconds, cancelled=cancelled)
     try:
         connection.execute("SET TimeZone = 'UTC'")
         # Ten rows in a table of vectors can otherwise cost 1.5 s when the window closes.
@@ -121,6 +112,45 @@ def connect(
         connection.close()
         raise
     return connection
+
+
+def wait_for_strangers(
+    path: Path, opening: Callable[[], _T], *, timeout_seconds: float, cancelled: threading.Event | None = None
+) -> _T:
+    """What ``opening`` gives, once no program that knows nothing of our lock has the file open.
+
+    Raises:
+        LockTimeoutError: such a program, say a DuckDB shell, did not let go of it within ``timeout_seconds``.
+        WaitAbandonedError: ``cancelled`` was set while waiting for it.
+        LedgerError: the file is gone, no DuckDB database, damaged, or not ours to read or write.
+    """
+    _check_log(path)
+    started = time.monotonic()
+    interest_lost = cancelled or threading.Event()
+    while True:
+        try:
+            return opening()
+        except duckdb.Error as error:
+            waited = time.monotonic() - started
+            if _FOREIGN_HOLDER not in str(error):
+                raise opening_fault(path, error) from error
+            if waited >= timeout_seconds:
+                raise LockTimeoutError(path, waited) from error
+            if interest_lost.wait(_FOREIGN_RETRY_SECONDS):
+                raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+
+
+def _check_log(path: Path) -> None:
+    """DuckDB takes a log that begins with anything else for one that a kill cut off, and forgets it silently."""
+    try:
+        with wal_path(path).open("rb") as log:
+            begins = log.read(len(_WAL_BEGINS))
+    except OSError:
+        return  # there is none; or DuckDB will say why it cannot be read
+    if begins.strip(b"\0") and not _WAL_BEGINS.startswith(begins):
+        raise LedgerDamagedError(
+            path, f"its log {wal_path(path)} is none; moving it away loses what was last written"
+        )
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection) -> int:

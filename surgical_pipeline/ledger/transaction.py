@@ -1,7 +1,6 @@
 """One open transaction on the ledger, through which every query goes by its name."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -9,11 +8,8 @@ from typing import Any
 import duckdb
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.faults import storage_errors
 from surgical_pipeline.ledger.sql import query
-
-STORAGE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
-"""What a full disk, a damaged file or lost permissions raise. Other errors are defects of ours and pass."""
 
 
 class Transaction:
@@ -60,19 +56,6 @@ class Transaction:
         with storage_errors(self._path):
             result = self._connection.execute(query(query_name).text, params)
             return [column[0] for column in result.description or ()], result.fetchall()
-
-
-@contextmanager
-def storage_errors(path: Path) -> Iterator[None]:
-    """Turn DuckDB's storage errors into a LedgerError that says what to do."""
-    try:
-        yield
-    except STORAGE_ERRORS as error:
-        first_line = str(error).partition("\n")[0]
-        raise LedgerError(
-            f"The ledger {path} could not be read or written: {first_line}. "
-            "Check the disk's free space and the file's permissions; nothing of this step was kept."
-        ) from error
 
 
 def columns(rows: Sequence[Sequence[Any]], *names: str) -> dict[str, list[Any]]:

@@ -18,10 +18,11 @@ import duckdb
 from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger import ledger_file, sql
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.errors import LedgerError, LedgerMissingError
+from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, LedgerMissingError
+from surgical_pipeline.ledger.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.lock import locked
 from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
-from surgical_pipeline.ledger.transaction import Transaction, storage_errors
+from surgical_pipeline.ledger.transaction import Transaction
 
 CHECKPOINT_AT_BYTES = 3_000_000
 """Opening takes 10 ms, and 56 ms with 4 MB of write-ahead log to replay."""
@@ -50,9 +51,10 @@ class Ledger:
         migrations: Sequence[sql.Migration] | None = None,
     ) -> None:
         self.path = path.resolve()
-        self._timeout = lock_timeout_seconds
+        self.timeout_seconds = lock_timeout_seconds
         self._clock = clock
         self._migrations = migrations
+        self._seen = False
         self._looked = False
         self._stats = LockStats()
         self._stats_guard = threading.Lock()
@@ -80,21 +82,23 @@ class Ledger:
             LockTimeoutError: others held the ledger for longer than the limit.
             WaitAbandonedError: ``cancelled`` was set first.
             LedgerVersionError: the file is from a newer version; it is left as it is.
+            LedgerGoneError: this object has seen the file before, and it is gone; no other is made.
             LedgerError: the file or its folder cannot be used.
         """
         with self._window(purpose, exclusive=True, cancelled=cancelled):
-            if not self.exists:
+            if not self._found():
                 ledger_file.create(self.path)
+                self._seen = True
             self._look_before_writing(cancelled)
-            with self._connection(read_only=False, cancelled=cancelled) as connection:
+            with self._connection(self.path, read_only=False, cancelled=cancelled) as connection:
                 found = ledger_file.schema_version(connection)
-                due = ledger_file.check_version(self.path, found=found, migrations=self._schema)
+                due = ledger_file.check_version(self.path, found=found, migrations=self.schema)
                 with self._transaction(connection) as transaction:
                     if due:
-                        ledger_file.migrate(connection, self._schema, found=found, now=transaction.now)
+                        ledger_file.migrate(connection, self.schema, found=found, now=transaction.now)
                     yield transaction
         if ledger_file.wal_bytes(self.path) > CHECKPOINT_AT_BYTES:
-            self._checkpoint(cancelled)
+            self.checkpoint(at_bytes=CHECKPOINT_AT_BYTES, cancelled=cancelled)
 
     @contextmanager
     def read(self, purpose: str = "read", *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
@@ -104,28 +108,73 @@ class Ledger:
             LedgerMissingError: nothing was ever written.
             LockTimeoutError, WaitAbandonedError, LedgerVersionError, LedgerError: as for ``write``.
         """
-        if not self.exists:
-            raise LedgerMissingError(self.path)
+        self._must_exist()
         while True:
             with (
                 self._window(purpose, exclusive=False, cancelled=cancelled),
-                self._connection(read_only=True, cancelled=cancelled) as connection,
+                self._connection(self.path, read_only=True, cancelled=cancelled) as connection,
             ):
                 found = ledger_file.schema_version(connection)
-                if not ledger_file.check_version(self.path, found=found, migrations=self._schema):
+                if not ledger_file.check_version(self.path, found=found, migrations=self.schema):
                     with self._transaction(connection) as transaction:
                         yield transaction
                     return
             with self.write("migrate", cancelled=cancelled):
                 pass
 
+    @contextmanager
+    def kept_still(self, *, exclusive: bool) -> Iterator[None]:
+        """The lock and nothing opened: for what is done to the file as a whole.
+
+        Raises:
+            LedgerMissingError: nothing was ever written.
+            LockTimeoutError, LedgerError: as for ``write``.
+        """
+        with self._window("maintenance", exclusive=exclusive, cancelled=None):
+            self._must_exist()
+            yield
+
+    def opened(
+        self, path: Path, *, read_only: bool
+    ) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """A connection without a transaction to this ledger's file, whose lock is held, or to a copy of it."""
+        return self._connection(path, read_only=read_only, cancelled=None)
+
+    def checkpoint(self, *, at_bytes: int = 0, cancelled: threading.Event | None = None) -> None:
+        """Fold a log longer than ``at_bytes`` in, in a window of its own; if it cannot, a later one will."""
+        try:
+            with self._window("checkpoint", exclusive=True, cancelled=cancelled):
+                if ledger_file.wal_bytes(self.path) <= at_bytes:
+                    return
+                with (
+                    self._connection(self.path, read_only=False, cancelled=cancelled) as connection,
+                    storage_errors(self.path),
+                ):
+                    connection.execute("CHECKPOINT")
+        except LedgerError:
+            # The caller's write is committed already and must not seem to have failed.
+            _LOG.warning("the ledger %s could not be checkpointed yet", self.path, exc_info=True)
+
+    def _found(self) -> bool:
+        """Whether there is a file; remembered, because one that was there must not be silently made anew."""
+        if self.exists:
+            self._seen = True
+        elif self._seen:
+            raise LedgerGoneError(self.path)
+        return self._seen
+
+    def _must_exist(self) -> None:
+        if not self._found():
+            raise LedgerMissingError(self.path)
+
     def _look_before_writing(self, cancelled: threading.Event | None) -> None:
-        """Refuse a newer file before it is opened for writing, which could already change it; once is enough."""
+        """Refuse a foreign or newer file before it is opened for writing, which may change it; once is enough."""
         if self._looked:
             return
-        with self._connection(read_only=True, cancelled=cancelled) as connection:
+        check_magic(self.path)
+        with self._connection(self.path, read_only=True, cancelled=cancelled) as connection:
             found = ledger_file.schema_version(connection)
-        ledger_file.check_version(self.path, found=found, migrations=self._schema)
+        ledger_file.check_version(self.path, found=found, migrations=self.schema)
         self._looked = True
 
     async def in_write(self, purpose: str, work: Callable[[Transaction], T]) -> T:
@@ -150,13 +199,16 @@ class Ledger:
         return await run_off_event_loop(window)
 
     @property
-    def _schema(self) -> Sequence[sql.Migration]:
+    def schema(self) -> Sequence[sql.Migration]:
+        """The migrations that make a file current."""
         return sql.migrations() if self._migrations is None else self._migrations
 
     @contextmanager
     def _window(self, purpose: str, *, exclusive: bool, cancelled: threading.Event | None) -> Iterator[None]:
         """Hold the lock and count the window."""
-        with locked(self.path, exclusive=exclusive, timeout_seconds=self._timeout, cancelled=cancelled) as grant:
+        with locked(
+            self.path, exclusive=exclusive, timeout_seconds=self.timeout_seconds, cancelled=cancelled
+        ) as grant:
             started = time.monotonic()
             try:
                 yield
@@ -169,15 +221,15 @@ class Ledger:
 
     @contextmanager
     def _connection(
-        self, *, read_only: bool, cancelled: threading.Event | None
+        self, path: Path, *, read_only: bool, cancelled: threading.Event | None
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = ledger_file.connect(
-            self.path, read_only=read_only, timeout_seconds=self._timeout, cancelled=cancelled
+            path, read_only=read_only, timeout_seconds=self.timeout_seconds, cancelled=cancelled
         )
         try:
             yield connection
         finally:
-            with storage_errors(self.path):
+            with storage_errors(path):
                 connection.close()
 
     @contextmanager
@@ -195,18 +247,3 @@ class Ledger:
                 connection.execute("ROLLBACK")
             transaction.forget()
             raise
-
-    def _checkpoint(self, cancelled: threading.Event | None) -> None:
-        """Fold the write-ahead log into the file, in a window of its own; if it cannot, a later one will."""
-        try:
-            with self._window("checkpoint", exclusive=True, cancelled=cancelled):
-                if ledger_file.wal_bytes(self.path) <= CHECKPOINT_AT_BYTES:
-                    return
-                with (
-                    self._connection(read_only=False, cancelled=cancelled) as connection,
-                    storage_errors(self.path),
-                ):
-                    connection.execute("CHECKPOINT")
-        except LedgerError:
-            # The caller's write is committed already and must not seem to have failed.
-            _LOG.warning("the ledger %s could not be checkpointed yet", self.path, exc_info=True)

@@ -71,7 +71,8 @@ async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunR
         # Tombstoned by another run since ingest: to render it would revive what GitLab no longer has.
         rendered = [_render(source) for source in loaded if not source.deleted]
         if attempt == MAX_ATTEMPTS:
-            rendered = [replace(one, failure=one.failure or _KEEPS_CHANGING) for one in rendered]
+            # Never written, so it must not count, nor be embedded.
+            rendered = [replace(one, documents=(), failure=one.failure or _KEEPS_CHANGING) for one in rendered]
         outdated = await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=rendered))
         written += [one for one in rendered if one.source.key not in outdated]
         pending = set(outdated)

@@ -68,11 +68,7 @@ def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: Preflig
         for failed in preflight.failures
     ]
     run.save_outcomes(tx, outcomes)
-    run.add_counters(
-        tx,
-        fetched=len(preflight.fetched),
-        tombstoned=len(misses.tombstoned),
-    )
+    run.add_counters(tx, tombstoned=len(misses.tombstoned))
     return outcomes
 
 
@@ -93,7 +89,7 @@ def _write_entities(
         for record in batch
     ]
     run.save_outcomes(tx, outcomes)
-    run.add_counters(tx, ingested=len(written), stale_skipped=len(batch) - len(written))
+    run.add_counters(tx, fetched=len(batch), ingested=len(written), stale_skipped=len(batch) - len(written))
     return outcomes
 
 

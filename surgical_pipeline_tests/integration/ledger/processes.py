@@ -3,7 +3,10 @@
 Each says ``ready`` on stdout once it is where the test wants it, and goes on when its stdin is closed.
 """
 
+import itertools
+import os
 import resource
+import signal
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,8 +15,10 @@ from subprocess import PIPE, Popen
 
 import duckdb
 
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.maintenance import compact
 from surgical_pipeline.ledger.runs import set_dagster_status
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
@@ -81,8 +86,55 @@ def fill_disk(ledger: Path) -> None:
     try:
         with shared.write("too much") as tx:
             set_dagster_status(tx, "run-1", "x" * 400_000)
-    except LedgerError:
+    except LedgerError as error:
         _pause()
+        print(error)  # noqa: T201  the test reads it
+
+
+def shell_meets_window(ledger: Path, read_only: str) -> None:
+    """Open the file as a DuckDB shell would, and say what came of it in place of ``ready``."""
+    try:
+        duckdb.connect(str(ledger), read_only=read_only == "True").close()
+    except duckdb.IOException as error:
+        print(str(error).replace("\n", " "))  # noqa: T201  the test reads it
+    else:
+        print("it opened")  # noqa: T201  the test reads it
+
+
+def hold_reading_shell(ledger: Path) -> None:
+    """A shell that was started with ``-readonly``."""
+    connection = duckdb.connect(str(ledger), read_only=True)
+    _pause()
+    connection.close()
+
+
+def without_rights(ledger: Path) -> None:
+    """Try to write and read as a user who is not root, whom rights would not bind; print what each is told."""
+    _ = sql.migrations(), sql.queries()  # that user may not be allowed into the folder they are read from
+    if os.getuid() == 0:
+        os.setgroups([])
+        os.setresgid(65_534, 65_534, 65_534)
+        os.setresuid(65_534, 65_534, 65_534)
+    for window in (Ledger(ledger).write("x"), Ledger(ledger).read()):
+        try:
+            with window:
+                print("it went")  # noqa: T201  the test reads it
+        except LedgerError as error:
+            print(type(error).__name__, error)  # noqa: T201  the test reads it
+
+
+def compact_and_die(ledger: Path, step: str) -> None:
+    """Compact, and be killed just before that step of ours on the file system (DuckDB's own are not seen)."""
+    steps = itertools.count(1)
+    seen = {"open", "os.rename", "os.remove", "os.chmod", "os.chown"}
+
+    def die(event: str, arguments: tuple[object, ...]) -> None:
+        ours = event in seen and any(str(one).startswith(str(ledger.parent)) for one in arguments)
+        if ours and next(steps) == int(step):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(die)
+    compact(Ledger(ledger))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from surgical_pipeline.ledger.content import record_misses, upsert_entities, ups
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import DocumentVectors, load_candidates, search_vectors, write_vectors
+from surgical_pipeline.ledger.invariants import check
+from surgical_pipeline.ledger.maintenance import compact
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
 from surgical_pipeline.ledger.windows import Ledger
@@ -75,6 +77,8 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
         assert result is not None
         assert rows_outside_scope(tx, "run-1") == {}
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
+        check(tx)
+    compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
 
 

@@ -138,8 +138,9 @@ def test_the_log_of_a_deleted_ledger_does_not_spoil_the_next_one(new_ledger: Led
     start(new_ledger, "run-1")
     assert wal_bytes(new_ledger.path) > 0
     new_ledger.path.unlink()
-    start(new_ledger, "run-2")
-    with new_ledger.read() as tx:
+    another = Ledger(new_ledger.path)
+    start(another, "run-2")
+    with another.read() as tx:
         assert load_result(tx, "run-1") is None
         assert load_result(tx, "run-2") is not None
 

@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -5,9 +6,11 @@ import pytest
 
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
+from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
@@ -67,6 +70,23 @@ def test_entities_are_written_in_windows_of_a_hundred(start: Start, ledger: Ledg
     windows = run.windows_of(lambda: run.ingest(preflight))
     assert windows == 3
     assert query(ledger.path, "SELECT count(*) FROM issues") == [(250,)]
+
+
+def test_counters_are_those_of_the_windows_that_were_written(start: Start, ledger: Ledger) -> None:
+    """The run ends between two windows, as by a kill: no counter may speak of what was never written."""
+
+    class Cancelled(SyncRunRecorder):
+        def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
+            if any(outcome.iid == 101 for outcome in outcomes):
+                raise ZeroDivisionError
+            super().save_outcomes(tx, outcomes)
+
+    run = start("acme/rocket#1-250", recorder=Cancelled)
+    preflight = many(start("acme/rocket#12").preflight(), 250)
+    with pytest.raises(ZeroDivisionError):
+        run.ingest(preflight)
+    told = query(ledger.path, "SELECT fetched, ingested FROM sync_runs WHERE run_id = 'run-1'")
+    assert told == [(100, 100)]
 
 
 def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: Ledger) -> None:

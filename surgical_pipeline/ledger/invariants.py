@@ -1,0 +1,137 @@
+"""What must be true of the whole ledger at any moment, and the search for rows that break it."""
+
+from collections.abc import Callable
+from functools import partial
+
+from pydantic import BaseModel, ConfigDict
+
+from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.ledger.transaction import Transaction
+
+MAX_EXAMPLES = 10
+
+
+class Violation(BaseModel):
+    """``invariant``: its name; ``meaning``: what should be true; ``examples``: up to ten of ``count``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    invariant: str
+    meaning: str
+    count: int
+    examples: tuple[str, ...]
+
+
+class CheckReport(BaseModel):
+    """``rows``: how many each table has, all of them read; ``checked``: invariant and meaning."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int
+    rows: dict[str, int]
+    checked: dict[str, str]
+    violations: tuple[Violation, ...]
+
+    @property
+    def ok(self) -> bool:
+        return not self.violations
+
+
+def check(tx: Transaction) -> CheckReport:
+    """Read every row and look for what breaks an invariant.
+
+    Raises:
+        LedgerDamagedError: a part of the file cannot be read.
+    """
+    rows = {name: count for name, count, _ in tx.execute("read_every_row")}
+    violations = []
+    for name, (meaning, find) in _INVARIANTS.items():
+        found = find(tx)
+        if found:
+            examples = tuple(found[:MAX_EXAMPLES])
+            violations.append(Violation(invariant=name, meaning=meaning, count=len(found), examples=examples))
+    return CheckReport(
+        schema_version=tx.column("read_schema_version")[0],
+        rows=rows,
+        checked={name: meaning for name, (meaning, _) in _INVARIANTS.items()},
+        violations=tuple(violations),
+    )
+
+
+def _find(tx: Transaction, query_name: str) -> list[str]:
+    return tx.column(query_name)
+
+
+def _find_outcomes_of_other_entities(tx: Transaction) -> list[str]:
+    return [
+        f"{run['run_id']}: {run['scope']} was asked, the outcomes are of "
+        f"issues {run['issue_iids'] or 'none'}, merge requests {run['mr_iids'] or 'none'}"
+        for run in tx.rows("load_asked_and_answered")
+        if (run["issue_iids"], run["mr_iids"]) != _asked(run["scope"], run["requested"])
+    ]
+
+
+def _asked(scope: str, requested: int) -> tuple[str, str] | None:
+    """The IIDs of issues and merge requests; none for a text that is no scope and asked for nothing."""
+    try:
+        parsed = Scope.parse(scope)
+    except ScopeError:
+        return None if requested else ("", "")
+    return ",".join(map(str, parsed.issue_iids)), ",".join(map(str, parsed.mr_iids))
+
+
+_Find = Callable[[Transaction], list[str]]
+_INVARIANTS: dict[str, tuple[str, _Find]] = {
+    "outcomes_counted": (
+        "an ended run has as many outcomes as entities it was asked for",
+        partial(_find, query_name="find_wrong_outcome_counts"),
+    ),
+    "outcomes_of_scope": (
+        "the outcomes of an ended run are those of the entities in its scope",
+        _find_outcomes_of_other_entities,
+    ),
+    "endings_finished": (
+        "an ended run has the time of its end and no stage that is still open",
+        partial(_find, query_name="find_unfinished_endings"),
+    ),
+    "nothing_pending": (
+        "in an ended run every entity is up to date or has a failure",
+        partial(_find, query_name="find_pending_outcomes"),
+    ),
+    "failures_agree": (
+        "an entity's own failure is the same in entity_outcomes and, at position 0, in entity_failures",
+        partial(_find, query_name="find_disagreeing_failures"),
+    ),
+    "embeddings_have_documents": (
+        "every vector belongs to a live document",
+        partial(_find, query_name="find_lost_embeddings"),
+    ),
+    "deleted_leaves_nothing": (
+        "a tombstoned entity has no live document and no vector",
+        partial(_find, query_name="find_leftovers_of_deleted"),
+    ),
+    "one_document_each": (
+        "an entity or discussion has one document of a kind",
+        partial(_find, query_name="find_doubled_documents"),
+    ),
+    "notes_in_discussions": (
+        "a note belongs to a discussion of its own entity",
+        partial(_find, query_name="find_stray_notes"),
+    ),
+    "dependents_claimed": (
+        "rows of a dependent have their row in dependent_fetches",
+        partial(_find, query_name="find_unclaimed_dependents"),
+    ),
+    "entity_counters": (
+        "a run's counters of entities and documents are what its outcomes add up to",
+        partial(_find, query_name="find_wrong_entity_counters"),
+    ),
+    "failure_counters": (
+        "a run's counters of failures are what entity_failures adds up to",
+        partial(_find, query_name="find_wrong_failure_counters"),
+    ),
+    "keys_unique": (
+        "no primary key occurs twice",
+        partial(_find, query_name="find_duplicate_keys"),
+    ),
+}

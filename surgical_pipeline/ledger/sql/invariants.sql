@@ -1,0 +1,265 @@
+-- What must be true of the ledger at any moment. Each find_* query gives a line of text for each violation, none
+-- where all is well.
+
+-- name: find_wrong_outcome_counts
+-- Ended runs that have more or fewer outcomes than entities they were asked for.
+SELECT run_id || ': ' || requested || ' requested, ' || outcomes || ' outcomes'
+FROM (
+    SELECT sync_runs.run_id, sync_runs.requested, COUNT(entity_outcomes.run_id) AS outcomes
+    FROM sync_runs
+    LEFT JOIN entity_outcomes ON entity_outcomes.run_id = sync_runs.run_id
+    WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+    GROUP BY sync_runs.run_id, sync_runs.requested
+) AS counted
+WHERE outcomes <> requested
+ORDER BY run_id;
+
+-- name: load_asked_and_answered
+-- The scope of each ended run beside the IIDs of its outcomes, ascending, joined by commas.
+SELECT
+    sync_runs.run_id, sync_runs.scope, sync_runs.requested,
+    COALESCE(string_agg(CASE WHEN entity_type = 'issue' THEN iid::VARCHAR END, ',' ORDER BY iid), '') AS issue_iids,
+    COALESCE(string_agg(CASE WHEN entity_type = 'merge_request' THEN iid::VARCHAR END, ',' ORDER BY iid), '')
+        AS mr_iids
+FROM sync_runs
+LEFT JOIN entity_outcomes ON entity_outcomes.run_id = sync_runs.run_id
+WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+GROUP BY sync_runs.run_id, sync_runs.scope, sync_runs.requested
+ORDER BY sync_runs.run_id;
+
+-- name: find_unfinished_endings
+-- Ended runs without a time of their end, or with a stage still open.
+SELECT run_id || ' is ' || status || ' without finished_at'
+FROM sync_runs
+WHERE status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') AND finished_at IS NULL
+UNION ALL
+SELECT sync_runs.run_id || ' is ' || sync_runs.status || ' with ' || sync_run_phases.phase || ' open'
+FROM sync_runs
+JOIN sync_run_phases ON sync_run_phases.run_id = sync_runs.run_id
+WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+  AND sync_run_phases.finished_at IS NULL
+ORDER BY 1;
+
+-- name: find_pending_outcomes
+-- Outcomes of ended runs that are neither usable nor failed.
+SELECT entity_outcomes.run_id || ' ' || entity_type || ' ' || iid
+FROM entity_outcomes
+JOIN sync_runs ON sync_runs.run_id = entity_outcomes.run_id
+WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+  AND NOT (entity_outcomes.ingested OR entity_outcomes.stale_skipped OR entity_outcomes.tombstoned)
+  AND entity_outcomes.failure_code IS NULL
+ORDER BY 1;
+
+-- name: find_disagreeing_failures
+-- Entities whose own failure is not the same in entity_outcomes and entity_failures.
+SELECT COALESCE(told.run_id, listed.run_id) || ' ' || COALESCE(told.entity_type, listed.entity_type) || ' '
+    || COALESCE(told.iid, listed.iid)
+FROM (SELECT * FROM entity_outcomes WHERE failure_code IS NOT NULL) AS told
+FULL JOIN (SELECT * FROM entity_failures WHERE position = 0) AS listed
+    ON listed.run_id = told.run_id AND listed.entity_type = told.entity_type AND listed.iid = told.iid
+WHERE told.failure_code IS DISTINCT FROM listed.code
+   OR told.failure_message IS DISTINCT FROM listed.message
+   OR told.failure_stage IS DISTINCT FROM listed.stage
+   OR told.failure_dependent IS DISTINCT FROM listed.dependent
+ORDER BY 1;
+
+-- name: find_lost_embeddings
+-- Vectors whose document does not exist or is deleted.
+SELECT embeddings.document_id || ' chunk ' || chunk_index || ' of ' || model
+    || CASE WHEN documents.document_id IS NULL THEN ': no such document' ELSE ': deleted' END
+FROM embeddings
+LEFT JOIN documents ON documents.document_id = embeddings.document_id
+WHERE documents.document_id IS NULL OR documents.deleted_at IS NOT NULL
+ORDER BY 1;
+
+-- name: find_leftovers_of_deleted
+-- Live documents and vectors of entities that are tombstoned.
+SELECT documents.document_id || CASE WHEN documents.deleted_at IS NULL THEN ' is live' ELSE ' has vectors' END
+FROM documents
+JOIN (
+    SELECT project_id, 'issue' AS entity_type, iid FROM issues WHERE deleted_at IS NOT NULL
+    UNION ALL
+    SELECT project_id, 'merge_request', iid FROM merge_requests WHERE deleted_at IS NOT NULL
+) AS gone
+    ON gone.project_id = documents.project_id
+    AND gone.entity_type = documents.entity_type
+    AND gone.iid = documents.iid
+WHERE documents.deleted_at IS NULL
+   OR EXISTS (SELECT 1 FROM embeddings WHERE embeddings.document_id = documents.document_id)
+ORDER BY 1;
+
+-- name: find_doubled_documents
+-- Entities and discussions with more than one document of a kind.
+SELECT project_id || ' ' || entity_type || ' ' || iid || ' ' || kind || ' ' || COALESCE(discussion_id, '')
+    || ': ' || MIN(document_id) || ' and ' || MAX(document_id)
+FROM documents
+GROUP BY project_id, entity_type, iid, kind, discussion_id
+HAVING COUNT(*) > 1
+ORDER BY 1;
+
+-- name: find_stray_notes
+-- Notes whose discussion their entity does not have.
+SELECT 'note ' || notes.note_id || ' of ' || notes.noteable_type || ' ' || notes.noteable_iid
+FROM notes
+LEFT JOIN discussions
+    ON discussions.project_id = notes.project_id
+    AND discussions.noteable_type = notes.noteable_type
+    AND discussions.noteable_iid = notes.noteable_iid
+    AND discussions.discussion_id = notes.discussion_id
+WHERE discussions.discussion_id IS NULL
+ORDER BY 1;
+
+-- name: find_unclaimed_dependents
+-- Entities with rows of a dependent that, by dependent_fetches, was never fetched.
+SELECT held.dependent || ' of ' || held.entity_type || ' ' || held.iid || ' in project ' || held.project_id
+FROM (
+    SELECT project_id, noteable_type AS entity_type, noteable_iid AS iid, 'discussions' AS dependent FROM discussions
+    UNION
+    SELECT project_id, noteable_type, noteable_iid, 'discussions' FROM notes
+    UNION
+    SELECT project_id, noteable_type, noteable_iid, event_type FROM resource_events
+    UNION
+    SELECT project_id, 'issue', iid, 'links' FROM issue_links
+    UNION
+    SELECT project_id, 'issue', iid, 'closed_by' FROM issue_closed_by
+    UNION
+    SELECT project_id, 'merge_request', iid, 'commits' FROM merge_request_commits
+    UNION
+    SELECT project_id, 'merge_request', iid, 'diffs' FROM merge_request_diffs
+    UNION
+    SELECT project_id, 'merge_request', iid, 'closes_issues' FROM merge_request_closes_issues
+) AS held
+LEFT JOIN dependent_fetches
+    ON dependent_fetches.project_id = held.project_id
+    AND dependent_fetches.entity_type = held.entity_type
+    AND dependent_fetches.iid = held.iid
+    AND dependent_fetches.dependent = held.dependent
+WHERE dependent_fetches.dependent IS NULL
+ORDER BY 1;
+
+-- name: find_wrong_entity_counters
+-- Runs whose counters of entities and documents are not what their outcomes add up to.
+SELECT run_id || ': ' || name || ' is ' || told || ', the rows say ' || counted
+FROM (
+    SELECT
+        sync_runs.run_id,
+        unnest(ARRAY['fetched', 'ingested', 'stale_skipped', 'tombstoned', 'failed',
+            'documents_regenerated', 'documents_embedded + documents_reused']) AS name,
+        unnest(ARRAY[
+            fetched, ingested, stale_skipped, tombstoned, failed,
+            documents_regenerated, documents_embedded + documents_reused]) AS told,
+        unnest(ARRAY[
+            COALESCE(sum_fetched, 0), COALESCE(sum_ingested, 0), COALESCE(sum_stale_skipped, 0),
+            COALESCE(sum_tombstoned, 0),
+            CASE
+                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(sum_failed, 0)
+                ELSE failed
+            END,
+            COALESCE(sum_regenerated, 0), COALESCE(sum_embedded, 0)]) AS counted
+    FROM sync_runs
+    LEFT JOIN (
+        SELECT
+            run_id,
+            COUNT(CASE WHEN fetched THEN 1 END) AS sum_fetched,
+            COUNT(CASE WHEN ingested THEN 1 END) AS sum_ingested,
+            COUNT(CASE WHEN stale_skipped THEN 1 END) AS sum_stale_skipped,
+            COUNT(CASE WHEN tombstoned THEN 1 END) AS sum_tombstoned,
+            COUNT(failure_code) AS sum_failed,
+            SUM(cardinality(regenerated_document_ids)) AS sum_regenerated,
+            SUM(cardinality(embedded_document_ids)) AS sum_embedded
+        FROM entity_outcomes
+        GROUP BY run_id
+    ) AS outcomes ON outcomes.run_id = sync_runs.run_id
+) AS compared
+WHERE told <> counted
+ORDER BY run_id, name;
+
+-- name: find_wrong_failure_counters
+-- Runs whose counters of failures are not what entity_failures adds up to.
+SELECT run_id || ': ' || name || ' is ' || told || ', the rows say ' || counted
+FROM (
+    SELECT
+        sync_runs.run_id,
+        unnest(ARRAY['dependent_failures', 'warnings_count']) AS name,
+        unnest(ARRAY[dependent_failures, warnings_count]) AS told,
+        unnest(ARRAY[
+            COALESCE(of_dependents, 0),
+            CASE
+                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(of_all, 0)
+                ELSE warnings_count
+            END]) AS counted
+    FROM sync_runs
+    LEFT JOIN (
+        SELECT
+            run_id,
+            COUNT(CASE WHEN position > 0 AND stage = 'dependents' THEN 1 END) AS of_dependents,
+            COUNT(*) AS of_all
+        FROM entity_failures
+        GROUP BY run_id
+    ) AS failures ON failures.run_id = sync_runs.run_id
+) AS compared
+WHERE told <> counted
+ORDER BY run_id, name;
+
+-- name: find_duplicate_keys
+-- Primary keys that occur twice, in any table: grouped from the rows, for a damaged index would not tell.
+SELECT concat_ws(' ', 'schema_migrations', version) FROM schema_migrations
+GROUP BY version HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'sync_runs', run_id) FROM sync_runs
+GROUP BY run_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'sync_run_phases', run_id, phase) FROM sync_run_phases
+GROUP BY run_id, phase HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'entity_outcomes', run_id, entity_type, iid) FROM entity_outcomes
+GROUP BY run_id, entity_type, iid HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'entity_failures', run_id, entity_type, iid, position) FROM entity_failures
+GROUP BY run_id, entity_type, iid, position HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'gitlab_events', event_key) FROM gitlab_events
+GROUP BY event_key HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'projects', project_id) FROM projects
+GROUP BY project_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'issues', project_id, iid) FROM issues
+GROUP BY project_id, iid HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'merge_requests', project_id, iid) FROM merge_requests
+GROUP BY project_id, iid HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'dependent_fetches', project_id, entity_type, iid, dependent) FROM dependent_fetches
+GROUP BY project_id, entity_type, iid, dependent HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'discussions', project_id, noteable_type, noteable_iid, discussion_id) FROM discussions
+GROUP BY project_id, noteable_type, noteable_iid, discussion_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'notes', note_id) FROM notes
+GROUP BY note_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'resource_events', event_type, event_id) FROM resource_events
+GROUP BY event_type, event_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'issue_links', project_id, iid, record_id) FROM issue_links
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'issue_closed_by', project_id, iid, record_id) FROM issue_closed_by
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'merge_request_commits', project_id, iid, record_id) FROM merge_request_commits
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'merge_request_diffs', project_id, iid, record_id) FROM merge_request_diffs
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'merge_request_closes_issues', project_id, iid, record_id) FROM merge_request_closes_issues
+GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'documents', document_id) FROM documents
+GROUP BY document_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'embeddings', document_id, chunk_index, model) FROM embeddings
+GROUP BY document_id, chunk_index, model HAVING COUNT(*) > 1
+ORDER BY 1;

@@ -1,0 +1,50 @@
+-- The file as a whole. DuckDB's own statements; another database has tools of its own for this.
+
+-- name: attach_ledger
+-- Open the file that is to be compacted.
+ATTACH $path AS ledger;
+
+-- name: checkpoint_ledger
+-- Fold its log in, so that no log is left that the new file would take for its own.
+CHECKPOINT ledger;
+
+-- name: attach_compacted
+-- Make the new file.
+ATTACH $path AS compacted;
+
+-- name: copy_ledger
+-- Tables with their constraints, rows and indexes, the indexes made anew.
+COPY FROM DATABASE ledger TO compacted;
+
+-- name: checkpoint_compacted
+-- The new file shall need no log.
+CHECKPOINT compacted;
+
+-- name: detach_compacted
+-- Close the new file.
+DETACH compacted;
+
+-- name: read_every_row
+-- Number of rows and a fingerprint of each table: reads every block, and each block has a checksum.
+SELECT 'schema_migrations' AS table_name, COUNT(*) AS row_count, bit_xor(hash(t)) AS fingerprint
+FROM schema_migrations AS t
+UNION ALL SELECT 'sync_runs', COUNT(*), bit_xor(hash(t)) FROM sync_runs AS t
+UNION ALL SELECT 'sync_run_phases', COUNT(*), bit_xor(hash(t)) FROM sync_run_phases AS t
+UNION ALL SELECT 'entity_outcomes', COUNT(*), bit_xor(hash(t)) FROM entity_outcomes AS t
+UNION ALL SELECT 'entity_failures', COUNT(*), bit_xor(hash(t)) FROM entity_failures AS t
+UNION ALL SELECT 'gitlab_events', COUNT(*), bit_xor(hash(t)) FROM gitlab_events AS t
+UNION ALL SELECT 'projects', COUNT(*), bit_xor(hash(t)) FROM projects AS t
+UNION ALL SELECT 'issues', COUNT(*), bit_xor(hash(t)) FROM issues AS t
+UNION ALL SELECT 'merge_requests', COUNT(*), bit_xor(hash(t)) FROM merge_requests AS t
+UNION ALL SELECT 'dependent_fetches', COUNT(*), bit_xor(hash(t)) FROM dependent_fetches AS t
+UNION ALL SELECT 'discussions', COUNT(*), bit_xor(hash(t)) FROM discussions AS t
+UNION ALL SELECT 'notes', COUNT(*), bit_xor(hash(t)) FROM notes AS t
+UNION ALL SELECT 'resource_events', COUNT(*), bit_xor(hash(t)) FROM resource_events AS t
+UNION ALL SELECT 'issue_links', COUNT(*), bit_xor(hash(t)) FROM issue_links AS t
+UNION ALL SELECT 'issue_closed_by', COUNT(*), bit_xor(hash(t)) FROM issue_closed_by AS t
+UNION ALL SELECT 'merge_request_commits', COUNT(*), bit_xor(hash(t)) FROM merge_request_commits AS t
+UNION ALL SELECT 'merge_request_diffs', COUNT(*), bit_xor(hash(t)) FROM merge_request_diffs AS t
+UNION ALL SELECT 'merge_request_closes_issues', COUNT(*), bit_xor(hash(t)) FROM merge_request_closes_issues AS t
+UNION ALL SELECT 'documents', COUNT(*), bit_xor(hash(t)) FROM documents AS t
+UNION ALL SELECT 'embeddings', COUNT(*), bit_xor(hash(t)) FROM embeddings AS t
+ORDER BY table_name;
