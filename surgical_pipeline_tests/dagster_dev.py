@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagster as dg
 import httpx
 import psutil
 
@@ -55,11 +56,6 @@ mutation ($id: String!, $policy: TerminateRunPolicy) { terminateRun(runId: $id, 
 _REEXECUTE = """
 mutation ($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) {
   __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
-"""
-_ADD_PARTITION = """
-mutation ($selector: RepositorySelector!, $key: String!) {
-  addDynamicPartition(repositorySelector: $selector, partitionsDefName: "scopes", partitionKey: $key) {
-    __typename ... on PythonError { message } } }
 """
 _BACKFILL = """
 mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
@@ -136,9 +132,8 @@ class DagsterDev:
 
     def backfill(self, keys: Sequence[str], *, tags: dict[str, str]) -> str:
         """A run of `surgical_backfill_job` for each partition key; gives the backfill's id."""
-        for key in keys:
-            answer = self.graphql(_ADD_PARTITION, selector=_REPOSITORY_OF_JOBS, key=key)["addDynamicPartition"]
-            assert answer["__typename"] in ("AddDynamicPartitionSuccess", "DuplicateDynamicPartitionError"), answer
+        with dg.DagsterInstance.from_config(str(self.log.parent)) as instance:
+            instance.add_dynamic_partitions("scopes", list(keys))
         selector = {
             "partitionSetName": "surgical_backfill_job_partition_set",
             "repositorySelector": _REPOSITORY_OF_JOBS,

@@ -25,3 +25,8 @@ def dev(dev_home: Path, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]
     }
     with running_dagster_dev(dev_home, environment) as running:
         yield running
+
+
+@pytest.fixture
+def dev_ledger(dev_home: Path) -> Path:
+    return dev_home / "ledger.duckdb"

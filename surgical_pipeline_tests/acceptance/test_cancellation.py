@@ -13,15 +13,10 @@ from uuid import uuid4
 import duckdb
 import pytest
 
-from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.invariants import check
-from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import HELD, IN_TURN, RUN_LIMIT_SECONDS, DagsterDev, wait_until
 from surgical_pipeline_tests.ledger_gate import (
-    Row,
     has_lock,
     held,
     held_when,
@@ -29,70 +24,42 @@ from surgical_pipeline_tests.ledger_gate import (
     wait_until_waiting,
     waiting,
 )
+from surgical_pipeline_tests.run_watch import (
+    FOR_EVER_MS,
+    TICKS_SECONDS,
+    assert_whole,
+    result_of,
+    running_in,
+    wait_for_ending,
+    wait_for_request,
+)
 
 pytestmark = pytest.mark.dagster_dev
 
 SCOPE = Scope.parse("acme/rocket#12-14!34+35")
 CONFIG = {"project": SCOPE.project, "issue_iids": list(SCOPE.issue_iids), "mr_iids": list(SCOPE.mr_iids)}
-FOR_EVER_MS = 600_000
-TICKS_SECONDS = 30
-"""Several ticks of the mirror, on a slow machine."""
 
 
 @pytest.fixture
-def ledger(dev_home: Path) -> Path:
-    return dev_home / "ledger.duckdb"
+def ledger(dev_ledger: Path) -> Path:
+    return dev_ledger
 
 
-def result_of(ledger: Path, run_id: str) -> SyncResult:
-    with Ledger(ledger).read() as tx:
-        result = load_result(tx, run_id)
-    assert result is not None
-    return result
-
-
-def assert_cancelled(
-    dev: DagsterDev, ledger: Path, run_id: str, *, stages: Collection[str], scope: Scope = SCOPE
-) -> None:
+def assert_cancelled(dev: DagsterDev, ledger: Path, run_id: str, *, stages: Collection[str]) -> None:
     """Both sides say so, the ledger is whole, and nobody has its lock."""
     assert dev.wait_for_end(run_id) == "CANCELED"
-    row = wait_until(
-        lambda: _terminal(rows(ledger).get(run_id)), limit_seconds=TICKS_SECONDS, what="the row has its ending"
-    )
+    row = wait_for_ending(ledger, run_id)
     assert (row.status, row.phase, row.failure_code) == ("cancelled", "cancelled", "CANCELLED")
     assert row.finished_at is not None
     assert row.values["cancelled_at"] == row.finished_at
-    with Ledger(ledger, lock_timeout_seconds=5).write("at once"):
-        pass
     result = result_of(ledger, run_id)
-    asked = scope or Scope.parse(result.scope)
-    assert [one.entity for one in result.entity_outcomes] == [f"{asked.project}{key}" for key in asked.keys()]  # noqa: SIM118
+    asked = Scope.parse(result.scope)
+    assert [one.entity for one in result.entity_outcomes] == list(map(asked.name, asked.keys()))
     failures = [one.failure for one in result.entity_outcomes if one.failure]
     assert failures
     assert {str(one.code) for one in failures} == {"CANCELLED"}
     assert {one.stage for one in failures} <= set(stages)
-    with Ledger(ledger).read() as tx:
-        assert check(tx).violations == ()
-
-
-def _terminal(row: Row | None) -> Row | None:
-    return row if row and row.finished_at else None
-
-
-def wait_for_request(sandbox: RunningSandbox, path: str, *, answered: int | None = None) -> None:
-    """Until such a request is on its way, or has been answered with that status."""
-    wait_until(
-        lambda: any(
-            path in one.path and one.status == answered and (answered or one.duration_ms is None)
-            for one in sandbox.control.requests().requests
-        ),
-        limit_seconds=RUN_LIMIT_SECONDS,
-        what=f"a request for {path}",
-    )
-
-
-def running_in(run_id: str, phase: str) -> Callable[[Row], bool]:
-    return lambda row: row.run_id == run_id and row.status == "running" and row.phase == phase
+    assert_whole(ledger)
 
 
 def test_cancellation_marks_sync_run_cancelled(dev: DagsterDev, ledger: Path, sandbox: RunningSandbox) -> None:
@@ -282,7 +249,7 @@ def test_a_cancelled_backfill_cancels_the_run_that_runs_and_those_that_wait(
         assert dev.wait_for_end(run_id) == "CANCELED"
     for run_id, status in runs.items():
         stages = ["dependents" if status == "STARTED" else "queued"]
-        assert_cancelled(dev, ledger, run_id, stages=stages, scope=None)
+        assert_cancelled(dev, ledger, run_id, stages=stages)
         row = rows(ledger)[run_id]
         assert (row.values["mode"], row.values["trigger"]) == ("backfill", "backfill")
         assert row.values["scope"] in keys

@@ -174,7 +174,9 @@ def test_a_ledger_moved_away_in_mid_run_fails_the_run_and_no_other_is_made(
     sandbox.control.add_fault("/api/v4/projects/*/issues/*/discussions", delay_ms=1500)
     with ThreadPoolExecutor() as threads:
         moved = threads.submit(move_away_once_dependents_are_asked_for, ledger, sandbox)
-        run_id = launch(Scope.parse("acme/rocket#12"), budgets=Budgets(), dependents=CORE_DEPENDENTS)
+        run_id = launch(
+            Scope.parse("acme/rocket#12"), budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger
+        )
         moved.result()
     with dg.DagsterInstance.get() as instance:
         events = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.STEP_FAILURE).records
