@@ -2,6 +2,8 @@
 
 import dagster as dg
 from dagster import DagsterEventType
+from dagster._core.events import JobFailureData
+from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -18,12 +20,14 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
     failed = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
     events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id, of_type=failed)]
     for event in events:
-        told = event.step_failure_data.user_failure_data if event.is_step_failure else None
-        code = told.metadata.get("code") if told else None
-        if told and code:
-            return Failure(code=FailureCode[str(code.value)], message=str(told.description), stage=stage)
+        stated = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        code = stated.metadata.get("code") if stated else None
+        if stated and code:
+            return Failure(code=FailureCode[str(code.value)], message=str(stated.description), stage=stage)
     for event in events:
-        error = event.step_failure_data.error if event.is_step_failure else event.job_failure_data.error
+        # What somebody else reported of the run, such as the code server of a killed worker, is only a message.
+        told = event.event_specific_data
+        error = told.error if isinstance(told, StepFailureData | JobFailureData) else None
         if error:
             message = f"Dagster could not run it: {error.message.strip()}"
             return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)

@@ -234,10 +234,10 @@ def test_a_run_in_dagsters_queue_is_queued_in_the_ledger_and_cancelled_from_ther
 def test_a_cancelled_backfill_cancels_the_run_that_runs_and_those_that_wait(
     dev: DagsterDev, ledger: Path, sandbox: RunningSandbox
 ) -> None:
-    sandbox.control.add_fault("*/discussions", delay_ms=FOR_EVER_MS)
-    keys = ["acme/rocket#12", "acme/rocket#13", "acme/rocket!34"]
+    sandbox.control.add_fault("*/issues", delay_ms=FOR_EVER_MS)
+    keys = ["acme/rocket#12", "acme/rocket#13", "acme/rocket#14"]
     backfill = dev.backfill(keys, tags=IN_TURN)
-    wait_for_request(sandbox, "/discussions")
+    wait_for_request(sandbox, "/issues")
     runs = wait_until(
         lambda: found if len(found := dev.runs_with_tag("dagster/backfill", backfill)) == len(keys) else None,
         limit_seconds=RUN_LIMIT_SECONDS,
@@ -248,7 +248,7 @@ def test_a_cancelled_backfill_cancels_the_run_that_runs_and_those_that_wait(
     for run_id in runs:
         assert dev.wait_for_end(run_id) == "CANCELED"
     for run_id, status in runs.items():
-        stages = ["dependents" if status == "STARTED" else "queued"]
+        stages = ["preflight" if status == "STARTED" else "queued"]
         assert_cancelled(dev, ledger, run_id, stages=stages)
         row = rows(ledger)[run_id]
         assert (row.values["mode"], row.values["trigger"]) == ("backfill", "backfill")
