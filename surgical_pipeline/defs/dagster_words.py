@@ -20,15 +20,16 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
     failed = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
     events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id, of_type=failed)]
     for event in events:
-        stated = event.step_failure_data.user_failure_data if event.is_step_failure else None
-        code = stated.metadata.get("code") if stated else None
-        if stated and code:
-            return Failure(code=FailureCode[str(code.value)], message=str(stated.description), stage=stage)
+        told = event.step_failure_data.user_failure_data if event.is_step_failure else None
+        code = told.metadata.get("code") if told else None
+        if told and code:
+            return Failure(code=FailureCode[str(code.value)], message=str(told.description), stage=stage)
     for event in events:
-        # What somebody else reported of the run, such as the code server of a killed worker, is only a message.
-        told = event.event_specific_data
-        error = told.error if isinstance(told, StepFailureData | JobFailureData) else None
+        data = event.event_specific_data
+        error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
         if error:
+            while error.cause:
+                error = error.cause
             message = f"Dagster could not run it: {error.message.strip()}"
             return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)
     reason = next((event.message for event in events if event.message), "its process ended without a word")
