@@ -6,12 +6,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dagster as dg
 import httpx
 import psutil
 
@@ -20,7 +21,21 @@ from surgical_pipeline_tests.conftest import REPOSITORY
 START_LIMIT_SECONDS = 120
 RUN_LIMIT_SECONDS = 120
 TERMINAL = {"SUCCESS", "FAILURE", "CANCELED"}
+HELD = {"test/held": "yes"}
+"""Tags of a run that stays in Dagster's queue for ever."""
+IN_TURN = {"test/in-turn": "yes"}
+"""Tags of runs of which one at a time leaves the queue."""
 T = TypeVar("T")
+
+_QUEUE_RULES = """max_concurrent_runs: 4
+    tag_concurrency_limits:
+      - {key: test/held, limit: 0}
+      - {key: test/in-turn, limit: 1}
+"""
+_REPOSITORY_OF_JOBS = {
+    "repositoryLocationName": "surgical_pipeline.definitions",
+    "repositoryName": "__repository__",
+}
 
 _LOCATIONS = """
 { workspaceOrError { ... on Workspace { locationEntries {
@@ -34,6 +49,29 @@ mutation ($params: ExecutionParams!) { launchRun(executionParams: $params) {
   ... on RunConfigValidationInvalid { errors { message } } } }
 """
 _STATUS = "query ($id: ID!) { runOrError(runId: $id) { ... on Run { status } } }"
+_TERMINATE = """
+mutation ($id: String!, $policy: TerminateRunPolicy) { terminateRun(runId: $id, terminatePolicy: $policy) {
+  __typename ... on TerminateRunFailure { message } ... on PythonError { message } } }
+"""
+_REEXECUTE = """
+mutation ($params: ReexecutionParams!) { launchRunReexecution(reexecutionParams: $params) {
+  __typename ... on LaunchRunSuccess { run { runId } } ... on PythonError { message } } }
+"""
+_BACKFILL = """
+mutation ($params: LaunchBackfillParams!) { launchPartitionBackfill(backfillParams: $params) {
+  __typename ... on LaunchBackfillSuccess { backfillId } ... on PythonError { message } } }
+"""
+_CANCEL_BACKFILL = """
+mutation ($id: String!) { cancelPartitionBackfill(backfillId: $id) {
+  __typename ... on PythonError { message } } }
+"""
+_BACKFILL_STATUS = """
+query ($id: String!) { partitionBackfillOrError(backfillId: $id) { ... on PartitionBackfill { status } } }
+"""
+_RUNS_WITH_TAG = """
+query ($key: String!, $value: String!) { runsOrError(filter: {tags: [{key: $key, value: $value}]}) {
+  ... on Runs { results { runId status } } } }
+"""
 
 
 def wait_until(condition: Callable[[], T | None], *, limit_seconds: float, what: str) -> T:
@@ -67,16 +105,59 @@ class DagsterDev:
     def launch(self, config: dict[str, Any], *, tags: dict[str, str] | None = None) -> dict[str, Any]:
         """The whole answer of `launchRun` for the surgical job; ``config`` is the block a person edits."""
         params = {
-            "selector": {
-                "repositoryLocationName": "surgical_pipeline.definitions",
-                "repositoryName": "__repository__",
-                "jobName": "surgical_sync_job",
-            },
+            "selector": {**_REPOSITORY_OF_JOBS, "jobName": "surgical_sync_job"},
             "runConfigData": {"ops": {"surgical_sync": {"config": config}}},
             "executionMetadata": {"tags": [{"key": key, "value": value} for key, value in (tags or {}).items()]},
         }
         answer: dict[str, Any] = self.graphql(_LAUNCH, params=params)["launchRun"]
         return answer
+
+    def run(self, config: dict[str, Any], *, tags: dict[str, str] | None = None) -> str:
+        """Launch the surgical job; gives the run's id."""
+        answer = self.launch(config, tags=tags)
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def terminate(self, run_id: str, *, policy: str = "SAFE_TERMINATE") -> None:
+        """What the button *Terminate* does; returns when Dagster has passed it on."""
+        answer = self.graphql(_TERMINATE, id=run_id, policy=policy)["terminateRun"]
+        assert answer["__typename"] == "TerminateRunSuccess", answer
+
+    def reexecute_from_failure(self, run_id: str) -> str:
+        """What *Re-execute from failure* does; gives the new run's id."""
+        params = {"parentRunId": run_id, "strategy": "FROM_FAILURE"}
+        answer = self.graphql(_REEXECUTE, params=params)["launchRunReexecution"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
+    def backfill(self, keys: Sequence[str], *, tags: dict[str, str]) -> str:
+        """A run of `surgical_backfill_job` for each partition key; gives the backfill's id."""
+        with dg.DagsterInstance.from_config(str(self.log.parent)) as instance:
+            instance.add_dynamic_partitions("scopes", list(keys))
+        selector = {
+            "partitionSetName": "surgical_backfill_job_partition_set",
+            "repositorySelector": _REPOSITORY_OF_JOBS,
+        }
+        params = {
+            "selector": selector,
+            "partitionNames": list(keys),
+            "tags": [{"key": key, "value": value} for key, value in tags.items()],
+        }
+        answer = self.graphql(_BACKFILL, params=params)["launchPartitionBackfill"]
+        assert answer["__typename"] == "LaunchBackfillSuccess", answer
+        return str(answer["backfillId"])
+
+    def cancel_backfill(self, backfill_id: str) -> None:
+        answer = self.graphql(_CANCEL_BACKFILL, id=backfill_id)["cancelPartitionBackfill"]
+        assert answer["__typename"] == "CancelBackfillSuccess", answer
+
+    def backfill_status(self, backfill_id: str) -> str:
+        return str(self.graphql(_BACKFILL_STATUS, id=backfill_id)["partitionBackfillOrError"]["status"])
+
+    def runs_with_tag(self, key: str, value: str) -> dict[str, str]:
+        """Dagster's status of each such run, by id."""
+        found = self.graphql(_RUNS_WITH_TAG, key=key, value=value)["runsOrError"]["results"]
+        return {run["runId"]: run["status"] for run in found}
 
     def status(self, run_id: str) -> str:
         return str(self.graphql(_STATUS, id=run_id)["runOrError"]["status"])
@@ -91,8 +172,15 @@ class DagsterDev:
 
 @contextmanager
 def running_dagster_dev(home: Path, environment: dict[str, str]) -> Iterator[DagsterDev]:
-    """Start it with this repository's dagster.yaml in ``home``; end its whole process tree afterwards."""
-    (home / "dagster.yaml").write_text((REPOSITORY / "dagster.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    """Start it with this repository's dagster.yaml in ``home``; end its whole process tree afterwards.
+
+    Its queue also knows the tags ``HELD`` and ``IN_TURN``.
+    """
+    settings = (REPOSITORY / "dagster.yaml").read_text(encoding="utf-8")
+    assert "max_concurrent_runs: 4\n" in settings
+    (home / "dagster.yaml").write_text(
+        settings.replace("max_concurrent_runs: 4\n", _QUEUE_RULES), encoding="utf-8"
+    )
     port = _free_port()
     log = home / "dagster-dev.log"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml")]
@@ -113,6 +201,16 @@ def running_dagster_dev(home: Path, environment: dict[str, str]) -> Iterator[Dag
         yield dev
     finally:
         end_tree(process)
+
+
+def kill_tree(process: subprocess.Popen[bytes]) -> None:
+    """SIGKILL to the whole tree at once, as when the power goes."""
+    tree = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for one in tree:
+        with suppress(psutil.NoSuchProcess):
+            one.kill()
+    psutil.wait_procs(tree, timeout=10)
+    process.wait(timeout=10)
 
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:

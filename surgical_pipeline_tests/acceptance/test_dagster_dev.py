@@ -1,33 +1,14 @@
 """The job as people run it: queued by a real webserver, launched by a real daemon, in a process of its own."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
+from surgical_pipeline_tests.dagster_dev import DagsterDev
 
 pytestmark = pytest.mark.dagster_dev
-
-
-@pytest.fixture(scope="module")
-def dev_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dagster-home")
-
-
-@pytest.fixture(scope="module")
-def dev(dev_home: Path, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]:
-    environment = {
-        "GITLAB_URL": running_sandbox.url,
-        "GITLAB_TOKEN": running_sandbox.token,
-        "SURGICAL_LEDGER": str(dev_home / "ledger.duckdb"),
-        "SURGICAL_EXAMPLE_SCOPE": "acme/rocket#12-14!34+35",
-    }
-    with running_dagster_dev(dev_home, environment) as running:
-        yield running
 
 
 def test_a_launched_run_succeeds_and_is_in_the_ledger_under_its_dagster_id(
