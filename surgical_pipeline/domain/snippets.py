@@ -48,10 +48,10 @@ def _best_start(question: Question, text: str) -> int | None:
     best, best_weight = None, 0.0
     for first, (start, _, _) in enumerate(found):
         weights = {}
-        for one_start, end, term in found[first:]:
+        for _, end, term in found[first:]:
             if end - start > WIDTH - _LEAD_IN:
                 break
-            weights[term.text] = term.weight * len(term.text) if one_start >= start else 0
+            weights[term.text] = term.weight * len(term.text)
         weight = sum(weights.values())
         if weight > best_weight:
             best, best_weight = start, weight

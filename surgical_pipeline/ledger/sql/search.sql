@@ -27,7 +27,7 @@ counted AS (
     GROUP BY document_id, lower(word)
 ),
 known AS (
-    -- The character before a word is in the match; of several terms that fit, the longest is meant.
+    -- The character before a word is in the match. Of several terms that fit, the longest is meant.
     SELECT word, max_by(term, length(term)) AS term, max_by(weight, length(term)) AS weight
     FROM (SELECT DISTINCT word FROM counted) AS words
     JOIN terms
