@@ -1,7 +1,7 @@
 """How well questions written by hand find what they are about in the sandbox's sample.
 
 `search_queries.json` holds them: each with its kind and the titles of the entities that answer it. They were
-written from the stories' plots before any search was run; a "paraphrase" avoids their words.
+written before any search was run, by somebody who had read the sample; a "paraphrase" avoids their words.
 The two weights and the constant of the fusion were then chosen on these very questions.
 """
 
