@@ -80,8 +80,8 @@ class RunGateways:
             else:
                 outside = Failure(code=FailureCode.WORKER_LOST, message=_ENDED_OUTSIDE, stage=str(self._phase))
                 self.run.finish_failed(self._failure or outside)
-        except LedgerError:
-            _LOG.warning("the ending of run %s is left to the mirror", self._run_id, exc_info=True)
+        except LedgerError as error:
+            _LOG.warning("the ending of run %s is left to the mirror: %s", self._run_id, error)
 
     @cached_property
     def ledger(self) -> Ledger:

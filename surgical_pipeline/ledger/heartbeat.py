@@ -45,5 +45,5 @@ class Heartbeat:
             except (RunLostError, WaitAbandonedError) as reason:
                 _LOG.info("the heartbeat of run %s ends: %s", self._run.run_id, reason)
                 return
-            except LedgerError:
-                _LOG.warning("run %s could not say that it is alive", self._run.run_id, exc_info=True)
+            except LedgerError as error:
+                _LOG.warning("run %s could not say that it is alive: %s", self._run.run_id, error)
