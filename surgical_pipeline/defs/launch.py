@@ -1,5 +1,6 @@
 """Run the real job in this process, for the command line: the run is in Dagster's UI like any other."""
 
+import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -17,9 +18,11 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.windows import Ledger
 
+_LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]
 """Called with a stage's name when it starts (False) and when it has succeeded (True)."""
 
@@ -76,7 +79,10 @@ class Launch:
         except KeyboardInterrupt:
             pass  # before Dagster took over, or after: the rest is done below
         finally:
-            self._mirror.wind_up(self.run_id, cancelled=cancelled())
+            try:
+                self._mirror.wind_up(self.run_id, cancelled=cancelled())
+            except LedgerError as error:
+                _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
 
 
 @contextmanager
