@@ -8,7 +8,7 @@ from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.dagster_dev import DagsterDev
 
-pytestmark = pytest.mark.dagster_dev
+pytestmark = [pytest.mark.dagster_dev, pytest.mark.usefixtures("sandbox")]
 
 
 def test_a_launched_run_succeeds_and_is_in_the_ledger_under_its_dagster_id(
