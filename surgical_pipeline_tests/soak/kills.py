@@ -40,10 +40,10 @@ def kill_syncs(
     """Kill so many syncs, each at a moment drawn evenly from a sync's whole life; ``on_kill`` after each."""
     server, dice, report = context(), random.Random(seed), KillReport()
     home, environment = installation.home, installation.environment
-    started = time.monotonic()
-    first = start(server, home, environment, SCOPE)
-    first.join(LIMIT_SECONDS)
-    life = time.monotonic() - started
+    for _ in range(2):  # the first one waits for the server's imports, and its life would be too long
+        started = time.monotonic()
+        start(server, home, environment, SCOPE).join(LIMIT_SECONDS)
+        life = time.monotonic() - started
     iids = [iid for iid in range(1, 31) if iid in _existing(installation)]
     scope = f"acme/rocket#{'+'.join(map(str, iids))}!34+35"
     for number in range(kills):
