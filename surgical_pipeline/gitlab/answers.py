@@ -34,12 +34,13 @@ _REFUSALS: dict[int, type[GitLabError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 200 with JSON. ``sent_at``: when the request that gave it was sent, in UTC."""
+    """A 200 with JSON. ``sent_at``: when the request that gave it was sent, in UTC. ``size``: its bytes."""
 
     url: httpx.URL
     headers: httpx.Headers
     body: object
     sent_at: datetime
+    size: int = 0
 
     @property
     def path(self) -> str:

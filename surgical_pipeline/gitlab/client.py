@@ -12,7 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
-import anyio.to_thread
 import httpx
 
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
@@ -27,7 +26,7 @@ from surgical_pipeline.gitlab.pagination import GetPage, WholeList, pages, whole
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import RetryPolicy
-from surgical_pipeline.gitlab.transport import Transport
+from surgical_pipeline.gitlab.transport import Transport, work_through
 from surgical_pipeline.gitlab.urls import ApiUrls, path_of, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
@@ -226,7 +225,7 @@ class GitLabClient:
         if dependent is Dependent.APPROVALS:
             url = self._urls.build(*path)
             answer = await self._transport.get(url, deadline)
-            found = WholeList((answer.item(),), answer.sent_at)
+            found = WholeList((answer.item(),), answer.sent_at, answer.size)
         else:
             url = self._urls.build(*path, params=[("per_page", str(PAGE_SIZE))])
             found = await whole_list(self._getter(deadline), url, urls=self._urls)
@@ -235,8 +234,8 @@ class GitLabClient:
             check_owner(dependent, found.items, project_id=project_id, key=key)
             return parse_dependent(dependent, found.items)
 
-        try:  # in a thread, so that meanwhile other answers come in and other requests go out
-            parsed = await anyio.to_thread.run_sync(records)
+        try:
+            parsed = await work_through(found.size, records)
         except InvalidPayloadError as error:
             raise InvalidPayloadError(error.reason, path=path_of(url)) from error
         return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=parsed)

@@ -29,10 +29,14 @@ GetPage = Callable[[httpx.URL], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """Every item of every page. ``fetched_at``: when the request for the first page was sent, in UTC."""
+    """Every item of every page. ``fetched_at``: when the request for the first page was sent, in UTC.
+
+    ``size``: bytes of all pages.
+    """
 
     items: tuple[dict[str, object], ...]
     fetched_at: datetime
+    size: int
 
 
 class _ChangedWhileReadError(Exception):
@@ -111,15 +115,17 @@ async def _read_once(get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages
     items: list[dict[str, object]] = []
     totals: set[str] = set()
     fetched_at: datetime | None = None
+    size = 0
     async for answer in pages(get, first, urls=urls, max_pages=max_pages):
         fetched_at = fetched_at or answer.sent_at
         items.extend(answer.items())
+        size += answer.size
         totals |= {total for total in [answer.headers.get("x-total")] if total}
         if len(totals) > 1:
             raise _ChangedWhileReadError
     if fetched_at is None:
         raise AssertionError("a list has a first page")
-    return WholeList(tuple(items), fetched_at)
+    return WholeList(tuple(items), fetched_at, size)
 
 
 def _next_link(headers: httpx.Headers) -> str | None:

@@ -8,7 +8,7 @@ from datetime import datetime
 from functools import cache
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Self, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -17,6 +17,7 @@ import httpx
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit_window
+from surgical_pipeline.gitlab.connections import Connections
 from surgical_pipeline.gitlab.errors import (
     BudgetExceededError,
     CrossOriginError,
@@ -31,7 +32,9 @@ from surgical_pipeline.gitlab.urls import ApiUrls, path_of, resolve
 
 MAX_REDIRECTS = 3
 _MAX_ERROR_BODY_BYTES = 64 * 1024
-_DECODED_AT_ONCE_BYTES = 64 * 1024
+_WORKED_THROUGH_AT_ONCE_BYTES = 64 * 1024
+
+_T = TypeVar("_T")
 
 
 class Transport:
@@ -61,7 +64,7 @@ class Transport:
         self._max_answer_bytes = max_answer_bytes
         self._ca_bundle = ca_bundle
         self._clock = clock
-        self._http: httpx.AsyncClient | None = None
+        self._connections: Connections | None = None
         self.stats = HttpStats()
 
     def __repr__(self) -> str:
@@ -69,22 +72,26 @@ class Transport:
 
     async def __aenter__(self) -> Self:
         logging.getLogger("hpack").setLevel(logging.WARNING)  # at DEBUG it writes out request headers
-        self._http = httpx.AsyncClient(
-            headers={"PRIVATE-TOKEN": self._token, "Accept": "application/json"},
-            http2=self._urls.base_url.startswith("https:"),
-            verify=_trusting(self._ca_bundle) if self._ca_bundle else _usual_trust(),
-            timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=self._limiter.max_in_flight),
-            follow_redirects=False,
-        )
+        trust = _trusting(self._ca_bundle) if self._ca_bundle else _usual_trust()
+
+        def connect() -> httpx.AsyncClient:
+            return httpx.AsyncClient(
+                headers={"PRIVATE-TOKEN": self._token, "Accept": "application/json"},
+                http2=self._urls.base_url.startswith("https:"),
+                verify=trust,
+                timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
+                follow_redirects=False,
+            )
+
+        self._connections = Connections(connect)
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._http is not None:
-            await self._http.aclose()
-            self._http = None
+        if self._connections is not None:
+            await self._connections.aclose()
+            self._connections = None
 
     async def get(self, url: httpx.URL, deadline: Deadline, *, follow_redirects: bool = False) -> Answer:
         """The JSON at an API address.
@@ -110,9 +117,7 @@ class Transport:
         if isinstance(received, _Redirect):
             return received
         # Its place in flight is free again: the next request is under way while this answer is decoded.
-        if len(received.body) > _DECODED_AT_ONCE_BYTES:
-            return await anyio.to_thread.run_sync(received.decoded)
-        return received.decoded()
+        return await work_through(len(received.body), received.decoded)
 
     async def _receive(self, url: httpx.URL, deadline: Deadline) -> "_Received | _Redirect":
         path = path_of(url)
@@ -131,12 +136,12 @@ class Transport:
 
     async def _exchange(self, url: httpx.URL) -> "_Received | _Redirect":
         """Send the request and read the answer, at most as much of it as is allowed."""
-        if self._http is None:
+        if self._connections is None:
             raise RuntimeError("the GitLab client is used outside `async with`")
         self.stats += HttpStats(requests=1)
         sent_at = self._clock()
         try:
-            async with self._http.stream("GET", url) as response:
+            async with self._connections.get(url) as response:
                 self._heed_limits(response)
                 if response.status_code != httpx.codes.OK:
                     body = await self._read(response, _MAX_ERROR_BODY_BYTES, refuse=False)
@@ -195,6 +200,14 @@ class Transport:
         return text.replace(self._token, "[token]")
 
 
+async def work_through(size: int, work: Callable[[], _T]) -> _T:
+    """What ``work`` on ``size`` bytes gives; done in a thread where they are many, so that meanwhile others go on.
+
+    Handing a small answer to a thread takes longer than decoding it.
+    """
+    return work() if size <= _WORKED_THROUGH_AT_ONCE_BYTES else await anyio.to_thread.run_sync(work)
+
+
 @cache
 def _usual_trust() -> ssl.SSLContext:
     """The usual authorities, loaded once: that takes longer than a small request."""
@@ -219,7 +232,7 @@ class _Received:
 
     def decoded(self) -> Answer:
         body = decoded_json(self.body, self.headers, path_of(self.url))
-        return Answer(self.url, self.headers, body, self.sent_at)
+        return Answer(self.url, self.headers, body, self.sent_at, len(self.body))
 
 
 class _Redirect:
