@@ -1,6 +1,6 @@
 """The outcomes of a run's entities: one row each from its first moment, replaced whole as the run goes on."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -39,14 +39,23 @@ def insert_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
     tx.execute("insert_pending_outcomes", run_id=run_id, **keys)
 
 
-def load_outcomes(tx: Transaction, run_id: str) -> list[EntityOutcome]:
-    """All outcomes of the run, issues first, each by ascending IID; empty for a run that is not known."""
+def load_outcomes(tx: Transaction, run_id: str, keys: Collection[EntityKey] | None = None) -> list[EntityOutcome]:
+    """Outcomes of the run, of ``keys`` or all, issues first, each by ascending IID; empty for an unknown run."""
     dependent_failures: dict[EntityKey, list[Failure]] = {}
-    for row in tx.rows("load_failures", run_id=run_id):
+    for row in failure_rows(tx, run_id, keys):
         if row["position"] > 0:
             key = key_of(row)
             dependent_failures.setdefault(key, []).append(failure_of(row))
-    return [_outcome(row, dependent_failures) for row in tx.rows("load_outcomes", run_id=run_id)]
+    return [_outcome(row, dependent_failures) for row in tx.rows("load_outcomes", **_which(run_id, keys))]
+
+
+def failure_rows(tx: Transaction, run_id: str, keys: Collection[EntityKey] | None = None) -> list[dict[str, Any]]:
+    """The run's rows of ``entity_failures``, of ``keys`` or all, in the order of ``load_outcomes``."""
+    return tx.rows("load_failures", **_which(run_id, keys))
+
+
+def _which(run_id: str, keys: Collection[EntityKey] | None) -> dict[str, Any]:
+    return {"run_id": run_id, "all": keys is None, **key_columns(keys or ())}
 
 
 def failure_of(row: dict[str, Any]) -> Failure:

@@ -132,11 +132,10 @@ class SyncRunRecorder:
 
     def add_counters(self, tx: Transaction, **increments: int) -> None:
         """Raise counters by name; those not named stay as they are."""
-        (run,) = tx.rows("load_run", run_id=self.run_id)
-        counters = {name: run[name] + increments.pop(name, 0) for name in Counters.model_fields}
-        if increments:
-            raise ValueError(f"no such counters: {', '.join(increments)}")
-        self.set_counters(Counters(**counters), tx)
+        added = dict.fromkeys(Counters.model_fields, 0) | increments
+        if unknown := added.keys() - Counters.model_fields.keys():
+            raise ValueError(f"no such counters: {', '.join(sorted(unknown))}")
+        self._guarded(tx, "add_run_counters", **added)
 
     def count_requests(self, http: HttpStats) -> None:
         """Requests that the run sent since it last said so; written with the next stage or the ending."""
@@ -186,8 +185,7 @@ class SyncRunRecorder:
         if tx is None:
             with self._ledger.read("outcomes") as own:
                 return self.outcomes(own, keys=keys)
-        found = store.load_outcomes(tx, self.run_id)
-        return found if keys is None else [one for one in found if one.key in keys]
+        return store.load_outcomes(tx, self.run_id, keys)
 
     def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
         """Replace these outcomes and their failures whole, in a window of this run."""

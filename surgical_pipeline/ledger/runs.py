@@ -22,7 +22,7 @@ from surgical_pipeline.domain.outcomes import (
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import AmbiguousRunError
-from surgical_pipeline.ledger.outcomes import failure_of, insert_pending, load_outcomes
+from surgical_pipeline.ledger.outcomes import failure_of, failure_rows, insert_pending, load_outcomes
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.transaction import Transaction, key_of
 
@@ -165,7 +165,7 @@ def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
             requests=run["http_requests"], retries=run["http_retries"], rate_limited=run["http_rate_limited"]
         ),
         entity_outcomes=tuple(EntityReport.of(outcome, path) for outcome in load_outcomes(tx, run_id)),
-        entity_failures=tuple(_failure_report(row) for row in tx.rows("load_failures", run_id=run_id)),
+        entity_failures=tuple(_failure_report(row) for row in failure_rows(tx, run_id)),
         error=_run_error(run),
     )
 

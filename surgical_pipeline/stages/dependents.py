@@ -27,7 +27,7 @@ from surgical_pipeline.stages.concurrency import run_all, run_each
 STAGE = "dependents"
 GROUP_SIZE = 100
 """Entities of one write window at most."""
-GROUP_LINGER_SECONDS = 0.25
+GROUP_LINGER_SECONDS = 1.0
 """How long a finished entity waits for others to share its window: a window costs 30-60 ms, whatever is in it."""
 
 

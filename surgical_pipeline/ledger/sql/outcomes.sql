@@ -14,12 +14,18 @@ WHERE run_id = $run_id AND (entity_type, iid) NOT IN (
     SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: load_outcomes
--- All outcomes of a run, issues before merge requests.
-SELECT * FROM entity_outcomes WHERE run_id = $run_id ORDER BY entity_type, iid;
+-- Outcomes of a run, of all its entities or of these, issues before merge requests.
+SELECT * FROM entity_outcomes
+WHERE run_id = $run_id
+  AND ($all OR (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[])))
+ORDER BY entity_type, iid;
 
 -- name: load_failures
--- All failures of a run's entities, each entity's own first.
-SELECT * FROM entity_failures WHERE run_id = $run_id ORDER BY entity_type, iid, position;
+-- Failures of a run's entities, of all of them or of these, each entity's own first.
+SELECT * FROM entity_failures
+WHERE run_id = $run_id
+  AND ($all OR (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[])))
+ORDER BY entity_type, iid, position;
 
 -- name: upsert_outcomes
 -- Replace outcomes whole. Lists of ids come joined by the ASCII unit separator.

@@ -79,6 +79,27 @@ UPDATE sync_runs SET
 WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
+-- name: add_run_counters
+-- All counters at once, as what is added to them.
+UPDATE sync_runs SET
+    requested = requested + $requested,
+    fetched = fetched + $fetched,
+    ingested = ingested + $ingested,
+    stale_skipped = stale_skipped + $stale_skipped,
+    tombstoned = tombstoned + $tombstoned,
+    failed = failed + $failed,
+    dependents_replaced = dependents_replaced + $dependents_replaced,
+    dependent_failures = dependent_failures + $dependent_failures,
+    documents_regenerated = documents_regenerated + $documents_regenerated,
+    documents_unchanged = documents_unchanged + $documents_unchanged,
+    documents_errored = documents_errored + $documents_errored,
+    documents_embedded = documents_embedded + $documents_embedded,
+    documents_reused = documents_reused + $documents_reused,
+    documents_superseded = documents_superseded + $documents_superseded,
+    documents_embed_failed = documents_embed_failed + $documents_embed_failed
+WHERE run_id = $run_id AND status = 'running'
+RETURNING run_id;
+
 -- name: add_run_usage
 -- More windows and requests; the times in milliseconds.
 UPDATE sync_runs SET

@@ -1,6 +1,7 @@
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.outcomes import EntityOutcome
-from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.outcomes import failure_rows
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
@@ -44,7 +45,7 @@ def test_saving_replaces_an_outcome_and_its_failures_whole(ledger: Ledger) -> No
         recorder.save_outcomes(tx, [])
     assert recorder.outcomes() == [better, second, BARE]
     with ledger.read() as tx:
-        failures = tx.rows("load_failures", run_id="run-1")
+        failures = failure_rows(tx, "run-1")
     assert [(row["iid"], row["position"], row["code"], row["retryable"]) for row in failures] == [
         (1, 1, "FORBIDDEN", False),
         (2, 0, "INVALID_PAYLOAD", False),
@@ -61,3 +62,13 @@ def test_outcomes_of_two_runs_stay_apart(ledger: Ledger) -> None:
         first.save_outcomes(tx, [FULL])
     assert first.outcomes() == [FULL]
     assert second.outcomes() == [EntityOutcome(entity_type=EntityType.ISSUE, iid=1)]
+
+
+def test_outcomes_can_be_had_of_some_entities_alone_with_their_failures(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
+    second = FULL.model_copy(update={"iid": 2})
+    with recorder.window("save") as tx:
+        recorder.save_outcomes(tx, [FULL, second])
+        assert recorder.outcomes(tx, keys=[BARE.key, FULL.key]) == [FULL, BARE]
+        assert recorder.outcomes(tx, keys=[EntityKey(EntityType.MERGE_REQUEST, 1)]) == []
+        assert recorder.outcomes(tx, keys=[]) == []

@@ -126,7 +126,8 @@ def ingest(recorder: SyncRunRecorder) -> None:
         recorder.set_phase(Phase.INGEST, tx)
         upsert_project(tx, recorder.run_id, PROJECT, at(0))
         assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]) == set(KEYS)
-        recorder.set_counters(Counters(requested=3, ingested=3), tx)
+        recorder.set_counters(Counters(requested=3), tx)
+        recorder.add_counters(tx, ingested=3)
 
 
 def replace_all_dependents(recorder: SyncRunRecorder) -> None:

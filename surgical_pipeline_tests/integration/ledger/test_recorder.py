@@ -162,6 +162,17 @@ def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: Ledger
     assert (result_of(ledger).phase, result_of(ledger).counters) == ("ingest", every_field)
 
 
+def test_counters_are_added_to_by_name(ledger: Ledger) -> None:
+    recorder = start(ledger, "run-1")
+    with recorder.window("ingest") as tx:
+        recorder.add_counters(tx, ingested=2, fetched=3)
+        recorder.add_counters(tx, ingested=1)
+        with pytest.raises(ValueError, match="no such counters: ingestet"):
+            recorder.add_counters(tx, ingestet=1)
+    counters = result_of(ledger).counters
+    assert (counters.ingested, counters.fetched, counters.stale_skipped) == (3, 3, 0)
+
+
 def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     for _ in range(3):

@@ -43,8 +43,9 @@ def test_an_unknown_query_is_a_key_error() -> None:
         sql.query("no_such_query")
 
 
-def test_each_counter_is_written_by_the_query_that_sets_them() -> None:
-    parameters = set(re.findall(r"\$(\w+)", sql.query("set_run_counters").text))
+@pytest.mark.parametrize("query", ["set_run_counters", "add_run_counters"])
+def test_each_counter_is_written_by_the_query_that_changes_them(query: str) -> None:
+    parameters = set(re.findall(r"\$(\w+)", sql.query(query).text))
     assert parameters == {*Counters.model_fields, "run_id"}
 
 
