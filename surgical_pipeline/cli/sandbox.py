@@ -11,9 +11,14 @@ app = typer.Typer(help="An embedded GitLab with a sample project.", no_args_is_h
 def serve(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65_535, help="Port; 0 takes a free one.")] = 8929,
+    issues: Annotated[
+        int, typer.Option(min=20, max=100_000, help="Issues of acme/rocket; the first 120 are written by hand.")
+    ] = 120,
 ) -> None:
     """Serve the sandbox until interrupted."""
     from surgical_pipeline.cli.environment import EXIT_FAILED, fail
+    from surgical_pipeline.sandbox.sample.build import build_sample
+    from surgical_pipeline.sandbox.server import create_app
     from surgical_pipeline.sandbox.server import serve as serve_sandbox
     from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 
@@ -21,7 +26,7 @@ def serve(
         typer.echo(f"export GITLAB_URL=http://{host}:{chosen} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
 
     try:
-        serve_sandbox(host, port, on_listening=announce)
+        serve_sandbox(host, port, app=create_app(build_sample(issues=issues)), on_listening=announce)
     except OSError as error:
         fail(f"cannot listen on {host}:{port}: {error.strerror}; choose another --port", code=EXIT_FAILED)
 

@@ -50,10 +50,7 @@ class RateLimiter:
         self._refuse_hopeless(deadline, path)
         places = self._places_of_this_loop()
         borrower = object()
-        with anyio.move_on_after(deadline.remaining) as waiting:
-            await places.acquire_on_behalf_of(borrower)
-        if waiting.cancelled_caught:
-            raise BudgetExceededError("the time budget ran out while other requests were in flight", path=path)
+        await _take(places, borrower, deadline, path=path)
         try:
             await self._wait_for_turn(deadline, path)
             yield
@@ -115,6 +112,18 @@ class RateLimiter:
             start = max(now, self._next_start)
             self._next_start = start + self._pace_seconds
             return start - now
+
+
+async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadline, *, path: str) -> None:
+    try:
+        places.acquire_on_behalf_of_nowait(borrower)  # nearly always: nobody starts more than there are places
+    except anyio.WouldBlock:
+        with anyio.move_on_after(deadline.remaining) as waiting:
+            await places.acquire_on_behalf_of(borrower)
+        if waiting.cancelled_caught:
+            raise BudgetExceededError(
+                "the time budget ran out while other requests were in flight", path=path
+            ) from None
 
 
 _registry: dict[tuple[tuple[str, str, int], str], RateLimiter] = {}
