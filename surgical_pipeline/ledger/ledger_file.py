@@ -91,29 +91,6 @@ def flush(path: Path) -> None:
         os.close(descriptor)
 
 
-def connect(
-    path: Path, *, read_only: bool, timeout_seconds: float, cancelled: threading.Event | None = None
-) -> duckdb.DuckDBPyConnection:
-    """Open the file, with every session setting a window needs. The lock must be held.
-
-    Raises:
-        LockTimeoutError, WaitAbandonedError, LedgerError: as ``wait_for_strangers``.
-    """
-
-    def opening() -> duckdb.DuckDBPyConnection:
-        return duckdb.connect(str(path), read_only=read_only, config=CONFIG)
-
-    connection = wait_for_strangers(path, opening, timeout_seconds=timeout_seconds, cancelled=cancelled)
-    try:
-        connection.execute("SET TimeZone = 'UTC'")
-        # Ten rows in a table of vectors can otherwise cost 1.5 s when the window closes.
-        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
 def wait_for_strangers(
     path: Path, opening: Callable[[], _T], *, timeout_seconds: float, cancelled: threading.Event | None = None
 ) -> _T:

@@ -11,7 +11,7 @@ from typing import Any
 import duckdb
 from pydantic import BaseModel, ConfigDict
 
-from surgical_pipeline.ledger import ledger_file, sql
+from surgical_pipeline.ledger import engine, ledger_file, sql
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 from surgical_pipeline.ledger.faults import storage_errors
 from surgical_pipeline.ledger.ledger_file import flush, wal_bytes, wal_path
@@ -154,10 +154,7 @@ def _fingerprints(ledger: Ledger, path: Path) -> list[tuple[Any, ...]]:
 @contextmanager
 def _attached(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
     """The ledger attached as ``ledger`` to a connection of its own, with no log left beside it."""
-    # What does not fit into memory goes beside the ledger, not into the folder this was started in.
-    config = ledger_file.CONFIG | {"temp_directory": f"{ledger.path}.compacting.tmp"}
-    with contextlib.closing(duckdb.connect(config=config)) as connection:
-        connection.execute("PRAGMA disable_checkpoint_on_shutdown")
+    with contextlib.closing(engine.start(f"{ledger.path}.compacting.tmp")) as connection:
         attach = sql.query("attach_ledger").text
         ledger_file.wait_for_strangers(
             ledger.path,

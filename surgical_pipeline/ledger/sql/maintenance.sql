@@ -1,8 +1,20 @@
 -- The file as a whole. DuckDB's own statements; another database has tools of its own for this.
 
 -- name: attach_ledger
--- Open the file that is to be compacted.
+-- Open the ledger's file.
 ATTACH $path AS ledger;
+
+-- name: attach_ledger_read_only
+-- Open it beside other readers.
+ATTACH $path AS ledger (READ_ONLY);
+
+-- name: use_ledger
+-- Names without a database are the ledger's.
+USE ledger;
+
+-- name: detach_ledger
+-- Close the ledger's file.
+DETACH ledger;
 
 -- name: checkpoint_ledger
 -- Fold its log in, so that no log is left that the new file would take for its own.
