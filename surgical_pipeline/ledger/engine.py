@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 import duckdb
 
@@ -107,3 +108,16 @@ class Engine:
             with suppress(duckdb.Error):
                 running.close()
             raise
+
+
+_engines: WeakValueDictionary[Path, Engine] = WeakValueDictionary()
+_engines_guard = threading.Lock()
+
+
+def engine_of(path: Path) -> Engine:
+    """This process's engine for a file: kept for as long as anybody holds it."""
+    with _engines_guard:
+        engine = _engines.get(path)
+        if engine is None:
+            engine = _engines[path] = Engine(path)
+        return engine

@@ -18,7 +18,7 @@ import duckdb
 from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger import ledger_file, sql
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.engine import Engine
+from surgical_pipeline.ledger.engine import engine_of
 from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, LedgerMissingError
 from surgical_pipeline.ledger.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.lock import locked
@@ -59,7 +59,7 @@ class Ledger:
         self._looked = False
         self._stats = LockStats()
         self._stats_guard = threading.Lock()
-        self._engine = Engine(self.path)
+        self._engine = engine_of(self.path)
 
     @property
     def exists(self) -> bool:
@@ -99,8 +99,10 @@ class Ledger:
                     if due:
                         ledger_file.migrate(connection, self.schema, found=found, now=transaction.now)
                     yield transaction
-        if ledger_file.wal_bytes(self.path) > CHECKPOINT_AT_BYTES:
-            self.checkpoint(at_bytes=CHECKPOINT_AT_BYTES, cancelled=cancelled)
+        # A log with a schema in it takes long to replay, however short it is.
+        longest = 0 if due else CHECKPOINT_AT_BYTES
+        if ledger_file.wal_bytes(self.path) > longest:
+            self.checkpoint(at_bytes=longest, cancelled=cancelled)
 
     @contextmanager
     def read(self, purpose: str = "read", *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
@@ -140,7 +142,7 @@ class Ledger:
         self, path: Path, *, read_only: bool
     ) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
         """A connection without a transaction to this ledger's file, whose lock is held, or to a copy of it."""
-        return Engine(path).attached(read_only=read_only, timeout_seconds=self.timeout_seconds)
+        return engine_of(path).attached(read_only=read_only, timeout_seconds=self.timeout_seconds)
 
     def checkpoint(self, *, at_bytes: int = 0, cancelled: threading.Event | None = None) -> None:
         """Fold a log longer than ``at_bytes`` in, in a window of its own; if it cannot, a later one will."""

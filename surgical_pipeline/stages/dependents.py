@@ -28,7 +28,7 @@ STAGE = "dependents"
 GROUP_SIZE = 100
 """Entities of one write window at most."""
 GROUP_LINGER_SECONDS = 1.0
-"""How long a finished entity waits for others to share its window: a window costs 30-60 ms, whatever is in it."""
+"""How long a finished entity waits for others to share its window: a window costs 5-30 ms, whatever is in it."""
 
 
 @dataclass(slots=True)

@@ -29,17 +29,21 @@ def starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     return started
 
 
-def test_windows_one_after_the_other_share_a_duckdb_that_spills_beside_the_ledger(
-    ledger: Ledger, starts: list[str]
+def test_windows_of_all_of_a_process_share_a_duckdb_that_spills_beside_the_ledger(
+    tmp_path: Path, starts: list[str]
 ) -> None:
-    starts.clear()
-    other = Ledger(ledger.path)
+    path = tmp_path / "ledger.duckdb"
+    one, other = Ledger(path), Ledger(path)
     for _ in range(3):
-        with other.write("nothing"):
+        with one.write("nothing"):
             pass
         with other.read() as tx:
             assert tx.execute("list_runs", status=None, limit=1) == []
-    assert starts == [f"{ledger.path}.tmp"]
+    assert starts == [f"{path}.tmp"]
+    del one, other
+    with Ledger(path).read():
+        pass
+    assert starts == [f"{path}.tmp"] * 2
 
 
 def test_between_windows_the_file_is_free_for_a_program_that_knows_no_lock(ledger: Ledger) -> None:
