@@ -69,7 +69,7 @@ async def run_dependents(
         StageFailedError: the project is gone or the token refused.
     """
     versions = await _code_versions(sources, run=run, dependents=dependents)
-    jobs = list(_jobs(sources.keys, dependents=dependents, versions=versions))
+    jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # drawn one by one: kept, they keep all
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
         sources.project_id,

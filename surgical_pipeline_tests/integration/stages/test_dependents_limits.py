@@ -1,6 +1,7 @@
 """What dependents costs: requests, waiting, memory. The wire server's answers wait for the test."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Sequence
 
 import pytest
@@ -9,6 +10,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import Sources
+from surgical_pipeline.domain.records import DependentSet
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
@@ -125,6 +127,25 @@ async def test_while_the_ledger_is_held_no_more_is_fetched_than_the_queue_takes(
         assert not going.done()
     await going
     assert await fetched(ledger) == len(keys)
+
+
+@pytest.mark.anyio
+async def test_what_is_written_is_no_longer_in_memory(ledger: Ledger, server: WireServer) -> None:
+    keys = [issue(iid) for iid in range(1, 301)]
+    for key in keys:
+        server.on(f"{BASE}/issues/{key.iid}/resource_state_events", Reply([{"id": key.iid}]))
+    gate = asyncio.Event()
+    server.on(f"{BASE}/issues/300/resource_state_events", Reply([], gate=gate))
+    run = start(ledger, "run-1", "acme/rocket#1-300")
+    going = asyncio.create_task(fetch(server, run, keys, [Dependent.STATE_EVENTS]))
+    async with asyncio.timeout(120):
+        while await fetched(ledger) < 299:  # noqa: ASYNC110  another program writes the ledger
+            await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
+    kept = sum(isinstance(one, DependentSet) for one in gc.get_objects())
+    gate.set()
+    await going
+    assert kept <= GROUP_SIZE
 
 
 @pytest.mark.anyio
