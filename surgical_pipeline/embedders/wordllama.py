@@ -94,7 +94,7 @@ class WordTokenizer:
         return b"".join(self._parts(text))
 
     def _parts(self, text: str) -> Iterable[bytes]:
-        if self._special.search(text):  # the library begins a new text after each of these
+        if not text or self._special.search(text):  # the library begins a new text after each of these
             return (array("i", self._tokenizer.encode(text, add_special_tokens=False).ids).tobytes(),)
         return map(self._word_ids.__getitem__, _WORD.findall(f" {text}"))
 
