@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import wordllama
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.chunks import split_into_chunks
@@ -84,6 +84,9 @@ SPECIAL = ["<s>", "</s>", "<unk>", "<s"]
 parts = st.sampled_from([*BLANKS, *WORDS, *SPECIAL])
 
 
+@example("a▁   b▁ ")
+@example("")
+@example("a <s> b")
 @given(st.lists(parts, max_size=12).map("".join) | st.text())
 def test_its_tokens_are_the_librarys_own(library: Any, text: str) -> None:
     tokenizer = WordTokenizer(library.tokenizer)
