@@ -1,8 +1,10 @@
 """Vectors of documents: which are wanted, and writing them."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.domain.records import DocumentVersion
@@ -37,6 +39,16 @@ class DocumentVectors:
     model: str
     dimension: int
     vectors: "Vectors"
+
+
+def fitting(
+    tx: Transaction, versions: Sequence[DocumentVersion], *, max_characters: int
+) -> Sequence[DocumentVersion]:
+    """Those from the first on that have together at most so many characters; the first whatever it has."""
+    ids = [version.document_id for version in versions]
+    characters = dict(tx.execute("load_document_lengths", document_ids=ids))
+    totals = list(accumulate(characters.get(document_id, 0) for document_id in ids))
+    return versions[: max(1, bisect_right(totals, max_characters))]
 
 
 def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> list[EmbeddingCandidate]:

@@ -4,22 +4,17 @@ The only embed that looks for what is missing, and so never part of a surgical r
 by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
 """
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import backlog as store
-from surgical_pipeline.ledger.embeddings import (
-    DocumentVectors,
-    EmbeddingCandidate,
-    vectors_of_same_texts,
-    write_vectors,
-)
+from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE, vectorize
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Found, Vectorized, look, vectorize
 
 STAGE = "embed_backlog"
 PRUNE_SIZE = 1000
@@ -84,41 +79,49 @@ async def run_embed_backlog(
     report(progress)
     after = ""
     while not progress.ended_by:
-        batch = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
-        if not batch.documents:
+        found = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
+        if not found.asked:
             break
-        after = batch.documents[-1].document_id
-        progress = await _embed_batch(ledger, batch, embedder=embedder, run_id=run_id, progress=progress)
-        report(progress)
+        after = found.asked[-1].document_id
+        async for now in _embed(ledger, found, embedder=embedder, run_id=run_id, progress=progress):
+            progress = now
+            report(progress)
     if prune and not progress.ended_by:
         progress = await _prune(ledger, progress, model=model, project_id=project_id)
         report(progress)
     return progress
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """``copied``: vectors that another document of the same text has."""
-
-    documents: list[EmbeddingCandidate]
-    copied: list[DocumentVectors]
+def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> Found:
+    return look(tx, store.load_backlog(tx, model, project_id=project_id, after=after, limit=WINDOW_SIZE), model)
 
 
-def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> _Batch:
-    documents = store.load_backlog(tx, model, project_id=project_id, after=after, limit=BATCH_SIZE)
-    return _Batch(documents, vectors_of_same_texts(tx, documents, model))
+async def _embed(
+    ledger: Ledger, found: Found, *, embedder: Embedder, run_id: str, progress: BacklogProgress
+) -> AsyncIterator[BacklogProgress]:
+    """How far it is each time that something was written, until all of ``found`` is or the embedder died."""
+    copied = found.copied
+    async for vectorized in vectorize(found.stale, embedder=embedder, stage=STAGE):
+        progress = await _write(ledger, copied, vectorized, run_id=run_id, progress=progress)
+        yield progress
+        if progress.ended_by:
+            return
+        copied = ()
 
 
-async def _embed_batch(
-    ledger: Ledger, batch: _Batch, *, embedder: Embedder, run_id: str, progress: BacklogProgress
+async def _write(
+    ledger: Ledger,
+    copied: Sequence[DocumentVectors],
+    vectorized: Vectorized,
+    *,
+    run_id: str,
+    progress: BacklogProgress,
 ) -> BacklogProgress:
-    copied = {one.document_id for one in batch.copied}
-    stale = [one for one in batch.documents if one.document_id not in copied]
-    vectorized = await vectorize(stale, embedder=embedder, stage=STAGE)
-    vectors = [*batch.copied, *vectorized.vectors]
+    vectors = [*copied, *vectorized.vectors]
     written: frozenset[str] = frozenset()
     if vectors:
         written = await ledger.in_write(STAGE, partial(write_vectors, run_id=run_id, batch=vectors))
+    reused = written & {one.document_id for one in copied}
     refused = tuple(
         FailedDocument(document_id, failure)
         for document_id, failure in vectorized.failures.items()
@@ -126,8 +129,8 @@ async def _embed_batch(
     )
     return replace(
         progress,
-        embedded=progress.embedded + len(written - copied),
-        reused=progress.reused + len(written & copied),
+        embedded=progress.embedded + len(written - reused),
+        reused=progress.reused + len(reused),
         superseded=progress.superseded + len(vectors) - len(written),
         failed=progress.failed + refused,
         ended_by=vectorized.ended_by,

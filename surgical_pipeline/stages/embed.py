@@ -6,7 +6,7 @@ so a vector never stands beside another text.
 """
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -16,22 +16,22 @@ from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
-from surgical_pipeline.ledger.embeddings import DocumentVectors, EmbeddingCandidate
+from surgical_pipeline.ledger.embeddings import DocumentVectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE, vectorize
+from surgical_pipeline.stages.vectorizing import Found, look, vectorize
 
 STAGE = "embed"
 
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """What became of one batch before it is written. ``copied``: vectors of another document of the same text."""
+    """What became of the documents ``asked`` for, before it is written; ``current``, ``copied``: see ``Found``."""
 
-    asked: Sequence[DocumentVersion]
-    current: tuple[DocumentVersion, ...]
-    copied: tuple[DocumentVectors, ...]
-    computed: tuple[DocumentVectors, ...]
+    asked: Sequence[str]
+    current: Sequence[DocumentVersion]
+    copied: Sequence[DocumentVectors]
+    computed: Sequence[DocumentVectors]
     failures: Mapping[str, Failure]
 
 
@@ -45,12 +45,15 @@ async def run_embed_for_document_ids(
 ) -> EmbedResult:
     """Embed these documents and no others; a dead embedder or a spent budget is a warning of each document."""
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
-    results = []
-    for start in range(0, len(documents), BATCH_SIZE):
-        batch = await _compute(
-            documents[start : start + BATCH_SIZE], embedder=embedder, run=run, deadline=deadline
-        )
-        results.append(await run.in_window(STAGE, partial(_write, run=run, batch=batch)))
+    results: list[EmbedResult] = []
+    at = 0
+    while at < len(documents):
+        found = await run.in_read(STAGE, partial(look, versions=documents[at:], model=embedder.name))
+        at += len(found.asked)
+        results += [
+            await run.in_window(STAGE, partial(_write, run=run, batch=batch))
+            async for batch in _batches(found, embedder=embedder, deadline=deadline)
+        ]
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),
         reused=tuple(one for result in results for one in result.reused),
@@ -59,22 +62,17 @@ async def run_embed_for_document_ids(
     )
 
 
-async def _compute(
-    asked: Sequence[DocumentVersion], *, embedder: Embedder, run: SyncRunRecorder, deadline: Deadline
-) -> _Batch:
-    candidates, copied = await run.in_read(STAGE, partial(_look, asked=asked, model=embedder.name))
-    known = {one.document_id for one in copied}
-    stale = [one for one in candidates if not one.current and one.document_id not in known]
-    vectorized = await vectorize(stale, embedder=embedder, stage=STAGE, deadline=deadline)
-    current = tuple(DocumentVersion(one.document_id, one.content_hash) for one in candidates if one.current)
-    return _Batch(asked, current, tuple(copied), vectorized.vectors, vectorized.failures)
-
-
-def _look(
-    tx: Transaction, *, asked: Sequence[DocumentVersion], model: str
-) -> tuple[list[EmbeddingCandidate], list[DocumentVectors]]:
-    candidates = store.load_candidates(tx, asked, model)
-    return candidates, store.vectors_of_same_texts(tx, [one for one in candidates if not one.current], model)
+async def _batches(found: Found, *, embedder: Embedder, deadline: Deadline) -> AsyncIterator[_Batch]:
+    """What there is to write of ``found``, each document once; what needs no computing comes with the first."""
+    stale = {one.document_id for one in found.stale}
+    others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
+    current, copied = found.current, found.copied
+    async for vectorized in vectorize(
+        found.stale, embedder=embedder, stage=STAGE, deadline=deadline, clock=deadline.clock
+    ):
+        tried = (*(one.document_id for one in vectorized.vectors), *vectorized.failures)
+        yield _Batch((*others, *tried), current, copied, vectorized.vectors, vectorized.failures)
+        others, current, copied = (), (), ()
 
 
 def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResult:
@@ -86,7 +84,7 @@ def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResu
     result = EmbedResult(
         embedded=tuple(sorted(embedded)),
         reused=tuple(sorted(reused)),
-        superseded=tuple(one.document_id for one in batch.asked if one.document_id not in settled),
+        superseded=tuple(one for one in batch.asked if one not in settled),
         failed=tuple(sorted(batch.failures)),
     )
     _save_outcomes(tx, run=run, result=result, failures=batch.failures)

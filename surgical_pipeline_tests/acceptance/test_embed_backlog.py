@@ -14,7 +14,7 @@ import pytest
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.ledger_dump import query
@@ -25,7 +25,7 @@ MODELS = "SELECT model, count(DISTINCT document_id) FROM embeddings GROUP BY ALL
 
 @pytest.fixture
 def filled(ledger: Ledger) -> Path:
-    """A ledger of 70 documents, more than one batch, that nobody embedded."""
+    """A ledger of 70 documents, more than one call of the embedder takes, that nobody embedded."""
     fill(ledger, 70)
     return ledger.path
 
@@ -117,7 +117,7 @@ def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(le
     assert 0 < report["embedded"] < 6000
     assert report["remaining"] == 6000 - report["embedded"]
     (done,) = query(ledger.path, "SELECT count(DISTINCT document_id) FROM embeddings")
-    assert done[0] in (report["embedded"], report["embedded"] + BATCH_SIZE)
+    assert done[0] in (report["embedded"], report["embedded"] + WINDOW_SIZE)
 
 
 def query_or_nothing(path: Path) -> bool:

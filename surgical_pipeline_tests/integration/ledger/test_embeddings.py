@@ -8,6 +8,7 @@ from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
+    fitting,
     load_candidates,
     vectors_of_same_texts,
     write_vectors,
@@ -74,6 +75,15 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledg
         write(tx, document("b", KEY))
         assert [one.document_id for one in load_candidates(tx, wanted, MODEL)] == ["c"]
         assert load_candidates(tx, [], MODEL) == []
+
+
+def test_documents_fit_by_the_characters_they_have(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write(tx, document("a", KEY, content="four"), document("b", KEY, content="sixsix"))
+        wanted = versions(("a", "four"), ("nobody", "text"), ("b", "sixsix"), ("c", "text"))
+        fitted = [len(fitting(tx, wanted, max_characters=most)) for most in (0, 3, 4, 9, 10, 13, 14)]
+        assert fitted == [1, 1, 2, 2, 3, 3, 4]
+        assert fitting(tx, [], max_characters=9) == []
 
 
 def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
