@@ -4,17 +4,17 @@ The only embed that looks for what is missing, and so never part of a surgical r
 by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
 """
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import backlog as store
-from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.embeddings import write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Found, Vectorized, look, vectorize
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Batch, Found, batches, look
 
 STAGE = "embed_backlog"
 PRUNE_SIZE = 1000
@@ -83,9 +83,11 @@ async def run_embed_backlog(
         if not found.asked:
             break
         after = found.asked[-1].document_id
-        async for now in _embed(ledger, found, embedder=embedder, run_id=run_id, progress=progress):
-            progress = now
+        async for batch in batches(found, embedder=embedder, stage=STAGE):
+            progress = await _write(ledger, batch, run_id=run_id, progress=progress)
             report(progress)
+            if progress.ended_by:
+                break
     if prune and not progress.ended_by:
         progress = await _prune(ledger, progress, model=model, project_id=project_id)
         report(progress)
@@ -96,36 +98,16 @@ def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) ->
     return look(tx, store.load_backlog(tx, model, project_id=project_id, after=after, limit=WINDOW_SIZE), model)
 
 
-async def _embed(
-    ledger: Ledger, found: Found, *, embedder: Embedder, run_id: str, progress: BacklogProgress
-) -> AsyncIterator[BacklogProgress]:
-    """How far it is each time that something was written, until all of ``found`` is or the embedder died."""
-    copied = found.copied
-    async for vectorized in vectorize(found.stale, embedder=embedder, stage=STAGE):
-        progress = await _write(ledger, copied, vectorized, run_id=run_id, progress=progress)
-        yield progress
-        if progress.ended_by:
-            return
-        copied = ()
-
-
-async def _write(
-    ledger: Ledger,
-    copied: Sequence[DocumentVectors],
-    vectorized: Vectorized,
-    *,
-    run_id: str,
-    progress: BacklogProgress,
-) -> BacklogProgress:
-    vectors = [*copied, *vectorized.vectors]
+async def _write(ledger: Ledger, batch: Batch, *, run_id: str, progress: BacklogProgress) -> BacklogProgress:
+    vectors = [*batch.copied, *batch.computed]
     written: frozenset[str] = frozenset()
     if vectors:
         written = await ledger.in_write(STAGE, partial(write_vectors, run_id=run_id, batch=vectors))
-    reused = written & {one.document_id for one in copied}
+    reused = written & {one.document_id for one in batch.copied}
     refused = tuple(
         FailedDocument(document_id, failure)
-        for document_id, failure in vectorized.failures.items()
-        if failure is not vectorized.ended_by
+        for document_id, failure in batch.failures.items()
+        if failure is not batch.ended_by
     )
     return replace(
         progress,
@@ -133,7 +115,7 @@ async def _write(
         reused=progress.reused + len(reused),
         superseded=progress.superseded + len(vectors) - len(written),
         failed=progress.failed + refused,
-        ended_by=vectorized.ended_by,
+        ended_by=batch.ended_by,
     )
 
 

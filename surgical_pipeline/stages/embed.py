@@ -6,8 +6,7 @@ so a vector never stands beside another text.
 """
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
@@ -16,23 +15,11 @@ from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
-from surgical_pipeline.ledger.embeddings import DocumentVectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.vectorizing import Found, look, vectorize
+from surgical_pipeline.stages.vectorizing import Batch, batches, look
 
 STAGE = "embed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What became of the documents ``asked`` for, before it is written; ``current``, ``copied``: see ``Found``."""
-
-    asked: Sequence[str]
-    current: Sequence[DocumentVersion]
-    copied: Sequence[DocumentVectors]
-    computed: Sequence[DocumentVectors]
-    failures: Mapping[str, Failure]
 
 
 async def run_embed_for_document_ids(
@@ -52,7 +39,7 @@ async def run_embed_for_document_ids(
         at += len(found.asked)
         results += [
             await run.in_window(STAGE, partial(_write, run=run, batch=batch))
-            async for batch in _batches(found, embedder=embedder, deadline=deadline)
+            async for batch in batches(found, embedder=embedder, stage=STAGE, deadline=deadline)
         ]
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),
@@ -62,20 +49,7 @@ async def run_embed_for_document_ids(
     )
 
 
-async def _batches(found: Found, *, embedder: Embedder, deadline: Deadline) -> AsyncIterator[_Batch]:
-    """What there is to write of ``found``, each document once; what needs no computing comes with the first."""
-    stale = {one.document_id for one in found.stale}
-    others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
-    current, copied = found.current, found.copied
-    async for vectorized in vectorize(
-        found.stale, embedder=embedder, stage=STAGE, deadline=deadline, clock=deadline.clock
-    ):
-        tried = (*(one.document_id for one in vectorized.vectors), *vectorized.failures)
-        yield _Batch((*others, *tried), current, copied, vectorized.vectors, vectorized.failures)
-        others, current, copied = (), (), ()
-
-
-def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResult:
+def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch) -> EmbedResult:
     written = store.write_vectors(tx, run.run_id, batch=[*batch.copied, *batch.computed])
     still_current = (one.document_id for one in store.unchanged_documents(tx, batch.current))
     reused = {*still_current, *(one.document_id for one in batch.copied if one.document_id in written)}

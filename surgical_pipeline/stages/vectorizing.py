@@ -64,6 +64,18 @@ class Vectorized:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of the documents of these ids, before it is written; see ``Found`` and ``Vectorized``."""
+
+    asked: tuple[str, ...]
+    current: tuple[DocumentVersion, ...]
+    copied: tuple[DocumentVectors, ...]
+    computed: tuple[DocumentVectors, ...]
+    failures: Mapping[str, Failure]
+    ended_by: Failure | None
+
+
 @dataclass(slots=True)
 class _Progress:
     """What is there so far by content hash, which an exception must not lose."""
@@ -85,6 +97,22 @@ def look(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> Fo
         copied=tuple(copied),
         stale=tuple(one for one in missing if one.document_id not in known),
     )
+
+
+async def batches(
+    found: Found, *, embedder: Embedder, stage: str, deadline: Deadline | None = None
+) -> AsyncIterator[Batch]:
+    """What there is to write of ``found``, each document once, as ``vectorize`` gives it.
+
+    What needs no computing comes with the first.
+    """
+    stale = {one.document_id for one in found.stale}
+    others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
+    current, copied = found.current, found.copied
+    async for some in vectorize(found.stale, embedder=embedder, stage=stage, deadline=deadline):
+        asked = (*others, *(one.document_id for one in some.vectors), *some.failures)
+        yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by)
+        others, current, copied = (), (), ()
 
 
 async def vectorize(

@@ -162,6 +162,20 @@ def test_a_window_takes_so_many_documents_and_so_much_text(
     assert query(ledger.path, EMBEDDED) == sorted((one.document_id,) for one in documents)
 
 
+def test_each_document_is_told_once_however_often_its_window_is_written(start: Start, ledger: Ledger) -> None:
+    fill(ledger, 2 * CALL_SIZE + 1)
+    run = start("acme/rocket#12")
+    first, *others = (DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS))
+    gone = DocumentVersion("issue:7:0", "a hash")
+    run.embed([first], embedder=FakeEmbedder())
+    result = run.embed([gone, first, *others], embedder=FakeEmbedder(fails_on_calls=[1]))
+    assert (result.reused, result.superseded) == ((first.document_id,), (gone.document_id,))
+    assert (len(result.failed), len(result.embedded)) == (CALL_SIZE, CALL_SIZE)
+    assert {*result.failed, *result.embedded} == {one.document_id for one in others}
+    figures = "documents_embedded, documents_reused, documents_superseded, documents_embed_failed"
+    assert query(ledger.path, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
+
+
 def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledger) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
