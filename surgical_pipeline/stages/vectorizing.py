@@ -138,7 +138,8 @@ async def vectorize(
         group = texts[start : start + CALL_SIZE]
         gathered += await _one_call(group, embedder=embedder, stage=stage, deadline=deadline)
         last = start + CALL_SIZE >= len(texts)
-        if not last and (gathered.ended_by or clock() - began >= WRITE_AFTER_SECONDS):
+        died = gathered.ended_by is not None and gathered.ended_by.code is FailureCode.EMBEDDER_ERROR
+        if not last and (died or clock() - began >= WRITE_AFTER_SECONDS):
             yield gathered
             gathered, began = Vectorized(), clock()
     yield gathered

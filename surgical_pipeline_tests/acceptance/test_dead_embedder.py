@@ -86,5 +86,6 @@ def test_a_retry_embeds_the_one_document_that_was_refused_and_none_of_its_entity
     with server_process(server.port) as server:
         document = retry(refused.run_id)
         texts = server.kill()
+    assert document["result"]["counters"]["documents_regenerated"] == 1
     assert chunks_written(home, document) == {"issue:4201:12": len(texts)}
     assert lacking(home) == []

@@ -227,13 +227,15 @@ def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledg
     assert query(ledger.path, EMBEDDED) == []
 
 
-def test_a_spent_budget_starts_no_further_call(start: Start) -> None:
+def test_a_spent_budget_starts_no_further_call(start: Start, ledger: Ledger) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
-    embedder = FakeEmbedder(takes_seconds=0.5)
-    result = run.embed(docs.documents, embedder=embedder, budgets=Budgets(embed_budget_seconds=0.1))
-    assert len(result.failed) == docs.regenerated
+    embedder, spent = FakeEmbedder(takes_seconds=0.5), Budgets(embed_budget_seconds=0.1)
+    windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder, budgets=spent))
+    failed = "SELECT count(*) FROM entity_failures WHERE code = 'TIMEOUT'"
+    assert query(ledger.path, failed) == [(docs.regenerated,)]
     assert len(embedder.calls) == 1
+    assert windows == 2, "all that is left is told together"
 
 
 def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledger) -> None:
