@@ -1,6 +1,6 @@
 """What the embedding backlog asks: documents without vectors of their present text by a model, and old vectors."""
 
-from surgical_pipeline.ledger.embeddings import EmbeddingCandidate
+from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.ledger.transaction import Transaction
 
 
@@ -31,10 +31,10 @@ def count_backlog(tx: Transaction, model: str, project_id: int | None) -> int:
 
 def load_backlog(
     tx: Transaction, model: str, *, project_id: int | None, after: str, limit: int
-) -> list[EmbeddingCandidate]:
+) -> list[DocumentVersion]:
     """The first ``limit`` of those, by id, whose id comes after ``after``."""
-    rows = tx.rows("load_backlog", model=model, project_id=project_id, after=after, limit=limit)
-    return [EmbeddingCandidate(**row, current=False) for row in rows]
+    rows = tx.execute("load_backlog", model=model, project_id=project_id, after=after, limit=limit)
+    return [DocumentVersion(*row) for row in rows]
 
 
 def prune_other_models(tx: Transaction, model: str, *, project_id: int | None, limit: int) -> int:

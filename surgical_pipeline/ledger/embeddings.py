@@ -1,8 +1,10 @@
 """Vectors of documents: which are wanted, and writing them."""
 
+from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.domain.records import DocumentVersion
@@ -30,13 +32,33 @@ class EmbeddingCandidate:
 
 @dataclass(frozen=True, slots=True)
 class DocumentVectors:
-    """A document's vectors, one a chunk in order: ``vectors`` has the shape (chunks, dimension), float32."""
+    """A document's vectors, one a chunk in order: ``vectors`` has the shape (chunks, dimension), float32.
+
+    ``texts``: the same as the ledger takes them in, made here so that no window waits for it.
+
+    Raises:
+        ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
+    """
 
     document_id: str
     content_hash: str
     model: str
     dimension: int
     vectors: "Vectors"
+    texts: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "texts", _texts_of(self))
+
+
+def fitting(
+    tx: Transaction, versions: Sequence[DocumentVersion], *, max_characters: int
+) -> Sequence[DocumentVersion]:
+    """Those from the first on that have together at most so many characters; the first whatever it has."""
+    ids = [version.document_id for version in versions]
+    characters = dict(tx.execute("load_document_lengths", document_ids=ids))
+    totals = list(accumulate(characters.get(document_id, 0) for document_id in ids))
+    return versions[: max(1, bisect_right(totals, max_characters))]
 
 
 def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> list[EmbeddingCandidate]:
@@ -75,9 +97,6 @@ def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]
 
     A document that is deleted or has another text by now is left out. Of two entries for one document and model
     the later counts.
-
-    Raises:
-        ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
     """
     distinct = {(entry.document_id, entry.model): entry for entry in batch}
     unchanged = unchanged_documents(
@@ -89,13 +108,17 @@ def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]
     if entries:
         models = [(entry.document_id, entry.model) for entry in entries]
         tx.execute("delete_model_embeddings", **columns(models, "document_id", "model"))
-        rows = [row for entry in entries for row in _chunk_rows(entry)]
+        rows = [
+            (entry.document_id, index, entry.model, entry.content_hash, entry.dimension, text)
+            for entry in entries
+            for index, text in enumerate(entry.texts)
+        ]
         names = ("document_id", "chunk_index", "model", "content_hash", "dimension", "vector")
         tx.execute("insert_embeddings", run_id=run_id, embedded_at=tx.now, **columns(rows, *names))
     return frozenset(entry.document_id for entry in entries)
 
 
-def _chunk_rows(entry: DocumentVectors) -> list[tuple[object, ...]]:
+def _texts_of(entry: DocumentVectors) -> tuple[str, ...]:
     import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import, and most commands need none
 
     vectors = np.asarray(entry.vectors, dtype=np.float32)
@@ -108,7 +131,4 @@ def _chunk_rows(entry: DocumentVectors) -> list[tuple[object, ...]]:
         raise ValueError(f"the vectors of document {entry.document_id} are not finite")
     # Nine digits tell every float32 apart; text is what DuckDB takes in fastest without Arrow.
     template = f"[{','.join(['%.9g'] * entry.dimension)}]"
-    return [
-        (entry.document_id, index, entry.model, entry.content_hash, entry.dimension, template % tuple(row))
-        for index, row in enumerate(vectors.tolist())
-    ]
+    return tuple(template % tuple(row) for row in vectors.tolist())

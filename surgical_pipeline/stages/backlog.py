@@ -11,15 +11,10 @@ from functools import partial
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import backlog as store
-from surgical_pipeline.ledger.embeddings import (
-    DocumentVectors,
-    EmbeddingCandidate,
-    vectors_of_same_texts,
-    write_vectors,
-)
+from surgical_pipeline.ledger.embeddings import write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE, vectorize
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Batch, Found, batches, look
 
 STAGE = "embed_backlog"
 PRUNE_SIZE = 1000
@@ -84,53 +79,43 @@ async def run_embed_backlog(
     report(progress)
     after = ""
     while not progress.ended_by:
-        batch = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
-        if not batch.documents:
+        found = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
+        if not found.asked:
             break
-        after = batch.documents[-1].document_id
-        progress = await _embed_batch(ledger, batch, embedder=embedder, run_id=run_id, progress=progress)
-        report(progress)
+        after = found.asked[-1].document_id
+        async for batch in batches(found, embedder=embedder, stage=STAGE):
+            progress = await _write(ledger, batch, run_id=run_id, progress=progress)
+            report(progress)
+            if progress.ended_by:
+                break
     if prune and not progress.ended_by:
         progress = await _prune(ledger, progress, model=model, project_id=project_id)
         report(progress)
     return progress
 
 
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """``copied``: vectors that another document of the same text has."""
-
-    documents: list[EmbeddingCandidate]
-    copied: list[DocumentVectors]
+def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> Found:
+    return look(tx, store.load_backlog(tx, model, project_id=project_id, after=after, limit=WINDOW_SIZE), model)
 
 
-def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> _Batch:
-    documents = store.load_backlog(tx, model, project_id=project_id, after=after, limit=BATCH_SIZE)
-    return _Batch(documents, vectors_of_same_texts(tx, documents, model))
-
-
-async def _embed_batch(
-    ledger: Ledger, batch: _Batch, *, embedder: Embedder, run_id: str, progress: BacklogProgress
-) -> BacklogProgress:
-    copied = {one.document_id for one in batch.copied}
-    stale = [one for one in batch.documents if one.document_id not in copied]
-    vectorized = await vectorize(stale, embedder=embedder, stage=STAGE)
-    vectors = [*batch.copied, *vectorized.vectors]
+async def _write(ledger: Ledger, batch: Batch, *, run_id: str, progress: BacklogProgress) -> BacklogProgress:
+    vectors = [*batch.copied, *batch.computed]
     written: frozenset[str] = frozenset()
     if vectors:
         written = await ledger.in_write(STAGE, partial(write_vectors, run_id=run_id, batch=vectors))
+    reused = written & {one.document_id for one in batch.copied}
     refused = tuple(
         FailedDocument(document_id, failure)
-        for document_id, failure in vectorized.failures.items()
-        if failure is not vectorized.ended_by
+        for document_id, failure in batch.failures.items()
+        if failure is not batch.ended_by
     )
     return replace(
         progress,
-        embedded=progress.embedded + len(written - copied),
-        reused=progress.reused + len(written & copied),
+        embedded=progress.embedded + len(written - reused),
+        reused=progress.reused + len(reused),
         superseded=progress.superseded + len(vectors) - len(written),
         failed=progress.failed + refused,
-        ended_by=vectorized.ended_by,
+        ended_by=batch.ended_by,
     )
 
 

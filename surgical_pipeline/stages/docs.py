@@ -21,8 +21,8 @@ from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.rendering import documents_of
 
 STAGE = "docs"
-BATCH_SIZE = 100
-"""Entities that are rendered and written together."""
+BATCH_SIZE = 250
+"""Entities that are rendered and written together: a window takes 100 ms for them, and 30 to 60 for itself."""
 MAX_ATTEMPTS = 5
 """How often a source is read again because another run changed it while it was being rendered."""
 

@@ -7,7 +7,6 @@ so a vector never stands beside another text.
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
@@ -16,23 +15,11 @@ from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
-from surgical_pipeline.ledger.embeddings import DocumentVectors, EmbeddingCandidate
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE, vectorize
+from surgical_pipeline.stages.vectorizing import Batch, batches, look
 
 STAGE = "embed"
-
-
-@dataclass(frozen=True, slots=True)
-class _Batch:
-    """What became of one batch before it is written. ``copied``: vectors of another document of the same text."""
-
-    asked: Sequence[DocumentVersion]
-    current: tuple[DocumentVersion, ...]
-    copied: tuple[DocumentVectors, ...]
-    computed: tuple[DocumentVectors, ...]
-    failures: Mapping[str, Failure]
 
 
 async def run_embed_for_document_ids(
@@ -45,12 +32,15 @@ async def run_embed_for_document_ids(
 ) -> EmbedResult:
     """Embed these documents and no others; a dead embedder or a spent budget is a warning of each document."""
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
-    results = []
-    for start in range(0, len(documents), BATCH_SIZE):
-        batch = await _compute(
-            documents[start : start + BATCH_SIZE], embedder=embedder, run=run, deadline=deadline
-        )
-        results.append(await run.in_window(STAGE, partial(_write, run=run, batch=batch)))
+    results: list[EmbedResult] = []
+    at = 0
+    while at < len(documents):
+        found = await run.in_read(STAGE, partial(look, versions=documents[at:], model=embedder.name))
+        at += len(found.asked)
+        results += [
+            await run.in_window(STAGE, partial(_write, run=run, batch=batch))
+            async for batch in batches(found, embedder=embedder, stage=STAGE, deadline=deadline)
+        ]
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),
         reused=tuple(one for result in results for one in result.reused),
@@ -59,25 +49,7 @@ async def run_embed_for_document_ids(
     )
 
 
-async def _compute(
-    asked: Sequence[DocumentVersion], *, embedder: Embedder, run: SyncRunRecorder, deadline: Deadline
-) -> _Batch:
-    candidates, copied = await run.in_read(STAGE, partial(_look, asked=asked, model=embedder.name))
-    known = {one.document_id for one in copied}
-    stale = [one for one in candidates if not one.current and one.document_id not in known]
-    vectorized = await vectorize(stale, embedder=embedder, stage=STAGE, deadline=deadline)
-    current = tuple(DocumentVersion(one.document_id, one.content_hash) for one in candidates if one.current)
-    return _Batch(asked, current, tuple(copied), vectorized.vectors, vectorized.failures)
-
-
-def _look(
-    tx: Transaction, *, asked: Sequence[DocumentVersion], model: str
-) -> tuple[list[EmbeddingCandidate], list[DocumentVectors]]:
-    candidates = store.load_candidates(tx, asked, model)
-    return candidates, store.vectors_of_same_texts(tx, [one for one in candidates if not one.current], model)
-
-
-def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResult:
+def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch) -> EmbedResult:
     written = store.write_vectors(tx, run.run_id, batch=[*batch.copied, *batch.computed])
     still_current = (one.document_id for one in store.unchanged_documents(tx, batch.current))
     reused = {*still_current, *(one.document_id for one in batch.copied if one.document_id in written)}
@@ -86,7 +58,7 @@ def _write(tx: Transaction, *, run: SyncRunRecorder, batch: _Batch) -> EmbedResu
     result = EmbedResult(
         embedded=tuple(sorted(embedded)),
         reused=tuple(sorted(reused)),
-        superseded=tuple(one.document_id for one in batch.asked if one.document_id not in settled),
+        superseded=tuple(one for one in batch.asked if one not in settled),
         failed=tuple(sorted(batch.failures)),
     )
     _save_outcomes(tx, run=run, result=result, failures=batch.failures)

@@ -2,34 +2,76 @@
 
 import asyncio
 import logging
-from collections.abc import Mapping, Sequence
+import time
+from collections import defaultdict
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.chunks import split_into_chunks
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
+from surgical_pipeline.ledger import embeddings as store
 from surgical_pipeline.ledger.embeddings import DocumentVectors, EmbeddingCandidate
+from surgical_pipeline.ledger.transaction import Transaction
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
-BATCH_SIZE = 64
-"""Documents that are embedded together and written in one window."""
+CALL_SIZE = 64
+"""Documents that an embedder is given at once."""
+WINDOW_SIZE = 512
+WINDOW_CHARACTERS = 4_000_000
+"""Documents that are read together, and written together; fewer where they are long. A window takes 30 to 60 ms
+whatever is in it, and the vectors of so many documents take some 100 ms more."""
+WRITE_AFTER_SECONDS = 5.0
+"""What is computed waits no longer to be written: a kill loses no more than this and one call."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Vectorized:
-    """Each document given has its vectors or its failure, by id.
+class Found:
+    """What a read window shows of the documents ``asked`` for.
 
-    ``ended_by``: the dead embedder or spent budget that ended the batch early; None where each document was tried.
+    ``current``: the model's vectors of this very text are there; ``copied``: those of another document with this
+    text are; ``stale``: they must be computed. The others are superseded.
     """
 
-    vectors: tuple[DocumentVectors, ...]
+    asked: tuple[DocumentVersion, ...]
+    current: tuple[DocumentVersion, ...]
+    copied: tuple[DocumentVectors, ...]
+    stale: tuple[EmbeddingCandidate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Vectorized:
+    """Each document tried has its vectors or its failure, by id.
+
+    ``ended_by``: the dead embedder or spent budget that failed all that was left of a call.
+    """
+
+    vectors: tuple[DocumentVectors, ...] = ()
+    failures: Mapping[str, Failure] = field(default_factory=dict)
+    ended_by: Failure | None = None
+
+    def __add__(self, later: "Vectorized") -> "Vectorized":
+        return Vectorized(
+            self.vectors + later.vectors, {**self.failures, **later.failures}, later.ended_by or self.ended_by
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What became of the documents of these ids, before it is written; see ``Found`` and ``Vectorized``."""
+
+    asked: tuple[str, ...]
+    current: tuple[DocumentVersion, ...]
+    copied: tuple[DocumentVectors, ...]
+    computed: tuple[DocumentVectors, ...]
     failures: Mapping[str, Failure]
     ended_by: Failure | None
 
@@ -42,26 +84,83 @@ class _Progress:
     failures: dict[str, Failure] = field(default_factory=dict)
 
 
-async def vectorize(
-    documents: Sequence[EmbeddingCandidate], *, embedder: Embedder, stage: str, deadline: Deadline | None = None
-) -> Vectorized:
-    """Chunk and embed ``documents`` in one call, or fewer at a time where the model refuses some of them.
+def look(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> Found:
+    """The first of these documents, as many as one window takes."""
+    asked = store.fitting(tx, versions[:WINDOW_SIZE], max_characters=WINDOW_CHARACTERS)
+    candidates = store.load_candidates(tx, asked, model)
+    missing = [one for one in candidates if not one.current]
+    copied = store.vectors_of_same_texts(tx, missing, model)
+    known = {one.document_id for one in copied}
+    return Found(
+        asked=tuple(asked),
+        current=tuple(DocumentVersion(one.document_id, one.content_hash) for one in candidates if one.current),
+        copied=tuple(copied),
+        stale=tuple(one for one in missing if one.document_id not in known),
+    )
 
-    Documents of one text (``content_hash``) are embedded once. A text that the model refuses fails its own
-    document alone. A dead embedder or a spent ``deadline`` fails all that is left.
+
+async def batches(
+    found: Found, *, embedder: Embedder, stage: str, deadline: Deadline | None = None
+) -> AsyncIterator[Batch]:
+    """What there is to write of ``found``, each document once, as ``vectorize`` gives it.
+
+    What needs no computing comes with the first.
     """
+    stale = {one.document_id for one in found.stale}
+    others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
+    current, copied = found.current, found.copied
+    async for some in vectorize(found.stale, embedder=embedder, stage=stage, deadline=deadline):
+        asked = (*others, *(one.document_id for one in some.vectors), *some.failures)
+        yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by)
+        others, current, copied = (), (), ()
+
+
+async def vectorize(
+    documents: Sequence[EmbeddingCandidate],
+    *,
+    embedder: Embedder,
+    stage: str,
+    deadline: Deadline | None = None,
+    clock: MonotonicClock = time.monotonic,
+) -> AsyncIterator[Vectorized]:
+    """Chunk and embed ``documents``, ``CALL_SIZE`` of them a call or fewer where the model refuses some.
+
+    Gives what there is at the end, after ``WRITE_AFTER_SECONDS`` and whenever the embedder died; once at least.
+    Documents of one text (``content_hash``) are embedded once. A text that the model refuses fails its own
+    document alone. A dead embedder fails the documents of its call, a spent ``deadline`` all that are left.
+    """
+    same = defaultdict[str, list[EmbeddingCandidate]](list)
+    for one in documents:
+        same[one.content_hash].append(one)
+    texts = list(same.values())
+    gathered, began = Vectorized(), clock()
+    for start in range(0, len(texts), CALL_SIZE):
+        group = texts[start : start + CALL_SIZE]
+        gathered += await _one_call(group, embedder=embedder, stage=stage, deadline=deadline)
+        last = start + CALL_SIZE >= len(texts)
+        died = gathered.ended_by is not None and gathered.ended_by.code is FailureCode.EMBEDDER_ERROR
+        if not last and (died or clock() - began >= WRITE_AFTER_SECONDS):
+            yield gathered
+            gathered, began = Vectorized(), clock()
+    yield gathered
+
+
+async def _one_call(
+    texts: Sequence[Sequence[EmbeddingCandidate]], *, embedder: Embedder, stage: str, deadline: Deadline | None
+) -> Vectorized:
+    """``texts``: of each the documents that have it."""
     progress = _Progress()
     ended_by: Failure | None = None
-    once = {one.content_hash: one for one in documents}
     try:
         async with asyncio.timeout(deadline.remaining if deadline else None):
-            await _embed_or_halve(tuple(once.values()), embedder=embedder, stage=stage, progress=progress)
+            await _embed_or_halve([same[0] for same in texts], embedder=embedder, stage=stage, progress=progress)
     except EmbedderError as error:
         log.warning("embedding failed: %s", error)
         ended_by = Failure(code=FailureCode.EMBEDDER_ERROR, message=str(error), stage=stage)
     except TimeoutError:
         message = f"the budget of stage {stage} ran out"
         ended_by = Failure(code=FailureCode.TIMEOUT, message=message, stage=stage)
+    documents = [one for same in texts for one in same]
     failures = {
         one.document_id: failure
         for one in documents

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import dagster as dg
@@ -14,9 +15,10 @@ import pytest
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE
+from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
-from surgical_pipeline_tests.integration.stages.filled_ledger import fill
+from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill
 from surgical_pipeline_tests.ledger_dump import query
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
@@ -25,7 +27,7 @@ MODELS = "SELECT model, count(DISTINCT document_id) FROM embeddings GROUP BY ALL
 
 @pytest.fixture
 def filled(ledger: Ledger) -> Path:
-    """A ledger of 70 documents, more than one batch, that nobody embedded."""
+    """A ledger of 70 documents, more than one call of the embedder takes, that nobody embedded."""
     fill(ledger, 70)
     return ledger.path
 
@@ -92,6 +94,14 @@ def test_a_dead_embedder_fails_the_run_and_says_what_to_do(filled: Path, monkeyp
     assert query(filled, MODELS) == []
 
 
+def test_a_sync_leaves_the_backlog_alone(ledger: Ledger, sync: Sync) -> None:
+    fill(ledger, 3, project=replace(PROJECT, path="acme/elsewhere"))
+    result = sync("acme/rocket#12")
+    embedded = query(ledger.path, "SELECT DISTINCT document_id FROM embeddings")
+    assert {one for (one,) in embedded} == set(result.entity_outcomes[0].regenerated_document_ids)
+    assert query(ledger.path, "SELECT count(*) FROM documents WHERE project_id = 7") == [(3,)]
+
+
 def test_a_project_that_the_ledger_does_not_have_is_wrong_usage(filled: Path) -> None:
     done = backlog("--project", "acme/nowhere", "--json")
     assert (done.returncode, done.stdout) == (2, "")
@@ -117,7 +127,7 @@ def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(le
     assert 0 < report["embedded"] < 6000
     assert report["remaining"] == 6000 - report["embedded"]
     (done,) = query(ledger.path, "SELECT count(DISTINCT document_id) FROM embeddings")
-    assert done[0] in (report["embedded"], report["embedded"] + BATCH_SIZE)
+    assert done[0] in (report["embedded"], report["embedded"] + WINDOW_SIZE)
 
 
 def query_or_nothing(path: Path) -> bool:

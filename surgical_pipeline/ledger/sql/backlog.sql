@@ -21,7 +21,7 @@ WHERE deleted_at IS NULL
 
 -- name: load_backlog
 -- The next of those by id.
-SELECT document_id, title, content, content_hash
+SELECT document_id, content_hash
 FROM documents
 WHERE deleted_at IS NULL
   AND document_id > $after::VARCHAR

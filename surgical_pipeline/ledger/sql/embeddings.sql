@@ -1,5 +1,11 @@
 -- Vectors of documents.
 
+-- name: load_document_lengths
+-- How many characters these documents have.
+SELECT document_id, LENGTH(content) AS characters
+FROM documents
+WHERE document_id = ANY($document_ids::VARCHAR[]);
+
 -- name: load_embedding_candidates
 -- Live documents that still have the given hash, and whether the model's vectors of that very text are there.
 SELECT

@@ -3,6 +3,8 @@
 import asyncio
 import json
 import socket
+import subprocess
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +15,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
+
+from surgical_pipeline_tests.conftest import REPOSITORY
 
 Reply = Callable[[dict[str, Any]], Awaitable[Response]]
 """From the request's JSON to an answer."""
@@ -116,6 +120,35 @@ class EmbeddingServer:
 
 
 @contextmanager
+def server_process(port: int = 0, *, refuses: str = "") -> Iterator["ServerProcess"]:
+    """The server in a process of its own, killed at the end; on a free port unless one is given."""
+    command = [sys.executable, "-m", __name__, str(port), *([refuses] if refuses else [])]
+    with subprocess.Popen(
+        command, cwd=REPOSITORY, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            assert process.stdout is not None
+            yield ServerProcess(process, port=int(process.stdout.readline()))
+        finally:
+            process.kill()
+
+
+class ServerProcess:
+    """``url`` for as long as it lives. It answers well but for the word that it ``refuses``."""
+
+    def __init__(self, process: subprocess.Popen[str], *, port: int) -> None:
+        self._process = process
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+
+    def kill(self) -> list[str]:
+        """SIGKILL; gives the texts that it was asked for."""
+        self._process.kill()
+        assert self._process.stdout is not None
+        return [text for line in self._process.stdout for text in json.loads(line)]
+
+
+@contextmanager
 def running_server() -> Iterator[EmbeddingServer]:
     embedding_server = EmbeddingServer()
     listening = socket.create_server(("127.0.0.1", 0))
@@ -132,3 +165,22 @@ def running_server() -> Iterator[EmbeddingServer]:
         server.should_exit = True
         thread.join(10)
         listening.close()
+
+
+def main(port: int, refuses: str | None) -> None:
+    """Serve until killed: the port on the first line of stdout, then a line with the texts of each request."""
+
+    async def reply(request: dict[str, Any]) -> Response:
+        print(json.dumps(request["input"]), flush=True)  # noqa: T201  the test reads it
+        return await (refusing(refuses) if refuses else good)(request)
+
+    embedding_server = EmbeddingServer()
+    embedding_server.always = reply
+    listening = socket.create_server(("127.0.0.1", port))
+    print(listening.getsockname()[1], flush=True)  # noqa: T201  the test reads it
+    config = uvicorn.Config(embedding_server.app, log_level="critical", lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]), next(iter(sys.argv[2:]), None))

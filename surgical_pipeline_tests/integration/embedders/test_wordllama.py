@@ -2,14 +2,18 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import wordllama
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from surgical_pipeline.domain.chunks import split_into_chunks
 from surgical_pipeline.embedders.protocol import BLANK_TEXT
 from surgical_pipeline.embedders.registry import create_embedder
-from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, WordTokenizer
 
 EMBEDDER = WordLlamaEmbedder()
 
@@ -59,15 +63,46 @@ def test_a_text_has_the_same_vector_in_any_company() -> None:
         np.testing.assert_array_equal(together[i], EMBEDDER.embed([texts[i]])[0])
 
 
-def test_its_vectors_are_the_librarys_own() -> None:
-    """Averaging here instead of in the library's padded batches changes nothing but the time."""
-    from surgical_pipeline.embedders.wordllama import _model  # noqa: PLC0415  the real thing, for comparison
+@pytest.fixture(scope="module")
+def library() -> Any:
+    """WordLlama as its authors would use it."""
+    folder = Path(wordllama.__file__).parent
+    return wordllama.WordLlama.load(cache_dir=folder, disable_download=True)
 
-    text = "The fuel pump is leaking"
 
-    theirs = _model().embed(text, norm=True)
+def test_its_vectors_are_the_librarys_own(library: Any) -> None:
+    """Tokenizing by words and averaging here instead of in padded batches changes nothing but the time."""
+    texts = ["The fuel pump is leaking", "def f(x):\n    return  {'a': 1}\n", "漢字 😀 <s>struck</s> out"]
 
-    np.testing.assert_allclose(EMBEDDER.embed([text]), theirs, atol=1e-6)
+    for text in texts:
+        np.testing.assert_allclose(EMBEDDER.embed([text]), library.embed(text, norm=True), atol=1e-6)
+
+
+BLANKS = [" ", "  ", "\n", "\t", "▁", "\r", "\xa0", "\u3000"]
+WORDS = ["a", "word", "x_y", "é", "e\u0301", "漢字", "😀", "ﬁ", "```", "23", "'s", "\x01", "word" * 20]
+SPECIAL = ["<s>", "</s>", "<unk>", "<s"]
+parts = st.sampled_from([*BLANKS, *WORDS, *SPECIAL])
+
+
+@example("a▁   b▁ ")
+@example("")
+@example("a <s> b")
+@given(st.lists(parts, max_size=12).map("".join) | st.text())
+def test_its_tokens_are_the_librarys_own(library: Any, text: str) -> None:
+    tokenizer = WordTokenizer(library.tokenizer)
+
+    for _ in range(2):  # once more from memory
+        found = np.frombuffer(tokenizer.ids(text), dtype=np.intc).tolist()
+        assert found == library.tokenizer.encode(text, add_special_tokens=False).ids
+        assert tokenizer.count(text) == len(found)
+
+
+def test_more_words_than_it_remembers_are_no_error(library: Any) -> None:
+    tokenizer = WordTokenizer(library.tokenizer)
+    text = " ".join(map(str, range(2**15 + 10)))
+
+    assert tokenizer.count(text) == len(library.tokenizer.encode(text, add_special_tokens=False).ids)
+    assert 0 < len(tokenizer._word_ids) <= 2**15
 
 
 def test_threads_share_one_model() -> None:

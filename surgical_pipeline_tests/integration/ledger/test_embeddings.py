@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +9,7 @@ from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
+    fitting,
     load_candidates,
     vectors_of_same_texts,
     write_vectors,
@@ -76,6 +78,15 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledg
         assert load_candidates(tx, [], MODEL) == []
 
 
+def test_documents_fit_by_the_characters_they_have(filled: Ledger) -> None:
+    with filled.write("embed") as tx:
+        write(tx, document("a", KEY, content="four"), document("b", KEY, content="sixsix"))
+        wanted = versions(("a", "four"), ("nobody", "text"), ("b", "sixsix"), ("c", "text"))
+        fitted = [len(fitting(tx, wanted, max_characters=most)) for most in (0, 3, 4, 9, 10, 13, 14)]
+        assert fitted == [1, 1, 2, 2, 3, 3, 4]
+        assert fitting(tx, [], max_characters=9) == []
+
+
 def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         others = [vectors("a", (0.5, 0.5), model="other"), vectors("b", (0.5, 0.5), model="other")]
@@ -128,12 +139,8 @@ def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
 
 @pytest.mark.parametrize(
     ("bad", "complaint"),
-    [
-        (DocumentVectors("a", "hash of text", MODEL, 2, ()), "shape"),
-        (DocumentVectors("a", "hash of text", MODEL, 2, ((1.0, 0.0, 0.0),)), "shape"),
-        (DocumentVectors("a", "hash of text", MODEL, 2, ((math.nan, 0.0),)), "not finite"),
-    ],
+    [((), "shape"), (((1.0, 0.0, 0.0),), "shape"), (((math.nan, 0.0),), "not finite"), ((1.0, 0.0), "shape")],
 )
-def test_vectors_that_cannot_be_are_refused(filled: Ledger, bad: DocumentVectors, complaint: str) -> None:
-    with filled.write("embed") as tx, pytest.raises(ValueError, match=complaint):
-        write_vectors(tx, "run-1", [bad])
+def test_vectors_that_cannot_be_are_refused(bad: Any, complaint: str) -> None:
+    with pytest.raises(ValueError, match=complaint):
+        DocumentVectors("a", "hash of text", MODEL, 2, bad)

@@ -23,6 +23,7 @@ from surgical_pipeline.ledger.dependents import code_versions, replace_dependent
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
+    fitting,
     load_candidates,
     vectors_of_same_texts,
     write_vectors,
@@ -162,6 +163,7 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
     with recorder.window("embed") as tx:
         recorder.set_phase(Phase.EMBED, tx)
         versions = [one.version for one in made.values()]
+        assert fitting(tx, versions, max_characters=99) == versions
         candidates = load_candidates(tx, versions, MODEL)
         assert [one.document_id for one in candidates] == ["doc#1", "doc#2"]
         assert vectors_of_same_texts(tx, candidates, MODEL) == []

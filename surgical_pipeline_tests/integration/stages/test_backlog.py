@@ -11,13 +11,14 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger.backlog import UnknownProjectError
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.stages.backlog import BacklogProgress, run_embed_backlog
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE
+from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill, hanging_backlog
 from surgical_pipeline_tests.ledger_dump import content_of, query
 
 EMBEDDED = "SELECT count(DISTINCT document_id) FROM embeddings"
+MANY = 2 * WINDOW_SIZE + 10
 SHUTTLE = replace(PROJECT, project_id=8, path="acme/shuttle")
 
 
@@ -30,14 +31,14 @@ def count(ledger: Ledger, sql: str = EMBEDDED) -> object:
 
 
 def test_every_document_without_a_vector_gets_one_in_batches_with_progress(ledger: Ledger) -> None:
-    fill(ledger, 150)
+    fill(ledger, MANY)
     embedder, reports = FakeEmbedder(), list[BacklogProgress]()
     result = run(ledger, embedder, report=reports.append)
-    assert (result.total, result.embedded, result.done) == (150, 150, 150)
-    assert [one.done for one in reports] == [0, BATCH_SIZE, 2 * BATCH_SIZE, 150]
-    assert [len(texts) for texts in embedder.calls] == [BATCH_SIZE, BATCH_SIZE, 150 - 2 * BATCH_SIZE]
+    assert (result.total, result.embedded, result.done) == (MANY, MANY, MANY)
+    assert [one.done for one in reports] == [0, WINDOW_SIZE, 2 * WINDOW_SIZE, MANY]
+    assert max(len(texts) for texts in embedder.calls) == CALL_SIZE
     assert query(ledger.path, "SELECT DISTINCT run_id, model FROM embeddings") == [("run-b", "fake-3")]
-    assert count(ledger) == 150
+    assert count(ledger) == MANY
 
 
 def test_with_nothing_missing_no_embedder_is_called_and_nothing_written(ledger: Ledger) -> None:
@@ -49,16 +50,16 @@ def test_with_nothing_missing_no_embedder_is_called_and_nothing_written(ledger: 
     assert content_of(ledger.path, with_run_columns=True) == before
 
 
-def test_a_backlog_that_was_killed_lost_one_batch_and_the_next_goes_on(ledger: Ledger) -> None:
-    fill(ledger, 150)
-    with hanging_backlog(ledger, call=3) as process:
+def test_a_backlog_that_was_killed_lost_what_was_not_written_and_the_next_goes_on(ledger: Ledger) -> None:
+    fill(ledger, MANY)
+    with hanging_backlog(ledger, call=2 * WINDOW_SIZE // CALL_SIZE) as process:
         process.send_signal(signal.SIGKILL)
         process.wait(20)
-    assert count(ledger) == 2 * BATCH_SIZE
+    assert count(ledger) == WINDOW_SIZE
     embedder = FakeEmbedder()
     result = run(ledger, embedder)
-    assert result.total == sum(map(len, embedder.calls)) == 150 - 2 * BATCH_SIZE
-    assert count(ledger) == 150
+    assert result.total == sum(map(len, embedder.calls)) == MANY - WINDOW_SIZE
+    assert count(ledger) == MANY
 
 
 def test_another_model_is_a_backlog_and_no_migration(ledger: Ledger) -> None:
@@ -121,8 +122,8 @@ def test_a_dead_embedder_ends_it_and_what_was_done_stays(ledger: Ledger) -> None
     result = run(ledger, embedder, prune=True)
     assert result.ended_by is not None
     assert result.ended_by.code is FailureCode.EMBEDDER_ERROR
-    assert (result.embedded, result.failed, len(embedder.calls)) == (BATCH_SIZE, (), 2)
-    assert count(ledger) == BATCH_SIZE
+    assert (result.embedded, result.failed, len(embedder.calls)) == (CALL_SIZE, (), 2)
+    assert count(ledger) == CALL_SIZE
 
 
 def test_a_refused_text_fails_its_document_and_is_tried_once(ledger: Ledger) -> None:

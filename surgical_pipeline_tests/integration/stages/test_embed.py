@@ -9,7 +9,7 @@ from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.http import HttpEmbedder
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline.stages.vectorizing import BATCH_SIZE
+from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
 from surgical_pipeline_tests.integration.embedders.embedding_server import (
     Reply,
     blind_to,
@@ -19,6 +19,7 @@ from surgical_pipeline_tests.integration.embedders.embedding_server import (
 from surgical_pipeline_tests.integration.stages.beside import run_beside
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
+from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
 
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 LONG_THREAD = 51
-"""An issue with more discussions than one batch holds."""
+"""An issue with more discussions than one call of the embedder takes."""
+VERSIONS = "SELECT document_id, content_hash FROM documents ORDER BY iid"
 EMBEDDED = "SELECT DISTINCT document_id FROM embeddings ORDER BY 1"
 
 
@@ -130,16 +132,48 @@ def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
     assert result.superseded == ("issue:4201:77",)
 
 
-def test_a_batch_is_one_call_and_one_write_window(start: Start, ledger: Ledger) -> None:
+def test_documents_of_several_calls_share_one_read_and_one_write_window(start: Start, ledger: Ledger) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
     embedder = FakeEmbedder()
     windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder))
-    batches = -(-docs.regenerated // BATCH_SIZE)
-    assert batches > 1
-    assert len(embedder.calls) == batches
-    assert windows == 2 * batches
+    assert docs.regenerated > CALL_SIZE
+    assert len(embedder.calls) == -(-docs.regenerated // CALL_SIZE)
+    assert windows == 2
     assert len(ids(query(ledger.path, EMBEDDED))) == docs.regenerated
+
+
+@pytest.mark.parametrize(
+    ("count", "characters", "windows"),
+    [
+        (WINDOW_SIZE, 10, 2),
+        (WINDOW_SIZE + 1, 10, 4),
+        (3, WINDOW_CHARACTERS // 2, 4),
+        (2, 2 * WINDOW_CHARACTERS, 4),
+    ],
+)
+def test_a_window_takes_so_many_documents_and_so_much_text(
+    start: Start, ledger: Ledger, count: int, characters: int, windows: int
+) -> None:
+    fill(ledger, count, text="x" * (characters - 200))
+    run, embedder = start("acme/rocket#12"), FakeEmbedder()
+    documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
+    assert run.windows_of(lambda: run.embed(documents, embedder=embedder)) == windows
+    assert query(ledger.path, EMBEDDED) == sorted((one.document_id,) for one in documents)
+
+
+def test_each_document_is_told_once_however_often_its_window_is_written(start: Start, ledger: Ledger) -> None:
+    fill(ledger, 2 * CALL_SIZE + 1)
+    run = start("acme/rocket#12")
+    first, *others = (DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS))
+    gone = DocumentVersion("issue:7:0", "a hash")
+    run.embed([first], embedder=FakeEmbedder())
+    result = run.embed([gone, first, *others], embedder=FakeEmbedder(fails_on_calls=[1]))
+    assert (result.reused, result.superseded) == ((first.document_id,), (gone.document_id,))
+    assert (len(result.failed), len(result.embedded)) == (CALL_SIZE, CALL_SIZE)
+    assert {*result.failed, *result.embedded} == {one.document_id for one in others}
+    figures = "documents_embedded, documents_reused, documents_superseded, documents_embed_failed"
+    assert query(ledger.path, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
 
 
 def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledger) -> None:
@@ -154,20 +188,20 @@ def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledg
     assert chunks == [(index,) for index in range(len(chunks))]
 
 
-def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_batch_goes_on(
+def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_goes_on(
     start: Start, ledger: Ledger
 ) -> None:
     run = start(f"acme/rocket#12+{LONG_THREAD}")
     docs = run.up_to_docs()
     result = run.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    assert len(result.failed) == BATCH_SIZE
-    assert len(result.embedded) == docs.regenerated - BATCH_SIZE > 0
+    assert len(result.failed) == CALL_SIZE
+    assert len(result.embedded) == docs.regenerated - CALL_SIZE > 0
     failures = [failure for one in run.recorder.outcomes() for failure in one.dependent_failures]
     assert {failure.code for failure in failures} == {FailureCode.EMBEDDER_ERROR}
     assert {failure.dependent for failure in failures} == set(result.failed)
     assert all(one.failure is None and one.ingested for one in run.recorder.outcomes())
     assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
-    assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(BATCH_SIZE,)]
+    assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(CALL_SIZE,)]
 
 
 def test_a_failed_call_keeps_the_vectors_of_an_older_text(
@@ -193,13 +227,15 @@ def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledg
     assert query(ledger.path, EMBEDDED) == []
 
 
-def test_a_spent_budget_starts_no_further_call(start: Start) -> None:
+def test_a_spent_budget_starts_no_further_call(start: Start, ledger: Ledger) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
-    embedder = FakeEmbedder(takes_seconds=0.5)
-    result = run.embed(docs.documents, embedder=embedder, budgets=Budgets(embed_budget_seconds=0.1))
-    assert len(result.failed) == docs.regenerated
+    embedder, spent = FakeEmbedder(takes_seconds=0.5), Budgets(embed_budget_seconds=0.1)
+    windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder, budgets=spent))
+    failed = "SELECT count(*) FROM entity_failures WHERE code = 'TIMEOUT'"
+    assert query(ledger.path, failed) == [(docs.regenerated,)]
     assert len(embedder.calls) == 1
+    assert windows == 2, "all that is left is told together"
 
 
 def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledger) -> None:

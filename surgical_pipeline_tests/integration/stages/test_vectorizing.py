@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.embeddings import EmbeddingCandidate
-from surgical_pipeline.stages.vectorizing import Vectorized, vectorize
+from surgical_pipeline.stages.vectorizing import CALL_SIZE, WRITE_AFTER_SECONDS, Vectorized, vectorize
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 
 MEGABYTE = 1_000_000
@@ -24,14 +24,58 @@ def documents(*contents: str, title: str = "Title") -> list[EmbeddingCandidate]:
 
 
 def run(given: Sequence[EmbeddingCandidate], embedder: Embedder, deadline: Deadline | None = None) -> Vectorized:
-    return asyncio.run(vectorize(given, embedder=embedder, stage="embed", deadline=deadline))
+    (result,) = parts(given, embedder, deadline=deadline)
+    return result
+
+
+def parts(
+    given: Sequence[EmbeddingCandidate],
+    embedder: Embedder,
+    *,
+    deadline: Deadline | None = None,
+    clock: MonotonicClock = lambda: 0.0,
+) -> list[Vectorized]:
+    async def collect() -> list[Vectorized]:
+        found = vectorize(given, embedder=embedder, stage="embed", deadline=deadline, clock=clock)
+        return [one async for one in found]
+
+    return asyncio.run(collect())
 
 
 def ids(result: Vectorized) -> list[str]:
     return [one.document_id for one in result.vectors]
 
 
-def test_all_documents_go_in_one_call() -> None:
+def test_a_call_takes_so_many_documents_and_all_come_together() -> None:
+    embedder = FakeEmbedder()
+    result = run(documents(*map(str, range(2 * CALL_SIZE + 1))), embedder)
+    assert [len(texts) for texts in embedder.calls] == [CALL_SIZE, CALL_SIZE, 1]
+    assert len(result.vectors) == 2 * CALL_SIZE + 1
+
+
+def test_what_a_slow_embedder_has_computed_does_not_wait_for_the_rest() -> None:
+    seconds = iter([0.0, WRITE_AFTER_SECONDS / 2, WRITE_AFTER_SECONDS, WRITE_AFTER_SECONDS, WRITE_AFTER_SECONDS])
+    given = documents(*map(str, range(4 * CALL_SIZE)))
+    found = parts(given, FakeEmbedder(), clock=lambda: next(seconds))
+    assert [len(one.vectors) for one in found] == [2 * CALL_SIZE, 2 * CALL_SIZE]
+
+
+def test_a_dead_embedder_is_told_at_once_and_the_next_call_is_another_try() -> None:
+    embedder = FakeEmbedder(fails_on_calls=[2])
+    first, second = parts(documents(*map(str, range(3 * CALL_SIZE))), embedder)
+    assert (len(first.vectors), len(first.failures)) == (CALL_SIZE, CALL_SIZE)
+    assert first.ended_by is not None
+    assert (len(second.vectors), second.failures, second.ended_by) == (CALL_SIZE, {}, None)
+
+
+def test_documents_of_one_text_share_a_call_however_far_apart_they_are() -> None:
+    embedder = FakeEmbedder()
+    result = run(documents("same", *map(str, range(2 * CALL_SIZE)), "same"), embedder)
+    assert sum(map(len, embedder.calls)) == 2 * CALL_SIZE + 1
+    assert len(result.vectors) == 2 * CALL_SIZE + 2
+
+
+def test_documents_go_in_one_call() -> None:
     embedder = FakeEmbedder(max_tokens=16)
     result = run(documents("short", "word " * 100, "also short"), embedder)
     assert ids(result) == ["d0", "d1", "d2"]
