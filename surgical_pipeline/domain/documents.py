@@ -110,6 +110,13 @@ def discussion_document_id(project_id: int, key: EntityKey, *, discussion_id: st
     return f"{DISCUSSION_KIND}:{project_id}:{key.entity_type}:{key.iid}:{discussion_id}"
 
 
+def entity_of_document(document_id: str) -> EntityKey:
+    """The entity that a document is of, by the id that one of the two functions above gave it."""
+    kind, _, *rest = document_id.split(":")
+    entity_type, iid, *_ = rest if kind == DISCUSSION_KIND else (kind, *rest)
+    return EntityKey(EntityType(entity_type), int(iid))
+
+
 def issue_document(entity: EntityText) -> DocumentRecord:
     """The document of an issue.
 

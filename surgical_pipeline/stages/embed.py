@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
+from surgical_pipeline.domain.documents import entity_of_document
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
@@ -78,7 +79,7 @@ def _save_outcomes(
     """Give each entity the documents of its own that now have their vector, and those that failed."""
     good = {*result.embedded, *result.reused}
     changed = []
-    for outcome in run.outcomes(tx):
+    for outcome in run.outcomes(tx, keys={entity_of_document(one) for one in (*good, *failures)}):
         done = tuple(one for one in outcome.regenerated_document_ids if one in good)
         bad = tuple(one for one in outcome.regenerated_document_ids if one in failures)
         if not done and not bad:

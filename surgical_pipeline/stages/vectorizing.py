@@ -25,7 +25,7 @@ CALL_SIZE = 64
 """Documents that an embedder is given at once."""
 WINDOW_SIZE = 512
 WINDOW_CHARACTERS = 4_000_000
-"""Documents that are read together, and written together; fewer where they are long. A window takes 30 to 60 ms
+"""Documents that are read together, and written together; fewer where they are long. A window takes 5 to 30 ms
 whatever is in it, and the vectors of so many documents take some 100 ms more."""
 WRITE_AFTER_SECONDS = 5.0
 """What is computed waits no longer to be written: a kill loses no more than this and one call."""

@@ -15,6 +15,9 @@ from surgical_pipeline.domain.documents import (
     HistoryEvent,
     NoteText,
     discussion_document,
+    discussion_document_id,
+    entity_document_id,
+    entity_of_document,
     issue_document,
     merge_request_document,
 )
@@ -309,3 +312,9 @@ def test_a_discussion_is_as_new_as_the_newest_note_of_a_person() -> None:
 
     assert document.created_at == moment(4)
     assert document.updated_at == moment(6)
+
+
+@pytest.mark.parametrize("key", [EntityKey(EntityType.ISSUE, 12), EntityKey(EntityType.MERGE_REQUEST, 34)])
+def test_a_documents_id_tells_its_entity(key: EntityKey) -> None:
+    assert entity_of_document(entity_document_id(7, key)) == key
+    assert entity_of_document(discussion_document_id(7, key, discussion_id="a1:b2")) == key
