@@ -64,8 +64,11 @@ soak: $(VENV)/.dev ## Kill 200 syncs, let 32 contend, cancel in every stage: abo
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure: requests, seconds, locks (figures as ratios within one run)
-	@$(BIN)/python benchmarks/sync.py
+bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
+	@$(BIN)/python -m benchmarks.fetching
+	@$(BIN)/python -m benchmarks.sync
+	@$(BIN)/python -m benchmarks.documents
+	@$(BIN)/python -m benchmarks.search
 
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's files

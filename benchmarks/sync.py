@@ -1,6 +1,6 @@
 """Requests, seconds and lock time of a sync against the sandbox; figures as ratios where it matters.
 
-`make bench` runs it: 100 issues with core dependents in this process, several times, and the command line for one
+100 issues with core dependents in this process, several times, and the command line for one
 issue beside `dagster job execute` of an empty job of five ops.
 """
 

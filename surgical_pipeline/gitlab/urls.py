@@ -1,7 +1,7 @@
 """The base URL of a GitLab, the addresses built from it, and which other addresses still lie inside it."""
 
 from collections.abc import Iterable
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import httpx
 
@@ -64,7 +64,8 @@ class ApiUrls:
 
     def build(self, *segments: str | int, params: Iterable[Param] = ()) -> httpx.URL:
         path = "/".join(quote(str(segment), safe="") for segment in segments)
-        return httpx.URL(f"{self.base_url}{API_PREFIX}/{path}", params=httpx.QueryParams(list(params)))
+        query = urlencode(list(params))
+        return httpx.URL(f"{self.base_url}{API_PREFIX}/{path}{query and '?'}{query}")
 
     def same_origin(self, url: httpx.URL) -> bool:
         return origin_of(url) == self.origin and not url.userinfo
