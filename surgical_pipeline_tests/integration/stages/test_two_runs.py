@@ -1,4 +1,4 @@
-"""Two runs of one issue over real HTTP, in every order of their fetches and writes, while GitLab goes on changing."""
+"""Two runs of one issue over real HTTP, in every order of their fetches and writes, while GitLab changes."""
 
 import asyncio
 import threading
