@@ -33,7 +33,8 @@ def nested(levels: int) -> object:
 
 
 def test_only_so_much_nesting_is_stored() -> None:
-    deep, wide = nested(MAX_NESTING), [[]] * 500
+    deep = nested(MAX_NESTING)
+    wide: list[list[object]] = [[]] * 500
     assert storable(deep, "issue") is deep
     assert storable(wide, "issue") is wide
     for item in (nested(MAX_NESTING + 1), [wide, nested(MAX_NESTING)], nested(300)):
