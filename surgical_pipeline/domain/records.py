@@ -8,16 +8,21 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 
 
 @dataclass(frozen=True, slots=True)
 class ProjectRecord:
-    """``path`` is the full path with namespace, as GitLab spells it now."""
+    """``path`` is the full path with namespace, as GitLab spells it now.
+
+    ``unreadable``: what GitLab says is switched off in this project, or kept from the token's user. It leaves
+    those out of its answers as if there were none.
+    """
 
     project_id: int
     path: str
     payload: str
+    unreadable: frozenset[EntityType] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

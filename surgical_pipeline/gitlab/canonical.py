@@ -1,6 +1,7 @@
 """Payload text: compact JSON with the keys in GitLab's order, so that the same answer always gives the same bytes.
 
 NUL and lone surrogates, which JSON can spell but neither DuckDB nor PostgreSQL stores, become U+FFFD.
+Nesting is bounded: what is stored has to be read again, and readers give up sooner or later.
 """
 
 import json
@@ -10,6 +11,9 @@ from surgical_pipeline.gitlab.errors import InvalidPayloadError
 
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
+
+MAX_NESTING = 100
+"""Lists and objects inside each other; GitLab's answers have about ten, pydantic reads at most 200."""
 
 
 def canonical(item: object, what: str) -> str:
@@ -28,15 +32,22 @@ def storable(item: object, what: str) -> object:
     """The same JSON with unstorable characters replaced; mostly the very same object.
 
     Raises:
-        InvalidPayloadError: as ``canonical``.
+        InvalidPayloadError: as ``canonical``, or nested deeper than ``MAX_NESTING``.
     """
     text = canonical(item, what)
+    # Counting closing brackets is quick, and nearly always enough.
+    if text.count("]") + text.count("}") > MAX_NESTING and _nested_deeper(item, MAX_NESTING):
+        raise InvalidPayloadError(f"GitLab's {what} is nested too deeply")
     if "\\u0000" not in text and _UNSTORABLE.search(text) is None:
         return item
-    try:
-        return _replaced(item)
-    except RecursionError:
-        raise InvalidPayloadError(f"GitLab's {what} is nested too deeply") from None
+    return _replaced(item)
+
+
+def _nested_deeper(item: object, levels: int) -> bool:
+    if not isinstance(item, list | dict):
+        return False
+    inner = item.values() if isinstance(item, dict) else item
+    return not levels or any(_nested_deeper(one, levels - 1) for one in inner)
 
 
 def _replaced(item: object) -> object:

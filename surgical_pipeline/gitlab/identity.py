@@ -5,6 +5,12 @@ from collections.abc import Mapping, Sequence
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
+from surgical_pipeline.gitlab.field_types import MAX_ID
+
+
+def shown(value: object) -> str:
+    """An id out of a payload, fit for a message: whatever is no id is not repeated, it may be anything."""
+    return str(value) if type(value) is int and 0 < value <= MAX_ID else "?"
 
 
 def check_owner(
@@ -30,6 +36,6 @@ def check_owner(
     for project, iid in owners:
         if project not in (None, project_id) or iid not in (None, key.iid):
             raise InvalidPayloadError(
-                f"GitLab gave {dependent} of {key.entity_type.sigil}{iid} in project {project} "
+                f"GitLab gave {dependent} of {key.entity_type.sigil}{shown(iid)} in project {shown(project)} "
                 f"where those of {key} in project {project_id} were asked for"
             )

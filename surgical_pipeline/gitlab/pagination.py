@@ -98,7 +98,9 @@ def next_page(answer: Answer, first: httpx.URL, *, urls: ApiUrls) -> httpx.URL |
             raise InvalidPayloadError("GitLab's link to the next page cannot be read", path=answer.path)
         if not urls.same_origin(target):
             raise CrossOriginError(
-                f"GitLab's next page is on another origin ({target.scheme}://{target.host})", path=answer.path
+                f"GitLab's next page is on another origin ({target.scheme}://{target.host}); if that is where it "
+                "lives, use it as the GitLab URL",
+                path=answer.path,
             )
         if target.path != first.path:
             raise InvalidPayloadError("GitLab's next page belongs to another list", path=answer.path)

@@ -53,8 +53,6 @@ class Milestone(Payload):
     title: str | None = None
     description: str | None = None
     state: str | None = None
-    start_date: Day | None = None
-    due_date: Day | None = None
     web_url: str | None = None
 
 
@@ -71,14 +69,12 @@ Labels = Annotated[tuple[Label, ...], NullIsEmpty]
 
 
 class Project(Payload):
+    """``issues_enabled`` and ``merge_requests_enabled`` are false also where the token's user may not see them."""
+
     id: PositiveId
     path_with_namespace: str
-    name: str | None = None
-    description: str | None = None
-    web_url: str | None = None
-    default_branch: str | None = None
-    visibility: str | None = None
-    archived: Flag = False
+    issues_enabled: bool | None = Field(default=None, strict=True)
+    merge_requests_enabled: bool | None = Field(default=None, strict=True)
 
 
 class Entity(Payload):
@@ -222,14 +218,13 @@ class IssueLink(Issue):
 
 
 class Commit(Payload):
+    """Its times are left out: they are whatever the author's clock said, of any year."""
+
     id: Annotated[str, Field(min_length=1)]
     short_id: str | None = None
     title: str | None = None
     message: str | None = None
     author_name: str | None = None
-    authored_date: UtcTime | None = None
-    committed_date: UtcTime | None = None
-    created_at: UtcTime | None = None
     web_url: str | None = None
 
 

@@ -62,8 +62,15 @@ def parse_project(item: object) -> ProjectRecord:
     """
     item = storable(item, "project")
     project = _validated(Project, item, "project")
+    enabled = {
+        EntityType.ISSUE: project.issues_enabled,
+        EntityType.MERGE_REQUEST: project.merge_requests_enabled,
+    }
     return ProjectRecord(
-        project_id=project.id, path=project.path_with_namespace, payload=canonical(item, "project")
+        project_id=project.id,
+        path=project.path_with_namespace,
+        payload=canonical(item, "project"),
+        unreadable=frozenset(kind for kind, on in enabled.items() if on is False),
     )
 
 

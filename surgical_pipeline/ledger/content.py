@@ -36,9 +36,9 @@ def upsert_project(tx: Transaction, run_id: str, project: ProjectRecord, fetched
 def upsert_entities(tx: Transaction, run_id: str, records: Iterable[EntityRecord]) -> frozenset[EntityKey]:
     """Write those that are not older than what the ledger has, and give their keys.
 
-    Order: ``(updated_at, fetched_at)``; equal is written, so a repeated write does the same again. A written
-    entity is live again, unless it was missed after this fetch began. Of two records for one entity the fresher
-    counts.
+    Order: ``(updated_at, fetched_at)``; equal is written, so a repeated write does the same again. An entity is
+    live again, written or not, unless it was missed after this fetch began. Of two records for one entity the
+    fresher counts.
     """
     fresh = _freshest(records)
     written: set[EntityKey] = set()
@@ -47,7 +47,18 @@ def upsert_entities(tx: Transaction, run_id: str, records: Iterable[EntityRecord
         if rows:
             iids = tx.column(f"upsert_{_TABLES[entity_type]}", run_id=run_id, **_COLUMNS[entity_type](rows))
             written |= {EntityKey(entity_type, iid) for iid in iids}
+            stale = [record for record in rows if record.key not in written]
+            if stale:
+                _clear_misses(tx, run_id, entity_type, stale)
     return frozenset(written)
+
+
+def _clear_misses(tx: Transaction, run_id: str, entity_type: EntityType, stale: Sequence[EntityRecord]) -> None:
+    """GitLab gave them, if with an ``updated_at`` that went back (a backup, a replica that lags): no miss."""
+    found = [(record.project_id, record.key.iid, record.fetched_at) for record in stale]
+    tx.execute(
+        f"clear_misses_{_TABLES[entity_type]}", run_id=run_id, **columns(found, "project_id", "iid", "fetched_at")
+    )
 
 
 def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:

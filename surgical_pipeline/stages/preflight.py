@@ -13,20 +13,25 @@ import anyio.to_thread
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
-from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.client import FetchedEntities, GitLabClient
 from surgical_pipeline.gitlab.errors import (
+    ForbiddenError,
     GitLabError,
     InvalidPayloadError,
     ProjectNotFoundError,
     UnauthorizedError,
 )
+from surgical_pipeline.gitlab.identity import shown
 from surgical_pipeline.gitlab.records import parse_entity
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.stages.concurrency import run_each
 
 STAGE = "preflight"
+
+_NAMES = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge requests"}
+_SWITCHED_OFF = "the project says that its {what} are switched off, or kept from this token"
 
 _Batch = tuple[EntityType, Sequence[int]]
 
@@ -51,7 +56,7 @@ async def run_preflight(
         raise StageFailedError(error.as_failure(STAGE)) from error
     asked_at = gitlab.now()
     snapshots.append(())  # ingest reads the file even where nothing could be fetched
-    fetch = _Fetch(project.project_id, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
+    fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
     # As many at once as may be in flight: what arrives is written out before the next is asked for.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
     await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
@@ -69,9 +74,10 @@ class _Fetch:
     """What preflight knows so far about each entity: every key ends in exactly one of the three results."""
 
     def __init__(
-        self, project_id: int, *, gitlab: GitLabClient, snapshots: SnapshotFile, deadline: Deadline
+        self, project: ProjectRecord, *, gitlab: GitLabClient, snapshots: SnapshotFile, deadline: Deadline
     ) -> None:
-        self._project_id = project_id
+        self._project_id = project.project_id
+        self._unreadable = project.unreadable
         self._gitlab = gitlab
         self._snapshots = snapshots
         self._deadline = deadline
@@ -94,6 +100,10 @@ class _Fetch:
         self.left_out.extend(sorted(wanted - await self._accept_beside(kind, answer, wanted=wanted)))
 
     async def single(self, key: EntityKey) -> None:
+        if key.entity_type in self._unreadable:
+            # No miss: with the feature or the right everything comes back, so nothing may look deleted.
+            self._failed({key}, ForbiddenError(_SWITCHED_OFF.format(what=_NAMES[key.entity_type])))
+            return
         try:
             answer = await self._gitlab.entity(self._project_id, key, deadline=self._deadline)
         except GitLabError as error:
@@ -139,11 +149,13 @@ class _Fetch:
         target = item.get("target_project_id") if kind is EntityType.MERGE_REQUEST else None
         target = found if target is None else target
         iid = item.get("iid")
-        named = f"{kind.sigil}{iid}"
+        named = f"{kind.sigil}{shown(iid)}"
         if found != self._project_id or target != self._project_id:
             other = found if found != self._project_id else target
-            message = f"GitLab gave {named} of project {other} where project {self._project_id} was asked for"
-        elif not isinstance(iid, int) or EntityKey(kind, iid) not in wanted:
+            message = (
+                f"GitLab gave {named} of project {shown(other)} where project {self._project_id} was asked for"
+            )
+        elif type(iid) is not int or EntityKey(kind, iid) not in wanted:
             asked = "+".join(str(key.iid) for key in sorted(wanted)[:5])
             message = f"GitLab gave {named}, which was not asked for (asked for {kind.sigil}{asked})"
         else:

@@ -83,6 +83,32 @@ WHERE merge_requests.updated_at < excluded.updated_at
    OR (merge_requests.updated_at = excluded.updated_at AND merge_requests.fetched_at <= excluded.fetched_at)
 RETURNING iid;
 
+-- name: clear_misses_issues
+-- Issues that GitLab gave after they were missed, if not fresher than the row: they are there after all.
+UPDATE issues SET deleted_at = NULL, missed_at = NULL, missed_run_id = NULL, run_id = $run_id
+FROM (
+    SELECT
+        unnest($project_id::BIGINT[]) AS project_id,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($fetched_at::TIMESTAMPTZ[]) AS fetched_at
+) AS found
+WHERE issues.project_id = found.project_id
+  AND issues.iid = found.iid
+  AND issues.missed_at <= found.fetched_at;
+
+-- name: clear_misses_merge_requests
+-- Merge requests that GitLab gave after they were missed, if not fresher than the row: they are there after all.
+UPDATE merge_requests SET deleted_at = NULL, missed_at = NULL, missed_run_id = NULL, run_id = $run_id
+FROM (
+    SELECT
+        unnest($project_id::BIGINT[]) AS project_id,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($fetched_at::TIMESTAMPTZ[]) AS fetched_at
+) AS found
+WHERE merge_requests.project_id = found.project_id
+  AND merge_requests.iid = found.iid
+  AND merge_requests.missed_at <= found.fetched_at;
+
 -- name: tombstone_issues
 -- Live issues that an earlier run had missed already, missed again; and those this run tombstoned itself before.
 UPDATE issues SET deleted_at = $missed_at, missed_at = $missed_at, missed_run_id = $run_id, run_id = $run_id

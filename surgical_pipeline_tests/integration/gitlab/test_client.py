@@ -5,6 +5,7 @@ from urllib.parse import unquote
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient, validate_base_url
@@ -84,6 +85,21 @@ async def test_a_project_is_not_followed_out_of_the_api(
             await client.project("acme/rocket", deadline)
     assert type(raised.value) is expected
     assert len(server.requests) == 1
+
+
+async def test_only_a_project_is_followed(server: WireServer, token: str, deadline: Deadline) -> None:
+    """An entity or a list that is elsewhere now would be another project's."""
+    for path in (ISSUES, f"{ISSUES}/12", f"{ISSUES}/12/discussions"):
+        server.on(path, Reply(b"", status=301, headers={"Location": path.replace("/7/", "/8/")}))
+    async with client_of(server, token) as client:
+        for asked in (
+            client.entities_by_iids(7, EntityType.ISSUE, iids=[12], deadline=deadline),
+            client.entity(7, ISSUE, deadline),
+            client.dependent(7, ISSUE, dependent=Dependent.DISCUSSIONS, deadline=deadline),
+        ):
+            with pytest.raises(InvalidPayloadError, match="redirects instead of answering"):
+                await asked
+    assert [request.path for request in server.requests] == [ISSUES, f"{ISSUES}/12", f"{ISSUES}/12/discussions"]
 
 
 async def test_redirects_in_a_circle_end(server: WireServer, token: str, deadline: Deadline) -> None:

@@ -104,6 +104,7 @@ async def test_a_last_page_that_fails_gives_no_half_set(
     server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply(b"", status=502, content_type=None))
     with pytest.raises(ServerError):
         await events_of(server, token, deadline)
+    assert [request.values("page") for request in server.requests] == [[], *[["2"]] * 4]
 
 
 async def test_a_next_page_on_another_origin_is_refused(

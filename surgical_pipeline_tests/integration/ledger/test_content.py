@@ -143,6 +143,25 @@ def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(ledger: Le
         assert row(tx, key, "deleted_at", "missed_at", "missed_run_id") == (None, None, None)
 
 
+@pytest.mark.parametrize("key", BOTH, ids=str)
+def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: Ledger, key: EntityKey) -> None:
+    """A GitLab restored from a backup, or a replica that lags: the row stays as it is, but the entity is there."""
+    marks = ("deleted_at", "missed_at", "missed_run_id", "title")
+    with ledger.write("restored") as tx:
+        upsert_entities(tx, "run-1", [entity(key, updated=9, fetched=9, title="newer")])
+        misses(tx, "run-2", key, when=10)
+        older = entity(key, updated=5, fetched=15, title="older")
+        assert upsert_entities(tx, "run-3", [older]) == frozenset()
+        assert row(tx, key, *marks) == (None, None, None, "newer")
+        assert misses(tx, "run-4", key, when=20).missed == {key}
+        assert misses(tx, "run-5", key, when=30).tombstoned == {key}
+        begun_before = entity(key, updated=5, fetched=29)
+        assert upsert_entities(tx, "run-6", [begun_before]) == frozenset()
+        assert row(tx, key, *marks) == (at(30), at(30), "run-5", "newer")
+        assert upsert_entities(tx, "run-7", [entity(key, updated=5, fetched=31)]) == frozenset()
+        assert row(tx, key, *marks) == (None, None, None, "newer")
+
+
 def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbours(ledger: Ledger) -> None:
     keys = [issue(1), issue(2)]
     with ledger.write("fill") as tx:

@@ -199,5 +199,7 @@ def lose_an_issue_and_a_merge_request(ledger: Ledger) -> None:
     for number in (2, 3):
         other = start(ledger, f"run-{number}", "acme/rocket#2!3", HandClock(at(-number)))
         with other.window("ingest") as tx:
+            of_a_lagging_replica = [entity(key, updated=-100, fetched=150) for key in lost]
+            assert upsert_entities(tx, other.run_id, of_a_lagging_replica) == frozenset()
             misses = record_misses(tx, other.run_id, PROJECT.project_id, lost, missed_at=at(200 + number))
         assert misses.tombstoned == (set(lost) if number == 3 else set())

@@ -101,6 +101,21 @@ def test_a_spent_budget_is_a_timeout_of_each_dependent_that_was_left(
     assert any("before state_events of #" in failure.message for failure in failures)
 
 
+def test_a_wait_that_gitlab_asks_for_beyond_the_budget_is_told_at_once_with_its_stage(
+    start: Start, sandbox: RunningSandbox
+) -> None:
+    """Whoever waited would not come back in this test's time."""
+    run = start("acme/rocket#12+13")
+    sources = run.up_to_ingest()
+    sandbox.control.add_fault("*/issues/12/discussions", status=429, headers={"Retry-After": "86400"})
+    sandbox.control.clear_requests()
+    an_hour = Budgets(entity_timeout_seconds=3600, dependents_budget_seconds=3600)
+    run.dependents(sources, wanted=[Dependent.DISCUSSIONS], budgets=an_hour)
+    (failure,) = run.outcome(issue(12)).dependent_failures
+    assert (failure.code, failure.stage) == (FailureCode.RATE_LIMITED, "dependents")
+    assert [one.status for one in sandbox.control.requests().requests if "/12/" in one.path] == [429]
+
+
 def test_an_entity_that_vanished_since_ingest_is_named(start: Start, sandbox: RunningSandbox) -> None:
     run = start("acme/rocket#12+13")
     sources = run.up_to_ingest()

@@ -128,6 +128,14 @@ def test_what_the_budget_leaves_out_is_a_timeout_of_those_entities(start: Start,
     assert {one.failure.stage for one in result.failures} == {"preflight"}
 
 
+def test_a_wait_beyond_the_budget_is_told_at_once_with_its_stage(start: Start, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault(ISSUES, status=429, headers={"Retry-After": "86400"})
+    result = start("acme/rocket#12+13").preflight(Budgets(preflight_budget_seconds=3600))
+    failures = {(one.iid, one.failure.code, one.failure.stage) for one in result.failures}
+    assert failures == {(iid, FailureCode.RATE_LIMITED, "preflight") for iid in (12, 13)}
+    assert paths(sandbox)[1:] == [ISSUES]
+
+
 def test_a_project_that_does_not_answer_in_time_fails_the_run(start: Start, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("/api/v4/projects/acme%2Frocket", delay_ms=20_000)
     with pytest.raises(StageFailedError, match="TIMEOUT"):

@@ -75,6 +75,34 @@ def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_with
     assert query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE deleted_at IS NULL") == [(13,)]
 
 
+@pytest.mark.parametrize(
+    ("switch", "listed", "scope"),
+    [
+        ("issues_enabled", ISSUES, "acme/rocket#12+13!34"),
+        ("merge_requests_enabled", MERGE_REQUESTS, "acme/rocket#12!34+35"),
+    ],
+)
+def test_what_the_project_hides_from_the_token_as_a_whole_is_forbidden_and_no_miss(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox, switch: str, listed: str, scope: str
+) -> None:
+    """GitLab gives an empty list and 404 then, as if everything had been deleted."""
+    start(scope).up_to_ingest()
+    before = query(ledger.path, "SELECT iid, title FROM issues UNION ALL SELECT iid, title FROM merge_requests")
+    sandbox.control.add_fault("/api/v4/projects/acme%2Frocket", override={switch: False})
+    sandbox.control.add_fault(listed, leave_out_iids=[12, 13, 34, 35])
+    sandbox.control.add_fault(f"{listed}/*", status=404)
+    for _ in range(3):
+        run = start(scope)
+        assert len(run.up_to_ingest().keys) == 1
+        codes = [one.failure.code for one in run.recorder.outcomes() if one.failure]
+        assert codes == [FailureCode.FORBIDDEN] * (len(before) - 1)
+    after = (
+        "SELECT iid, title FROM issues WHERE missed_at IS NULL AND deleted_at IS NULL UNION ALL "
+        "SELECT iid, title FROM merge_requests WHERE missed_at IS NULL AND deleted_at IS NULL"
+    )
+    assert query(ledger.path, after) == before
+
+
 def test_a_moved_issue_says_where_it_went(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
     sample = sandbox.app.state.world.sample.entities.values()
     moved = next(one for one in sample if one.kind == "issue" and one.payload["moved_to_id"])

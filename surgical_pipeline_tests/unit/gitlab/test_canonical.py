@@ -1,6 +1,6 @@
 import pytest
 
-from surgical_pipeline.gitlab.canonical import canonical, storable
+from surgical_pipeline.gitlab.canonical import MAX_NESTING, canonical, storable
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
 
 
@@ -22,3 +22,21 @@ def test_what_can_be_stored_is_left_alone() -> None:
 def test_what_no_database_stores_is_replaced() -> None:
     item = {"a\x00": ["x\ud83d", {"b": "\udc00"}], "n": 1}
     assert storable(item, "issue") == {"a\ufffd": ["x\ufffd", {"b": "\ufffd"}], "n": 1}
+
+
+def nested(levels: int) -> object:
+    """Lists and objects by turns, ``levels`` inside each other."""
+    item: object = "leaf"
+    for level in range(levels):
+        item = [item] if level % 2 else {"a": item}
+    return item
+
+
+def test_only_so_much_nesting_is_stored() -> None:
+    deep = nested(MAX_NESTING)
+    wide: list[list[object]] = [[]] * 500
+    assert storable(deep, "issue") is deep
+    assert storable(wide, "issue") is wide
+    for item in (nested(MAX_NESTING + 1), [wide, nested(MAX_NESTING)], nested(300)):
+        with pytest.raises(InvalidPayloadError, match="issue is nested too deeply"):
+            storable(item, "issue")

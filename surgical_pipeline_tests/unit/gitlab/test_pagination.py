@@ -73,7 +73,7 @@ def test_the_link_comes_before_the_number() -> None:
     ],
 )
 def test_a_next_link_to_another_origin_is_refused(target: str) -> None:
-    with pytest.raises(CrossOriginError):
+    with pytest.raises(CrossOriginError, match="use it as the GitLab URL"):
         after({"link": f'<{target}>; rel="next"'})
 
 
