@@ -71,7 +71,8 @@ class Transport:
         return f"Transport({self._urls.base_url!r})"
 
     async def __aenter__(self) -> Self:
-        logging.getLogger("hpack").setLevel(logging.WARNING)  # at DEBUG it writes out request headers
+        for name in ("hpack", "httpcore"):  # at DEBUG they write out headers, sent and echoed
+            logging.getLogger(name).setLevel(logging.WARNING)
         trust = _trusting(self._ca_bundle) if self._ca_bundle else _usual_trust()
 
         def connect() -> httpx.AsyncClient:
@@ -154,7 +155,9 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Only the error's kind and text: httpx keeps the request, and with it the token, on the object.
             told = self._without_token(str(error)) or type(error).__name__
-            raise NetworkError(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from error
+            # The chain is written out as it is, into Dagster's log too: a server may echo the request's headers.
+            cause = None if self._token in str(error) else error
+            raise NetworkError(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from cause
 
     async def _read(self, response: httpx.Response, limit: int, *, refuse: bool) -> bytes:
         body = bytearray()

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import pickle
 import time
+import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import (
     BudgetExceededError,
     GitLabError,
+    NetworkError,
     ServerError,
     UnauthorizedError,
 )
@@ -141,6 +143,31 @@ async def test_the_token_is_in_no_repr_log_or_pickled_error(
         assert token not in text
     assert token.encode() not in pickle.dumps(error)
     assert pickle.loads(pickle.dumps(error)).message == error.message  # noqa: S301  our own bytes
+
+
+@pytest.mark.parametrize(
+    "echo", ["HTTP/1.1 200 OK\r\n{}\r\n\r\n", "{}\r\n\r\n"], ids=["as a header", "as an answer"]
+)
+async def test_a_server_that_echoes_the_request_brings_the_token_into_no_traceback_or_log(
+    token: str, deadline: Deadline, echo: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("httpcore").setLevel(logging.NOTSET)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        (line,) = [line for line in head.split("\r\n") if token in line]
+        writer.write(echo.format(line.replace(":", "")).encode())
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with server, GitLabClient(url, token, retry=RetryPolicy(max_attempts=1)) as client:
+        with pytest.raises(NetworkError, match=r"\[token\]") as raised:
+            await client.version(deadline)
+    assert token not in "".join(traceback.format_exception(raised.value))
+    assert not [record for record in caplog.records if token in record.getMessage()]
 
 
 async def test_http2_never_logs_its_headers(server: WireServer, token: str) -> None:
