@@ -33,9 +33,9 @@ _FENCE_OPENING = re.compile(
     r"(?P<containers>(?:[ \t>]|[-*+][ \t]|[0-9]{1,9}[.)][ \t])*)(?P<mark>`{3,}|~{3,})(?P<info>[^\n]*)"
 )
 _LIST_ITEM = re.compile(r"[ \t]*(?:[-*+]|[0-9]{1,9}[.)])[ \t]+")
-_HEADING = re.compile(r"[ \t>]*#{1,6}(?:[ \t]|$)")
+_HEADING_OR_RULE = re.compile(r"[ \t>]*(?:#{1,6}(?:[ \t]|$)|(?:-{3,}|={3,}|_{3,}|\*{3,})[ \t]*$)")
 _BLOCK_OPENING = re.compile(
-    r"[ \t>]*(?:$|[-*+](?:[ \t]|$)|[0-9]{1,9}[.)](?:[ \t]|$)|#{1,6}(?:[ \t]|$)|\||```|~~~|<!--)"
+    rf"{_HEADING_OR_RULE.pattern}|[ \t>]*(?:$|[-*+](?:[ \t]|$)|[0-9]{{1,9}}[.)](?:[ \t]|$)|\||```|~~~|<!--)"
 )
 _COMMENT_OPENING = re.compile(r"[ \t]*<!--")
 _SUSPECT = re.compile(r"<!--|data:image/|^/[a-z]", re.IGNORECASE | re.MULTILINE)
@@ -66,11 +66,15 @@ class FenceReader:
         """The line after the last one fed is inside a fence."""
         return bool(self._mark)
 
+    def holds(self, line: str) -> bool:
+        """Whether the fence that is open goes on at ``line``: where its quote ends, it ends too."""
+        if self._quoted and not line.lstrip(" \t").startswith(">"):
+            self._mark = ""
+        return self.is_open
+
     def takes(self, line: str) -> bool:
         """Whether ``line`` belongs to a fence; its opening and closing lines do."""
-        if self._mark and self._quoted and not line.lstrip(" \t").startswith(">"):
-            self._mark = ""  # the quote is over, and what was open in it
-        if self._mark:
+        if self.holds(line):
             bare = line.lstrip(" \t>" if self._quoted else " \t").rstrip(" \t")
             if bare.startswith(self._mark) and not bare.strip(self._mark[0]):
                 self._mark = ""
@@ -157,7 +161,7 @@ def _kept_lines(text: str) -> Iterator[str | None]:
         end = _line_end(text, at)
         line = text[at:end]
         goes_on, after_text = after_text, False
-        if line.strip() and not fence.is_open and indentation.is_code(line, after_text=goes_on):
+        if line.strip() and not fence.holds(line) and indentation.is_code(line, after_text=goes_on):
             end = indentation.code_end(text, end)
             yield from text[at:end].split("\n")
         elif fence.takes(line):
@@ -167,7 +171,7 @@ def _kept_lines(text: str) -> Iterator[str | None]:
         elif (behind := _behind_comments(text, at, last_closing=last_closing)) > at:
             end = _line_end(text, behind)
             yield from _without_noise(text[behind:end].lstrip())
-        elif _HEADING.match(line):
+        elif _HEADING_OR_RULE.match(line):
             yield from _without_noise(line)
         else:
             end = _paragraph_end(text, end)

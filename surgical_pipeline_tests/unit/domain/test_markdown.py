@@ -69,6 +69,8 @@ markdown = st.lists(pieces_of_markdown, max_size=40).map("".join) | st.text(max_
         "- item\n\n      <!-- code in it -->\n\n  after",
         "1. one\n   1. two\n\n          <!-- code in it -->",
         "- item\n\nno item\n\n    <!-- code -->",
+        "---\n    <!-- code -->",
+        "> ```\n> never closed\n    <!-- code -->",
         f"code:\n\n\t![pixel]({PIXEL})",
         "`code\n/close\nover <!-- lines -->`",
         "- > ```\n  > <!-- x -->\n  > ```",
