@@ -71,9 +71,11 @@ def test_the_prefilled_launchpad_runs_and_the_asset_page_tells_every_outcome(
     page.get_by_role("menuitem", name="Open launchpad").click()
     expect(page.get_by_text("acme/rocket")).to_be_visible()
     expect(page.get_by_text("entity_timeout_seconds").first).to_be_visible()
+    materialize = page.locator("button").filter(has_text=re.compile("^Materialize$"))
+    expect(materialize).to_be_enabled()
     page.screenshot(path=pictures / "launchpad.png")
 
-    page.locator("button").filter(has_text=re.compile("^Materialize$")).click()
+    materialize.click()
     page.wait_for_url("**/runs/*")
     expect(page.get_by_text("Success", exact=True).first).to_be_visible(timeout=RUN_LIMIT_MS)
     for stage in ("preflight", "ingest", "dependents", "docs", "embed"):
