@@ -59,7 +59,7 @@ def print_result(result: SyncResult) -> None:
 
 def entity_table(outcomes: Sequence[EntityReport]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("entity", "fetched", "ingested", "dependents"):
+    for header in ("entity", "row", "dependents"):
         table.add_column(header, no_wrap=True)
     for header in ("documents", "embedded"):
         table.add_column(header, justify="right")
@@ -67,22 +67,13 @@ def entity_table(outcomes: Sequence[EntityReport]) -> Table:
     for one in outcomes:
         table.add_row(
             one.entity,
-            "yes" if one.fetched else "no",
-            ingested_word(one),
+            one.row_word,
             dependents_word(one),
             str(len(one.regenerated_document_ids)),
             str(len(one.embedded_document_ids)),
             failure_text(one),
         )
     return table
-
-
-def ingested_word(one: EntityReport) -> str:
-    if one.ingested:
-        return "yes"
-    if one.stale_skipped:
-        return "already newer"
-    return "tombstoned" if one.tombstoned else "no"
 
 
 def dependents_word(one: EntityReport) -> str:

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.config import StageConfig, to_ops
+from surgical_pipeline.defs.config import StageConfig, example_config, to_ops
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.report import run_metadata
 from surgical_pipeline.defs.session import finish, run_async, stage
@@ -152,6 +152,7 @@ surgical_sync_job = dg.define_asset_job(
     "surgical_sync_job",
     selection=[surgical_sync],
     description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
+    config=example_config(),
     executor_def=dg.in_process_executor,
 )
 

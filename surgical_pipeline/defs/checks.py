@@ -47,33 +47,47 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
     gateways: RunGateways = context.resources.gateways
     run_id, model = context.run.run_id, gateways.embedder.name
     with gateways.ledger.read("check") as tx:
-        outside = checks.rows_outside_scope(tx, run_id)
+        checked = checks.what_is_checked(tx, run_id)
+        scope = checks.rows_outside_scope(tx, run_id)
         missing = checks.documents_without_current_embedding(tx, run_id, model)
         orphans = checks.orphan_vectors(tx)
         duplicates = checks.duplicate_documents(tx)
     yield dg.AssetCheckResult(
         check_name=NOTHING_OUTSIDE_SCOPE,
         asset_key=EMBEDDINGS,
-        passed=not outside,
+        passed=not scope.outside,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"rows outside the scope": sum(outside.values()), **outside},
+        description="This is a defect: please report it." if scope.outside else None,
+        metadata={
+            "rows outside the scope": sum(scope.outside.values()),
+            "rows that this run wrote": scope.written,
+            **{f"of them in {table}": rows for table, rows in scope.outside.items()},
+        },
     )
     yield dg.AssetCheckResult(
         check_name=EMBEDDINGS_CURRENT,
         asset_key=EMBEDDINGS,
         passed=not missing,
         severity=dg.AssetCheckSeverity.WARN,
-        metadata={"documents without a current vector": len(missing), "first of them": _first(missing)},
+        description="The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
+        if missing
+        else None,
+        metadata={
+            "documents without a current vector": len(missing),
+            "documents that this run regenerated": checked.regenerated_documents,
+            **_first(missing),
+        },
     )
     yield dg.AssetCheckResult(
         check_name=NO_ORPHAN_VECTOR,
         asset_key=EMBEDDINGS,
         passed=not orphans,
-        severity=dg.AssetCheckSeverity.WARN,  # a search leaves them out
+        severity=dg.AssetCheckSeverity.WARN,
+        description="Searches leave them out; please report how they came about." if orphans else None,
         metadata={
             "vectors without a live document": sum(orphans.values()),
-            "documents that they name": len(orphans),
-            "first of them": _first(list(orphans)),
+            "vectors in the ledger": checked.vectors,
+            **_first(list(orphans)),
         },
     )
     yield dg.AssetCheckResult(
@@ -81,9 +95,14 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
         asset_key=DOCUMENTS,
         passed=not duplicates,
         severity=dg.AssetCheckSeverity.ERROR,
-        metadata={"documents that are not the only one": len(duplicates), "first of them": _first(duplicates)},
+        description="This is a defect: please report it." if duplicates else None,
+        metadata={
+            "documents that are not the only one": len(duplicates),
+            "live documents in the ledger": checked.live_documents,
+            **_first(duplicates),
+        },
     )
 
 
-def _first(ids: Sequence[str]) -> str:
-    return ", ".join(ids[:_NAMED])
+def _first(ids: Sequence[str]) -> dict[str, str]:
+    return {"first documents": ", ".join(ids[:_NAMED])} if ids else {}

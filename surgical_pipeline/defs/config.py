@@ -12,7 +12,6 @@ from surgical_pipeline.domain.scope import CHUNK_SIZE, Scope, ScopeError
 from surgical_pipeline.settings import Settings
 
 STAGE_NAMES = ("preflight", "ingest", "dependents", "docs", "embed")
-_EXAMPLE = Settings.from_environment().example_scope
 _BUDGETS = Budgets()
 
 
@@ -68,20 +67,14 @@ class SurgicalSyncConfig(BudgetConfig):
     """
 
     project: str = Field(
-        default=_EXAMPLE.project if _EXAMPLE else "",
+        default="",
         description="Path of the GitLab project, such as group/project, or its numeric id.",
     )
-    issue_iids: list[int] = Field(
-        default=list(_EXAMPLE.issue_iids) if _EXAMPLE else [],
-        description="IIDs of issues: the 12 of group/project#12.",
-    )
-    mr_iids: list[int] = Field(
-        default=list(_EXAMPLE.mr_iids) if _EXAMPLE else [],
-        description="IIDs of merge requests: the 34 of group/project!34.",
-    )
+    issue_iids: list[int] = Field(default=[], description="IIDs of issues: the 12 of group/project#12.")
+    mr_iids: list[int] = Field(default=[], description="IIDs of merge requests: the 34 of group/project!34.")
 
     def scope(self) -> Scope | None:
-        """What is named here; None where nothing is, or just the prefilled example of the launchpad.
+        """What is named here; None where nothing is.
 
         Raises:
             ScopeError: something is named that cannot be a scope.
@@ -106,7 +99,7 @@ class StageConfig(BudgetConfig):
             if not self.scope:
                 raise ScopeError("the scope is empty: set project and issue_iids or mr_iids in the run config")
             return Scope.parse(self.scope)
-        if self.scope and self.scope != str(_EXAMPLE):
+        if self.scope:
             raise ScopeError(
                 f"the partition {partition_key!r} and the config's scope {self.scope!r} are both given: "
                 "clear project, issue_iids and mr_iids in the run config, or launch without a partition"
@@ -131,6 +124,23 @@ def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
     except ValidationError as error:
         raise ScopeError(str(error)) from error
     return StageConfig(scope=str(scope) if scope else "").resolve_scope(partition_key)
+
+
+def example_config() -> dict[str, object] | None:
+    """What the launchpad is prefilled with where ``SURGICAL_EXAMPLE_SCOPE`` is set: a whole block, budgets too.
+
+    As the run config's default, not its fields': a block that somebody writes takes nothing from it.
+
+    Raises:
+        SettingsError: it is set to something that is no scope.
+    """
+    example = Settings.from_environment().example_scope
+    if example is None:
+        return None
+    block = SurgicalSyncConfig(
+        project=example.project, issue_iids=list(example.issue_iids), mr_iids=list(example.mr_iids)
+    )
+    return {"ops": {"surgical_sync": {"config": block.model_dump()}}}
 
 
 @dg.config_mapping

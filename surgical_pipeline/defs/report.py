@@ -35,15 +35,18 @@ def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
 
 
 def outcome_table(outcomes: Iterable[EntityReport]) -> str:
-    """One Markdown row per entity, those with failures first, at most ``MAX_TABLE_ROWS``."""
+    """One Markdown row per entity, those with failures first, at most ``MAX_TABLE_ROWS``.
+
+    Dagster's page cuts a wide table off at the right, so what matters most stands at the left.
+    """
     rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures))
     lines = [
-        "| entity | fetched | row | documents | embedded | failure |",
-        "|---|---|---|---:|---:|---|",
+        "| entity | row | failure | docs | embedded |",
+        "|---|---|---|---:|---:|",
         *(_row(one) for one in rows[:MAX_TABLE_ROWS]),
     ]
     if len(rows) > MAX_TABLE_ROWS:
-        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | | |")
+        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | |")
     return "\n".join(lines)
 
 
@@ -52,19 +55,9 @@ def _row(one: EntityReport) -> str:
     text = "; ".join(f"{failure.code}: {failure.message}" for failure in failures)
     cells = (
         one.entity,
-        "yes" if one.fetched else "no",
-        row_word(one),
+        one.row_word,
+        text.replace("|", "\\|").replace("\n", " "),
         str(len(one.regenerated_document_ids)),
         str(len(one.embedded_document_ids)),
-        text.replace("|", "\\|").replace("\n", " "),
     )
     return f"| {' | '.join(cells)} |"
-
-
-def row_word(one: EntityReport) -> str:
-    """What became of the entity's row, in a word."""
-    if one.ingested:
-        return "written"
-    if one.stale_skipped:
-        return "already newer"
-    return "tombstoned" if one.tombstoned else "not written"

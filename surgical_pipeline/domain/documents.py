@@ -75,7 +75,10 @@ class EntityText:
 
 @dataclass(frozen=True, slots=True)
 class NoteText:
-    """One note of a discussion. ``position_line``: the line of the new file, else of the old one."""
+    """One note of a discussion.
+
+    ``position_line``: where ``position_is_old``, a line of the file before the change, else of the file after it.
+    """
 
     author: str | None
     body: str
@@ -86,6 +89,7 @@ class NoteText:
     internal: bool = False
     position_path: str | None = None
     position_line: int | None = None
+    position_is_old: bool = False
     resolvable: bool = False
     resolved: bool = False
     resolved_by: str | None = None
@@ -149,7 +153,7 @@ def discussion_document(discussion: DiscussionText) -> DocumentRecord | None:
     if not notes:
         return None
     first = notes[0][0]
-    title = f"Discussion of {entity.key}: {_line(entity.title)}"
+    title = ": ".join(part for part in (f"Discussion of {entity.key}", _line(entity.title)) if part)
     content = "\n\n".join(
         ["\n".join(_discussion_facts(discussion)), *(_note_paragraph(note, body) for note, body in notes)]
     )
@@ -227,7 +231,8 @@ def _discussion_facts(discussion: DiscussionText) -> Iterator[str]:
     place = next((note for note in discussion.notes if note.position_path), None)
     if place is not None:
         line = "" if place.position_line is None else f", line {place.position_line}"
-        yield f"On: {_line(place.position_path or '')}{line}"
+        before = " before the change" if line and place.position_is_old else ""
+        yield f"On: {_line(place.position_path or '')}{line}{before}"
     resolution = _resolution(discussion)
     if resolution:
         by = _people(note.resolved_by for note in discussion.notes) if resolution == "resolved" else ""

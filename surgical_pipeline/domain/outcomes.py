@@ -184,6 +184,17 @@ class EntityReport(BaseModel):
             embedded_document_ids=outcome.embedded_document_ids,
         )
 
+    @property
+    def row_word(self) -> str:
+        """What became of the entity's row, as tables tell it."""
+        if self.ingested:
+            return "written"
+        if self.stale_skipped:
+            return "already newer"
+        if self.tombstoned:
+            return "tombstoned"
+        return "not written" if self.fetched else "not fetched"
+
 
 class RunError(BaseModel):
     """Why a whole run ended without success."""

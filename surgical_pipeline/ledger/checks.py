@@ -1,18 +1,51 @@
 """What the asset checks ask about a run."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 from surgical_pipeline.ledger.transaction import Transaction
 
 
-def rows_outside_scope(tx: Transaction, run_id: str) -> dict[str, int]:
-    """How many rows of each content table carry the run's stamp and belong to no entity it was asked for.
+@dataclass(frozen=True, slots=True)
+class ScopeCheck:
+    """Rows that carry a run's stamp: how many, and by table how many of them it had no business to write.
 
-    Only tables that have such rows are named: empty is what it should be.
+    ``outside`` names only tables that have such rows: empty is what it should be. A row that is gone has no stamp
+    and is not counted.
     """
-    return dict(tx.execute("count_rows_outside_scope", run_id=run_id))
+
+    written: int
+    outside: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """How much there is to check: documents that the run regenerated; vectors and live documents of all runs."""
+
+    regenerated_documents: int
+    vectors: int
+    live_documents: int
+
+
+def rows_outside_scope(tx: Transaction, run_id: str) -> ScopeCheck:
+    """Every content row that the run wrote, against the entities it was asked for."""
+    rows = tx.execute("count_rows_outside_scope", run_id=run_id)
+    return ScopeCheck(
+        written=sum(written for _, written, _ in rows),
+        outside={table: outside for table, _, outside in rows if outside},
+    )
+
+
+def what_is_checked(tx: Transaction, run_id: str) -> Checked:
+    (row,) = tx.rows("count_what_is_checked", run_id=run_id)
+    return Checked(**row)
 
 
 def documents_without_current_embedding(tx: Transaction, run_id: str, model: str) -> list[str]:
-    """Live documents that the run regenerated and lack a vector of ``model`` for their present text, by id."""
+    """Live documents that the run regenerated and that have no vector of ``model`` for their text, by id.
+
+    What another run regenerated since is left out: it is for that run to embed.
+    """
     return tx.column("list_documents_without_current_embedding", run_id=run_id, model=model)
 
 

@@ -21,6 +21,7 @@ from surgical_pipeline.gitlab.payloads import (
     MergeRequest,
     MilestoneEvent,
     Note,
+    Position,
     ResourceEvent,
     StateEvent,
     User,
@@ -79,7 +80,8 @@ def _entity_text(source: EntitySource) -> EntityText:
 
 
 def _note_text(note: Note) -> NoteText:
-    position = note.position
+    position = note.position or Position()
+    is_old = position.new_line is None and position.old_line is not None
     return NoteText(
         author=_handle(note.author),
         body=note.body or "",
@@ -88,8 +90,9 @@ def _note_text(note: Note) -> NoteText:
         note_id=note.id,
         system=note.system,
         internal=note.hidden_from_guests,
-        position_path=(position.new_path or position.old_path) if position else None,
-        position_line=(position.new_line or position.old_line) if position else None,
+        position_path=(is_old and position.old_path) or position.new_path or position.old_path,
+        position_line=position.old_line if is_old else position.new_line,
+        position_is_old=is_old,
         resolvable=note.resolvable,
         resolved=note.resolved,
         resolved_by=_handle(note.resolved_by),

@@ -1,7 +1,7 @@
 -- What the asset checks ask after each run.
 
 -- name: count_rows_outside_scope
--- Rows of each content table that carry the run's stamp and belong to no entity it was asked for.
+-- Rows of each content table that carry the run's stamp, and how many of them belong to no entity it was asked for.
 WITH run AS (
     SELECT run_id, project_id FROM sync_runs WHERE run_id = $run_id
 ),
@@ -45,23 +45,36 @@ stamped AS (
     LEFT JOIN documents ON documents.document_id = embeddings.document_id
     WHERE embeddings.run_id = $run_id
 )
-SELECT stamped.table_name, COUNT(*) AS rows_outside
+SELECT
+    stamped.table_name,
+    COUNT(*) AS rows_written,
+    COUNT(*) FILTER (
+        WHERE run.run_id IS NULL
+           OR (stamped.table_name <> 'projects' AND entity_outcomes.run_id IS NULL)) AS rows_outside
 FROM stamped
 LEFT JOIN run ON run.project_id = stamped.project_id
 LEFT JOIN entity_outcomes
     ON entity_outcomes.run_id = run.run_id
     AND entity_outcomes.entity_type = stamped.entity_type
     AND entity_outcomes.iid = stamped.iid
-WHERE run.run_id IS NULL
-   OR (stamped.table_name <> 'projects' AND entity_outcomes.run_id IS NULL)
 GROUP BY stamped.table_name
 ORDER BY stamped.table_name;
 
+-- name: count_what_is_checked
+-- How many rows the other checks go through: a violation that is not found means little where nothing was looked at.
+SELECT
+    (SELECT COUNT(*) FROM (
+        SELECT DISTINCT unnest(regenerated_document_ids) FROM entity_outcomes WHERE run_id = $run_id) AS regenerated
+    ) AS regenerated_documents,
+    (SELECT COUNT(*) FROM embeddings) AS vectors,
+    (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS live_documents;
+
 -- name: list_documents_without_current_embedding
--- Live documents that the run regenerated and that have no vector of the model for the text they have now.
+-- Live documents whose text is the run's own, and that have no vector of the model for it.
 SELECT documents.document_id
 FROM documents
 WHERE documents.deleted_at IS NULL
+  AND documents.run_id = $run_id
   AND documents.document_id IN (
       SELECT unnest(regenerated_document_ids) FROM entity_outcomes WHERE run_id = $run_id)
   AND NOT EXISTS (

@@ -11,6 +11,7 @@ from surgical_pipeline.defs.checks import ledger_checks
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.conftest import Sync
+from surgical_pipeline_tests.ledger_dump import CONTENT_TABLES, query
 
 EVALUATIONS = dg.DagsterEventType.ASSET_CHECK_EVALUATION
 SEVERITIES = {
@@ -19,6 +20,14 @@ SEVERITIES = {
     "no_vector_without_document": "WARN",
     "no_duplicate_document": "ERROR",
 }
+
+FIGURES = {
+    "nothing_outside_scope_changed": ("rows outside the scope", "rows that this run wrote"),
+    "embeddings_are_current": ("documents without a current vector", "documents that this run regenerated"),
+    "no_vector_without_document": ("vectors without a live document", "vectors in the ledger"),
+    "no_duplicate_document": ("documents that are not the only one", "live documents in the ledger"),
+}
+"""Of each check: how many violations, and of how many that were looked at."""
 
 ORPHAN = """
     INSERT INTO embeddings VALUES ('issue:1:1', 0, 'wordllama-256', 'hash', 2, [1, 0], now(), 'another')"""
@@ -54,7 +63,7 @@ def checked_again(run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
 
 
 def figures(evaluation: dg.AssetCheckEvaluation) -> list[object]:
-    return [value.value for value in evaluation.metadata.values() if isinstance(value.value, int)]
+    return [evaluation.metadata[name].value for name in FIGURES[evaluation.check_name]]
 
 
 def plant(ledger: Ledger, statement: str) -> None:
@@ -66,23 +75,37 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
     found = evaluations(sync("acme/rocket#12").run_id)
     assert {name: one.severity.value for name, one in found.items()} == SEVERITIES
     assert all(one.passed for one in found.values())
-    assert all(figures(one)[0] == 0 for one in found.values())
+    assert all(one.description is None for one in found.values())
+    documents = query(ledger.path, "SELECT COUNT(*) FROM documents")[0][0]
+    vectors = query(ledger.path, "SELECT COUNT(*) FROM embeddings")[0][0]
+    rows = sum(
+        query(ledger.path, f"SELECT COUNT(*) FROM {table}")[0][0]
+        for table in (*CONTENT_TABLES, "dependent_fetches")
+    )
+    assert {name: figures(one) for name, one in found.items()} == {
+        "nothing_outside_scope_changed": [0, rows],
+        "embeddings_are_current": [0, documents],
+        "no_vector_without_document": [0, vectors],
+        "no_duplicate_document": [0, documents],
+    }
+    assert documents > 1
     assert home == ledger.path.parent
 
 
 @pytest.mark.parametrize(
-    ("planted", "check"),
-    [(ORPHAN, "no_vector_without_document"), (TWIN, "no_duplicate_document")],
+    ("planted", "check", "violations"),
+    [(ORPHAN, "no_vector_without_document", 1), (TWIN, "no_duplicate_document", 2)],
     ids=["an orphan vector", "a duplicate document"],
 )
 def test_what_was_wrong_before_the_run_is_found_by_it(
-    sync: Sync, ledger: Ledger, planted: str, check: str
+    sync: Sync, ledger: Ledger, planted: str, check: str, violations: int
 ) -> None:
     sync("acme/rocket#13")
     plant(ledger, planted)
     found = evaluations(sync("acme/rocket#12").run_id)
     assert [name for name, one in found.items() if not one.passed] == [check]
-    assert figures(found[check])[0] in (1, 2)
+    assert figures(found[check])[0] == violations
+    assert found[check].description
 
 
 @pytest.mark.parametrize(
@@ -97,3 +120,4 @@ def test_what_the_run_itself_did_wrong_is_found(sync: Sync, ledger: Ledger, plan
     found = checked_again(run_id)
     assert [name for name, one in found.items() if not one.passed] == [check]
     assert figures(found[check])[0] == 1
+    assert found[check].description

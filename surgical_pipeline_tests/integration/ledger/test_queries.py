@@ -17,6 +17,7 @@ from surgical_pipeline.ledger.checks import (
     duplicate_documents,
     orphan_vectors,
     rows_outside_scope,
+    what_is_checked,
 )
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
@@ -99,7 +100,8 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
         assert found.dagster_status == "STARTED"
         result = load_result(tx, "run-1")
         assert result is not None
-        assert rows_outside_scope(tx, "run-1") == {}
+        assert rows_outside_scope(tx, "run-1").outside == {}
+        assert what_is_checked(tx, "run-1").regenerated_documents == 3
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)

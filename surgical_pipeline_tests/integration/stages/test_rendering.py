@@ -159,6 +159,49 @@ def test_system_notes_are_left_out_of_a_discussion() -> None:
     assert "assigned" not in discussion.content
 
 
+@pytest.mark.parametrize(
+    ("position", "told"),
+    [
+        ({"position_type": "text", "old_path": "a.py", "new_path": "b.py", "new_line": 7}, "On: b.py, line 7"),
+        (
+            {"position_type": "text", "old_path": "a.py", "new_path": "b.py", "old_line": 5, "new_line": 7},
+            "On: b.py, line 7",
+        ),
+        (
+            {"position_type": "text", "old_path": "a.py", "new_path": "b.py", "old_line": 5, "new_line": None},
+            "On: a.py, line 5 before the change",
+        ),
+        (
+            {"new_path": "b.py", "new_line": 9, "line_range": {"start": {"new_line": 7}, "end": {"new_line": 9}}},
+            "On: b.py, line 9",
+        ),
+        ({"position_type": "image", "old_path": "a.png", "new_path": "b.png", "x": 3, "y": 4}, "On: b.png"),
+        ({"position_type": "file", "old_path": "a.py", "new_path": None}, "On: a.py"),
+        ({}, None),
+        (None, None),
+    ],
+)
+def test_a_review_thread_tells_where_in_the_diff_it_stands(
+    position: dict[str, object] | None, told: str | None
+) -> None:
+    note = json.dumps({"id": 1, "body": "Why?", "author": None, "type": "DiffNote", "position": position})
+    _, discussion = documents_of(source(merge_request(1), discussions=(StoredDiscussion("d", "{}", (note,)),)))
+    place = f"{told}\n" if told else ""
+    assert discussion.content == f"Discussion of acme/rocket!1\n{place}\nSomebody:\nWhy?"
+
+
+def test_a_thread_of_150_notes_tells_all_of_them_in_order() -> None:
+    notes = tuple(
+        json.dumps(
+            {"id": number, "body": f"note {number}", "author": {"username": "eve"}, "system": number % 3 == 0}
+        )
+        for number in range(1, 151)
+    )
+    _, discussion = documents_of(source(issue(1), discussions=(StoredDiscussion("d", "{}", notes),)))
+    told = [line for line in discussion.content.split("\n") if line.startswith("note ")]
+    assert told == [f"note {number}" for number in range(1, 151) if number % 3]
+
+
 def test_every_real_payload_makes_documents(gitlab_payloads: Path) -> None:
     """Whatever real servers sent, all of it on one entity: text that is the same each time, without a NUL."""
 

@@ -175,11 +175,11 @@ def test_failures_of_an_entity_and_its_dependents_are_shown_as_they_are() -> Non
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({"fetched": True, "ingested": True}, ["yes", "yes", "ok"]),
-        ({"fetched": True, "stale_skipped": True}, ["yes", "already", "newer", "ok"]),
-        ({"tombstoned": True}, ["no", "tombstoned", "-"]),
-        ({}, ["no", "no", "-"]),
-        ({"fetched": True, "ingested": True, "dependent_failures": (failure(),)}, ["yes", "yes", "1", "failed"]),
+        ({"fetched": True, "ingested": True}, ["written", "ok"]),
+        ({"fetched": True, "stale_skipped": True}, ["already", "newer", "ok"]),
+        ({"tombstoned": True}, ["tombstoned", "-"]),
+        ({}, ["not", "fetched", "-"]),
+        ({"fetched": True, "ingested": True, "dependent_failures": (failure(),)}, ["written", "1", "failed"]),
     ],
 )
 def test_what_became_of_an_entity_is_told_in_words(values: dict[str, object], words: list[str]) -> None:

@@ -4,7 +4,9 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs.config import STAGE_NAMES, StageConfig
+from surgical_pipeline.defs.asset import surgical_sync
+from surgical_pipeline.defs.config import STAGE_NAMES, StageConfig, example_config
+from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.scope import Scope, ScopeError
@@ -99,6 +101,31 @@ def test_neither_both_or_a_key_that_is_no_scope_is_an_error(
     with pytest.raises(ScopeError) as caught:
         StageConfig(scope=scope).resolve_scope(partition_key)
     assert sentence in str(caught.value)
+
+
+@pytest.fixture
+def example_job(monkeypatch: pytest.MonkeyPatch) -> dg.JobDefinition:
+    monkeypatch.setenv("SURGICAL_EXAMPLE_SCOPE", "acme/rocket#12-14!34")
+    job = dg.define_asset_job("example", selection=[surgical_sync], config=example_config())
+    definitions = dg.Definitions(assets=[surgical_sync], jobs=[job], resources={"gateways": Gateways()})
+    return definitions.resolve_job_def("example")
+
+
+def test_the_example_is_what_a_run_without_config_gets(example_job: dg.JobDefinition) -> None:
+    resolved = dg.validate_run_config(example_job, {})
+    config = resolved["ops"]["surgical_sync.preflight"]["config"]
+    assert config["scope"] == "acme/rocket#12-14!34"
+    assert {name: config[name] for name in Budgets.model_fields} == Budgets().model_dump()
+
+
+def test_a_block_that_somebody_writes_takes_nothing_from_the_example(example_job: dg.JobDefinition) -> None:
+    block = {"project": "acme/other", "issue_iids": [1]}
+    assert stage_configs(example_job, block)["preflight"]["scope"] == "acme/other#1"
+
+
+def test_without_an_example_nothing_is_prefilled(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SURGICAL_EXAMPLE_SCOPE", raising=False)
+    assert example_config() is None
 
 
 def test_each_dependent_is_fetched_once_and_in_one_order() -> None:

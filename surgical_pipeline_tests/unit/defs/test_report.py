@@ -1,6 +1,6 @@
 import dagster as dg
 
-from surgical_pipeline.defs.report import MAX_TABLE_ROWS, outcome_table, row_word
+from surgical_pipeline.defs.report import MAX_TABLE_ROWS, outcome_table
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport
 from surgical_pipeline.domain.scope import EntityType
@@ -23,17 +23,17 @@ def test_each_entity_is_a_row_with_what_became_of_it() -> None:
     good = report(
         12, fetched=True, ingested=True, regenerated_document_ids=("a", "b"), embedded_document_ids=("a",)
     )
-    assert rows(outcome_table([good])) == ["| acme/rocket#12 | yes | written | 2 | 1 |  |"]
+    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written |  | 2 | 1 |"]
 
 
 def test_every_row_has_the_columns_of_the_header() -> None:
     table = outcome_table([report(12, failure=failure()), report(13, ingested=True)])
-    assert {line.count("|") for line in table.splitlines()} == {7}
+    assert {line.count("|") for line in table.splitlines()} == {6}
 
 
 def test_pipes_and_newlines_of_a_message_do_not_break_the_table() -> None:
     table = outcome_table([report(12, failure=failure("a|b\nc|d"))])
-    assert rows(table) == [r"| acme/rocket#12 | no | not written | 0 | 0 | NOT_FOUND: a\|b c\|d |"]
+    assert rows(table) == [r"| acme/rocket#12 | not fetched | NOT_FOUND: a\|b c\|d | 0 | 0 |"]
 
 
 def test_all_failures_of_an_entity_stand_in_its_row() -> None:
@@ -62,16 +62,5 @@ def test_a_long_table_is_cut_and_says_how_much_is_missing() -> None:
     assert cut[-1].startswith("| and 6 more |")
 
 
-def test_the_row_of_an_entity_is_one_word() -> None:
-    words = {
-        row_word(report(1, ingested=True)): "written",
-        row_word(report(1, stale_skipped=True)): "already newer",
-        row_word(report(1, tombstoned=True)): "tombstoned",
-        row_word(report(1)): "not written",
-    }
-    assert all(word == meant for word, meant in words.items())
-    assert len(words) == 4
-
-
 def test_the_table_is_what_dagster_renders_as_markdown() -> None:
-    assert dg.MetadataValue.md(outcome_table([])).value.startswith("| entity | fetched |")
+    assert dg.MetadataValue.md(outcome_table([])).value.startswith("| entity | row |")

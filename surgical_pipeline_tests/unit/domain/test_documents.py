@@ -231,6 +231,22 @@ def test_an_entity_with_nothing_but_its_key_has_a_document() -> None:
     assert (document.title, document.content) == ("acme/rocket#1", "Issue acme/rocket#1\nState: opened")
 
 
+def test_a_title_of_several_lines_is_told_on_one() -> None:
+    titled = replace(ISSUE, title="Pump\r\nleaks\u2028 badly")
+    notes = (NoteText("bob", "hi"),)
+
+    assert issue_document(titled).title == "Pump leaks badly"
+    assert rendered_discussion(DiscussionText(titled, "1a", notes)).title == "Discussion of #12: Pump leaks badly"
+
+
+def test_a_discussion_of_an_entity_without_title_is_titled_by_its_reference() -> None:
+    untitled = replace(ISSUE, title=" ")
+
+    assert (
+        rendered_discussion(DiscussionText(untitled, "1a", (NoteText("bob", "hi"),))).title == "Discussion of #12"
+    )
+
+
 def test_text_that_no_database_takes_is_mended() -> None:
     document = issue_document(replace(ISSUE, title="a\x00b\ud800", description="\x00\ud800", milestone="\udfff"))
 

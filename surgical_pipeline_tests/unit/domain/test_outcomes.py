@@ -147,3 +147,18 @@ def test_the_published_fields_of_a_result_are_all_there() -> None:
         warnings_count counters lock http entity_outcomes entity_failures error"""
 
     assert set(published.split()) <= set(SyncResult.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"fetched": True, "ingested": True}, "written"),
+        ({"fetched": True, "stale_skipped": True}, "already newer"),
+        ({"tombstoned": True}, "tombstoned"),
+        ({"fetched": True}, "not written"),
+        ({}, "not fetched"),
+    ],
+)
+def test_what_became_of_an_entitys_row_is_told_in_words(change: dict[str, object], word: str) -> None:
+    outcome = EntityOutcome(entity_type=EntityType.ISSUE, iid=12).model_copy(update=change)
+    assert EntityReport.of(outcome, "acme/rocket").row_word == word
