@@ -10,12 +10,11 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES, err, print_json, print_result
-from surgical_pipeline.defs.config import STAGE_NAMES
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launched, run_config
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -106,7 +105,7 @@ class _StageBars:
 
     def report(self, stage: str, done: bool) -> None:
         if stage not in self._tasks:
-            number = STAGE_NAMES.index(stage) + 1
+            number = STAGES.index(Phase(stage)) + 1
             self._tasks[stage] = self._bars.add_task(f"{number}/5 {stage}", total=None)
         if done:
             self._bars.update(self._tasks[stage], total=1, completed=1)

@@ -4,7 +4,8 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.config import StageConfig, example_config, to_ops
+from surgical_pipeline.defs.config import GRAPH, StageConfig, example_config, to_ops
+from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.report import run_metadata
 from surgical_pipeline.defs.session import finish, run_async, stage
@@ -124,7 +125,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
     context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
 
 
-@dg.graph(name="surgical_sync", out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
+@dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
 def surgical_sync_graph() -> Any:
     """Bring exactly the named issues and merge requests up to date: rows, dependents, documents, embeddings."""
     issues, merge_requests, sources = ingest(preflight())
@@ -149,7 +150,7 @@ surgical_sync = dg.AssetsDefinition.from_graph(
 )
 
 surgical_sync_job = dg.define_asset_job(
-    "surgical_sync_job",
+    SYNC_JOB,
     selection=[surgical_sync],
     description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
     config=example_config(),
@@ -164,7 +165,7 @@ def surgical_backfill() -> None:
 
 
 surgical_backfill_job = surgical_backfill.to_job(
-    name="surgical_backfill_job",
+    name=BACKFILL_JOB,
     description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
     partitions_def=SCOPES,
     executor_def=dg.in_process_executor,

@@ -1,6 +1,6 @@
 """The one block of run config that people edit, and how it reaches the five ops."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import dagster as dg
@@ -8,10 +8,12 @@ from pydantic import Field, ValidationError
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
+from surgical_pipeline.domain.lifecycle import STAGES
 from surgical_pipeline.domain.scope import CHUNK_SIZE, Scope, ScopeError
 from surgical_pipeline.settings import Settings
 
-STAGE_NAMES = ("preflight", "ingest", "dependents", "docs", "embed")
+GRAPH = "surgical_sync"
+"""The op under which the block of run config stands, in every job."""
 _BUDGETS = Budgets()
 
 
@@ -126,7 +128,24 @@ def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
     return StageConfig(scope=str(scope) if scope else "").resolve_scope(partition_key)
 
 
-def example_config() -> dict[str, object] | None:
+def block_of(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent]) -> dict[str, Any]:
+    """The block that a person would write in the launchpad."""
+    return {
+        "ops": {
+            GRAPH: {
+                "config": {
+                    "project": scope.project,
+                    "issue_iids": list(scope.issue_iids),
+                    "mr_iids": list(scope.mr_iids),
+                    "dependents": [str(one) for one in dependents],
+                    **budgets.model_dump(),
+                }
+            }
+        }
+    }
+
+
+def example_config() -> dict[str, Any] | None:
     """What the launchpad is prefilled with where ``SURGICAL_EXAMPLE_SCOPE`` is set: a whole block, budgets too.
 
     As the run config's default, not its fields': a block that somebody writes takes nothing from it.
@@ -137,10 +156,7 @@ def example_config() -> dict[str, object] | None:
     example = Settings.from_environment().example_scope
     if example is None:
         return None
-    block = SurgicalSyncConfig(
-        project=example.project, issue_iids=list(example.issue_iids), mr_iids=list(example.mr_iids)
-    )
-    return {"ops": {"surgical_sync": {"config": block.model_dump()}}}
+    return block_of(example, budgets=_BUDGETS, dependents=CORE_DEPENDENTS)
 
 
 @dg.config_mapping
@@ -158,4 +174,4 @@ def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
             f"surgical_sync: {error}", [], val.model_dump()
         ) from error
     config = {"scope": str(scope) if scope else "", "dependents": dependents, **budgets.model_dump()}
-    return {stage: {"config": config} for stage in STAGE_NAMES}
+    return {str(stage): {"config": config} for stage in STAGES}

@@ -5,15 +5,13 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.config import scope_of_run
+from surgical_pipeline.defs.config import GRAPH, scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.ledger.process import ProcessIdentity
 
 SYNC_JOB = "surgical_sync_job"
 BACKFILL_JOB = "surgical_backfill_job"
-GRAPH = "surgical_sync"
-"""The op under which the block of run config stands, in every job."""
 TRIGGER_TAG = "surgical/trigger"
 HOST_TAG, PID_TAG, PROCESS_TAG = "surgical/host", "surgical/pid", "surgical/process"
 """Who is going to run it, on runs of the command line: it may be killed before the run has its row."""

@@ -10,13 +10,13 @@ from dagster._core.definitions.job_base import InMemoryJob
 from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs.config import STAGE_NAMES, BudgetConfig
-from surgical_pipeline.defs.dagster_runs import GRAPH, SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
+from surgical_pipeline.defs.config import GRAPH, BudgetConfig, block_of
+from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
-from surgical_pipeline.domain.lifecycle import Trigger
+from surgical_pipeline.domain.lifecycle import STAGES, Trigger
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
@@ -74,7 +74,7 @@ class Launch:
                 if cancelled():
                     report_canceling(self._instance, self.run_id)
                 stage = (event.step_key or "").rpartition(".")[2]
-                if stage in STAGE_NAMES and (event.is_step_start or event.is_step_success):
+                if stage in STAGES and (event.is_step_start or event.is_step_success):
                     on_stage(stage, event.is_step_success)
         except KeyboardInterrupt:
             pass  # before Dagster took over, or after: the rest is done below
@@ -124,18 +124,6 @@ def reconcile_now(ledger: Ledger) -> list[Change]:
 def run_config(
     scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], log_level: str
 ) -> dict[str, Any]:
-    """The block that a person would write in the launchpad."""
-    return {
-        "ops": {
-            GRAPH: {
-                "config": {
-                    "project": scope.project,
-                    "issue_iids": list(scope.issue_iids),
-                    "mr_iids": list(scope.mr_iids),
-                    "dependents": [str(one) for one in dependents],
-                    **budgets.model_dump(),
-                }
-            }
-        },
-        "loggers": {"console": {"config": {"log_level": log_level}}},
-    }
+    """As from the launchpad, and how much of Dagster's log is to be seen on the terminal."""
+    block = block_of(scope, budgets=budgets, dependents=dependents)
+    return {**block, "loggers": {"console": {"config": {"log_level": log_level}}}}

@@ -66,6 +66,12 @@ def figures(evaluation: dg.AssetCheckEvaluation) -> list[object]:
     return [evaluation.metadata[name].value for name in FIGURES[evaluation.check_name]]
 
 
+def rows_of(ledger: Ledger, table: str) -> int:
+    ((rows,),) = query(ledger.path, f"SELECT COUNT(*) FROM {table}")
+    assert isinstance(rows, int)
+    return rows
+
+
 def plant(ledger: Ledger, statement: str) -> None:
     with duckdb.connect(str(ledger.path)) as connection:
         connection.execute(statement)
@@ -76,12 +82,8 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
     assert {name: one.severity.value for name, one in found.items()} == SEVERITIES
     assert all(one.passed for one in found.values())
     assert all(one.description is None for one in found.values())
-    documents = query(ledger.path, "SELECT COUNT(*) FROM documents")[0][0]
-    vectors = query(ledger.path, "SELECT COUNT(*) FROM embeddings")[0][0]
-    rows = sum(
-        query(ledger.path, f"SELECT COUNT(*) FROM {table}")[0][0]
-        for table in (*CONTENT_TABLES, "dependent_fetches")
-    )
+    documents, vectors = rows_of(ledger, "documents"), rows_of(ledger, "embeddings")
+    rows = sum(rows_of(ledger, table) for table in (*CONTENT_TABLES, "dependent_fetches"))
     assert {name: figures(one) for name, one in found.items()} == {
         "nothing_outside_scope_changed": [0, rows],
         "embeddings_are_current": [0, documents],

@@ -5,10 +5,11 @@ import pytest
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.asset import surgical_sync
-from surgical_pipeline.defs.config import STAGE_NAMES, StageConfig, example_config
+from surgical_pipeline.defs.config import StageConfig, example_config
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.lifecycle import STAGES
 from surgical_pipeline.domain.scope import Scope, ScopeError
 
 
@@ -20,7 +21,7 @@ def job() -> dg.JobDefinition:
 def stage_configs(job: dg.JobDefinition, config: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """What each op of the graph gets of one block in the launchpad."""
     resolved = dg.validate_run_config(job, {"ops": {"surgical_sync": {"config": config}}})
-    return {stage: resolved["ops"][f"surgical_sync.{stage}"]["config"] for stage in STAGE_NAMES}
+    return {stage: resolved["ops"][f"surgical_sync.{stage}"]["config"] for stage in STAGES}
 
 
 def test_one_block_reaches_all_five_ops_alike(job: dg.JobDefinition) -> None:
