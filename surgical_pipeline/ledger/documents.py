@@ -53,12 +53,12 @@ class EntitySource:
 
 @dataclass(frozen=True, slots=True)
 class EntityDocuments:
-    """What an entity's source of ``source_version`` makes: ``all_document_ids``, some of them new or changed."""
+    """What an entity's source of ``source_version`` makes: documents that are new or changed, and the others."""
 
     key: EntityKey
     source_version: str
     regenerated: tuple[DocumentRecord, ...]
-    all_document_ids: frozenset[str]
+    unchanged: tuple[DocumentRecord, ...] = ()
 
 
 def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> list[EntitySource]:
@@ -95,6 +95,7 @@ def write_documents(
 ) -> frozenset[EntityKey]:
     """Write the regenerated documents, tombstone those their entities no longer make, with their embeddings.
 
+    Of an unchanged document only its address and ``updated_at`` are brought up to date, which are not in its text.
     Gives the keys whose source changed since it was read, or is gone: of those nothing was touched. Of two entries
     for one entity the later counts.
     """
@@ -106,6 +107,11 @@ def write_documents(
         tx.execute(
             "upsert_documents", run_id=run_id, project_id=project_id, **_document_columns(documents.values())
         )
+    unchanged = {document.document_id: document for entry in valid.values() for document in entry.unchanged}
+    if unchanged:
+        rows = [(one.document_id, one.web_url, one.updated_at) for one in unchanged.values()]
+        names = ("document_id", "web_url", "updated_at")
+        tx.execute("refresh_documents", run_id=run_id, **columns(rows, *names))
     if valid:
         _tombstone_stale(tx, run_id, project_id, valid)
     return frozenset(distinct.keys() - valid.keys())
@@ -114,7 +120,7 @@ def write_documents(
 def _tombstone_stale(
     tx: Transaction, run_id: str, project_id: int, entries: Mapping[EntityKey, EntityDocuments]
 ) -> None:
-    kept = {document_id for entry in entries.values() for document_id in entry.all_document_ids}
+    kept = {one.document_id for entry in entries.values() for one in (*entry.regenerated, *entry.unchanged)}
     stale = tx.column(
         "tombstone_stale_documents",
         run_id=run_id,

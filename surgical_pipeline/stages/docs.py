@@ -6,7 +6,7 @@ one window, renders with the lock released, writes in another; a source that cha
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -22,9 +22,9 @@ from surgical_pipeline.stages.rendering import documents_of
 
 STAGE = "docs"
 BATCH_SIZE = 250
-"""Entities that are rendered and written together: a window takes 100 ms for them, and 30 to 60 for itself."""
+"""Entities that are rendered and written together: a window takes 100 ms for them, and 5 to 30 for itself."""
 MAX_ATTEMPTS = 5
-"""How often a source is read again because another run changed it while it was being rendered."""
+"""How often a source is read and rendered, should another run change it each time meanwhile."""
 
 _KEEPS_CHANGING = Failure(
     code=FailureCode.DOCUMENT_ERROR,
@@ -45,8 +45,14 @@ class _Rendered:
 
     @property
     def changed(self) -> tuple[DocumentRecord, ...]:
-        existing = self.source.existing
-        return tuple(doc for doc in self.documents if existing.get(doc.document_id) != doc.content_hash)
+        return tuple(one for one in self.documents if not self._is_known(one))
+
+    @property
+    def unchanged(self) -> tuple[DocumentRecord, ...]:
+        return tuple(one for one in self.documents if self._is_known(one))
+
+    def _is_known(self, document: DocumentRecord) -> bool:
+        return self.source.existing.get(document.document_id) == document.content_hash
 
 
 async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorder) -> GenerateDocsResult:
@@ -56,7 +62,7 @@ async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorde
         written += await _generate(sources.project_id, sources.keys[start : start + BATCH_SIZE], run=run)
     return GenerateDocsResult(
         documents=tuple(document.version for one in written for document in one.changed),
-        unchanged=sum(len(one.documents) - len(one.changed) for one in written),
+        unchanged=sum(len(one.unchanged) for one in written),
         errored=sum(one.failure is not None for one in written),
     )
 
@@ -65,20 +71,20 @@ async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunR
     """Read, render, write; again for those whose source another run replaced meanwhile."""
     written: list[_Rendered] = []
     pending = set(keys)
-    for attempt in range(1, MAX_ATTEMPTS + 1):
+    for _ in range(MAX_ATTEMPTS):
         load = partial(store.load_sources, project_id=project_id, keys=sorted(pending))
         loaded = await run.in_read(STAGE, load)
         # Tombstoned by another run since ingest: to render it would revive what GitLab no longer has.
         rendered = [_render(source) for source in loaded if not source.deleted]
-        if attempt == MAX_ATTEMPTS:
-            # Never written, so it must not count, nor be embedded.
-            rendered = [replace(one, documents=(), failure=one.failure or _KEEPS_CHANGING) for one in rendered]
         outdated = await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=rendered))
         written += [one for one in rendered if one.source.key not in outdated]
         pending = set(outdated)
         if not pending:
-            break
-    return written
+            return written
+    # Never written, so it must not count, nor be embedded.
+    given_up = [_Rendered(one.source, failure=_KEEPS_CHANGING) for one in rendered if one.source.key in pending]
+    await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=given_up))
+    return written + given_up
 
 
 def _render(source: EntitySource) -> _Rendered:
@@ -106,7 +112,7 @@ def _write(
                 key=one.source.key,
                 source_version=one.source.version,
                 regenerated=one.changed,
-                all_document_ids=frozenset(document.document_id for document in one.documents),
+                unchanged=one.unchanged,
             )
             for one in good
         ],
@@ -116,7 +122,7 @@ def _write(
     run.add_counters(
         tx,
         documents_regenerated=sum(len(one.changed) for one in done.values()),
-        documents_unchanged=sum(len(one.documents) - len(one.changed) for one in done.values()),
+        documents_unchanged=sum(len(one.unchanged) for one in done.values()),
         documents_errored=sum(one.failure is not None for one in done.values()),
     )
     return outdated

@@ -133,6 +133,19 @@ ON CONFLICT (document_id) DO UPDATE SET
     deleted_at = NULL,
     run_id = excluded.run_id;
 
+-- name: refresh_documents
+-- What is not in a document's text and changes all the same: where it stands in GitLab, and since when.
+UPDATE documents SET web_url = incoming.web_url, updated_at = incoming.updated_at, run_id = $run_id
+FROM (
+    SELECT
+        unnest($document_id::VARCHAR[]) AS document_id,
+        unnest($web_url::VARCHAR[]) AS web_url,
+        unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+) AS incoming
+WHERE documents.document_id = incoming.document_id
+  AND (documents.web_url IS DISTINCT FROM incoming.web_url
+      OR documents.updated_at IS DISTINCT FROM incoming.updated_at);
+
 -- name: tombstone_stale_documents
 -- Live documents of these entities that they no longer make, and name them.
 UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id

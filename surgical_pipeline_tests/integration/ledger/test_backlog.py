@@ -23,9 +23,7 @@ def write(tx: Transaction, project_id: int, key: EntityKey, *ids: str, content: 
     """Exactly these documents become those of the entity."""
     (source,) = load_sources(tx, project_id, [key])
     documents = tuple(document(one, key, content=content) for one in ids)
-    assert not write_documents(
-        tx, "run-1", project_id, [EntityDocuments(key, source.version, documents, frozenset(ids))]
-    )
+    assert not write_documents(tx, "run-1", project_id, [EntityDocuments(key, source.version, documents)])
 
 
 def embed(tx: Transaction, *ids: str, model: str, text: str = "text") -> None:

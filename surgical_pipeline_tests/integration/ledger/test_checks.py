@@ -44,7 +44,7 @@ RUN = "run-1"
 def save_document(tx: Transaction, key: EntityKey, *, content: str = "text", run_id: str = RUN) -> None:
     (source,) = load_sources(tx, 7, [key])
     one = document(f"doc{key}", key, content=content)
-    write_documents(tx, run_id, 7, [EntityDocuments(key, source.version, (one,), frozenset({one.document_id}))])
+    write_documents(tx, run_id, 7, [EntityDocuments(key, source.version, (one,))])
 
 
 def save_vector(tx: Transaction, key: EntityKey, *, content: str = "text", run_id: str = RUN) -> None:
@@ -134,7 +134,7 @@ def regenerated_by_another(tx: Transaction) -> None:
 
 def delete_document(tx: Transaction) -> None:
     (source,) = load_sources(tx, 7, [issue(1)])
-    write_documents(tx, RUN, 7, [EntityDocuments(issue(1), source.version, (), frozenset())])
+    write_documents(tx, RUN, 7, [EntityDocuments(issue(1), source.version, ())])
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,7 @@ def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbou
         upsert_entities(tx, "run-1", [entity(key, fetched=0) for key in keys])
         documents = [document(f"doc{key}", key) for key in keys]
         batch = [
-            EntityDocuments(source.key, source.version, (one,), frozenset({one.document_id}))
+            EntityDocuments(source.key, source.version, (one,))
             for source, one in zip(load_sources(tx, 7, keys), documents, strict=True)
         ]
         write_documents(tx, "run-1", 7, batch)

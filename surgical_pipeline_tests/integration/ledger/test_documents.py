@@ -22,6 +22,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
     PROJECT,
+    at,
     discussion,
     discussions,
     document,
@@ -52,9 +53,9 @@ def source(tx: Transaction, key: EntityKey) -> EntitySource:
 def save(
     tx: Transaction, key: EntityKey, regenerated: Iterable[DocumentRecord], *kept: str, run_id: str = "run-1"
 ) -> None:
-    documents = tuple(regenerated)
-    every_id = frozenset({one.document_id for one in documents} | set(kept))
-    assert not write_documents(tx, run_id, 7, [EntityDocuments(key, source(tx, key).version, documents, every_id)])
+    unchanged = tuple(document(one, key) for one in kept)
+    entry = EntityDocuments(key, source(tx, key).version, tuple(regenerated), unchanged)
+    assert not write_documents(tx, run_id, 7, [entry])
 
 
 def stored(tx: Transaction, columns: str = "document_id, content, deleted_at, run_id") -> list[tuple[object, ...]]:
@@ -129,9 +130,7 @@ def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others
     with filled.write("docs") as tx:
         before = stored(tx)[0]
         batch = [
-            EntityDocuments(
-                one.key, one.version, (document(f"doc{one.key.iid}", one.key, content="new"),), frozenset()
-            )
+            EntityDocuments(one.key, one.version, (document(f"doc{one.key.iid}", one.key, content="new"),))
             for one in sources
         ]
         assert write_documents(tx, "run-4", 7, batch) == {issue(1)}
@@ -165,7 +164,7 @@ def test_a_project_renamed_meanwhile_changes_every_source_of_it(filled: Ledger) 
 
 def test_an_entity_that_is_not_there_is_refused(filled: Ledger) -> None:
     with filled.write("docs") as tx:
-        entry = EntityDocuments(issue(99), "any", (document("doc", issue(99)),), frozenset({"doc"}))
+        entry = EntityDocuments(issue(99), "any", (document("doc", issue(99)),))
         assert write_documents(tx, "run-1", 7, [entry]) == {issue(99)}
         assert write_documents(tx, "run-1", 7, []) == frozenset()
         assert stored(tx) == []
@@ -218,8 +217,18 @@ def test_of_two_entries_for_one_entity_the_later_counts(filled: Ledger) -> None:
     with filled.write("docs") as tx:
         version = source(tx, issue(1)).version
         batch = [
-            EntityDocuments(issue(1), version, (document("doc", issue(1), content=text),), frozenset({"doc"}))
+            EntityDocuments(issue(1), version, (document("doc", issue(1), content=text),))
             for text in ("first", "second")
         ]
         assert write_documents(tx, "run-1", 7, batch) == frozenset()
         assert stored(tx, "content") == [("second",)]
+
+
+def test_where_an_unchanged_document_stands_and_since_when_is_brought_up_to_date(filled: Ledger) -> None:
+    moved = replace(document("a", issue(1)), web_url="https://gitlab.new/a", updated_at=at(500))
+    with filled.write("docs") as tx:
+        save(tx, issue(1), [document("a", issue(1)), document("b", issue(1))])
+        entry = EntityDocuments(issue(1), source(tx, issue(1)).version, (), (moved, document("b", issue(1))))
+        assert not write_documents(tx, "run-2", 7, [entry])
+        assert stored(tx, "web_url, updated_at, run_id")[0] == ("https://gitlab.new/a", at(500), "run-2")
+        assert stored(tx, "run_id, deleted_at")[1] == ("run-1", None)

@@ -35,7 +35,7 @@ def write(tx: Transaction, *documents: DocumentRecord) -> None:
     batch = []
     for source in load_sources(tx, 7, keys):
         mine = tuple(one for one in documents if one.key == source.key)
-        batch.append(EntityDocuments(source.key, source.version, mine, frozenset(one.document_id for one in mine)))
+        batch.append(EntityDocuments(source.key, source.version, mine))
     assert not write_documents(tx, "run-1", 7, batch)
 
 

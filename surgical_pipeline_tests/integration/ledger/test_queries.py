@@ -153,14 +153,11 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         recorder.set_phase(Phase.DOCS, tx)
         sources = load_sources(tx, PROJECT.project_id, KEYS)
         made = {source.key: document(f"doc{source.key}", source.key) for source in sources}
-        batch = [
-            EntityDocuments(
-                source.key, source.version, (made[source.key],), frozenset({made[source.key].document_id})
-            )
-            for source in sources
-        ]
+        batch = [EntityDocuments(source.key, source.version, (made[source.key],)) for source in sources]
         assert write_documents(tx, recorder.run_id, PROJECT.project_id, batch) == frozenset()
-        gone = [EntityDocuments(merge_request(3), sources[2].version, (), frozenset())]
+        again = [EntityDocuments(source.key, source.version, (), (made[source.key],)) for source in sources]
+        assert write_documents(tx, recorder.run_id, PROJECT.project_id, again) == frozenset()
+        gone = [EntityDocuments(merge_request(3), sources[2].version, ())]
         assert write_documents(tx, recorder.run_id, PROJECT.project_id, gone) == frozenset()
     with recorder.window("embed") as tx:
         recorder.set_phase(Phase.EMBED, tx)

@@ -37,7 +37,7 @@ def save(tx: Transaction, *documents: DocumentRecord) -> None:
     batch = []
     for source in load_sources(tx, 7, {one.key for one in documents}):
         mine = tuple(one for one in documents if one.key == source.key)
-        batch.append(EntityDocuments(source.key, source.version, mine, frozenset(one.document_id for one in mine)))
+        batch.append(EntityDocuments(source.key, source.version, mine))
     assert not write_documents(tx, "run-1", 7, batch)
 
 

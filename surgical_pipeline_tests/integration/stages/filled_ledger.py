@@ -38,8 +38,7 @@ def fill(ledger: Ledger, count: int, *, text: str = "a text", project: ProjectRe
         for source in sources:
             entity = EntityText(project.path, source.key, project.project_id, f"Pump {source.key}", "opened")
             document = issue_document(replace(entity, description=f"{text} {source.key}"))
-            ids = frozenset({document.document_id})
-            batch.append(EntityDocuments(source.key, source.version, (document,), ids))
+            batch.append(EntityDocuments(source.key, source.version, (document,)))
         assert not write_documents(tx, "run-0", project.project_id, batch)
 
 

@@ -67,12 +67,14 @@ def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: Ledger) 
 def test_only_the_changed_document_is_regenerated(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
     before = start("acme/rocket#12+13")
     before.embed(before.up_to_docs().documents, embedder=FakeEmbedder())
+    texts = "SELECT document_id, title, content, content_hash FROM documents"
+    known = query(ledger.path, texts)
     added = sandbox.control.add_note(12, "a new thread")
     result = start("acme/rocket#12+13").up_to_docs()
     assert result.regenerated_document_ids == (f"discussion:4201:issue:12:{added.discussion_id}",)
-    assert query(ledger.path, "SELECT document_id FROM documents WHERE run_id = 'run-2'") == [
-        (result.regenerated_document_ids[0],)
-    ]
+    new = set(query(ledger.path, texts)) - set(known)
+    assert {row[0] for row in new} == set(result.regenerated_document_ids)
+    assert query(ledger.path, "SELECT iid FROM documents WHERE iid <> 12 AND run_id <> 'run-1'") == []
 
 
 def test_a_source_that_another_run_changed_after_it_was_read_is_read_again(
@@ -113,6 +115,33 @@ def test_a_source_that_keeps_changing_is_given_up_and_named(
     assert {(one.document_id,) for one in result.documents} == set(written)
     counted = "SELECT documents_regenerated FROM sync_runs WHERE run_id = 'run-1'"
     assert query(ledger.path, counted) == [(len(written),)]
+
+
+def test_a_source_that_holds_still_at_the_last_attempt_is_written(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    def change(number: int) -> None:
+        sandbox.control.update_issue(13, title=f"change {number}")
+        start("acme/rocket#13").up_to_ingest()
+
+    changes = [partial(change, number) for number in range(MAX_ATTEMPTS - 1)]
+    run = start("acme/rocket#13", recorder=overtaken_by(*changes))
+    assert run.up_to_docs().errored == 0
+    assert query(ledger.path, TITLES) == [(f"change {MAX_ATTEMPTS - 2}",)]
+
+
+def test_a_document_whose_text_stays_tells_since_when_its_entity_is_as_it_is(
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
+) -> None:
+    dates = "SELECT d.updated_at, i.updated_at FROM documents d JOIN issues i USING (iid) WHERE kind = 'issue'"
+    before = start("acme/rocket#13")
+    before.embed(before.up_to_docs().documents, embedder=FakeEmbedder())
+    ((before_at, _),) = query(ledger.path, dates)
+    sandbox.control.add_note(13, "hello", bump_updated_at=True)
+    result = start("acme/rocket#13").up_to_docs()
+    assert not [one for one in result.regenerated_document_ids if one.startswith("issue:")]
+    ((now, issue_updated_at),) = query(ledger.path, dates)
+    assert now == issue_updated_at != before_at
 
 
 def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
