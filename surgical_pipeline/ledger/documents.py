@@ -12,6 +12,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.payloads import storable_text
+from surgical_pipeline.ledger.search import index_documents
 from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
 
 _LABEL_SEPARATOR = "\x1f"
@@ -107,6 +108,7 @@ def write_documents(
         tx.execute(
             "upsert_documents", run_id=run_id, project_id=project_id, **_document_columns(documents.values())
         )
+        index_documents(tx, list(documents))
     unchanged = {document.document_id: document for entry in valid.values() for document in entry.unchanged}
     if unchanged:
         rows = [(one.document_id, one.web_url, one.updated_at) for one in unchanged.values()]

@@ -142,6 +142,15 @@ def rank_by_words(tx: Transaction, question: Question, *, filters: Filters, dept
     )
 
 
+def index_documents(tx: Transaction, document_ids: Sequence[str]) -> None:
+    """Have searches find these documents by the words of their present title and text.
+
+    Belongs into the window that writes them; they must be there.
+    """
+    for query_name in ("add_to_vocabulary", "index_words"):
+        tx.execute(query_name, document_ids=list(document_ids))
+
+
 def count_searchable(tx: Transaction, model: str) -> tuple[int, int]:
     """How many live documents there are, and how many documents have vectors of the model."""
     ((documents, embedded),) = tx.execute("count_searchable", model=model)

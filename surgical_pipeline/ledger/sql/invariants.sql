@@ -270,6 +270,12 @@ UNION ALL
 SELECT concat_ws(' ', 'documents', document_id) FROM documents
 GROUP BY document_id HAVING COUNT(*) > 1
 UNION ALL
+SELECT concat_ws(' ', 'vocabulary', word_id) FROM vocabulary
+GROUP BY word_id HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'document_words', document_id) FROM document_words
+GROUP BY document_id HAVING COUNT(*) > 1
+UNION ALL
 SELECT concat_ws(' ', 'embeddings', document_id, chunk_index, model) FROM embeddings
 GROUP BY document_id, chunk_index, model HAVING COUNT(*) > 1
 ORDER BY 1;

@@ -60,5 +60,7 @@ UNION ALL SELECT 'merge_request_closes_issues', COUNT(*), bit_xor(hash(t)) FROM 
 UNION ALL SELECT 'merge_request_approvals', COUNT(*), bit_xor(hash(t)) FROM merge_request_approvals AS t
 UNION ALL SELECT 'award_emoji', COUNT(*), bit_xor(hash(t)) FROM award_emoji AS t
 UNION ALL SELECT 'documents', COUNT(*), bit_xor(hash(t)) FROM documents AS t
+UNION ALL SELECT 'vocabulary', COUNT(*), bit_xor(hash(t)) FROM vocabulary AS t
+UNION ALL SELECT 'document_words', COUNT(*), bit_xor(hash(t)) FROM document_words AS t
 UNION ALL SELECT 'embeddings', COUNT(*), bit_xor(hash(t)) FROM embeddings AS t
 ORDER BY table_name;

@@ -1,0 +1,130 @@
+-- An index of words, so that a search need not read every text. It is made of nothing but the documents' titles and
+-- texts, in the transaction that writes them. DuckDB only.
+
+-- Each word as it was ever written, in lower case: what stands between blanks, so "v1.2," is one. Words of texts that
+-- are no more stay. No key: the ledger has one writer at a time, who adds only what is missing.
+CREATE TABLE vocabulary (
+    word_id INTEGER NOT NULL,
+    word    VARCHAR NOT NULL
+);
+
+-- The words of a document's text and, twice, of its title, each as often as it is there. length: how many.
+CREATE TABLE document_words (
+    document_id VARCHAR   PRIMARY KEY,
+    length      INTEGER   NOT NULL,
+    word_ids    INTEGER[] NOT NULL
+);
+
+CREATE MACRO words_as_written(written) AS
+string_split(replace(replace(replace(lower(written), chr(10), ' '), chr(13), ' '), chr(9), ' '), ' ');
+
+INSERT INTO vocabulary (word_id, word)
+SELECT row_number() OVER (ORDER BY word), word
+FROM (SELECT DISTINCT unnest(words_as_written(title || ' ' || content)) AS word FROM documents) AS written
+WHERE word <> '';
+
+INSERT INTO document_words (document_id, length, word_ids)
+SELECT
+    written.document_id, COUNT(vocabulary.word_id),
+    COALESCE(list(vocabulary.word_id) FILTER (WHERE vocabulary.word_id IS NOT NULL), [])
+FROM (
+    SELECT document_id, unnest(words_as_written(title || ' ' || title || ' ' || content)) AS word FROM documents
+) AS written
+LEFT JOIN vocabulary ON vocabulary.word = written.word
+GROUP BY written.document_id;
+
+-- As before; but what a question of a discussion's entity costs is paid only where it is asked.
+CREATE OR REPLACE MACRO matching_documents(
+    only_project := NULL, only_kind := NULL, only_state := NULL, with_labels := NULL, updated_since := NULL,
+    include_confidential := FALSE
+) AS TABLE
+SELECT documents.*
+FROM documents
+WHERE documents.deleted_at IS NULL
+  AND (include_confidential OR NOT (documents.confidential OR documents.internal))
+  AND (only_kind::VARCHAR IS NULL OR documents.kind = only_kind::VARCHAR)
+  AND (updated_since::TIMESTAMPTZ IS NULL OR documents.updated_at >= updated_since::TIMESTAMPTZ)
+  AND (only_project::VARCHAR IS NULL OR documents.project_id IN (
+      SELECT projects.project_id FROM projects WHERE projects.path = only_project::VARCHAR))
+  AND (only_state::VARCHAR IS NULL
+      OR documents.state = only_state::VARCHAR
+      OR (documents.project_id, documents.entity_type, documents.iid) IN (
+          SELECT (entity.project_id, entity.entity_type, entity.iid)
+          FROM documents AS entity
+          WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL AND entity.state = only_state::VARCHAR))
+  AND (with_labels::VARCHAR[] IS NULL
+      OR (documents.project_id, documents.entity_type, documents.iid) IN (
+          SELECT (entity.project_id, entity.entity_type, entity.iid)
+          FROM documents AS entity
+          WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL
+            AND list_has_all(entity.labels, with_labels::VARCHAR[])));
+
+-- The simple sibling of the command's search: documents that hold words of the question, as they are written, ranked
+-- by BM25; with a vector of the question, fused with the ranking by cosine. Vectors of another length are not compared.
+CREATE OR REPLACE MACRO search_documents(question, question_vector := NULL) AS TABLE
+WITH asked AS (
+    SELECT DISTINCT unnest(regexp_extract_all(lower(question), '[\p{L}\p{N}]+')) AS word
+),
+holding AS (
+    SELECT word_id, unnest(regexp_extract_all(word, '[\p{L}\p{N}]+')) AS word FROM vocabulary
+),
+meant AS (
+    SELECT word_id, word, COUNT(*) AS hits FROM holding JOIN asked USING (word) GROUP BY word_id, word
+),
+searched AS (
+    SELECT document_id, length FROM matching_documents() JOIN document_words USING (document_id)
+),
+occurrences AS (
+    SELECT document_id, unnest(word_ids) AS word_id FROM document_words
+),
+summed AS (
+    SELECT document_id, word, SUM(hits) AS hits FROM occurrences JOIN meant USING (word_id) GROUP BY document_id, word
+),
+frequencies AS (
+    SELECT document_id, word, hits, length FROM summed JOIN searched USING (document_id)
+),
+corpus AS (
+    SELECT COUNT(*) AS total, AVG(length) AS mean FROM searched
+),
+rarity AS (
+    SELECT word, ln(1 + (total - COUNT(*) + 0.5) / (COUNT(*) + 0.5)) AS idf
+    FROM frequencies, corpus
+    GROUP BY word, total
+),
+by_words AS (
+    SELECT document_id, SUM(idf * hits * 2.2 / (hits + 1.2 * (0.25 + 0.75 * length / mean))) AS words_score
+    FROM frequencies
+    JOIN rarity USING (word), corpus
+    GROUP BY document_id
+),
+by_meaning AS (
+    SELECT document_id, MAX(list_cosine_similarity(vector, question_vector::FLOAT[])) AS cosine
+    FROM embeddings
+    WHERE question_vector::FLOAT[] IS NOT NULL AND dimension = len(question_vector::FLOAT[])
+    GROUP BY document_id
+),
+found AS (
+    SELECT
+        documents.document_id, documents.kind, documents.entity_type, documents.iid, documents.project_id,
+        documents.title, documents.web_url, documents.state, by_words.words_score, by_meaning.cosine
+    FROM matching_documents() AS documents
+    LEFT JOIN by_words ON by_words.document_id = documents.document_id
+    LEFT JOIN by_meaning ON by_meaning.document_id = documents.document_id
+    WHERE by_words.words_score IS NOT NULL OR by_meaning.cosine IS NOT NULL
+),
+ranked AS (
+    SELECT
+        found.*,
+        row_number() OVER (ORDER BY words_score DESC NULLS LAST, document_id) AS words_rank,
+        row_number() OVER (ORDER BY cosine DESC NULLS LAST, document_id) AS meaning_rank
+    FROM found
+)
+SELECT
+    CASE WHEN words_score IS NULL THEN 0 ELSE 1.5 / (5 + words_rank) END
+        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (5 + meaning_rank) END AS score,
+    COALESCE(projects.path, ranked.project_id::VARCHAR)
+        || CASE ranked.entity_type WHEN 'issue' THEN '#' ELSE '!' END || ranked.iid AS entity,
+    ranked.document_id, ranked.kind, ranked.title, ranked.web_url, ranked.state, ranked.words_score, ranked.cosine
+FROM ranked
+LEFT JOIN projects ON projects.project_id = ranked.project_id
+ORDER BY score DESC, ranked.document_id;
