@@ -20,11 +20,19 @@ from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.domain.search import Question
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
-from surgical_pipeline.ledger.search import Filters, QuestionVector, search
+from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.search import Filters, QuestionVector, index_documents, search
+from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.acceptance.search_quality import measure, sample_scope, table
+from surgical_pipeline_tests.acceptance.search_quality import (
+    HELD_OUT_QUERIES,
+    QUERIES,
+    measure,
+    sample_scope,
+    table,
+)
 
 SIZES = (1_000, 10_000, 100_000)
 ROUNDS = 7
@@ -95,6 +103,8 @@ def fill(path: Path, size: int, model: str) -> None:
         words = {"words": vocabulary(), "documents": size}
         connection.execute(DOCUMENTS, words | {"length": WORDS_IN_A_DOCUMENT})
         connection.execute(VECTORS, {"model": model, "dimension": DIMENSION, "documents": size})
+        ids = [row[0] for row in connection.execute("SELECT document_id FROM documents").fetchall()]
+        index_documents(Transaction(connection, path, now=utc_now()), ids)
         connection.execute("CHECKPOINT")
 
 
@@ -145,7 +155,9 @@ def quality(folder: Path, embedder: WordLlamaEmbedder) -> None:
         }
         (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
         launch(Scope.parse(scope), budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
-    print(table(measure(ledger, embedder, titles)))
+    for queries in (QUERIES, HELD_OUT_QUERIES):
+        print(f"\n{queries.stem}\n")
+        print(table(measure(ledger, embedder, titles, queries=queries)))
 
 
 if __name__ == "__main__":

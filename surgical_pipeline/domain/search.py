@@ -12,12 +12,19 @@ from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
 MAX_TERMS = 48
 """Of a question; a pasted log has more, and its first lines say what it is about."""
 
-RRF_CONSTANT = 5
+RRF_CONSTANT = 1
 """How much the first ranks stand out. 60, the value of the method's authors, is for many long rankings: with two,
 of which one may be wrong, it prefers what is mediocre in both. ``benchmarks/search.py`` measures it."""
 
-WORDS, MEANING = "words", "meaning"
-"""The two rankings of documents."""
+EXACT, WORDS, MEANING = "exact", "words", "meaning"
+"""The rankings of documents."""
+
+WEIGHTS: Mapping[str, float] = {EXACT: 10.0, WORDS: 1.25, MEANING: 1.0}
+"""Of the rankings when they are fused. Who pastes an identifier or a message wants the document that has it: an
+average of token vectors knows little of those."""
+
+MAX_EXACT = 16
+"""Strings of a question that are looked for as they are written."""
 
 _STOP_WORDS = frozenset(
     """
@@ -41,9 +48,14 @@ _ENDINGS = ("ations", "ation", "ings", "ing", "ies", "ied", "ed", "es", "s")
 _SHORTEST_STEM = 4
 _LONGEST_ENDING = 3
 _PART_WEIGHT = 0.5
-_WORDS_WEIGHT = 1.5
-_EXACT_WORDS_WEIGHT = 4.0
-"""Identifiers and numbers are found by their characters; an average of token vectors knows little of them."""
+_QUOTED = re.compile(r'"([^"]+)"|`([^`]+)`|“([^”]+)”|「([^」]+)」|(?<!\w)\'([^\']+)\'(?!\w)')
+_SEPARATORS = re.compile(r"[\s=()\[\]{}<>,;\"'`]+|(?<!:):(?!:)")
+_LETTER = re.compile(r"[^\W\d_]")
+_IDENTIFIER = re.compile(
+    r"_|\d[^\W\d_]|[^\W\d_]-?\d|[a-z][A-Z]|[^\W_]\.[^\W_]{2}|/[^/]+/|::"  # snake_case FV-2 camelCase a.rs a/b/c
+)
+_SHORTEST_MESSAGE = 3
+_LONGEST_EXACT = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,11 +105,27 @@ class Question:
         spoken = tuple(term for term in found.values() if term.text not in _STOP_WORDS)
         return cls(text, tuple(_references(text)), spoken or tuple(found.values()))
 
+    @cached_property
+    def exact(self) -> tuple[str, ...]:
+        """To be found as it is written: the whole, if it has three words or more; what is quoted; identifiers."""
+        whole = [self.text] if len(self.text.split()) >= _SHORTEST_MESSAGE else []
+        quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(self.text)]
+        bare = [_EDGES.sub("", one) for one in [*whole, *quoted, *_SEPARATORS.split(self.text)]]
+        spoken = len(whole) + len(quoted)
+        wanted = [*bare[:spoken], *(one for one in bare[spoken:] if _is_identifier(one))]
+        fitting = [one for one in wanted if one and len(one) <= _LONGEST_EXACT]
+        return tuple(dict.fromkeys(fitting))[:MAX_EXACT]
+
     @property
-    def weights(self) -> Mapping[str, float]:
-        """What its ranking by words and that by meaning count when they are fused."""
-        exact = any(_COMPOUND.search(term.text) or not term.text.isalpha() for term in self.terms)
-        return {WORDS: _EXACT_WORDS_WEIGHT if exact else _WORDS_WEIGHT, MEANING: 1.0}
+    def exact_sql_patterns(self) -> list[str]:
+        """For DuckDB (RE2), one for each of ``exact``, which no letter or digit comes before or after."""
+        return [
+            "(?i)"
+            + ("" if _IDEOGRAPH.match(one) else r"(?:^|[^\p{L}\p{N}])")
+            + r"\s+".join(re.escape(word) for word in one.split())
+            + ("" if _IDEOGRAPH.match(one[-1]) else r"(?:$|[^\p{L}\p{N}])")
+            for one in self.exact
+        ]
 
     @cached_property
     def sql_pattern(self) -> str:
@@ -138,7 +166,7 @@ class Fused:
     ranks: Mapping[str, int]
 
 
-def fuse(rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float]) -> list[Fused]:
+def fuse(rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float] = WEIGHTS) -> list[Fused]:
     """One ranking of several by reciprocal ranks, best first; equals by id.
 
     Args:
@@ -169,6 +197,10 @@ def _references(text: str) -> Iterator[Reference]:
             if reference not in seen:
                 seen.add(reference)
                 yield reference
+
+
+def _is_identifier(word: str) -> bool:
+    return all(one.search(word) for one in (_IDENTIFIER, _LETTER)) and not _IDEOGRAPH.search(word)
 
 
 def _terms(text: str) -> Iterator[Term]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.domain.search import MEANING, WORDS, Fused, Question, fuse
+from surgical_pipeline.domain.search import EXACT, MEANING, WORDS, Fused, Question, fuse
 from surgical_pipeline.ledger.transaction import Transaction, columns
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class SearchHit:
     """A document found.
 
     ``score``: 1 for what the question names and for what is first in every ranking, else less, above 0.
-    ``found_by``: its rank from 1 on in each ranking that has it: ``reference``, ``words``, ``meaning``.
+    ``found_by``: its rank from 1 on in each ranking that has it: ``reference``, ``exact``, ``words``, ``meaning``.
     ``cosine``: of its best chunk, -1 to 1; None where it was not found by meaning. ``chunk_index``: that chunk, if
     it was made from the document's present text. ``current``: False where its vectors are those of an older text.
     """
@@ -107,8 +107,9 @@ def search(
 ) -> list[SearchHit]:
     """The best documents for a question, best first, at most ``limit``.
 
-    What the question names by reference comes first. Then the ranking by words (BM25) and that by meaning (cosine
-    with every vector of the model and dimension) are fused. Deleted documents are never found.
+    What the question names by reference comes first. Then three rankings are fused: the documents that hold its
+    identifiers and quotations as they are written, those with its words (BM25), and those near in meaning (cosine
+    with every vector of the model and dimension). Deleted documents are never found.
 
     Args:
         tx: may be read-only.
@@ -121,7 +122,8 @@ def search(
     words = rank_by_words(tx, question, filters=filters, depth=depth)
     nearest = {} if vector is None else _nearest(tx, vector, filters=filters, depth=depth)
     named = _referenced(tx, question, filters=filters, depth=depth)
-    fused = {one.document_id: one for one in fuse({WORDS: words, MEANING: list(nearest)}, question.weights)}
+    exact = _holding_exactly(tx, question, words[:DEPTH])
+    fused = {one.document_id: one for one in fuse({EXACT: exact, WORDS: words, MEANING: list(nearest)})}
     ids = list(dict.fromkeys([*named, *fused]))[:limit]
     rows = {row["document_id"]: row for row in tx.rows("load_hits", document_ids=ids)} if ids else {}
     ranks = {document_id: rank for rank, document_id in enumerate(named, start=1)}
@@ -155,6 +157,21 @@ def count_searchable(tx: Transaction, model: str) -> tuple[int, int]:
     """How many live documents there are, and how many documents have vectors of the model."""
     ((documents, embedded),) = tx.execute("count_searchable", model=model)
     return documents, embedded
+
+
+def _holding_exactly(tx: Transaction, question: Question, document_ids: Sequence[str]) -> list[str]:
+    """Those of these documents, in their order, that hold as many of the question's exact strings as can be held.
+
+    A string that none of them holds, such as the number in a message, is not asked for.
+    """
+    if not question.exact or not document_ids:
+        return []
+    held: dict[str, set[int]] = {}
+    patterns = columns(list(enumerate(question.exact_sql_patterns)), "positions", "patterns")
+    for document_id, position in tx.execute("find_exact", document_ids=document_ids, **patterns):
+        held.setdefault(document_id, set()).add(position)
+    known = set().union(*held.values())
+    return [one for one in document_ids if known and held.get(one) == known]
 
 
 def _nearest(tx: Transaction, vector: QuestionVector, *, filters: Filters, depth: int) -> dict[str, _Nearest]:

@@ -11,7 +11,15 @@ from surgical_pipeline.cli.main import app
 from surgical_pipeline.domain.search import MEANING, WORDS
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline_tests.acceptance.search_quality import ALL, FUSED, measure, sample_scope, table
+from surgical_pipeline_tests.acceptance.search_quality import (
+    ALL,
+    FUSED,
+    HELD_OUT_QUERIES,
+    QUERIES,
+    measure,
+    sample_scope,
+    table,
+)
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import content_of
 
@@ -39,12 +47,14 @@ def synced(sync: Sync, ledger: Ledger) -> Ledger:
 def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: Ledger) -> None:
     scope, titles = sample_scope()
     assert sync(scope).completion_status == "succeeded"
-    figures = measure(ledger, WordLlamaEmbedder(), titles)
-    fused = figures[FUSED][ALL]
-    assert fused.questions >= 40
-    for mode in (WORDS, MEANING):
-        assert fused.recall >= figures[mode][ALL].recall, table(figures)
-        assert fused.mrr >= figures[mode][ALL].mrr, table(figures)
+    for queries in (QUERIES, HELD_OUT_QUERIES):
+        figures = measure(ledger, WordLlamaEmbedder(), titles, queries=queries)
+        fused = figures[FUSED][ALL]
+        assert fused.questions >= 40
+        for mode in (WORDS, MEANING):
+            for kind in (ALL, "identifier", "error message"):
+                assert figures[FUSED][kind].recall >= figures[mode][kind].recall, table(figures)
+                assert figures[FUSED][kind].mrr >= figures[mode][kind].mrr, table(figures)
 
 
 def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced: Ledger) -> None:

@@ -56,25 +56,26 @@ meant AS (
     GROUP BY word_id, term
 ),
 searched AS (
-    SELECT document_id, document_words.length
+    SELECT document_id, document_words.rowid AS place, document_words.length
     FROM matching_documents(
         only_project := $project_path, only_kind := $kind, only_state := $state, with_labels := $labels,
         updated_since := $since, include_confidential := $include_confidential)
     JOIN document_words USING (document_id)
 ),
 occurrences AS (
-    SELECT document_id, unnest(word_ids) AS word_id FROM document_words
+    -- The row's number instead of its key: it goes through as many rows as there are words in all texts.
+    SELECT rowid AS place, unnest(word_ids) AS word_id FROM document_words
 ),
 summed AS (
-    SELECT document_id, term, any_value(weight) AS weight, SUM(hits) AS hits
+    SELECT place, term, any_value(weight) AS weight, SUM(hits) AS hits
     FROM occurrences
     JOIN meant USING (word_id)
-    GROUP BY document_id, term
+    GROUP BY place, term
 ),
 frequencies AS (
     SELECT document_id, term, weight, hits, searched.length
     FROM summed
-    JOIN searched USING (document_id)
+    JOIN searched USING (place)
 ),
 corpus AS (
     SELECT COUNT(*) AS documents, AVG(length) AS mean_length FROM searched
@@ -92,6 +93,16 @@ JOIN rarities USING (term), corpus
 GROUP BY document_id
 ORDER BY score DESC, document_id
 LIMIT $depth::BIGINT;
+
+-- name: find_exact
+-- Which of these documents match which of these patterns.
+SELECT documents.document_id, wanted.position
+FROM documents
+CROSS JOIN (
+    SELECT unnest($positions::INTEGER[]) AS position, unnest($patterns::VARCHAR[]) AS pattern
+) AS wanted
+WHERE documents.document_id IN (SELECT unnest($document_ids::VARCHAR[]))
+  AND regexp_matches(documents.title || ' ' || documents.content, wanted.pattern);
 
 -- name: rank_by_meaning
 -- Documents by the cosine of their best chunk, best first.

@@ -13,7 +13,13 @@ from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
+from surgical_pipeline.ledger.search import (
+    Filters,
+    QuestionVector,
+    SearchHit,
+    count_searchable,
+    search,
+)
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
@@ -109,6 +115,35 @@ def test_words_and_identifiers_are_found_as_they_are_written(filled: Ledger, tex
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content=content), document("b", issue(2), content="another text: lan"))
         assert found(tx, text) == ["a"]
+
+
+EXACT_TEXTS = [
+    ("ERR_LOST retry", "retry ERR_LOST", "retry, retry: err, lost"),
+    ("took 9120ms in frameLoop", "frameLoop took 11ms", "took frame loop took in took"),
+    (
+        "no space left on device",
+        "No space\nleft on device.",
+        "device: space left, no space on the left",
+    ),
+    ('the "dead band" is small', "small (dead band)", "the band is dead, small and small"),
+    ("FV-2", "valve FV-2:", "FV-21 FV-2a 2 2 FV FV-2FV"),
+    ("a.rs", "(a.rs)", "aXrs a rs a rs"),
+    ("「字节序」", "在字节序中", "字节 节序 字节 节序"),
+]
+
+
+@pytest.mark.parametrize(("text", "exact", "similar"), EXACT_TEXTS, ids=[text for text, _, _ in EXACT_TEXTS])
+def test_what_holds_an_identifier_or_quotation_as_written_is_before_what_is_only_nearer_in_meaning(
+    filled: Ledger, text: str, exact: str, similar: str
+) -> None:
+    with filled.write("x") as tx:
+        save(tx, document("a", issue(1), content=similar), document("c", issue(2), content=exact))
+        embed(tx, "a", (1, 0), text=similar)
+        embed(tx, "c", (-1, 0), text=exact)
+        hits = search(tx, Question.of(text), vector=QuestionVector(MODEL, (1, 0)), filters=Filters(), limit=9)
+    assert hits[0].document_id == "c"
+    assert hits[0].found_by["exact"] == 1
+    assert "exact" not in hits[1].found_by
 
 
 def test_what_a_question_names_comes_first(filled: Ledger) -> None:
@@ -295,7 +330,7 @@ def test_the_view_and_the_macro_answer_in_a_plain_shell(for_sql: Path, tmp_path:
     path = for_sql if how == "as it is" else path
     assert macro(path, "search_documents('valve, late')") == [("acme/rocket#1", "a"), ("acme/rocket#2", "c")]
     by_both = macro(path, "search_documents('valve late', question_vector := [1, 0])")
-    assert by_both == [("acme/rocket#1", "a"), ("acme/rocket#2", "c"), ("acme/rocket!1", "d")]
+    assert by_both == [("acme/rocket#1", "a"), ("acme/rocket!1", "d"), ("acme/rocket#2", "c")]
     assert macro(path, "search_documents('', question_vector := [1.0, 0.0])") == [
         ("acme/rocket!1", "d"),
         ("acme/rocket#1", "a"),

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.domain.search import MAX_TERMS, MEANING, WORDS, Question, Reference, Term, fuse
+from surgical_pipeline.domain.search import (
+    MAX_EXACT,
+    MAX_TERMS,
+    MEANING,
+    WORDS,
+    Question,
+    Reference,
+    Term,
+    fuse,
+)
 
 
 def terms(text: str) -> list[str]:
@@ -97,10 +106,36 @@ def test_a_word_may_be_a_little_longer_than_its_term() -> None:
     assert not Term("abort").is_word("aborts")
 
 
-def test_identifiers_trust_the_ranking_by_words_more_than_prose_does() -> None:
-    prose, identifier = Question.of("late valve").weights, Question.of("late FV-2").weights
-    assert prose[MEANING] == identifier[MEANING] == 1
-    assert identifier[WORDS] > prose[WORDS] >= 1
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("valve", []),
+        ("late valves", []),
+        ("valves are late", ["valves are late"]),
+        ("Seq Scan  on events!", ["Seq Scan  on events"]),
+        ('who said "go now"', ['who said "go now', "go now"]),
+        ("the `misc` group", ["the `misc` group", "misc"]),
+        ("don't or can't", ["don't or can't"]),
+        ("「音声」の問題", ["音声"]),
+        ("FV-2", ["FV-2"]),
+        ("E_TIMEOUT_42 v1.2.3", ["E_TIMEOUT_42", "v1.2.3"]),
+        ("lastSeq HTTPServer", ["lastSeq"]),
+        ("src/nav/fusion.rs:41", ["src/nav/fusion.rs"]),
+        ("component::console TCP/IP", ["component::console"]),
+        ("reason=VALVE_LATE, foo(bar_baz)", ["VALVE_LATE", "bar_baz"]),
+        ("red-green 200,000 15:30", ["red-green 200,000 15:30"]),
+        ("#12 acme/rocket!34", []),
+        ("x_y x_y", ["x_y"]),
+        ("x" * 300 + "_y", []),
+        ("", []),
+    ],
+)
+def test_identifiers_and_quotations_are_to_be_found_as_they_are_written(text: str, expected: list[str]) -> None:
+    assert list(Question.of(text).exact) == expected
+
+
+def test_a_pasted_log_has_a_bounded_number_of_identifiers() -> None:
+    assert len(Question.of(" ".join(f"E_{number}" for number in range(1000))).exact) == MAX_EXACT
 
 
 def test_what_is_first_in_every_ranking_that_found_something_scores_1() -> None:

@@ -120,8 +120,8 @@ ranked AS (
     FROM found
 )
 SELECT
-    CASE WHEN words_score IS NULL THEN 0 ELSE 1.5 / (5 + words_rank) END
-        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (5 + meaning_rank) END AS score,
+    CASE WHEN words_score IS NULL THEN 0 ELSE 1.25 / (1 + words_rank) END
+        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (1 + meaning_rank) END AS score,
     COALESCE(projects.path, ranked.project_id::VARCHAR)
         || CASE ranked.entity_type WHEN 'issue' THEN '#' ELSE '!' END || ranked.iid AS entity,
     ranked.document_id, ranked.kind, ranked.title, ranked.web_url, ranked.state, ranked.words_score, ranked.cosine

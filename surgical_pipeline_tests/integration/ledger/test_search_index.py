@@ -1,0 +1,109 @@
+"""The index of words: it says what the documents say, whoever wrote them and when."""
+
+from pathlib import Path
+
+import pytest
+
+from surgical_pipeline.domain.search import Question
+from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.content import upsert_entities, upsert_project
+from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.search import Filters, index_documents, rank_by_words
+from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, document, entity, issue
+
+WORDS_OF_DOCUMENTS = """
+SELECT document_id, length, list_sort(list(word) FILTER (WHERE word IS NOT NULL))
+FROM (
+    SELECT document_id, length, unnest(CASE WHEN word_ids = [] THEN [0] ELSE word_ids END) AS word_id
+    FROM document_words)
+LEFT JOIN vocabulary USING (word_id)
+GROUP BY document_id, length
+"""
+
+
+def indexed(tx: Transaction) -> dict[str, list[str]]:
+    """The words of each document, as often as they count, by id."""
+    rows = tx._connection.execute(WORDS_OF_DOCUMENTS).fetchall()
+    assert all(length == len(words or []) for _, length, words in rows)
+    return {document_id: words or [] for document_id, _, words in rows}
+
+
+def vocabulary(tx: Transaction) -> list[str]:
+    return sorted(row[0] for row in tx._connection.execute("SELECT word FROM vocabulary").fetchall())
+
+
+def found(tx: Transaction, text: str) -> list[str]:
+    return rank_by_words(tx, Question.of(text), filters=Filters(), depth=9)
+
+
+def save(tx: Transaction, **contents: str) -> None:
+    """Documents of one issue by id; these and no others."""
+    (source,) = load_sources(tx, 7, [issue(1)])
+    documents = tuple(document(one, issue(1), content=content) for one, content in contents.items())
+    assert not write_documents(
+        tx, "run-1", 7, [EntityDocuments(source.key, source.version, documents, frozenset(contents))]
+    )
+
+
+@pytest.fixture
+def filled(ledger: Ledger) -> Ledger:
+    """An issue without documents."""
+    with ledger.write("fill") as tx:
+        upsert_project(tx, "run-1", PROJECT, NOON)
+        upsert_entities(tx, "run-1", [entity(issue(1))])
+    return ledger
+
+
+def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, a="first\twords\r\nof\nIT", c="")
+    with filled.read() as tx:
+        assert found(tx, "it words") == ["a"]
+    with filled.write("x") as tx:
+        save(tx, a="other words, first of all", c="")
+    with filled.read() as tx:
+        assert found(tx, "words") == found(tx, "other") == ["a"]
+        assert found(tx, "it") == []
+        title = document("a", issue(1)).title.lower().split()
+        assert indexed(tx) == {
+            "a": sorted([*title, *title, "other", "words,", "first", "of", "all"]),
+            "c": sorted(2 * document("c", issue(1)).title.lower().split()),
+        }
+        assert len(vocabulary(tx)) == len(set(vocabulary(tx)))
+
+
+def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(tx, a="first")
+    with filled.read() as tx:
+        before = indexed(tx), vocabulary(tx)
+    with pytest.raises(RuntimeError), filled.write("x") as tx:
+        save(tx, a="second")
+        assert found(tx, "second") == ["a"]
+        raise RuntimeError
+    with filled.read() as tx:
+        assert (indexed(tx), vocabulary(tx)) == before
+
+
+def test_documents_of_an_older_ledger_are_indexed_when_it_is_migrated(tmp_path: Path) -> None:
+    older = Ledger(tmp_path / "older.duckdb", migrations=sql.migrations()[:4])
+    with older.write("x") as tx:
+        for one, title, content in (("a", "Late valves", "A valve\nof words: E_LATE_1"), ("c", "", " ")):
+            tx._connection.execute(
+                "INSERT INTO documents VALUES (?, 'issue', 7, 'issue', 1, NULL, ?, ?, 'hash', '', 'opened', [], "
+                "NULL, FALSE, FALSE, NULL, NULL, NULL, 'run')",
+                [one, title, content],
+            )
+    with Ledger(older.path).read() as tx:
+        assert found(tx, "E_LATE_1 valve") == ["a"]
+        migrated = indexed(tx)
+    assert migrated == {
+        "a": ["a", "e_late_1", "late", "late", "of", "valve", "valves", "valves", "words:"],
+        "c": [],
+    }
+    with Ledger(older.path).write("x") as tx:
+        index_documents(tx, ["a", "c"])
+        assert indexed(tx) == migrated
+        assert vocabulary(tx) == ["a", "e_late_1", "late", "of", "valve", "valves", "words:"]
