@@ -148,7 +148,8 @@ def hits_table(hits: Sequence["ShownHit"]) -> Table:
         hit = shown.hit
         text = Text(f"{hit.title}\n", overflow="fold")
         text.append_text(snippet_text(shown.snippet))
-        table.add_row(f"{hit.score:.3f}", hit.entity, text, escape(hit.web_url or ""))
+        link = Text(hit.web_url or "", style=f"link {hit.web_url}" if hit.web_url else "")
+        table.add_row(f"{hit.score:.3f}", hit.entity, text, link)
     return table
 
 

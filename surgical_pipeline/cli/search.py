@@ -1,6 +1,5 @@
 """`surgical-pipeline search TEXT`: find documents by words and by meaning."""
 
-from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -18,8 +17,7 @@ def search(  # noqa: PLR0913, PLR0917  an argument for each option
         list[str] | None, typer.Option(help="Only entities with this label; repeat it for one more.")
     ] = None,
     since: Annotated[
-        datetime | None,
-        typer.Option(formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S"], help="Only what was updated then (UTC) or later."),
+        str | None, typer.Option(help="Only what was updated then or later: a day or ISO 8601 moment, in UTC.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=1000, help="How many hits.")] = 10,
     include_confidential: Annotated[

@@ -46,13 +46,13 @@ def checked_filters(
     kind: str | None,
     state: str | None,
     labels: Sequence[str],
-    since: datetime | None,
+    since: str | None,
     include_confidential: bool,
 ) -> Filters:
     """The filters as the ledger takes them.
 
     Raises:
-        typer.Exit: nothing to look for, or a kind or state that does not exist; exit code 2.
+        typer.Exit: nothing to look for, a kind or state that does not exist, or no date; exit code 2.
     """
     if not text.strip():
         fail("there is nothing to look for: give some words, an identifier or a reference", code=EXIT_USAGE)
@@ -64,7 +64,7 @@ def checked_filters(
         kind=kind,
         state=state,
         labels=tuple(labels),
-        since=since.replace(tzinfo=UTC) if since else None,
+        since=_moment(since) if since else None,
         include_confidential=include_confidential,
     )
 
@@ -76,15 +76,18 @@ def find(text: str, *, settings: Settings, filters: Filters | None = None, limit
         typer.Exit: a setting is wrong or the ledger cannot be read.
     """
     ledger = open_ledger(settings)
+    filters = filters or Filters()
     question = Question.of(text)
-    with usage_errors():
-        embedder = open_embedder(settings)
+    embedder = _opened(settings)
     vector = _embed(question, embedder)
     with ledger_errors(), ledger.read("search") as tx:
-        hits = ledger_search.search(tx, question, vector=vector, filters=filters or Filters(), limit=limit)
+        hits = ledger_search.search(tx, question, vector=vector, filters=filters, limit=limit)
         documents, embedded = ledger_search.count_searchable(tx, embedder.name)
+        projects = ledger_search.list_projects(tx)
     if not documents:
         _note("the ledger has no documents yet: sync something first")
+    elif filters.project_path is not None and filters.project_path not in projects:
+        _note(f"the ledger has no project {filters.project_path!r}, only {', '.join(projects)}")
     elif vector is not None and not embedded:
         _note(f"no document has a vector of {embedder.name} yet: found by words only")
     cutter = embedder if vector is not None else None
@@ -97,8 +100,7 @@ def question_vector(text: str, settings: Settings) -> Mapping[str, object]:
     Raises:
         typer.Exit: a setting is wrong or the embedder gives no vector.
     """
-    with usage_errors():
-        embedder = open_embedder(settings)
+    embedder = _opened(settings)
     try:
         values = [float(value) for value in embedder.embed([Question.of(text).text])[0]]
     except EmbedderError as error:
@@ -111,6 +113,23 @@ def as_document(shown: ShownHit) -> dict[str, object]:
     document = asdict(shown.hit)
     del document["chunk_index"]
     return {"entity": shown.hit.entity} | document | {"snippet": asdict(shown.snippet)}
+
+
+def _moment(text: str) -> datetime:
+    """A day or moment as ISO 8601 writes it, in UTC where it does not say."""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        fail(f"--since {text!r} is no date: write 2026-05-01 or 2026-05-01T12:00", code=EXIT_USAGE)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _opened(settings: Settings) -> Embedder:
+    with usage_errors():
+        try:
+            return open_embedder(settings)
+        except EmbedderError as error:  # the package of an extra is missing
+            fail(str(error), code=EXIT_USAGE)
 
 
 def _embed(question: Question, embedder: Embedder) -> QuestionVector | None:

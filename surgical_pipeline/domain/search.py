@@ -38,6 +38,7 @@ _STOP_WORDS = frozenset(
 _CJK = r"\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff"
 _SCRIPTS = re.compile(rf"[{_CJK}]+|[^{_CJK}]+")
 _IDEOGRAPH = re.compile(f"[{_CJK}]")
+_WORD = re.compile(r"[^\W_]")
 _EDGES = re.compile(r"^[\W_]+|[\W_]+$")
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[^\W\d_A-Z]+|\d+")
 _COMPOUND = re.compile(r"[\W_]|[^\W\d_]\d|\d[^\W\d_]|[a-z][A-Z]")
@@ -76,8 +77,8 @@ class Term:
 
     @property
     def inside(self) -> bool:
-        """Chinese and Japanese put no blanks between words: found wherever it stands."""
-        return _IDEOGRAPH.match(self.text) is not None
+        """Found wherever it stands: Chinese and Japanese put no blanks between words, and signs need none."""
+        return _IDEOGRAPH.match(self.text) is not None or not _WORD.search(self.text)
 
     def is_word(self, word: str) -> bool:
         return word.startswith(self.text) and len(word) - len(self.text) <= self.ending
@@ -93,7 +94,7 @@ class Question:
 
     @classmethod
     def of(cls, text: str) -> "Question":
-        """Any text can be taken apart. Common words are no terms unless there is no other."""
+        """Any text can be taken apart. Common words and mere signs are no terms unless there is no other."""
         text = unicodedata.normalize("NFC", well_formed(text).replace("\x00", " "))
         found: dict[str, Term] = {}
         for term in _terms(text):
@@ -103,7 +104,8 @@ class Question:
             if known is None or known.weight < term.weight:
                 found[term.text] = term
         spoken = tuple(term for term in found.values() if term.text not in _STOP_WORDS)
-        return cls(text, tuple(_references(text)), spoken or tuple(found.values()))
+        signs = tuple(Term(sign) for sign in dict.fromkeys(text.split()[:MAX_TERMS])) if not found else ()
+        return cls(text, tuple(_references(text)), spoken or tuple(found.values()) or signs)
 
     @cached_property
     def exact(self) -> tuple[str, ...]:
@@ -170,15 +172,15 @@ def fuse(rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float] = W
     """One ranking of several by reciprocal ranks, best first; equals by id.
 
     Args:
-        rankings: document ids by the ranking's name, best first, none twice. Rankings that found nothing do not
-            count.
+        rankings: document ids by the ranking's name, best first, none twice; those that were asked, even if they
+            found nothing.
         weights: of each ranking.
     """
     ranks: dict[str, dict[str, int]] = {}
     for name, ids in rankings.items():
         for rank, document_id in enumerate(ids, start=1):
             ranks.setdefault(document_id, {})[name] = rank
-    best = sum(weights[name] for name, ids in rankings.items() if ids) / (RRF_CONSTANT + 1)
+    best = sum(weights[name] for name in rankings) / (RRF_CONSTANT + 1)
     fused = [
         Fused(one, sum(weights[name] / (RRF_CONSTANT + rank) for name, rank in found.items()) / best, found)
         for one, found in ranks.items()

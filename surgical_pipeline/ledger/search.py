@@ -123,7 +123,10 @@ def search(
     nearest = {} if vector is None else _nearest(tx, vector, filters=filters, depth=depth)
     named = _referenced(tx, question, filters=filters, depth=depth)
     exact = _holding_exactly(tx, question, words[:DEPTH])
-    fused = {one.document_id: one for one in fuse({EXACT: exact, WORDS: words, MEANING: list(nearest)})}
+    # What has no exact strings, no words or no vectors to compare with was not asked that way.
+    asked = {EXACT: exact, MEANING: list(nearest)}
+    rankings = {name: ids for name, ids in asked.items() if ids} | ({WORDS: words} if question.terms else {})
+    fused = {one.document_id: one for one in fuse(rankings)}
     ids = list(dict.fromkeys([*named, *fused]))[:limit]
     rows = {row["document_id"]: row for row in tx.rows("load_hits", document_ids=ids)} if ids else {}
     ranks = {document_id: rank for rank, document_id in enumerate(named, start=1)}
@@ -157,6 +160,11 @@ def count_searchable(tx: Transaction, model: str) -> tuple[int, int]:
     """How many live documents there are, and how many documents have vectors of the model."""
     ((documents, embedded),) = tx.execute("count_searchable", model=model)
     return documents, embedded
+
+
+def list_projects(tx: Transaction) -> list[str]:
+    """The paths of the projects that the ledger knows."""
+    return tx.column("list_projects")
 
 
 def _holding_exactly(tx: Transaction, question: Question, document_ids: Sequence[str]) -> list[str]:

@@ -104,7 +104,7 @@ def test_filters_narrow_the_search() -> None:
     [
         (["  "], "there is nothing to look for"),
         (["valve", "--state", "happy"], "unknown state 'happy': choose of opened, closed"),
-        (["valve", "--since", "yesterday"], "Invalid value for '--since'"),
+        (["valve", "--since", "yesterday"], "--since 'yesterday' is no date: write 2026-05-01"),
     ],
 )
 def test_what_cannot_be_meant_is_exit_code_2(arguments: list[str], sentence: str) -> None:

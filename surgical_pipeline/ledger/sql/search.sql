@@ -8,20 +8,20 @@ SELECT
     (SELECT COALESCE(MAX(word_id), 0) FROM vocabulary) + row_number() OVER (ORDER BY written.word),
     written.word
 FROM (
-    SELECT DISTINCT unnest(words_as_written(title || ' ' || content)) AS word
+    SELECT DISTINCT unnest(words_of_document(discussion_id, title, content)) AS word
     FROM documents
     WHERE document_id IN (SELECT unnest($document_ids::VARCHAR[]))
 ) AS written
 WHERE written.word <> '' AND written.word NOT IN (SELECT word FROM vocabulary);
 
 -- name: index_words
--- Which words these documents hold; a word in the title counts two more.
+-- Which words these documents hold.
 INSERT INTO document_words (document_id, length, word_ids)
 SELECT
     written.document_id, COUNT(vocabulary.word_id),
     COALESCE(list(vocabulary.word_id) FILTER (WHERE vocabulary.word_id IS NOT NULL), [])
 FROM (
-    SELECT document_id, unnest(words_as_written(title || ' ' || title || ' ' || content)) AS word
+    SELECT document_id, unnest(words_of_document(discussion_id, title, content)) AS word
     FROM documents
     WHERE document_id IN (SELECT unnest($document_ids::VARCHAR[]))
 ) AS written
@@ -173,3 +173,7 @@ WHERE documents.document_id = ANY($document_ids::VARCHAR[]);
 SELECT
     (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS documents,
     (SELECT COUNT(DISTINCT document_id) FROM embeddings WHERE model = $model) AS embedded;
+
+-- name: list_projects
+-- The paths of all projects.
+SELECT path FROM projects ORDER BY path;

@@ -38,7 +38,8 @@ def terms(text: str) -> list[str]:
         ("字节序", ["字节序", "字节", "节序"]),
         ("音声ループ fix", ["音声ループ", "音声", "声ル", "ルー", "ープ", "fix"]),
         ("valve VALVE valves", ["valve", "valv"]),
-        ("()[]{}!? --", []),
+        ("()[]{}!? -- --", ["()[]{}!?", "--"]),
+        ("🚀 valve -", ["valve"]),
         ("", []),
     ],
 )
@@ -84,6 +85,9 @@ def test_a_reference_is_an_entity() -> None:
         ("#12", "(#12) #123 x#12", ["#12"]),
         ("a.b", "a.b axb", ["a.b"]),
         ("", "anything", []),
+        ("100 %", "99% of 100", ["100"]),
+        ("%", "99% of 10 %", ["%", "%"]),
+        ("🚀", "lift-off🚀!", ["🚀"]),
     ],
 )
 def test_terms_are_found_in_a_text(question: str, text: str, expected: list[str]) -> None:
@@ -138,7 +142,7 @@ def test_a_pasted_log_has_a_bounded_number_of_identifiers() -> None:
     assert len(Question.of(" ".join(f"E_{number}" for number in range(1000))).exact) == MAX_EXACT
 
 
-def test_what_is_first_in_every_ranking_that_found_something_scores_1() -> None:
+def test_what_is_first_in_every_ranking_scores_1() -> None:
     weights = {WORDS: 2.0, MEANING: 1.0}
     both = fuse({WORDS: ["a", "b"], MEANING: ["a", "c"]}, weights)
     assert [(one.document_id, dict(one.ranks)) for one in both] == [
@@ -147,8 +151,13 @@ def test_what_is_first_in_every_ranking_that_found_something_scores_1() -> None:
         ("c", {MEANING: 2}),
     ]
     assert both[0].score == pytest.approx(1)
-    assert fuse({WORDS: [], MEANING: ["c"]}, weights)[0].score == pytest.approx(1)
     assert fuse({WORDS: [], MEANING: []}, weights) == []
+
+
+def test_a_ranking_that_found_nothing_makes_the_others_less_certain() -> None:
+    weights = {WORDS: 3.0, MEANING: 1.0}
+    assert fuse({MEANING: ["c"]}, weights)[0].score == pytest.approx(1)
+    assert fuse({WORDS: [], MEANING: ["c"]}, weights)[0].score == pytest.approx(0.25)
 
 
 def test_equal_scores_are_in_the_order_of_their_ids() -> None:

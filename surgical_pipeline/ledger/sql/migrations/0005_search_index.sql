@@ -8,7 +8,7 @@ CREATE TABLE vocabulary (
     word    VARCHAR NOT NULL
 );
 
--- The words of a document's text and, twice, of its title, each as often as it is there. length: how many.
+-- The words of a document, each as often as it is there. length: how many.
 CREATE TABLE document_words (
     document_id VARCHAR   PRIMARY KEY,
     length      INTEGER   NOT NULL,
@@ -18,9 +18,13 @@ CREATE TABLE document_words (
 CREATE MACRO words_as_written(written) AS
 string_split(replace(replace(replace(lower(written), chr(10), ' '), chr(13), ' '), chr(9), ' '), ' ');
 
+-- A title counts twice, but not that of a discussion, which is its entity's. Empty words are no words.
+CREATE MACRO words_of_document(discussion_id, title, content) AS
+words_as_written(concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content));
+
 INSERT INTO vocabulary (word_id, word)
 SELECT row_number() OVER (ORDER BY word), word
-FROM (SELECT DISTINCT unnest(words_as_written(title || ' ' || content)) AS word FROM documents) AS written
+FROM (SELECT DISTINCT unnest(words_of_document(discussion_id, title, content)) AS word FROM documents) AS written
 WHERE word <> '';
 
 INSERT INTO document_words (document_id, length, word_ids)
@@ -28,7 +32,7 @@ SELECT
     written.document_id, COUNT(vocabulary.word_id),
     COALESCE(list(vocabulary.word_id) FILTER (WHERE vocabulary.word_id IS NOT NULL), [])
 FROM (
-    SELECT document_id, unnest(words_as_written(title || ' ' || title || ' ' || content)) AS word FROM documents
+    SELECT document_id, unnest(words_of_document(discussion_id, title, content)) AS word FROM documents
 ) AS written
 LEFT JOIN vocabulary ON vocabulary.word = written.word
 GROUP BY written.document_id;
