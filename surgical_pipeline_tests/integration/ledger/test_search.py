@@ -1,71 +1,23 @@
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
-import duckdb
 import numpy as np
 import pytest
 
-from surgical_pipeline.domain.documents import DISCUSSION_KIND
-from surgical_pipeline.domain.records import DocumentRecord
-from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.search import Question
-from surgical_pipeline.ledger.content import upsert_entities, upsert_project
-from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.search import (
-    Filters,
-    QuestionVector,
-    SearchHit,
-    count_searchable,
-    search,
-)
+from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline_tests.integration.ledger.examples import (
-    MODEL,
-    NOON,
-    PROJECT,
-    at,
-    document,
-    entity,
-    issue,
-    merge_request,
-)
+from surgical_pipeline_tests.integration.ledger.examples import MODEL, at, document, issue, merge_request
+from surgical_pipeline_tests.integration.ledger.search_examples import embed, fill, said, save
 
-KEYS = (issue(1), issue(2), merge_request(1))
 NOTHING = Question.of("")
 """Has no terms: what is found is found by meaning."""
 
 
-def save(tx: Transaction, *documents: DocumentRecord) -> None:
-    """Exactly these documents become those of their entities."""
-    batch = []
-    for source in load_sources(tx, 7, {one.key for one in documents}):
-        mine = tuple(one for one in documents if one.key == source.key)
-        batch.append(EntityDocuments(source.key, source.version, mine))
-    assert not write_documents(tx, "run-1", 7, batch)
-
-
-def embed(tx: Transaction, document_id: str, *chunks: Sequence[float], text: str, model: str = MODEL) -> None:
-    entry = DocumentVectors(document_id, f"hash of {text}", model, len(chunks[0]), chunks)
-    assert write_vectors(tx, "run-1", [entry]) == {document_id}
-
-
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
-    """Two issues and a merge request, without documents."""
-    with ledger.write("fill") as tx:
-        upsert_project(tx, "run-1", PROJECT, NOON)
-        upsert_entities(tx, "run-1", [entity(key) for key in KEYS])
-    return ledger
-
-
-def said(document_id: str, key: EntityKey, content: str, **values: object) -> DocumentRecord:
-    """A discussion of that entity."""
-    one = document(document_id, key, content=content)
-    usual = {"kind": DISCUSSION_KIND, "discussion_id": document_id, "labels": (), "state": "unresolved"}
-    return replace(one, **{**usual, **values})  # type: ignore[arg-type]
+    return fill(ledger)
 
 
 def found(tx: Transaction, text: str, **filters: object) -> list[str]:
@@ -287,69 +239,3 @@ def test_searchable_documents_are_counted(filled: Ledger) -> None:
         embed(tx, "a", (1, 0), (0, 1), text="text")
         assert count_searchable(tx, MODEL) == (2, 1)
         assert count_searchable(tx, "other") == (2, 0)
-
-
-# ---------------------------------------------------------------------- in plain DuckDB
-
-
-@pytest.fixture
-def for_sql(filled: Ledger) -> Path:
-    with filled.write("x") as tx:
-        save(
-            tx,
-            document("a", issue(1), content="the valve opens late"),
-            said("secret", issue(1), "the valve of the competitor", internal=True),
-            document("c", issue(2), content="nothing of interest about a valve that is not even a valves"),
-            document("d", merge_request(1), content="gateway"),
-        )
-        embed(tx, "a", (0, 1), text="the valve opens late")
-        embed(tx, "d", (1, 0), (0.5, 0.5), text="gateway")
-        save(tx, document("d", merge_request(1), content="gateway"))
-    return filled.path
-
-
-def macro(path: Path, call: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute(f"SELECT entity, document_id FROM {call}").fetchall()
-
-
-@pytest.mark.parametrize("how", ["as it is", "copied", "exported"])
-def test_the_view_and_the_macro_answer_in_a_plain_shell(for_sql: Path, tmp_path: Path, how: str) -> None:
-    """Compaction and backup copy them along."""
-    path = tmp_path / "other.duckdb"
-    with duckdb.connect() as connection:
-        connection.execute(f"ATTACH '{for_sql}' AS ledger (READ_ONLY)")
-        connection.execute(f"ATTACH '{path}' AS other")
-        connection.execute("COPY FROM DATABASE ledger TO other")
-    if how == "exported":
-        with duckdb.connect(str(path)) as connection:
-            connection.execute(f"EXPORT DATABASE '{tmp_path}/export' (FORMAT parquet)")
-        path.unlink()
-        with duckdb.connect(str(path)) as connection:
-            connection.execute(f"IMPORT DATABASE '{tmp_path}/export'")
-    path = for_sql if how == "as it is" else path
-    assert macro(path, "search_documents('valve, late')") == [("acme/rocket#1", "a"), ("acme/rocket#2", "c")]
-    by_both = macro(path, "search_documents('valve late', question_vector := [1, 0])")
-    assert by_both == [("acme/rocket#1", "a"), ("acme/rocket!1", "d"), ("acme/rocket#2", "c")]
-    assert macro(path, "search_documents('', question_vector := [1.0, 0.0])") == [
-        ("acme/rocket!1", "d"),
-        ("acme/rocket#1", "a"),
-    ]
-    assert macro(path, "search_documents('(((')") == macro(path, "search_documents('')") == []
-    assert macro(path, "matching_documents(only_kind := 'issue') AS d, (SELECT 'x' AS entity)")
-    rows = macro(path, "searchable_documents ORDER BY document_id, chunk_index")
-    assert rows == [
-        ("acme/rocket#1", "a"),
-        ("acme/rocket#2", "c"),
-        ("acme/rocket!1", "d"),
-        ("acme/rocket!1", "d"),
-    ]
-
-
-def test_the_view_shows_only_vectors_of_the_present_text(filled: Ledger) -> None:
-    with filled.write("x") as tx:
-        save(tx, document("a", issue(1)))
-        embed(tx, "a", (1, 0), text="text")
-        save(tx, document("a", issue(1), content="new"))
-        rows = tx._connection.execute("SELECT content, vector FROM searchable_documents").fetchall()
-    assert rows == [("new", None)]

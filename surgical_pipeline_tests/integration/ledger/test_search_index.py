@@ -6,12 +6,11 @@ import pytest
 
 from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.content import upsert_entities, upsert_project
-from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.search import Filters, index_documents, rank_by_words
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, document, entity, issue
+from surgical_pipeline_tests.integration.ledger.examples import document, issue
+from surgical_pipeline_tests.integration.ledger.search_examples import fill, said, save
 
 WORDS_OF_DOCUMENTS = """
 SELECT document_id, length, list_sort(list(word) FILTER (WHERE word IS NOT NULL))
@@ -38,49 +37,36 @@ def found(tx: Transaction, text: str) -> list[str]:
     return rank_by_words(tx, Question.of(text), filters=Filters(), depth=9)
 
 
-def save(tx: Transaction, **contents: str) -> None:
-    """Documents of one issue by id; these and no others."""
-    (source,) = load_sources(tx, 7, [issue(1)])
-    documents = tuple(document(one, issue(1), content=content) for one, content in contents.items())
-    assert not write_documents(
-        tx, "run-1", 7, [EntityDocuments(source.key, source.version, documents, frozenset(contents))]
-    )
-
-
 @pytest.fixture
 def filled(ledger: Ledger) -> Ledger:
-    """An issue without documents."""
-    with ledger.write("fill") as tx:
-        upsert_project(tx, "run-1", PROJECT, NOON)
-        upsert_entities(tx, "run-1", [entity(issue(1))])
-    return ledger
+    return fill(ledger)
 
 
 def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Ledger) -> None:
     with filled.write("x") as tx:
-        save(tx, a="first\twords\r\nof\nIT", c="")
+        save(tx, document("a", issue(1), content="first\twords\r\nof\nIT"), said("c", issue(1), ""))
     with filled.read() as tx:
         assert found(tx, "it words") == ["a"]
     with filled.write("x") as tx:
-        save(tx, a="other words, first of all", c="")
+        save(tx, document("a", issue(1), content="other words, first of all"), said("c", issue(1), ""))
     with filled.read() as tx:
         assert found(tx, "words") == found(tx, "other") == ["a"]
         assert found(tx, "it") == []
         title = document("a", issue(1)).title.lower().split()
         assert indexed(tx) == {
             "a": sorted([*title, *title, "other", "words,", "first", "of", "all"]),
-            "c": sorted(2 * document("c", issue(1)).title.lower().split()),
+            "c": sorted(document("c", issue(1)).title.lower().split()),
         }
         assert len(vocabulary(tx)) == len(set(vocabulary(tx)))
 
 
 def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: Ledger) -> None:
     with filled.write("x") as tx:
-        save(tx, a="first")
+        save(tx, document("a", issue(1), content="first"))
     with filled.read() as tx:
         before = indexed(tx), vocabulary(tx)
     with pytest.raises(RuntimeError), filled.write("x") as tx:
-        save(tx, a="second")
+        save(tx, document("a", issue(1), content="second"))
         assert found(tx, "second") == ["a"]
         raise RuntimeError
     with filled.read() as tx:
