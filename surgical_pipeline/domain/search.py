@@ -118,16 +118,29 @@ class Question:
         fitting = [one for one in wanted if one and len(one) <= _LONGEST_EXACT]
         return tuple(dict.fromkeys(fitting))[:MAX_EXACT]
 
-    @property
-    def exact_sql_patterns(self) -> list[str]:
-        """For DuckDB (RE2), one for each of ``exact``, which no letter or digit comes before or after."""
-        return [
-            "(?i)"
-            + ("" if _IDEOGRAPH.match(one) else r"(?:^|[^\p{L}\p{N}])")
-            + r"\s+".join(re.escape(word) for word in one.split())
-            + ("" if _IDEOGRAPH.match(one[-1]) else r"(?:$|[^\p{L}\p{N}])")
+    @cached_property
+    def exact_sql_pattern(self) -> str:
+        """For DuckDB (RE2): finds what may be one of ``exact``, as ``sql_pattern`` does for terms."""
+        longest_first = sorted(self.exact, key=lambda one: (-len(one), one))
+        words = [_with_any_blanks(one) for one in longest_first if not _IDEOGRAPH.match(one)]
+        inside = [_with_any_blanks(one) for one in longest_first if _IDEOGRAPH.match(one)]
+        branches = [rf"(?:^|[^\p{{L}}\p{{N}}])(?:{'|'.join(words)})[\p{{L}}\p{{N}}]*"] if words else []
+        return f"(?i)(?:{'|'.join([*branches, *inside])})" if longest_first else r"\b\B"
+
+    def exact_in(self, text: str) -> frozenset[str]:
+        """Those of ``exact`` that stand in a text, with no letter or digit right before or after."""
+        return frozenset(one for one, matcher in self._exact_matchers.items() if matcher.search(text))
+
+    @cached_property
+    def _exact_matchers(self) -> Mapping[str, re.Pattern[str]]:
+        edges = {
+            one: [r"[^\W_]" if not _IDEOGRAPH.match(edge) else r"\b\B" for edge in (one[0], one[-1])]
             for one in self.exact
-        ]
+        }
+        return {
+            one: re.compile(rf"(?i)(?<!{before}){_with_any_blanks(one)}(?!{after})")
+            for one, (before, after) in edges.items()
+        }
 
     @cached_property
     def sql_pattern(self) -> str:
@@ -199,6 +212,10 @@ def _references(text: str) -> Iterator[Reference]:
             if reference not in seen:
                 seen.add(reference)
                 yield reference
+
+
+def _with_any_blanks(text: str) -> str:
+    return r"\s+".join(re.escape(word) for word in text.split())
 
 
 def _is_identifier(word: str) -> bool:

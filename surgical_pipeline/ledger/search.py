@@ -174,11 +174,9 @@ def _holding_exactly(tx: Transaction, question: Question, document_ids: Sequence
     """
     if not question.exact or not document_ids:
         return []
-    held: dict[str, set[int]] = {}
-    patterns = columns(list(enumerate(question.exact_sql_patterns)), "positions", "patterns")
-    for document_id, position in tx.execute("find_exact", document_ids=document_ids, **patterns):
-        held.setdefault(document_id, set()).add(position)
-    known = set().union(*held.values())
+    matches = tx.execute("find_exact", document_ids=document_ids, pattern=question.exact_sql_pattern)
+    held = {one: frozenset[str]().union(*map(question.exact_in, texts)) for one, texts in matches}
+    known = frozenset[str]().union(*held.values())
     return [one for one in document_ids if known and held.get(one) == known]
 
 

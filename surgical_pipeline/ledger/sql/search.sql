@@ -95,14 +95,10 @@ ORDER BY score DESC, document_id
 LIMIT $depth::BIGINT;
 
 -- name: find_exact
--- Which of these documents match which of these patterns.
-SELECT documents.document_id, wanted.position
+-- What in these documents matches a pattern.
+SELECT document_id, list_distinct(regexp_extract_all(title || chr(10) || content, $pattern::VARCHAR)) AS matches
 FROM documents
-CROSS JOIN (
-    SELECT unnest($positions::INTEGER[]) AS position, unnest($patterns::VARCHAR[]) AS pattern
-) AS wanted
-WHERE documents.document_id IN (SELECT unnest($document_ids::VARCHAR[]))
-  AND regexp_matches(documents.title || ' ' || documents.content, wanted.pattern);
+WHERE document_id IN (SELECT unnest($document_ids::VARCHAR[]));
 
 -- name: rank_by_meaning
 -- Documents by the cosine of their best chunk, best first.
