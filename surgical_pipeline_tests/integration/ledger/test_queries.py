@@ -40,7 +40,7 @@ from surgical_pipeline.ledger.runs import (
     queue_run,
     set_dagster_status,
 )
-from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, search
+from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -179,6 +179,7 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         vector = QuestionVector(MODEL, (1, 0))
         assert len(search(tx, asked, vector=vector, filters=Filters(), limit=9)) == 2
         assert count_searchable(tx, MODEL) == (2, 2)
+        assert list_projects(tx) == [PROJECT.path]
         late = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
         done = [
             EntityOutcome(
