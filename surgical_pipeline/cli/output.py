@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 from rich.console import Console
 from rich.markup import escape
+from rich.style import Style
 from rich.table import Table
 from rich.text import Text
 
@@ -148,7 +149,7 @@ def hits_table(hits: Sequence["ShownHit"]) -> Table:
         hit = shown.hit
         text = Text(f"{hit.title}\n", overflow="fold")
         text.append_text(snippet_text(shown.snippet))
-        link = Text(hit.web_url or "", style=f"link {hit.web_url}" if hit.web_url else "")
+        link = Text(hit.web_url or "", style=Style(link=hit.web_url))  # whole, also where it wraps
         table.add_row(f"{hit.score:.3f}", hit.entity, text, link)
     return table
 

@@ -5,6 +5,7 @@ import shlex
 import threading
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -33,10 +34,10 @@ def called(*arguments: str) -> Result:
     return CliRunner().invoke(app, ["search", *arguments])
 
 
-def hits(*arguments: str) -> list[dict[str, object]]:
+def hits(*arguments: str) -> list[dict[str, Any]]:
     done = called(*arguments, "--json")
     assert done.exit_code == 0, done.stderr
-    found: list[dict[str, object]] = json.loads(done.stdout)
+    found: list[dict[str, Any]] = json.loads(done.stdout)
     return found
 
 

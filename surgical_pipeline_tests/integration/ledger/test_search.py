@@ -98,6 +98,17 @@ def test_what_holds_an_identifier_or_quotation_as_written_is_before_what_is_only
     assert "exact" not in hits[1].found_by
 
 
+def test_of_two_identifiers_both_must_be_there_where_they_can_be(filled: Ledger) -> None:
+    with filled.write("x") as tx:
+        save(
+            tx,
+            document("a", issue(1), content="E_1 " * 9),
+            document("c", issue(2), content="from E_1 to E_2, later"),
+        )
+        hits = search(tx, Question.of("E_1 E_2 E_3"), vector=None, filters=Filters(), limit=9)
+    assert {hit.document_id: hit.found_by.get("exact") for hit in hits} == {"c": 1, "a": None}
+
+
 def test_what_a_question_names_comes_first(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(

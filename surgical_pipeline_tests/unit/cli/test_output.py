@@ -196,6 +196,14 @@ def test_titles_and_links_of_hits_are_shown_as_they_are() -> None:
     assert "0.500" in text
 
 
+def test_a_link_that_wraps_is_one_link_in_a_terminal() -> None:
+    link = "https://gitlab.test/" + "long/" * 40
+    screen = StringIO()
+    terminal = Console(file=screen, width=80, force_terminal=True)
+    terminal.print(hits_table([shown("snippet", web_url=link), shown("snippet", web_url=None)]))
+    assert screen.getvalue().count(f";{link}\x1b\\") > 1
+
+
 def test_only_the_words_of_the_question_stand_out_in_a_snippet() -> None:
     text = snippet_text(Snippet("the valve opens late", ((4, 9), (16, 20))))
     bold = [text.plain[span.start : span.end] for span in text.spans if "bold not dim" in str(span.style)]
