@@ -2,8 +2,8 @@
 
 import json
 import shlex
+import sys
 import threading
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -147,8 +147,8 @@ def test_a_project_that_the_ledger_does_not_have_is_told() -> None:
 
 
 @pytest.mark.usefixtures("synced")
-@pytest.mark.skipif(find_spec("sentence_transformers") is not None, reason="the extra minilm is installed")
 def test_an_embedder_whose_extra_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "sentence_transformers", None)  # as if it were not installed
     monkeypatch.setenv("SURGICAL_EMBEDDER", "minilm")
     for arguments in (["valve"], ["valve", "--vector-only"]):
         done = called(*arguments)
