@@ -99,10 +99,8 @@ class Ledger:
                     if due:
                         ledger_file.migrate(connection, self.schema, found=found, now=transaction.now)
                     yield transaction
-        # A log with a schema in it takes long to replay, however short it is.
-        longest = 0 if due else CHECKPOINT_AT_BYTES
-        if ledger_file.wal_bytes(self.path) > longest:
-            self.checkpoint(at_bytes=longest, cancelled=cancelled)
+        if ledger_file.wal_bytes(self.path) > CHECKPOINT_AT_BYTES:
+            self.checkpoint(at_bytes=CHECKPOINT_AT_BYTES, cancelled=cancelled)
 
     @contextmanager
     def read(self, purpose: str = "read", *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
