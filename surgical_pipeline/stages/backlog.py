@@ -4,7 +4,8 @@ The only embed that looks for what is missing, and so never part of a surgical r
 by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -75,55 +76,80 @@ async def run_embed_backlog(
         project_id = await ledger.in_read(STAGE, partial(store.find_project, project=project))
     model = embedder.name
     count = partial(store.count_backlog, model=model, project_id=project_id)
-    progress = BacklogProgress(total=await ledger.in_read(STAGE, count))
-    report(progress)
+    tally = _Tally(BacklogProgress(total=await ledger.in_read(STAGE, count)))
+    report(tally.progress)
     after = ""
-    while not progress.ended_by:
+    while not tally.progress.ended_by:
         found = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
         if not found.asked:
             break
         after = found.asked[-1].document_id
         async for batch in batches(found, embedder=embedder, stage=STAGE):
-            progress = await _write(ledger, batch, run_id=run_id, progress=progress)
-            report(progress)
-            if progress.ended_by:
+            with _reporting(tally, report):
+                await ledger.in_write(STAGE, partial(_write, batch=batch, run_id=run_id, tally=tally))
+            if batch.ended_by:
                 break
-    if prune and not progress.ended_by:
-        progress = await _prune(ledger, progress, model=model, project_id=project_id)
-        report(progress)
-    return progress
+    if prune and not tally.progress.ended_by:
+        while True:
+            with _reporting(tally, report):
+                some = partial(_prune, tally=tally, model=model, project_id=project_id)
+                if not await ledger.in_write(STAGE, some):
+                    break
+    return tally.progress
+
+
+class _Tally:
+    """The progress as the ledger has it: counted inside the window, and taken back where that is not committed."""
+
+    def __init__(self, progress: BacklogProgress) -> None:
+        self.progress = progress
+
+    def count(self, tx: Transaction, progress: BacklogProgress) -> None:
+        tx.on_rollback(partial(setattr, self, "progress", self.progress))
+        self.progress = progress
+
+
+@contextmanager
+def _reporting(tally: _Tally, report: Report) -> Iterator[None]:
+    """Report also where the job is stopped: a window that had begun is committed first, and counts."""
+    before = tally.progress
+    try:
+        yield
+    finally:
+        if tally.progress is not before:
+            report(tally.progress)
 
 
 def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) -> Found:
     return look(tx, store.load_backlog(tx, model, project_id=project_id, after=after, limit=WINDOW_SIZE), model)
 
 
-async def _write(ledger: Ledger, batch: Batch, *, run_id: str, progress: BacklogProgress) -> BacklogProgress:
+def _write(tx: Transaction, *, batch: Batch, run_id: str, tally: _Tally) -> None:
     vectors = [*batch.copied, *batch.computed]
-    written: frozenset[str] = frozenset()
-    if vectors:
-        written = await ledger.in_write(STAGE, partial(write_vectors, run_id=run_id, batch=vectors))
+    written = write_vectors(tx, run_id, vectors)
     reused = written & {one.document_id for one in batch.copied}
     refused = tuple(
         FailedDocument(document_id, failure)
         for document_id, failure in batch.failures.items()
         if failure is not batch.ended_by
     )
-    return replace(
-        progress,
-        embedded=progress.embedded + len(written - reused),
-        reused=progress.reused + len(reused),
-        superseded=progress.superseded + len(vectors) - len(written),
-        failed=progress.failed + refused,
-        ended_by=batch.ended_by,
+    progress = tally.progress
+    tally.count(
+        tx,
+        replace(
+            progress,
+            embedded=progress.embedded + len(written - reused),
+            reused=progress.reused + len(reused),
+            superseded=progress.superseded + len(vectors) - len(written),
+            failed=progress.failed + refused,
+            ended_by=batch.ended_by,
+        ),
     )
 
 
-async def _prune(
-    ledger: Ledger, progress: BacklogProgress, *, model: str, project_id: int | None
-) -> BacklogProgress:
-    """In windows of ``PRUNE_SIZE`` documents, so that nobody waits long for the lock."""
-    prune = partial(store.prune_other_models, model=model, project_id=project_id, limit=PRUNE_SIZE)
-    while pruned := await ledger.in_write(STAGE, prune):
-        progress = replace(progress, pruned=progress.pruned + pruned)
-    return progress
+def _prune(tx: Transaction, *, tally: _Tally, model: str, project_id: int | None) -> int:
+    """Of ``PRUNE_SIZE`` documents, so that nobody waits long for the lock; gives how many there still were."""
+    pruned = store.prune_other_models(tx, model, project_id=project_id, limit=PRUNE_SIZE)
+    if pruned:
+        tally.count(tx, replace(tally.progress, pruned=tally.progress.pruned + pruned))
+    return pruned

@@ -1,5 +1,8 @@
 import asyncio
 import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger.backlog import UnknownProjectError
+from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.stages.backlog import BacklogProgress, run_embed_backlog
 from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_SIZE
@@ -60,6 +64,53 @@ def test_a_backlog_that_was_killed_lost_what_was_not_written_and_the_next_goes_o
     result = run(ledger, embedder)
     assert result.total == sum(map(len, embedder.calls)) == MANY - WINDOW_SIZE
     assert count(ledger) == MANY
+
+
+def test_a_window_that_was_committed_while_the_job_was_stopped_is_in_the_last_report(ledger: Ledger) -> None:
+    class Stopped(Ledger):
+        """Cancels the task that waits for a write window, while that is open."""
+
+        @contextmanager
+        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
+            assert cancelled is not None
+            with super().write(purpose, cancelled=cancelled) as tx:
+                yield tx
+                loop.call_soon_threadsafe(task.cancel)
+                assert cancelled.wait(20)
+
+    loop: asyncio.AbstractEventLoop
+    task: asyncio.Future[BacklogProgress]
+
+    async def stop_it() -> None:
+        nonlocal loop, task
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(
+            run_embed_backlog(Stopped(ledger.path), FakeEmbedder(), run_id="run-b", report=reports.append)
+        )
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    reports = list[BacklogProgress]()
+    fill(ledger, MANY)
+    asyncio.run(stop_it())
+    assert [one.embedded for one in reports] == [0, WINDOW_SIZE]
+    assert count(ledger) == WINDOW_SIZE
+
+
+def test_a_window_that_was_rolled_back_counts_nothing(ledger: Ledger) -> None:
+    class Broken(Ledger):
+        @contextmanager
+        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
+            with super().write(purpose, cancelled=cancelled) as tx:
+                yield tx
+                raise OSError("the disk is gone")
+
+    fill(ledger, 3)
+    reports = list[BacklogProgress]()
+    with pytest.raises(OSError, match="disk"):
+        run(Broken(ledger.path), FakeEmbedder(), report=reports.append)
+    assert [one.embedded for one in reports] == [0]
+    assert count(ledger) == 0
 
 
 def test_another_model_is_a_backlog_and_no_migration(ledger: Ledger) -> None:
