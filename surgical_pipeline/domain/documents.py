@@ -77,7 +77,8 @@ class EntityText:
 class NoteText:
     """One note of a discussion.
 
-    ``position_line``: where ``position_is_old``, a line of the file before the change, else of the file after it.
+    ``position_line``: where ``position_is_old``, a line of the file before the change, else of the file after it;
+    of a note on several lines the last, and ``position_start`` the first.
     """
 
     author: str | None
@@ -88,6 +89,7 @@ class NoteText:
     system: bool = False
     internal: bool = False
     position_path: str | None = None
+    position_start: int | None = None
     position_line: int | None = None
     position_is_old: bool = False
     resolvable: bool = False
@@ -121,22 +123,27 @@ def entity_of_document(document_id: str) -> EntityKey:
     return EntityKey(EntityType(entity_type), int(iid))
 
 
-def issue_document(entity: EntityText) -> DocumentRecord:
-    """The document of an issue.
-
-    Raises:
-        ValueError: ``entity`` is a merge request.
-    """
-    return _entity_document(entity, EntityType.ISSUE)
-
-
-def merge_request_document(entity: EntityText) -> DocumentRecord:
-    """The document of a merge request.
-
-    Raises:
-        ValueError: ``entity`` is an issue.
-    """
-    return _entity_document(entity, EntityType.MERGE_REQUEST)
+def entity_document(entity: EntityText) -> DocumentRecord:
+    """The document of an issue or a merge request."""
+    title = _line(entity.title) or entity.reference
+    paragraphs = ["\n".join(_entity_facts(entity)), clean_markdown(entity.description or "")]
+    content = "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
+    return DocumentRecord(
+        document_id=entity_document_id(entity.project_id, entity.key),
+        kind=entity.entity_type.value,
+        key=entity.key,
+        title=title,
+        content=content,
+        content_hash=_content_hash(title, content, confidential=entity.confidential, internal=False),
+        web_url=entity.web_url,
+        state=entity.state,
+        labels=_distinct(entity.labels),
+        author=entity.author,
+        confidential=entity.confidential,
+        internal=False,
+        created_at=entity.created_at,
+        updated_at=entity.updated_at,
+    )
 
 
 def discussion_document(discussion: DiscussionText) -> DocumentRecord | None:
@@ -179,30 +186,6 @@ def discussion_document(discussion: DiscussionText) -> DocumentRecord | None:
     )
 
 
-def _entity_document(entity: EntityText, kind: EntityType) -> DocumentRecord:
-    if entity.entity_type is not kind:
-        raise ValueError(f"{entity.reference} is no {kind.replace('_', ' ')}")
-    title = _line(entity.title) or entity.reference
-    paragraphs = ["\n".join(_entity_facts(entity)), clean_markdown(entity.description or "")]
-    content = "\n\n".join(paragraph for paragraph in paragraphs if paragraph)
-    return DocumentRecord(
-        document_id=entity_document_id(entity.project_id, entity.key),
-        kind=kind.value,
-        key=entity.key,
-        title=title,
-        content=content,
-        content_hash=_content_hash(title, content, confidential=entity.confidential, internal=False),
-        web_url=entity.web_url,
-        state=entity.state,
-        labels=_distinct(entity.labels),
-        author=entity.author,
-        confidential=entity.confidential,
-        internal=False,
-        created_at=entity.created_at,
-        updated_at=entity.updated_at,
-    )
-
-
 def _entity_facts(entity: EntityText) -> Iterator[str]:
     kind = "Issue" if entity.entity_type is EntityType.ISSUE else "Merge request"
     yield f"{kind} {entity.reference}"
@@ -230,13 +213,19 @@ def _discussion_facts(discussion: DiscussionText) -> Iterator[str]:
     yield f"Discussion of {discussion.entity.reference}"
     place = next((note for note in discussion.notes if note.position_path), None)
     if place is not None:
-        line = "" if place.position_line is None else f", line {place.position_line}"
-        before = " before the change" if line and place.position_is_old else ""
-        yield f"On: {_line(place.position_path or '')}{line}{before}"
+        lines = _lines(place.position_start, place.position_line)
+        before = " before the change" if lines and place.position_is_old else ""
+        yield f"On: {_line(place.position_path or '')}{lines}{before}"
     resolution = _resolution(discussion)
     if resolution:
         by = _people(note.resolved_by for note in discussion.notes) if resolution == "resolved" else ""
         yield resolution.capitalize() + (f" by {by}" if by else "")
+
+
+def _lines(start: int | None, last: int | None) -> str:
+    if last is None:
+        return ""
+    return f", line {last}" if start is None or start >= last else f", lines {start} to {last}"
 
 
 def _note_paragraph(note: NoteText, body: str) -> str:

@@ -147,13 +147,27 @@ class MergeRequest(Entity):
         return self.draft or self.work_in_progress
 
 
+class DiffLine(Payload):
+    """A line of a diff; of one that was added or removed the other number is missing."""
+
+    new_line: int | None = None
+    old_line: int | None = None
+
+
+class LineRange(Payload):
+    """The lines of a note on several; what was made over GitLab's API may name none."""
+
+    start: DiffLine | None = None
+
+
 class Position(Payload):
-    """Where in a diff a note stands; an image note has no lines."""
+    """Where in a diff a note stands, at its last line; an image note has no lines."""
 
     new_path: str | None = None
     old_path: str | None = None
     new_line: int | None = None
     old_line: int | None = None
+    line_range: LineRange | None = None
 
 
 class Note(Payload):

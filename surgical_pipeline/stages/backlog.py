@@ -15,7 +15,7 @@ from surgical_pipeline.ledger import backlog as store
 from surgical_pipeline.ledger.embeddings import write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Batch, Found, batches, look
+from surgical_pipeline.stages.vectorizing import WINDOW_SIZE, Batch, Found, Vectorizer, look
 
 STAGE = "embed_backlog"
 PRUNE_SIZE = 1000
@@ -78,13 +78,13 @@ async def run_embed_backlog(
     count = partial(store.count_backlog, model=model, project_id=project_id)
     tally = _Tally(BacklogProgress(total=await ledger.in_read(STAGE, count)))
     report(tally.progress)
-    after = ""
+    vectorizer, after = Vectorizer(embedder, STAGE), ""
     while not tally.progress.ended_by:
         found = await ledger.in_read(STAGE, partial(_look, after=after, model=model, project_id=project_id))
         if not found.asked:
             break
         after = found.asked[-1].document_id
-        async for batch in batches(found, embedder=embedder, stage=STAGE):
+        async for batch in vectorizer.batches(found):
             with _reporting(tally, report):
                 await ledger.in_write(STAGE, partial(_write, batch=batch, run_id=run_id, tally=tally))
             if batch.ended_by:

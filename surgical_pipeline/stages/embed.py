@@ -18,7 +18,7 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.vectorizing import Batch, batches, look
+from surgical_pipeline.stages.vectorizing import Batch, Vectorizer, look
 
 STAGE = "embed"
 
@@ -33,6 +33,7 @@ async def run_embed_for_document_ids(
 ) -> EmbedResult:
     """Embed these documents and no others; a dead embedder or a spent budget is a warning of each document."""
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
+    vectorizer = Vectorizer(embedder, STAGE, deadline=deadline, clock=clock)
     results: list[EmbedResult] = []
     at = 0
     while at < len(documents):
@@ -40,7 +41,7 @@ async def run_embed_for_document_ids(
         at += len(found.asked)
         results += [
             await run.in_window(STAGE, partial(_write, run=run, batch=batch))
-            async for batch in batches(found, embedder=embedder, stage=STAGE, deadline=deadline)
+            async for batch in vectorizer.batches(found)
         ]
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),

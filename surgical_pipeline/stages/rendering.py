@@ -8,12 +8,12 @@ from surgical_pipeline.domain.documents import (
     HistoryEvent,
     NoteText,
     discussion_document,
-    issue_document,
-    merge_request_document,
+    entity_document,
 )
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.payloads import (
+    DiffLine,
     Entity,
     Issue,
     IssueLink,
@@ -38,7 +38,7 @@ def documents_of(source: EntitySource) -> Iterator[DocumentRecord]:
         pydantic.ValidationError: a payload is not what preflight or dependents once accepted.
     """
     text = _entity_text(source)
-    yield issue_document(text) if text.entity_type is EntityType.ISSUE else merge_request_document(text)
+    yield entity_document(text)
     for discussion in source.discussions:
         notes = tuple(_note_text(Note.model_validate_json(payload)) for payload in discussion.notes)
         document = discussion_document(DiscussionText(text, discussion.discussion_id, notes))
@@ -81,6 +81,7 @@ def _entity_text(source: EntitySource) -> EntityText:
 
 def _note_text(note: Note) -> NoteText:
     position = note.position or Position()
+    start = (position.line_range and position.line_range.start) or DiffLine()
     is_old = position.new_line is None and position.old_line is not None
     return NoteText(
         author=_handle(note.author),
@@ -91,6 +92,7 @@ def _note_text(note: Note) -> NoteText:
         system=note.system,
         internal=note.hidden_from_guests,
         position_path=(is_old and position.old_path) or position.new_path or position.old_path,
+        position_start=start.old_line if is_old else start.new_line,
         position_line=position.old_line if is_old else position.new_line,
         position_is_old=is_old,
         resolvable=note.resolvable,

@@ -29,6 +29,8 @@ WINDOW_CHARACTERS = 4_000_000
 whatever is in it, and the vectors of so many documents take some 100 ms more."""
 WRITE_AFTER_SECONDS = 5.0
 """What is computed waits no longer to be written: a kill loses no more than this and one call."""
+DEAD_AFTER_CALLS = 2
+"""A call has its own retries, and its own timeout, which a hundred dead ones would add up to an hour."""
 
 log = logging.getLogger(__name__)
 
@@ -99,110 +101,123 @@ def look(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> Fo
     )
 
 
-async def batches(
-    found: Found, *, embedder: Embedder, stage: str, deadline: Deadline | None = None
-) -> AsyncIterator[Batch]:
-    """What there is to write of ``found``, each document once, as ``vectorize`` gives it.
+@dataclass(slots=True)
+class Vectorizer:
+    """Makes vectors with one embedder for one stage of a run, and remembers whether the embedder still answers.
 
-    What needs no computing comes with the first.
+    After ``DEAD_AFTER_CALLS`` calls in a row that failed it, nothing more is asked of it: what is left fails at
+    once, for the reason that the last call had. ``deadline``: of the stage; what it leaves undone fails, too.
     """
-    stale = {one.document_id for one in found.stale}
-    others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
-    current, copied = found.current, found.copied
-    async for some in vectorize(found.stale, embedder=embedder, stage=stage, deadline=deadline):
-        asked = (*others, *(one.document_id for one in some.vectors), *some.failures)
-        yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by)
-        others, current, copied = (), (), ()
 
+    embedder: Embedder
+    stage: str
+    deadline: Deadline | None = field(default=None, kw_only=True)
+    clock: MonotonicClock = field(default=time.monotonic, kw_only=True)
+    _failed_in_a_row: int = field(default=0, init=False)
+    _given_up: Failure | None = field(default=None, init=False)
 
-async def vectorize(
-    documents: Sequence[EmbeddingCandidate],
-    *,
-    embedder: Embedder,
-    stage: str,
-    deadline: Deadline | None = None,
-    clock: MonotonicClock = time.monotonic,
-) -> AsyncIterator[Vectorized]:
-    """Chunk and embed ``documents``, ``CALL_SIZE`` of them a call or fewer where the model refuses some.
+    async def batches(self, found: Found) -> AsyncIterator[Batch]:
+        """What there is to write of ``found``, each document once, as ``vectorize`` gives it.
 
-    Gives what there is at the end, after ``WRITE_AFTER_SECONDS`` and whenever the embedder died; once at least.
-    Documents of one text (``content_hash``) are embedded once. A text that the model refuses fails its own
-    document alone. A dead embedder fails the documents of its call, a spent ``deadline`` all that are left.
-    """
-    same = defaultdict[str, list[EmbeddingCandidate]](list)
-    for one in documents:
-        same[one.content_hash].append(one)
-    texts = list(same.values())
-    gathered, began = Vectorized(), clock()
-    for start in range(0, len(texts), CALL_SIZE):
-        group = texts[start : start + CALL_SIZE]
-        gathered += await _one_call(group, embedder=embedder, stage=stage, deadline=deadline)
-        last = start + CALL_SIZE >= len(texts)
-        died = gathered.ended_by is not None and gathered.ended_by.code is FailureCode.EMBEDDER_ERROR
-        if not last and (died or clock() - began >= WRITE_AFTER_SECONDS):
-            yield gathered
-            gathered, began = Vectorized(), clock()
-    yield gathered
+        What needs no computing comes with the first.
+        """
+        stale = {one.document_id for one in found.stale}
+        others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
+        current, copied = found.current, found.copied
+        async for some in self.vectorize(found.stale):
+            asked = (*others, *(one.document_id for one in some.vectors), *some.failures)
+            yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by)
+            others, current, copied = (), (), ()
 
+    async def vectorize(self, documents: Sequence[EmbeddingCandidate]) -> AsyncIterator[Vectorized]:
+        """Chunk and embed ``documents``, ``CALL_SIZE`` of them a call or fewer where the model refuses some.
 
-async def _one_call(
-    texts: Sequence[Sequence[EmbeddingCandidate]], *, embedder: Embedder, stage: str, deadline: Deadline | None
-) -> Vectorized:
-    """``texts``: of each the documents that have it."""
-    progress = _Progress()
-    ended_by: Failure | None = None
-    try:
-        async with asyncio.timeout(deadline.remaining if deadline else None):
-            await _embed_or_halve([same[0] for same in texts], embedder=embedder, stage=stage, progress=progress)
-    except EmbedderError as error:
-        log.warning("embedding failed: %s", error)
-        ended_by = Failure(code=FailureCode.EMBEDDER_ERROR, message=str(error), stage=stage)
-    except TimeoutError:
-        message = f"the budget of stage {stage} ran out"
-        ended_by = Failure(code=FailureCode.TIMEOUT, message=message, stage=stage)
-    documents = [one for same in texts for one in same]
-    failures = {
-        one.document_id: failure
-        for one in documents
-        if (failure := progress.failures.get(one.content_hash, ended_by))
-        and one.content_hash not in progress.vectors
-    }
-    vectors = tuple(
-        DocumentVectors(
-            document_id=one.document_id,
-            content_hash=one.content_hash,
-            model=embedder.name,
-            dimension=embedder.dimension,
-            vectors=progress.vectors[one.content_hash],
+        Gives what there is at the end, after ``WRITE_AFTER_SECONDS`` and whenever the embedder died; once at
+        least. Documents of one text (``content_hash``) are embedded once. A text that the model refuses fails its
+        own document alone. A dead embedder fails the documents of its call, a spent deadline all that are left.
+        """
+        same = defaultdict[str, list[EmbeddingCandidate]](list)
+        for one in documents:
+            same[one.content_hash].append(one)
+        texts = list(same.values())
+        gathered, began = Vectorized(), self.clock()
+        for start in range(0, len(texts), CALL_SIZE):
+            if self._given_up:
+                gathered += _all_failed(texts[start:], self._given_up)
+                break
+            gathered += await self._one_call(texts[start : start + CALL_SIZE])
+            last = start + CALL_SIZE >= len(texts)
+            died = gathered.ended_by is not None and gathered.ended_by.code is FailureCode.EMBEDDER_ERROR
+            if not last and (died or self.clock() - began >= WRITE_AFTER_SECONDS):
+                yield gathered
+                gathered, began = Vectorized(), self.clock()
+        yield gathered
+
+    async def _one_call(self, texts: Sequence[Sequence[EmbeddingCandidate]]) -> Vectorized:
+        """``texts``: of each the documents that have it."""
+        progress = _Progress()
+        ended_by: Failure | None = None
+        try:
+            async with asyncio.timeout(self.deadline.remaining if self.deadline else None):
+                await self._embed_or_halve([same[0] for same in texts], progress)
+            self._failed_in_a_row = 0
+        except EmbedderError as error:
+            log.warning("embedding failed: %s", error)
+            ended_by = Failure(code=FailureCode.EMBEDDER_ERROR, message=str(error), stage=self.stage)
+            self._count_failure(ended_by)
+        except TimeoutError:
+            message = f"the budget of stage {self.stage} ran out"
+            ended_by = Failure(code=FailureCode.TIMEOUT, message=message, stage=self.stage)
+        documents = [one for same in texts for one in same]
+        failures = {
+            one.document_id: failure
+            for one in documents
+            if (failure := progress.failures.get(one.content_hash, ended_by))
+            and one.content_hash not in progress.vectors
+        }
+        vectors = tuple(
+            DocumentVectors(
+                document_id=one.document_id,
+                content_hash=one.content_hash,
+                model=self.embedder.name,
+                dimension=self.embedder.dimension,
+                vectors=progress.vectors[one.content_hash],
+            )
+            for one in documents
+            if one.content_hash in progress.vectors
         )
-        for one in documents
-        if one.content_hash in progress.vectors
-    )
-    return Vectorized(vectors, failures, ended_by)
+        return Vectorized(vectors, failures, ended_by)
 
+    def _count_failure(self, failure: Failure) -> None:
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row >= DEAD_AFTER_CALLS:
+            message = f"not tried, as {self._failed_in_a_row} calls in a row failed: {failure.message}"
+            self._given_up = failure.model_copy(update={"message": message})
 
-async def _embed_or_halve(
-    documents: Sequence[EmbeddingCandidate], *, embedder: Embedder, stage: str, progress: _Progress
-) -> None:
-    """All at once; where the model refuses a text, each half by itself, down to the document that holds it."""
-    if not documents:
-        return
-    await asyncio.sleep(0)  # a spent budget ends here: a thread, once started, cannot be stopped
-    try:
-        vectors = await asyncio.to_thread(_embed, documents, embedder)
-    except EmbedderError as error:
-        if not error.rejected:
-            raise
-        if len(documents) == 1:
-            log.warning("document %s was refused: %s", documents[0].document_id, error)
-            failure = Failure(code=FailureCode.EMBEDDER_ERROR, message=str(error), stage=stage)
-            progress.failures[documents[0].content_hash] = failure
+    async def _embed_or_halve(self, documents: Sequence[EmbeddingCandidate], progress: _Progress) -> None:
+        """All at once; where the model refuses a text, each half by itself, down to the document that holds it."""
+        if not documents:
             return
-        middle = len(documents) // 2
-        for half in (documents[:middle], documents[middle:]):
-            await _embed_or_halve(half, embedder=embedder, stage=stage, progress=progress)
-    else:
-        progress.vectors |= zip((one.content_hash for one in documents), vectors, strict=True)
+        await asyncio.sleep(0)  # a spent budget ends here: a thread, once started, cannot be stopped
+        try:
+            vectors = await asyncio.to_thread(_embed, documents, self.embedder)
+        except EmbedderError as error:
+            if not error.rejected:
+                raise
+            if len(documents) == 1:
+                log.warning("document %s was refused: %s", documents[0].document_id, error)
+                failure = Failure(code=FailureCode.EMBEDDER_ERROR, message=str(error), stage=self.stage)
+                progress.failures[documents[0].content_hash] = failure
+                return
+            middle = len(documents) // 2
+            for half in (documents[:middle], documents[middle:]):
+                await self._embed_or_halve(half, progress)
+        else:
+            progress.vectors |= zip((one.content_hash for one in documents), vectors, strict=True)
+
+
+def _all_failed(texts: Sequence[Sequence[EmbeddingCandidate]], failure: Failure) -> Vectorized:
+    return Vectorized(failures={one.document_id: failure for same in texts for one in same}, ended_by=failure)
 
 
 def _embed(documents: Sequence[EmbeddingCandidate], embedder: Embedder) -> list["Vectors"]:

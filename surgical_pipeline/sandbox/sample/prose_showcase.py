@@ -125,14 +125,12 @@ labels: priority::1
 state: merged
 closes: 1
 files: src/gateway/queue.rs, src/gateway/lanes.rs, tests/lanes_test.rs
-commits: Split the gateway queue into lanes, Replay the rehearsal burst in a test, Name the lanes in the
-metrics
+commits: Split the gateway queue into lanes, Replay the rehearsal burst, Name the lanes in the metrics
 
 The gateway had one queue for all channels, so a camera burst delayed valve confirmations by up to 850 ms.
 
 Now there are three lanes: `safety`, `control` and `bulk`. A lane is served before every lower one; `bulk`
-keeps
-at least 10 % of the link so that it cannot starve.
+keeps at least 10 % of the link so that it cannot starve.
 
 Closes #12
 

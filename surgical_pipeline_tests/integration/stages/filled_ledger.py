@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surgical_pipeline.domain.documents import EntityText, issue_document
+from surgical_pipeline.domain.documents import EntityText, entity_document
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
@@ -37,7 +37,7 @@ def fill(ledger: Ledger, count: int, *, text: str = "a text", project: ProjectRe
         batch = []
         for source in sources:
             entity = EntityText(project.path, source.key, project.project_id, f"Pump {source.key}", "opened")
-            document = issue_document(replace(entity, description=f"{text} {source.key}"))
+            document = entity_document(replace(entity, description=f"{text} {source.key}"))
             batch.append(EntityDocuments(source.key, source.version, (document,)))
         assert not write_documents(tx, "run-0", project.project_id, batch)
 

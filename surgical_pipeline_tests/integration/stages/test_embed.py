@@ -204,6 +204,14 @@ def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_
     assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(CALL_SIZE,)]
 
 
+def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: Start, ledger: Ledger) -> None:
+    fill(ledger, 2 * WINDOW_SIZE)
+    run, embedder = start("acme/rocket#12"), FakeEmbedder(fails_on_calls=range(100))
+    documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
+    result = run.embed(documents, embedder=embedder)
+    assert (len(result.failed), result.embedded, len(embedder.calls)) == (2 * WINDOW_SIZE, (), 2)
+
+
 def test_a_failed_call_keeps_the_vectors_of_an_older_text(
     start: Start, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:

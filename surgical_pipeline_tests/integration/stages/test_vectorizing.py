@@ -10,7 +10,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.embeddings import EmbeddingCandidate
-from surgical_pipeline.stages.vectorizing import CALL_SIZE, WRITE_AFTER_SECONDS, Vectorized, vectorize
+from surgical_pipeline.stages.vectorizing import CALL_SIZE, WRITE_AFTER_SECONDS, Vectorized, Vectorizer
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 
 MEGABYTE = 1_000_000
@@ -36,8 +36,9 @@ def parts(
     clock: MonotonicClock = lambda: 0.0,
 ) -> list[Vectorized]:
     async def collect() -> list[Vectorized]:
-        found = vectorize(given, embedder=embedder, stage="embed", deadline=deadline, clock=clock)
-        return [one async for one in found]
+        return [
+            one async for one in Vectorizer(embedder, "embed", deadline=deadline, clock=clock).vectorize(given)
+        ]
 
     return asyncio.run(collect())
 
@@ -66,6 +67,18 @@ def test_a_dead_embedder_is_told_at_once_and_the_next_call_is_another_try() -> N
     assert (len(first.vectors), len(first.failures)) == (CALL_SIZE, CALL_SIZE)
     assert first.ended_by is not None
     assert (len(second.vectors), second.failures, second.ended_by) == (CALL_SIZE, {}, None)
+
+
+def test_an_embedder_that_fails_two_calls_in_a_row_is_asked_no_more() -> None:
+    embedder = FakeEmbedder(fails_on_calls=[1, 3, 4])
+    *_, last_tried, rest = parts(documents(*map(str, range(7 * CALL_SIZE))), embedder)
+    assert len(embedder.calls) == 4, "a call that succeeds between two that fail starts the count anew"
+    assert len(last_tried.failures) == CALL_SIZE
+    assert len(rest.failures) == 3 * CALL_SIZE
+    assert {failure.code for failure in rest.failures.values()} == {FailureCode.EMBEDDER_ERROR}
+    assert {failure.message for failure in rest.failures.values()} == {
+        "not tried, as 2 calls in a row failed: the fake embedder was told to fail"
+    }
 
 
 def test_documents_of_one_text_share_a_call_however_far_apart_they_are() -> None:

@@ -16,10 +16,9 @@ from surgical_pipeline.domain.documents import (
     NoteText,
     discussion_document,
     discussion_document_id,
+    entity_document,
     entity_document_id,
     entity_of_document,
-    issue_document,
-    merge_request_document,
 )
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
@@ -132,8 +131,8 @@ def rendered_discussion(discussion: DiscussionText = DISCUSSION) -> DocumentReco
 @pytest.mark.parametrize(
     ("name", "document"),
     [
-        ("issue", issue_document(ISSUE)),
-        ("merge_request", merge_request_document(MERGE_REQUEST)),
+        ("issue", entity_document(ISSUE)),
+        ("merge_request", entity_document(MERGE_REQUEST)),
         ("discussion", rendered_discussion()),
     ],
 )
@@ -157,14 +156,14 @@ def test_the_order_in_which_gitlab_lists_things_changes_nothing(shuffler: random
         history=shuffled(ISSUE.history),
     )
 
-    assert issue_document(again) == issue_document(ISSUE)
+    assert entity_document(again) == entity_document(ISSUE)
 
 
 def test_a_later_visit_alone_changes_no_text() -> None:
     visited = replace(ISSUE, updated_at=moment(30), web_url="https://gitlab.example.com/moved")
 
-    assert issue_document(visited).content_hash == issue_document(ISSUE).content_hash
-    assert issue_document(visited).updated_at == moment(30)
+    assert entity_document(visited).content_hash == entity_document(ISSUE).content_hash
+    assert entity_document(visited).updated_at == moment(30)
 
 
 @pytest.mark.parametrize(
@@ -191,7 +190,7 @@ def test_a_later_visit_alone_changes_no_text() -> None:
 def test_whatever_means_something_changes_the_hash(change: dict[str, object]) -> None:
     changed = replace(ISSUE, **change)  # type: ignore[arg-type]  # the fields are those above
 
-    assert issue_document(changed).content_hash != issue_document(ISSUE).content_hash
+    assert entity_document(changed).content_hash != entity_document(ISSUE).content_hash
 
 
 @pytest.mark.parametrize(
@@ -208,25 +207,25 @@ def test_whatever_means_something_changes_the_hash(change: dict[str, object]) ->
 def test_whatever_means_something_of_a_merge_request_changes_the_hash(change: dict[str, object]) -> None:
     changed = replace(MERGE_REQUEST, **change)  # type: ignore[arg-type]  # the fields are those above
 
-    assert merge_request_document(changed).content_hash != merge_request_document(MERGE_REQUEST).content_hash
+    assert entity_document(changed).content_hash != entity_document(MERGE_REQUEST).content_hash
 
 
 def test_dates_are_told_in_utc_whatever_the_offset() -> None:
     late = datetime(2024, 3, 1, 23, 0, tzinfo=timezone(timedelta(hours=-5)))
 
-    assert "Created: 2024-03-02" in issue_document(replace(ISSUE, created_at=late)).content
+    assert "Created: 2024-03-02" in entity_document(replace(ISSUE, created_at=late)).content
 
 
 def test_a_date_without_zone_is_taken_as_utc() -> None:
     naive = moment(1).replace(tzinfo=None)
 
-    assert issue_document(replace(ISSUE, created_at=naive)).content == issue_document(ISSUE).content
+    assert entity_document(replace(ISSUE, created_at=naive)).content == entity_document(ISSUE).content
 
 
 def test_an_entity_with_nothing_but_its_key_has_a_document() -> None:
     bare = EntityText("acme/rocket", EntityKey(EntityType.ISSUE, 1), 7, title="", state="opened")
 
-    document = issue_document(bare)
+    document = entity_document(bare)
 
     assert (document.title, document.content) == ("acme/rocket#1", "Issue acme/rocket#1\nState: opened")
 
@@ -235,7 +234,7 @@ def test_a_title_of_several_lines_is_told_on_one() -> None:
     titled = replace(ISSUE, title="Pump\r\nleaks\u2028 badly")
     notes = (NoteText("bob", "hi"),)
 
-    assert issue_document(titled).title == "Pump leaks badly"
+    assert entity_document(titled).title == "Pump leaks badly"
     assert rendered_discussion(DiscussionText(titled, "1a", notes)).title == "Discussion of #12: Pump leaks badly"
 
 
@@ -248,17 +247,10 @@ def test_a_discussion_of_an_entity_without_title_is_titled_by_its_reference() ->
 
 
 def test_text_that_no_database_takes_is_mended() -> None:
-    document = issue_document(replace(ISSUE, title="a\x00b\ud800", description="\x00\ud800", milestone="\udfff"))
+    document = entity_document(replace(ISSUE, title="a\x00b\ud800", description="\x00\ud800", milestone="\udfff"))
 
     (document.title + document.content).encode()
     assert "\x00" not in document.title + document.content
-
-
-def test_a_document_is_only_made_of_its_own_kind() -> None:
-    with pytest.raises(ValueError, match="acme/rocket#12 is no merge request"):
-        merge_request_document(ISSUE)
-    with pytest.raises(ValueError, match="acme/rocket!34 is no issue"):
-        issue_document(MERGE_REQUEST)
 
 
 @pytest.mark.parametrize(
