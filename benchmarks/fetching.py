@@ -2,7 +2,8 @@
 
 The floor is requests * latency / requests in flight (16). The ratio to it is the figure: `fetching` is that of
 preflight, ingest and dependents, `whole run` that of everything, documents and embeddings included. Each run is a
-process of its own with a ledger of its own; the sandbox is another process. Medians of several rounds.
+process of its own with a ledger of its own; the sandbox is another process. Medians of several rounds. Beside them
+the ratio of a client that only asks and waits: neither machine nor sandbox answers exactly when it should.
 """
 
 import argparse
@@ -14,10 +15,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote
 
+from benchmarks import bare_client
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.sandbox.control_client import SandboxControl
@@ -26,6 +29,7 @@ from surgical_pipeline.sandbox.sample.build import build_sample
 SIZES = (1, 10, 100, 1_000, 10_000)
 LATENCIES_MS = (0, 20, 100)
 ONCE_FROM = 10_000
+BARE_ISSUES = 500
 IN_FLIGHT = Budgets().max_requests_in_flight
 PROJECT = "acme/rocket"
 HEAD = """\
@@ -55,6 +59,10 @@ def main() -> None:
                 taken = {name: statistics.median(run[name] for run in runs) for name in runs[0]}
                 per_issue[size, latency] = taken["fetching_seconds"] / size
                 print(row(taken, size=size, latency=latency), flush=True)
+        for latency in filter(None, arguments.latencies):
+            control.set_latency(latency)
+            ratios = [bare_ratio(iids, latency=latency, url=url, token=token) for _ in range(arguments.rounds)]
+            print(f"a client that only asks and waits ÷ floor, at {latency} ms: {statistics.median(ratios):.2f}")
     for latency in arguments.latencies:
         if {(100, latency), (10_000, latency)} <= per_issue.keys():
             growth = per_issue[10_000, latency] / per_issue[100, latency]
@@ -78,6 +86,15 @@ def row(taken: Taken, *, size: int, latency: int) -> str:
         f"{taken['longest_window_ms']:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def bare_ratio(iids: Sequence[int], *, latency: int, url: str, token: str) -> float:
+    """Of the core dependents of as many of these issues as a sync takes some seconds for."""
+    names = ("discussions", "resource_label_events", "resource_state_events", "resource_milestone_events")
+    project = f"/api/v4/projects/{quote(PROJECT, safe='')}"
+    paths = [f"{project}/issues/{iid}/{name}?per_page=100" for iid in iids[:BARE_ISSUES] for name in names]
+    seconds = bare_client.seconds_of(paths, url=url, token=token, at_once=IN_FLIGHT)
+    return seconds / (len(paths) * latency / 1000 / IN_FLIGHT)
 
 
 def one_sync(scope: Scope, *, url: str, token: str) -> Taken:

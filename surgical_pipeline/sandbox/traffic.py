@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from surgical_pipeline.sandbox.control_models import Fault, FaultSpec, LoggedRequest, RequestLogView
@@ -86,12 +87,11 @@ class Traffic:
         self._window = (minute, observed + 1 if started == minute else 1)
         return self._window[1], (minute + 1) * _WINDOW_SECONDS
 
-    async def pause(self, milliseconds: int) -> None:
-        if milliseconds:
-            try:
-                await asyncio.wait_for(self.closing.wait(), milliseconds / 1000)
-            except TimeoutError:
-                return
+    async def pause(self, milliseconds: float) -> None:
+        if milliseconds > 0:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(milliseconds / 1000):
+                    await self.closing.wait()
 
     async def hang_up(self, scope: Scope, receive: Receive) -> None:
         """Close the connection that the request came over, and wait until it is closed."""
@@ -130,14 +130,20 @@ class TrafficMiddleware:
             token_in_header=not names.isdisjoint({b"private-token", b"authorization"}),
         )
         start = time.perf_counter()
+
+        async def send_when_due(message: Message) -> None:
+            """The latency counts from the request on, so that the time an answer takes to make is within it."""
+            if message["type"] == "http.response.start":
+                await self.traffic.pause(self.traffic.latency_ms - (time.perf_counter() - start) * 1000)
+            await send(message)
+
         try:
-            await self._serve(scope, receive, send, entry=entry)
+            await self._serve(scope, receive, send_when_due, entry=entry)
         finally:
             self.traffic.log.end(entry, seconds=time.perf_counter() - start)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send, *, entry: LoggedRequest) -> None:
         traffic = self.traffic
-        await traffic.pause(traffic.latency_ms)
         fault = traffic.faults.take(method=entry.method, path=entry.path, query=entry.query)
         if fault is not None:
             entry.fault_id = fault.fault_id
