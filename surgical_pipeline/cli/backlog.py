@@ -13,8 +13,8 @@ from surgical_pipeline.cli.environment import (
     usage_errors,
 )
 from surgical_pipeline.cli.output import EXIT_CODES, err, out
-from surgical_pipeline.defs.backlog import launch_backlog
 from surgical_pipeline.defs.gateways import open_embedder
+from surgical_pipeline.defs.launch import launch_backlog
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError, find_project

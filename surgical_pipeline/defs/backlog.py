@@ -1,23 +1,20 @@
 """The job `embed_backlog`: the only embed that looks for what is missing. No surgical run starts it."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution.api import execute_run_iterator
 from pydantic import Field
 
+from surgical_pipeline.defs.dagster_words import as_dagster_failure
 from surgical_pipeline.defs.gateways import Gateways, RunGateways
 from surgical_pipeline.defs.session import run_async
-from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.settings import SettingsError
-from surgical_pipeline.stages.backlog import BacklogProgress, run_embed_backlog
+from surgical_pipeline.stages.backlog import STAGE, BacklogProgress, run_embed_backlog
 
 JOB_NAME = "embed_backlog"
 Watch = Callable[[BacklogProgress], None]
@@ -56,11 +53,11 @@ def embed_missing(context: dg.OpExecutionContext, config: BacklogConfig) -> None
             )
         )
     except (SettingsError, EmbedderError, LedgerError) as error:
-        raise _failed(error.code, str(error)) from error
+        raise _failed(error.code, error) from error
     except UnknownProjectError as error:
-        raise _failed(FailureCode.PROJECT_NOT_FOUND, str(error)) from error
+        raise _failed(FailureCode.PROJECT_NOT_FOUND, error) from error
     if progress.ended_by:
-        raise _failed(progress.ended_by.code, progress.ended_by.message)
+        raise as_dagster_failure(progress.ended_by)
     context.add_output_metadata({"model": embedder.name, **_figures(progress)})
 
 
@@ -76,12 +73,8 @@ def _figures(progress: BacklogProgress) -> dict[str, Any]:
     }
 
 
-def _failed(code: FailureCode, message: str) -> dg.Failure:
-    return dg.Failure(
-        f"{code}: {message}",
-        metadata={"code": str(code), "what to do": code.advice},
-        allow_retries=False,
-    )
+def _failed(code: FailureCode, error: Exception) -> dg.Failure:
+    return as_dagster_failure(Failure(code=code, message=str(error), stage=STAGE))
 
 
 @dg.graph
@@ -89,7 +82,8 @@ def backlog_graph() -> None:
     embed_missing()
 
 
-def _job(watch: Watch) -> dg.JobDefinition:
+def backlog_job(watch: Watch) -> dg.JobDefinition:
+    """The job, which calls ``watch`` with its progress where somebody looks on."""
     return backlog_graph.to_job(
         name=JOB_NAME,
         description="Embed every document that lacks a vector of its present text by the configured model.",
@@ -98,45 +92,4 @@ def _job(watch: Watch) -> dg.JobDefinition:
     )
 
 
-embed_backlog = _job(lambda _progress: None)
-
-
-@dataclass(frozen=True, slots=True)
-class BacklogRun:
-    """``progress``: the last that was reported, None where it never began. ``error``: what ended it early.
-
-    ``interrupted``: that was Ctrl+C, SIGTERM or Dagster's "terminate".
-    """
-
-    run_id: str
-    progress: BacklogProgress | None
-    error: str | None = None
-    interrupted: bool = False
-
-
-def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: Watch) -> BacklogRun:
-    """Run the job to its end in this process; it is in Dagster's UI like any other run."""
-    reported: list[BacklogProgress] = []
-
-    def note(progress: BacklogProgress) -> None:
-        reported[:] = [progress]
-        watch(progress)
-
-    job, failed = _job(note), None
-    config = {
-        "ops": {embed_missing.name: {"config": {"project": project or "", "prune": prune}}},
-        "loggers": {"console": {"config": {"log_level": log_level}}},
-    }
-    with dg.DagsterInstance.get() as instance:
-        run = instance.create_run_for_job(job_def=job, run_config=config)
-        for event in execute_run_iterator(InMemoryJob(job), run, instance):
-            failed = event.step_failure_data if event.is_step_failure else failed
-    progress = reported[0] if reported else None
-    if failed is None:
-        return BacklogRun(run.run_id, progress)
-    if failed.error and failed.error.cls_name == DagsterExecutionInterruptedError.__name__:
-        return BacklogRun(run.run_id, progress, f"{FailureCode.CANCELLED}: it was told to stop", interrupted=True)
-    told = failed.user_failure_data.description if failed.user_failure_data else None
-    return BacklogRun(
-        run.run_id, progress, told or (failed.error.message.strip() if failed.error else "it failed")
-    )
+embed_backlog = backlog_job(lambda _progress: None)

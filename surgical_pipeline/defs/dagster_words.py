@@ -10,6 +10,15 @@ from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.ledger.runs import RunSummary
 
 
+def as_dagster_failure(failure: Failure) -> dg.Failure:
+    """What an op raises to end its run by ``failure``, with the code where ``failure_of`` looks for it."""
+    return dg.Failure(
+        description=f"{failure.code}: {failure.message}",
+        metadata={"code": str(failure.code), "what to do": failure.code.advice, "stage": failure.stage},
+        allow_retries=False,
+    )
+
+
 def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
     """Why a run failed that could not tell the ledger itself.
 

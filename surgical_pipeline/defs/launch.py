@@ -1,26 +1,31 @@
-"""Run the real job in this process, for the command line: the run is in Dagster's UI like any other."""
+"""Run the real jobs in this process, for the command line: the runs are in Dagster's UI like any other."""
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
 from dagster._core.definitions.job_base import InMemoryJob
+from dagster._core.errors import DagsterExecutionInterruptedError
 from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
+from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.config import GRAPH, BudgetConfig, block_of
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
+from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.lifecycle import STAGES, Trigger
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.stages.backlog import BacklogProgress
 
 _LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]
@@ -70,7 +75,7 @@ class Launch:
         this is asked between stages, where Dagster only remembers it.
         """
         try:
-            for event in execute_run_iterator(InMemoryJob(self._job), self._run, self._instance):
+            for event in _executed(self._job, self._run, instance=self._instance):
                 if cancelled():
                     report_canceling(self._instance, self.run_id)
                 stage = (event.step_key or "").rpartition(".")[2]
@@ -127,3 +132,51 @@ def run_config(
     """As from the launchpad, and how much of Dagster's log is to be seen on the terminal."""
     block = block_of(scope, budgets=budgets, dependents=dependents)
     return {**block, "loggers": {"console": {"config": {"log_level": log_level}}}}
+
+
+@dataclass(frozen=True, slots=True)
+class BacklogRun:
+    """``progress``: the last that was reported, None where it never began. ``error``: what ended it early.
+
+    ``interrupted``: that was Ctrl+C, SIGTERM or Dagster's "terminate".
+    """
+
+    run_id: str
+    progress: BacklogProgress | None
+    error: str | None = None
+    interrupted: bool = False
+
+
+def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: Watch) -> BacklogRun:
+    """Run the job to its end in this process; it is in Dagster's UI like any other run."""
+    reported: list[BacklogProgress] = []
+
+    def note(progress: BacklogProgress) -> None:
+        reported[:] = [progress]
+        watch(progress)
+
+    job, failed = backlog_job(note), None
+    config = {
+        "ops": {embed_missing.name: {"config": {"project": project or "", "prune": prune}}},
+        "loggers": {"console": {"config": {"log_level": log_level}}},
+    }
+    with dg.DagsterInstance.get() as instance:
+        run = instance.create_run_for_job(job_def=job, run_config=config)
+        for event in _executed(job, run, instance=instance):
+            failed = event.step_failure_data if event.is_step_failure else failed
+    progress = reported[0] if reported else None
+    if failed is None:
+        return BacklogRun(run.run_id, progress)
+    if failed.error and failed.error.cls_name == DagsterExecutionInterruptedError.__name__:
+        return BacklogRun(run.run_id, progress, f"{FailureCode.CANCELLED}: it was told to stop", interrupted=True)
+    told = failed.user_failure_data.description if failed.user_failure_data else None
+    return BacklogRun(
+        run.run_id, progress, told or (failed.error.message.strip() if failed.error else "it failed")
+    )
+
+
+def _executed(
+    job: dg.JobDefinition, run: dg.DagsterRun, *, instance: dg.DagsterInstance
+) -> Iterator[dg.DagsterEvent]:
+    """Run to the end in this process, and give Dagster's events as they happen."""
+    return execute_run_iterator(InMemoryJob(job), run, instance)

@@ -11,7 +11,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from surgical_pipeline.defs.config import StageConfig
 from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
-from surgical_pipeline.defs.dagster_words import report_canceling
+from surgical_pipeline.defs.dagster_words import as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
@@ -124,11 +124,7 @@ def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoRet
         gateways.fail(failure)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")
-    raise dg.Failure(
-        description=f"{failure.code}: {failure.message}",
-        metadata={"code": str(failure.code), "what to do": failure.code.advice, "stage": failure.stage},
-        allow_retries=False,
-    ) from cause
+    raise as_dagster_failure(failure) from cause
 
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:

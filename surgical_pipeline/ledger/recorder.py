@@ -119,7 +119,8 @@ class SyncRunRecorder:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
         now = self._clock()
         with self._joined(tx, "set phase") as joined:
-            self._tell_usage(joined)
+            if not self._usage.tell(joined, self.run_id):
+                raise RunLostError(self.run_id)
             self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
             joined.execute("close_open_phase", run_id=self.run_id, now=now)
             joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
@@ -265,10 +266,6 @@ class SyncRunRecorder:
         store.save_outcomes(tx, self.run_id, taken)
         outcomes = store.load_outcomes(tx, self.run_id)
         self.set_counters(inherited_counters(counters_of_row(parents[0]), outcomes, phase=phase), tx)
-
-    def _tell_usage(self, tx: Transaction) -> None:
-        if not self._usage.tell(tx, self.run_id):
-            raise RunLostError(self.run_id)
 
     def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
         outcomes = store.load_outcomes(tx, self.run_id)
