@@ -2,64 +2,14 @@
 
 import json
 import os
-import re
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-import httpx
 import pytest
-import typer
-from typer.testing import CliRunner
 
-from surgical_pipeline.cli.main import app
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.acceptance.installation import OURS, Done, Installation, called
 from surgical_pipeline_tests.ledger_dump import content_of, query
-from surgical_pipeline_tests.published_schemas import check_output
-
-PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
-OURS = ("SURGICAL_", "GITLAB_", "DAGSTER_")
-Done = subprocess.CompletedProcess[str]
-
-
-@dataclass(frozen=True)
-class Installation:
-    """A DAGSTER_HOME of its own, which is also the folder that commands are started in."""
-
-    home: Path
-    environment: dict[str, str]
-
-    @classmethod
-    def make(cls, home: Path, sandbox: RunningSandbox) -> "Installation":
-        (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-        own = {"DAGSTER_HOME": str(home), "GITLAB_URL": sandbox.url, "GITLAB_TOKEN": sandbox.token}
-        return cls(home, inherited | own)
-
-    @property
-    def ledger(self) -> Path:
-        return self.home / "ledger.duckdb"
-
-    def run(self, *arguments: str, **environment: str) -> Done:
-        done = subprocess.run(
-            [PROGRAM, *arguments],
-            env=self.environment | environment,
-            cwd=self.home,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        check_output(arguments, done.stdout)
-        return done
 
 
 @dataclass(frozen=True)
@@ -90,34 +40,6 @@ def synced(tmp_path_factory: pytest.TempPathFactory, running_sandbox: RunningSan
 @pytest.fixture
 def installation(synced: Synced) -> Installation:
     return synced.installation
-
-
-def called(*arguments: str) -> "typer.testing.Result":
-    """In this process, where a process of its own would show nothing more."""
-    done = CliRunner().invoke(app, arguments)
-    check_output(arguments, done.stdout)
-    return done
-
-
-def commands() -> Iterator[tuple[str, ...]]:
-    """The words of every command, groups too: (), ("sync",), ("runs",), ("runs", "list"), ..."""
-    pending: list[tuple[tuple[str, ...], object]] = [((), typer.main.get_command(app))]
-    for words, command in pending:
-        yield words
-        children = getattr(command, "commands", {})
-        pending += [((*words, name), child) for name, child in children.items()]
-
-
-def command_at(words: Sequence[str]) -> Any:
-    """Typer's own object for it."""
-    command: Any = typer.main.get_command(app)
-    for word in words:
-        command = command.commands[word]
-    return command
-
-
-COMMANDS = tuple(commands())
-NAMES = [" ".join(words) or "surgical-pipeline" for words in COMMANDS]
 
 
 # ---------------------------------------------------------------------- sync
@@ -294,128 +216,3 @@ def test_doctor_shows_brackets_of_an_address_as_they_are(monkeypatch: pytest.Mon
     assert done.exit_code == 1
     assert "FAIL ledger" in done.stdout
     assert "/no/[/such]/[bold]folder" in done.stdout
-
-
-# ---------------------------------------------------------------------- demo and sandbox
-
-
-def test_demo_succeeds_and_its_second_run_renders_and_embeds_nothing(tmp_path: Path) -> None:
-    """It needs no GitLab, and touches no ledger but its own."""
-    theirs = tmp_path / "theirs.duckdb"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith(OURS)}
-    environment |= {"DAGSTER_HOME": "/no/such/folder", "SURGICAL_LEDGER": str(theirs)}
-
-    def demo(*options: str) -> Done:
-        return subprocess.run(
-            [PROGRAM, "demo", "--home", "demo", *options],
-            env=environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-
-    first = demo()
-    assert first.returncode == 0, first.stderr
-    assert "acme/rocket#9999" in first.stdout
-    assert "Try next" in first.stdout
-    second = demo("--json")
-    assert second.returncode == 0, second.stderr
-    result = SyncResult.model_validate_json(second.stdout)
-    assert (result.counters.documents_regenerated, result.counters.documents_embedded) == (0, 0)
-    assert result.counters.documents_unchanged > 5
-    assert not theirs.exists()
-
-
-def test_sandbox_serve_answers_and_ends_on_sigterm_with_exit_code_0() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [PROGRAM, "sandbox", "serve", "--port", str(port)]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        try:
-            assert process.stderr is not None
-            said = process.stderr.readline().split()
-            assert said == ["export", f"GITLAB_URL=http://127.0.0.1:{port}", "GITLAB_TOKEN=sandbox-token"]
-            token = {"PRIVATE-TOKEN": "sandbox-token"}
-            answer = once_it_listens(f"http://127.0.0.1:{port}/api/v4/projects/acme%2Frocket", token)
-            assert answer.json()["path_with_namespace"] == "acme/rocket"
-            process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=20) == 0
-        finally:
-            process.kill()
-
-
-def once_it_listens(url: str, headers: dict[str, str]) -> httpx.Response:
-    deadline = time.monotonic() + 20
-    while True:
-        try:
-            return httpx.get(url, headers=headers, trust_env=False)
-        except httpx.ConnectError:
-            assert time.monotonic() < deadline, "it never listened"
-            time.sleep(0.05)
-
-
-def test_sandbox_serve_says_that_its_port_is_taken(running_sandbox: RunningSandbox) -> None:
-    done = called("sandbox", "serve", "--port", str(running_sandbox.port))
-    assert done.exit_code == 1
-    assert f"Error: cannot listen on 127.0.0.1:{running_sandbox.port}" in done.stderr
-
-
-def test_sandbox_exec_passes_on_environment_and_exit_code(installation: Installation) -> None:
-    program = (
-        "import os, sys, urllib.request as u\n"
-        "ask = u.Request(os.environ['GITLAB_URL'] + '/api/v4/version',"
-        " headers={'PRIVATE-TOKEN': os.environ['GITLAB_TOKEN']})\n"
-        "print(u.build_opener(u.ProxyHandler({})).open(ask).status, os.environ['MARK'], sys.argv[1:])\n"
-        "sys.exit(7)\n"
-    )
-    done = installation.run("sandbox", "exec", "--", sys.executable, "-c", program, "--flag", MARK="passed on")
-    assert (done.returncode, done.stdout) == (7, "200 passed on ['--flag']\n"), done.stderr
-
-
-def test_sandbox_exec_tells_of_a_signal_as_a_shell_does(installation: Installation) -> None:
-    program = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
-    assert installation.run("sandbox", "exec", "--", sys.executable, "-c", program).returncode == 128 + 9
-
-
-def test_sandbox_exec_says_what_cannot_be_started() -> None:
-    done = called("sandbox", "exec", "--", "no-such-program")
-    assert done.exit_code == 2
-    assert "Error: no-such-program cannot be started" in done.stderr
-
-
-# ---------------------------------------------------------------------- help
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=NAMES)
-def test_every_command_has_help_that_names_its_options(words: tuple[str, ...]) -> None:
-    shown = CliRunner().invoke(app, [*words, "--help"], env={"COLUMNS": "200", "TERMINAL_WIDTH": "200"})
-    assert shown.exit_code == 0, shown.output
-    for parameter in command_at(words).params:
-        for option in parameter.opts:
-            if option.startswith("--"):
-                assert option in shown.output
-
-
-@pytest.mark.parametrize("words", COMMANDS, ids=NAMES)
-def test_every_command_option_and_argument_says_what_it_is_for(words: tuple[str, ...]) -> None:
-    command = command_at(words)
-    assert command.help
-    silent = [parameter.name for parameter in command.params if not getattr(parameter, "help", None)]
-    assert silent == []
-
-
-@pytest.mark.parametrize(
-    "words", [words for words in COMMANDS if words and not hasattr(command_at(words), "commands")], ids=" ".join
-)
-def test_every_command_is_named_in_the_readme(words: tuple[str, ...]) -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    assert re.search(f"`(surgical-pipeline )?{' '.join(words)}[ `]", readme)
-
-
-def test_the_version_is_that_of_the_package() -> None:
-    from importlib.metadata import version  # noqa: PLC0415  of no use to the other tests
-
-    shown = called("--version")
-    assert (shown.exit_code, shown.stdout.strip()) == (0, version("surgical-pipeline"))
