@@ -142,7 +142,7 @@ async def test_what_is_written_is_no_longer_in_memory(ledger: Ledger, server: Wi
         while await fetched(ledger) < 299:  # noqa: ASYNC110  another program writes the ledger
             await asyncio.sleep(0.05)
     await asyncio.sleep(0)
-    kept = sum(isinstance(one, DependentSet) for one in gc.get_objects())
+    kept = sum(type(one) is DependentSet for one in gc.get_objects())
     gate.set()
     await going
     assert kept <= GROUP_SIZE + IN_FLIGHT
