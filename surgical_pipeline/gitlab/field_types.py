@@ -3,7 +3,14 @@
 from datetime import UTC, date, datetime
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, PlainValidator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PlainValidator,
+    ValidationError,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+)
 
 MAX_ID = 2**63 - 1
 
@@ -60,3 +67,14 @@ def _tracker_id(value: object) -> int | str:
 TrackerId = Annotated[int | str, PlainValidator(_tracker_id)]
 NullIsEmpty = BeforeValidator(_none_as_empty)
 """For lists that some servers give as null."""
+
+
+def _none_where_unreadable(value: object, read: ValidatorFunctionWrapHandler) -> object:
+    try:
+        return read(value)
+    except ValidationError:
+        return None
+
+
+NoneWhereUnreadable = WrapValidator(_none_where_unreadable)
+"""For what only adds to a text: it must not cost the thread that it belongs to."""

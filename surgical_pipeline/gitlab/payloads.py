@@ -9,7 +9,15 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from surgical_pipeline.gitlab.field_types import Day, Flag, NullIsEmpty, PositiveId, TrackerId, UtcTime
+from surgical_pipeline.gitlab.field_types import (
+    Day,
+    Flag,
+    NoneWhereUnreadable,
+    NullIsEmpty,
+    PositiveId,
+    TrackerId,
+    UtcTime,
+)
 
 
 class Payload(BaseModel):
@@ -167,7 +175,7 @@ class Position(Payload):
     old_path: str | None = None
     new_line: int | None = None
     old_line: int | None = None
-    line_range: LineRange | None = None
+    line_range: Annotated[LineRange | None, NoneWhereUnreadable] = None
 
 
 class Note(Payload):

@@ -108,7 +108,7 @@ class SandboxControl:
         self._send("DELETE", "/faults")
 
     def set_latency(self, milliseconds: int) -> None:
-        """Let every API request wait so long first; 0 ends it."""
+        """Let no answer of the API leave sooner than so long after its request came; 0 ends it."""
         self._send("POST", "/latency", body=LatencySpec(latency_ms=milliseconds))
 
     # ------------------------------------------------------------------ the log

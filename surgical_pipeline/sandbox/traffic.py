@@ -1,4 +1,4 @@
-"""Everything that happens to a request before the API sees it: the log, latency, faults, the rate limit."""
+"""Everything that happens to a request around the API: the log, latency, faults, the rate limit."""
 
 from __future__ import annotations
 

@@ -86,7 +86,10 @@ async def run_embed_backlog(
         after = found.asked[-1].document_id
         async for batch in vectorizer.batches(found):
             with _reporting(tally, report):
-                await ledger.in_write(STAGE, partial(_write, batch=batch, run_id=run_id, tally=tally))
+                if batch.copied or batch.computed:
+                    await ledger.in_write(STAGE, partial(_write, batch=batch, run_id=run_id, tally=tally))
+                else:
+                    tally.progress = _after(tally.progress, batch, frozenset())  # nothing that needs the lock
             if batch.ended_by:
                 break
     if prune and not tally.progress.ended_by:
@@ -125,25 +128,24 @@ def _look(tx: Transaction, *, after: str, model: str, project_id: int | None) ->
 
 
 def _write(tx: Transaction, *, batch: Batch, run_id: str, tally: _Tally) -> None:
-    vectors = [*batch.copied, *batch.computed]
-    written = write_vectors(tx, run_id, vectors)
+    written = write_vectors(tx, run_id, [*batch.copied, *batch.computed])
+    tally.count(tx, _after(tally.progress, batch, written))
+
+
+def _after(progress: BacklogProgress, batch: Batch, written: frozenset[str]) -> BacklogProgress:
     reused = written & {one.document_id for one in batch.copied}
     refused = tuple(
         FailedDocument(document_id, failure)
         for document_id, failure in batch.failures.items()
         if failure is not batch.ended_by
     )
-    progress = tally.progress
-    tally.count(
-        tx,
-        replace(
-            progress,
-            embedded=progress.embedded + len(written - reused),
-            reused=progress.reused + len(reused),
-            superseded=progress.superseded + len(vectors) - len(written),
-            failed=progress.failed + refused,
-            ended_by=batch.ended_by,
-        ),
+    return replace(
+        progress,
+        embedded=progress.embedded + len(written - reused),
+        reused=progress.reused + len(reused),
+        superseded=progress.superseded + len(batch.copied) + len(batch.computed) - len(written),
+        failed=progress.failed + refused,
+        ended_by=batch.ended_by,
     )
 
 

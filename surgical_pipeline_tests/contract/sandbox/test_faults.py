@@ -175,6 +175,19 @@ def test_a_delay_holds_one_answer_back_and_latency_all(api: httpx.Client, sandbo
     assert [round(entry.duration_ms or 0) >= 60 for entry in sandbox.control.requests().requests] == [True, True]
 
 
+def test_an_answer_is_made_before_the_latency_holds_it_back(api: httpx.Client, sandbox: RunningSandbox) -> None:
+    """So what making it takes is within the latency."""
+    before = api.get(ISSUE).json()["title"]
+    sandbox.control.set_latency(1000)
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(api.get, ISSUE)
+        until = time.monotonic() + 10
+        while sandbox.control.requests().count < 2:
+            assert time.monotonic() < until
+        sandbox.control.update_issue(12, title="changed meanwhile")
+        assert waiting.result().json()["title"] == before
+
+
 def _seconds(api: httpx.Client, path: str) -> float:
     start = time.perf_counter()
     assert api.get(path).status_code == 200

@@ -177,6 +177,15 @@ def test_a_dead_embedder_ends_it_and_what_was_done_stays(ledger: Ledger) -> None
     assert count(ledger) == CALL_SIZE
 
 
+def test_an_embedder_that_is_dead_from_the_first_call_costs_nobody_a_turn_at_the_lock(ledger: Ledger) -> None:
+    fill(ledger, 3)
+    reports, own = list[BacklogProgress](), Ledger(ledger.path)
+    result = run(own, FakeEmbedder(fails_on_calls=[1]), report=reports.append)
+    assert result.ended_by is not None
+    assert reports[-1] == result
+    assert own.stats.windows == 2, "one that counts and one that reads"
+
+
 def test_a_refused_text_fails_its_document_and_is_tried_once(ledger: Ledger) -> None:
     fill(ledger, 100)
     embedder = FakeEmbedder(refuses="Pump #50")

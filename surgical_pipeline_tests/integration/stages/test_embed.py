@@ -1,39 +1,21 @@
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pytest
 
-from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.embedders.http import HttpEmbedder
 from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
-from surgical_pipeline_tests.integration.embedders.embedding_server import (
-    Reply,
-    blind_to,
-    refusing,
-    running_server,
-)
 from surgical_pipeline_tests.integration.stages.beside import run_beside
 from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.embed_queries import EMBEDDED, LONG_THREAD, VERSIONS, ids
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
-from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
-
-LONG_THREAD = 51
-"""An issue with more discussions than one call of the embedder takes."""
-VERSIONS = "SELECT document_id, content_hash FROM documents ORDER BY iid"
-EMBEDDED = "SELECT DISTINCT document_id FROM embeddings ORDER BY 1"
-
-
-def ids(rows: list[tuple[object, ...]]) -> set[object]:
-    return {row[0] for row in rows}
 
 
 def test_exactly_the_given_documents_get_vectors(start: Start, ledger: Ledger) -> None:
@@ -186,98 +168,6 @@ def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledg
     )
     assert len(chunks) > 1
     assert chunks == [(index,) for index in range(len(chunks))]
-
-
-def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_goes_on(
-    start: Start, ledger: Ledger
-) -> None:
-    run = start(f"acme/rocket#12+{LONG_THREAD}")
-    docs = run.up_to_docs()
-    result = run.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    assert len(result.failed) == CALL_SIZE
-    assert len(result.embedded) == docs.regenerated - CALL_SIZE > 0
-    failures = [failure for one in run.recorder.outcomes() for failure in one.dependent_failures]
-    assert {failure.code for failure in failures} == {FailureCode.EMBEDDER_ERROR}
-    assert {failure.dependent for failure in failures} == set(result.failed)
-    assert all(one.failure is None and one.ingested for one in run.recorder.outcomes())
-    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
-    assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(CALL_SIZE,)]
-
-
-def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: Start, ledger: Ledger) -> None:
-    fill(ledger, 2 * WINDOW_SIZE)
-    run, embedder = start("acme/rocket#12"), FakeEmbedder(fails_on_calls=range(100))
-    documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
-    result = run.embed(documents, embedder=embedder)
-    assert (len(result.failed), result.embedded, len(embedder.calls)) == (2 * WINDOW_SIZE, (), 2)
-
-
-def test_a_failed_call_keeps_the_vectors_of_an_older_text(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
-) -> None:
-    first = start("acme/rocket#12")
-    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
-    before = query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL")
-    sandbox.control.update_issue(12, title="a newer text")
-    second = start("acme/rocket#12")
-    second.embed(second.up_to_docs().documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    assert query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL") == before
-
-
-def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledger) -> None:
-    run = start("acme/rocket#12")
-    docs = run.up_to_docs()
-    budgets = Budgets(embed_budget_seconds=0.2)
-    result = run.embed(docs.documents, embedder=FakeEmbedder(takes_seconds=1), budgets=budgets)
-    assert set(result.failed) == set(docs.regenerated_document_ids)
-    failures = run.outcome(issue(12)).dependent_failures
-    assert {failure.code for failure in failures} == {FailureCode.TIMEOUT}
-    assert query(ledger.path, EMBEDDED) == []
-
-
-def test_a_spent_budget_starts_no_further_call(start: Start, ledger: Ledger) -> None:
-    run = start(f"acme/rocket#{LONG_THREAD}")
-    docs = run.up_to_docs()
-    embedder, spent = FakeEmbedder(takes_seconds=0.5), Budgets(embed_budget_seconds=0.1)
-    windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder, budgets=spent))
-    failed = "SELECT count(*) FROM entity_failures WHERE code = 'TIMEOUT'"
-    assert query(ledger.path, failed) == [(docs.regenerated,)]
-    assert len(embedder.calls) == 1
-    assert windows == 2, "all that is left is told together"
-
-
-def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledger) -> None:
-    first, second = start("acme/rocket#12"), start("acme/rocket#12")
-    docs = first.up_to_docs()
-    first.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    second.embed(second.up_to_docs().documents, embedder=FakeEmbedder())
-    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
-
-
-def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start, ledger: Ledger) -> None:
-    run = start(f"acme/rocket#12+13+{LONG_THREAD}")
-    docs = run.up_to_docs()
-    refused = "issue:4201:13"
-    result = run.embed(docs.documents, embedder=FakeEmbedder(refuses="Issue acme/rocket#13\n"))
-    assert result.failed == (refused,)
-    assert set(result.embedded) == set(docs.regenerated_document_ids) - {refused}
-    (failure,) = run.outcome(issue(13)).dependent_failures
-    assert (failure.code, failure.dependent) == (FailureCode.EMBEDDER_ERROR, refused)
-    assert not run.outcome(issue(12)).has_warning
-    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
-
-
-@pytest.mark.parametrize("always", [refusing, blind_to])
-def test_a_server_that_cannot_do_one_text_costs_that_document_alone(
-    start: Start, always: Callable[[str], Reply]
-) -> None:
-    run = start("acme/rocket#12+13!34")
-    docs = run.up_to_docs()
-    with running_server() as server:
-        server.always = always("Issue acme/rocket#13\n")
-        result = run.embed(docs.documents, embedder=HttpEmbedder(server.url, "nomic"))
-    assert result.failed == ("issue:4201:13",)
-    assert len(result.embedded) == docs.regenerated - 1
 
 
 def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(

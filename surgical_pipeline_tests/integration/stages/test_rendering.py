@@ -185,6 +185,8 @@ def test_system_notes_are_left_out_of_a_discussion() -> None:
         ),
         ({"new_path": "b.py", "new_line": 9, "line_range": {"start": {"new_line": 9}}}, "On: b.py, line 9"),
         ({"new_path": "b.py", "new_line": 9, "line_range": {"start": {"line_code": "x"}}}, "On: b.py, line 9"),
+        ({"new_path": "b.py", "new_line": 9, "line_range": {"start": {"new_line": "no"}}}, "On: b.py, line 9"),
+        ({"new_path": "b.py", "new_line": 9, "line_range": ["no", "object"]}, "On: b.py, line 9"),
         ({"position_type": "image", "old_path": "a.png", "new_path": "b.png", "x": 3, "y": 4}, "On: b.png"),
         ({"position_type": "file", "old_path": "a.py", "new_path": None}, "On: a.py"),
         ({}, None),
