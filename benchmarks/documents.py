@@ -14,20 +14,20 @@ from typing import TypeVar
 
 import duckdb
 
+from surgical_pipeline.documents.chunks import split_into_chunks
 from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.chunks import split_into_chunks
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, _load_tokenizer
 from surgical_pipeline.ledger.backlog import load_backlog
 from surgical_pipeline.ledger.documents import load_sources
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import load_candidates
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline.stages.rendering import documents_of
+from surgical_pipeline.stages.shared.rendering import documents_of
 
 _BUDGETS = Budgets(preflight_budget_seconds=3600, dependents_budget_seconds=3600, embed_budget_seconds=3600)
 _WIDTH = 44

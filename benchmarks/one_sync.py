@@ -14,8 +14,8 @@ from surgical_pipeline.defs.launch import launch
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
 
 GENEROUS = Budgets(

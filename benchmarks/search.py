@@ -19,14 +19,14 @@ import duckdb
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.domain.search import Question
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, index_documents, search
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.acceptance.search_quality import (
     HELD_OUT_QUERIES,
     QUERIES,

@@ -2,11 +2,11 @@
 
 import dagster as dg
 
-from surgical_pipeline.defs.asset import surgical_backfill_job, surgical_sync, surgical_sync_job
 from surgical_pipeline.defs.backlog import embed_backlog
-from surgical_pipeline.defs.checks import ledger_checks
 from surgical_pipeline.defs.gateways import Gateways
-from surgical_pipeline.defs.sensors import mirror
+from surgical_pipeline.defs.sensors.mirror import mirror
+from surgical_pipeline.defs.sync.asset import surgical_backfill_job, surgical_sync, surgical_sync_job
+from surgical_pipeline.defs.sync.checks import ledger_checks
 
 defs = dg.Definitions(
     assets=[surgical_sync],

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import RUN_LIMIT_SECONDS, wait_until
 from surgical_pipeline_tests.ledger_gate import Row, rows

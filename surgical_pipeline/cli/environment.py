@@ -10,8 +10,8 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.domain.scope import ScopeError
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
 EXIT_FAILED = 1

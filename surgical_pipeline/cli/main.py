@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.cli import demo, doctor, embed_backlog, ledger, retry, runs, sandbox, search, sync
+from surgical_pipeline.cli.commands import demo, doctor, embed_backlog, ledger, retry, runs, sandbox, search, sync
 
 app = typer.Typer(
     name="surgical-pipeline",

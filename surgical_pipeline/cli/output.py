@@ -16,12 +16,12 @@ from rich.text import Text
 
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
-from surgical_pipeline.domain.snippets import Snippet
 from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
+from surgical_pipeline.search.snippets import Snippet
 
 if TYPE_CHECKING:
-    from surgical_pipeline.cli.searching import ShownHit
+    from surgical_pipeline.cli.actions.search import ShownHit
 
 EXIT_CODES = {
     RunStatus.SUCCEEDED: 0,

@@ -8,13 +8,13 @@ from pydantic import Field
 
 from surgical_pipeline.defs.dagster_words import as_dagster_failure
 from surgical_pipeline.defs.gateways import Gateways, RunGateways
-from surgical_pipeline.defs.session import run_async
+from surgical_pipeline.defs.sync.session import run_async
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.settings import SettingsError
-from surgical_pipeline.stages.backlog import STAGE, BacklogProgress, run_embed_backlog
+from surgical_pipeline.stages.shared.backlog import STAGE, BacklogProgress, run_embed_backlog
 
 JOB_NAME = "embed_backlog"
 Watch = Callable[[BacklogProgress], None]

@@ -5,7 +5,7 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.config import GRAPH, scope_of_run
+from surgical_pipeline.defs.sync.config import GRAPH, scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.ledger.process import ProcessIdentity

@@ -18,10 +18,10 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.settings import Settings
 
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600

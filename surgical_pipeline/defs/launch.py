@@ -13,19 +13,19 @@ from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
-from surgical_pipeline.defs.config import GRAPH, BudgetConfig, block_of
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
+from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.lifecycle import STAGES, Trigger
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
-from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.backlog import BacklogProgress
+from surgical_pipeline.stages.shared.backlog import BacklogProgress
 
 _LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]

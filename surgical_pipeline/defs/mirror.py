@@ -19,9 +19,9 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
 from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import RunSummary, find_run, list_open_runs, queue_run, set_dagster_status
-from surgical_pipeline.ledger.windows import Ledger
 
 PAGE_SIZE = 200
 OVERLAP = timedelta(seconds=30)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.domain.markdown import well_formed
+from surgical_pipeline.domain.foreign_text import well_formed
 
 if TYPE_CHECKING:
     import numpy as np

@@ -13,13 +13,13 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.ledger.duckdb.off_event_loop import run_off_event_loop
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import RunLostError
-from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
 from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.usage import Usage
-from surgical_pipeline.ledger.windows import Ledger
 
 HEARTBEAT_SECONDS = 15
 

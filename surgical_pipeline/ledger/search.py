@@ -6,8 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.domain.search import EXACT, MEANING, WORDS, Fused, Question, fuse
 from surgical_pipeline.ledger.transaction import Transaction, columns
+from surgical_pipeline.search.question import EXACT, MEANING, WORDS, Fused, Question, fuse
 
 if TYPE_CHECKING:
     import numpy as np

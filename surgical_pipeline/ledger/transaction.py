@@ -8,7 +8,7 @@ from typing import Any
 import duckdb
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.faults import storage_errors
+from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.sql import query
 
 

@@ -22,7 +22,7 @@ from surgical_pipeline.ledger import dependents as store
 from surgical_pipeline.ledger.dependents import CodeVersion
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.concurrency import run_all, run_each
+from surgical_pipeline.stages.shared.concurrency import run_all, run_each
 
 STAGE = "dependents"
 GROUP_SIZE = 100

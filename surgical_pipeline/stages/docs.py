@@ -18,7 +18,7 @@ from surgical_pipeline.ledger import documents as store
 from surgical_pipeline.ledger.documents import EntityDocuments, EntitySource
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.rendering import documents_of
+from surgical_pipeline.stages.shared.rendering import documents_of
 
 STAGE = "docs"
 BATCH_SIZE = 250

@@ -9,8 +9,8 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from surgical_pipeline.documents.text import entity_of_document
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
-from surgical_pipeline.domain.documents import entity_of_document
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
@@ -18,7 +18,7 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.stages.vectorizing import Batch, Vectorizer, look
+from surgical_pipeline.stages.shared.vectorizing import Batch, Vectorizer, look
 
 STAGE = "embed"
 

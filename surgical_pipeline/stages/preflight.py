@@ -26,7 +26,7 @@ from surgical_pipeline.gitlab.errors import (
 from surgical_pipeline.gitlab.identity import shown
 from surgical_pipeline.gitlab.records import parse_entity
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.stages.concurrency import run_each
+from surgical_pipeline.stages.shared.concurrency import run_each
 
 STAGE = "preflight"
 

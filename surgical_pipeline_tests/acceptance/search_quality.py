@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.domain.search import MEANING, WORDS, Question
 from surgical_pipeline.embedders.protocol import Embedder
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, search
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.sample.build import build_sample
+from surgical_pipeline.search.question import MEANING, WORDS, Question
 
 QUERIES = Path(__file__).with_name("search_queries.json")
 HELD_OUT_QUERIES = Path(__file__).with_name("search_queries_held_out.json")

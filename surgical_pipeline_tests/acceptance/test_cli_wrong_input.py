@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from surgical_pipeline.cli.main import app
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.runs import queue_run
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 
 GOOD = "acme/rocket#12"

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.dagster_dev import DagsterDev
 
 pytestmark = [pytest.mark.dagster_dev, pytest.mark.usefixtures("sandbox")]

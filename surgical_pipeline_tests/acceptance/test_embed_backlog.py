@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
 from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill

@@ -13,8 +13,8 @@ import pytest
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.outcomes import SyncResult
-from surgical_pipeline.ledger.lock import locked
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.lock import locked
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.control_client import SandboxControl
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import REPOSITORY, Sync

@@ -16,7 +16,7 @@ from surgical_pipeline.defs.launch import reconcile_now
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_dev import wait_until

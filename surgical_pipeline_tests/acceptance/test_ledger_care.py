@@ -24,8 +24,8 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.ledger_file import wal_path
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.file import wal_path
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import content_of, query

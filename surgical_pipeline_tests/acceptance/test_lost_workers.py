@@ -11,7 +11,7 @@ from dagster_shared.record import copy
 
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.checks import rows_outside_scope
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import HELD, DagsterDev, kill_tree, running_dagster_dev, wait_until
 from surgical_pipeline_tests.ledger_gate import held_when, rows, wait_until_waiting

@@ -13,8 +13,8 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import query

@@ -12,9 +12,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from surgical_pipeline.cli.main import app
-from surgical_pipeline.domain.search import MEANING, WORDS
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.search.question import MEANING, WORDS
 from surgical_pipeline_tests.acceptance.search_quality import (
     ALL,
     FUSED,

@@ -12,11 +12,11 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 
 NOT_SUCCEEDED = 3
-WINDOW_LOG = "surgical_pipeline.ledger.windows"
+WINDOW_LOG = "surgical_pipeline.ledger.duckdb.windows"
 
 
 def context() -> ForkServerContext:

@@ -5,8 +5,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.invariants import check
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 
 

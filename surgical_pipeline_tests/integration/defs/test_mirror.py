@@ -19,10 +19,10 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.lifecycle import RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import EntityOutcome, SyncResult
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline.ledger.windows import Ledger
 
 SCOPE = Scope.parse("acme/rocket#12!34")
 BLOCK = {"project": "acme/rocket", "issue_iids": [12], "mr_iids": [34]}

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from surgical_pipeline.domain.chunks import split_into_chunks
+from surgical_pipeline.documents.chunks import split_into_chunks
 from surgical_pipeline.embedders.protocol import BLANK_TEXT
 from surgical_pipeline.embedders.registry import create_embedder
 

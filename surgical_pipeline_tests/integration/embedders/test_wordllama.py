@@ -10,7 +10,7 @@ import wordllama
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from surgical_pipeline.domain.chunks import split_into_chunks
+from surgical_pipeline.documents.chunks import split_into_chunks
 from surgical_pipeline.embedders.protocol import BLANK_TEXT
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, WordTokenizer

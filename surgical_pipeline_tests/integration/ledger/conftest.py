@@ -4,7 +4,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import HandClock
 
 

@@ -16,8 +16,8 @@ from surgical_pipeline.domain.records import (
     ResourceEventRecord,
 )
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 
 PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)

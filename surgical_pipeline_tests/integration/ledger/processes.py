@@ -17,10 +17,10 @@ import duckdb
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb.maintenance import compact
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
-from surgical_pipeline.ledger.maintenance import compact
 from surgical_pipeline.ledger.runs import set_dagster_status
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 
 

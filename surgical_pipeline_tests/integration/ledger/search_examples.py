@@ -3,14 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from surgical_pipeline.domain.documents import DISCUSSION_KIND
+from surgical_pipeline.documents.text import DISCUSSION_KIND
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,

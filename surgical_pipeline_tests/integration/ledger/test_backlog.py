@@ -11,9 +11,9 @@ from surgical_pipeline.ledger.backlog import (
 )
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, document, entity, issue
 
 OTHER = ProjectRecord(project_id=8, path="acme/shuttle", payload='{"id": 8}')

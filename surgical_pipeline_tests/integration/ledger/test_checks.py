@@ -18,10 +18,10 @@ from surgical_pipeline.ledger.checks import (
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import Misses, record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,

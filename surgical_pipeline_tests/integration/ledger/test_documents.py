@@ -15,9 +15,9 @@ from surgical_pipeline.ledger.documents import (
     load_sources,
     write_documents,
 )
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,

@@ -7,6 +7,7 @@ import pytest
 from surgical_pipeline.domain.records import DocumentRecord, DocumentVersion
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     fitting,
@@ -15,7 +16,6 @@ from surgical_pipeline.ledger.embeddings import (
     write_vectors,
 )
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,

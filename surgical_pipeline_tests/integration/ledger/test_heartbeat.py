@@ -1,7 +1,7 @@
+from surgical_pipeline.ledger.duckdb.lock import locked
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.heartbeat import Heartbeat
-from surgical_pipeline.ledger.lock import locked
 from surgical_pipeline.ledger.runs import find_run
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, start
 

@@ -10,8 +10,8 @@ from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.invariants import CheckReport, check
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 from surgical_pipeline_tests.integration.ledger.test_checks import save_everything
 

@@ -1,8 +1,8 @@
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.outcomes import failure_rows
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
 OWN = Failure(code=FailureCode.INVALID_PAYLOAD, message="a login page: 'ü'", stage="preflight", dependent=None)

@@ -9,7 +9,6 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
-from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql, transaction
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.checks import (
@@ -22,6 +21,8 @@ from surgical_pipeline.ledger.checks import (
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb.maintenance import compact
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     fitting,
@@ -30,7 +31,6 @@ from surgical_pipeline.ledger.embeddings import (
     write_vectors,
 )
 from surgical_pipeline.ledger.invariants import check
-from surgical_pipeline.ledger.maintenance import compact
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
     find_run,
@@ -41,7 +41,7 @@ from surgical_pipeline.ledger.runs import (
     set_dagster_status,
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,

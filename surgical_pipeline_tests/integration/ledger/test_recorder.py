@@ -9,10 +9,10 @@ from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, load_result, queue_run
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, HandClock, at, start
 
 BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500.", stage="ingest")

@@ -4,10 +4,10 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, start
 
 LATE = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")

@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from surgical_pipeline.domain.search import Question
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import MODEL, at, document, issue, merge_request
 from surgical_pipeline_tests.integration.ledger.search_examples import embed, fill, said, save
 

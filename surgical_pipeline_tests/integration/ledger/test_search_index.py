@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from surgical_pipeline.domain.search import Question
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.search import Filters, index_documents, rank_by_words
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import document, issue
 from surgical_pipeline_tests.integration.ledger.search_examples import fill, said, save
 

@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
 

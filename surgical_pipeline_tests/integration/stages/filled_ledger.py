@@ -10,13 +10,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from surgical_pipeline.domain.documents import EntityText, entity_document
+from surgical_pipeline.documents.text import EntityText, entity_document
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.windows import Ledger
-from surgical_pipeline.stages.backlog import run_embed_backlog
+from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.stages.shared.backlog import run_embed_backlog
 from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 

@@ -15,8 +15,8 @@ from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.ledger.content import upsert_entities
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.dependents import GROUP_SIZE, run_dependents
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually

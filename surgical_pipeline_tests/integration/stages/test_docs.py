@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.docs import MAX_ATTEMPTS
 from surgical_pipeline_tests.integration.stages.conftest import Start

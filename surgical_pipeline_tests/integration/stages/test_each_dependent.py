@@ -14,8 +14,8 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
 from surgical_pipeline_tests.integration.ledger.examples import start

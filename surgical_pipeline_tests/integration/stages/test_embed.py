@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
+from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.beside import run_beside
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.embed_queries import EMBEDDED, LONG_THREAD, VERSIONS, ids

@@ -8,9 +8,9 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.http import HttpEmbedder
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline.stages.vectorizing import CALL_SIZE, WINDOW_SIZE
+from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_SIZE
 from surgical_pipeline_tests.integration.embedders.embedding_server import (
     Reply,
     blind_to,

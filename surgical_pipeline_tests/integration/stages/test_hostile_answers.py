@@ -29,8 +29,8 @@ from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.records import parse_dependent
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.ingest import run_ingest

@@ -8,10 +8,10 @@ from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.transaction import Transaction
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request

@@ -22,8 +22,8 @@ from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.embedders.protocol import checked
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.windows import Ledger
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline_tests.ledger_dump import query

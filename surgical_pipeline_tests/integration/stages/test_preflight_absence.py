@@ -3,7 +3,7 @@
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
-from surgical_pipeline.ledger.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request

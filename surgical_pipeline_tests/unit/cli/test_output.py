@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from rich.console import Console, RenderableType
 
+from surgical_pipeline.cli.actions.search import ShownHit
 from surgical_pipeline.cli.output import (
     EXIT_CODES,
     entity_table,
@@ -17,7 +18,6 @@ from surgical_pipeline.cli.output import (
     runs_table,
     snippet_text,
 )
-from surgical_pipeline.cli.searching import ShownHit
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import (
@@ -31,9 +31,9 @@ from surgical_pipeline.domain.outcomes import (
     SyncResult,
 )
 from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.domain.snippets import Snippet
 from surgical_pipeline.ledger.runs import RunSummary
 from surgical_pipeline.ledger.search import SearchHit
+from surgical_pipeline.search.snippets import Snippet
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MARKUP = "see [bold]this[/bold] and [/nothing] at http://[fe80::1]:80"

@@ -1,0 +1,131 @@
+"""The embedding backlog from a terminal: check what can be checked, run the job with a bar, tell the result."""
+
+from pydantic import BaseModel
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from surgical_pipeline.cli.environment import (
+    EXIT_FAILED,
+    EXIT_USAGE,
+    fail,
+    ledger_errors,
+    open_ledger,
+    usage_errors,
+)
+from surgical_pipeline.cli.output import EXIT_CODES, err, out
+from surgical_pipeline.defs.gateways import open_embedder
+from surgical_pipeline.defs.launch import launch_backlog
+from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.ledger.backlog import UnknownProjectError, find_project
+from surgical_pipeline.settings import Settings
+from surgical_pipeline.stages.shared.backlog import BacklogProgress
+
+
+class BacklogFailure(BaseModel):
+    """A document whose text the model refused."""
+
+    document_id: str
+    code: str
+    message: str
+
+
+class BacklogReport(BaseModel):
+    """What `embed-backlog --json` prints; counts are documents. ``remaining``: not even tried."""
+
+    schema_version: int = 1
+    run_id: str
+    model: str
+    project: str | None
+    total: int
+    embedded: int
+    reused: int
+    superseded: int
+    failed: list[BacklogFailure]
+    remaining: int
+    pruned: int
+    error: str | None
+    interrupted: bool
+
+    @property
+    def exit_code(self) -> int:
+        if self.interrupted:
+            return EXIT_CODES[RunStatus.CANCELLED]
+        if self.error:
+            return EXIT_FAILED
+        return EXIT_CODES[RunStatus.SUCCEEDED_WITH_WARNINGS if self.failed else RunStatus.SUCCEEDED]
+
+
+def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bool) -> BacklogReport:
+    """Run the job and tell what became of it.
+
+    Raises:
+        typer.Exit: 2 for a setting or project that is wrong, 1 without a ledger; nothing has run.
+    """
+    model = _checked_model(project)
+    with Progress(
+        TextColumn("embedding"),
+        BarColumn(bar_width=25),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=err(),
+        transient=True,
+        disable=not progress,
+    ) as bars:
+        task = bars.add_task("embedding", total=None)
+        run = launch_backlog(
+            project,
+            prune=prune,
+            log_level="INFO" if verbose else "CRITICAL",
+            watch=lambda now: bars.update(task, total=now.total, completed=now.done),
+        )
+    final = run.progress or BacklogProgress(total=0)
+    return BacklogReport(
+        run_id=run.run_id,
+        model=model,
+        project=project,
+        total=final.total,
+        embedded=final.embedded,
+        reused=final.reused,
+        superseded=final.superseded,
+        failed=[
+            BacklogFailure(document_id=one.document_id, code=one.failure.code, message=one.failure.message)
+            for one in final.failed
+        ],
+        remaining=max(0, final.total - final.done),
+        pruned=final.pruned,
+        error=run.error,
+        interrupted=run.interrupted,
+    )
+
+
+def print_backlog(report: BacklogReport) -> None:
+    console = out()
+    for one in report.failed:
+        console.print(f"[yellow]{one.code}[/] {escape(one.document_id)}: {escape(one.message)}")
+    if report.error:
+        console.print(f"[red]{escape(report.error)}[/]\nCall it again: it goes on where it stopped.")
+    console.print(
+        f"{report.model}: {report.total} documents had no vector; embedded: {report.embedded}, reused: "
+        f"{report.reused}, superseded: {report.superseded}, failed: {len(report.failed)}, left: {report.remaining}"
+        + (f"; vectors of other models dropped from {report.pruned}" if report.pruned else "")
+    )
+
+
+def _checked_model(project: str | None) -> str:
+    """The embedder's name, after a look at everything that the job needs."""
+    with usage_errors():
+        settings = Settings.from_environment()
+        _ = settings.dagster_home
+        try:
+            model = open_embedder(settings).name  # loads and asks nothing yet
+        except EmbedderError as error:
+            fail(str(error), code=EXIT_USAGE)
+    ledger = open_ledger(settings)
+    with ledger_errors(EXIT_USAGE), ledger.read("project") as tx:
+        try:
+            if project is not None:
+                find_project(tx, project)
+        except UnknownProjectError as error:
+            fail(str(error), code=EXIT_USAGE)
+    return model

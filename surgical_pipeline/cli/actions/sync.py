@@ -1,0 +1,111 @@
+"""A sync from a terminal: check what can be checked first, run the job with progress, read back the result."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+import typer
+from pydantic import BaseModel
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
+from surgical_pipeline.cli.interrupts import Interrupts
+from surgical_pipeline.cli.output import EXIT_CODES, err, print_json, print_result
+from surgical_pipeline.defs.gateways import open_embedder
+from surgical_pipeline.defs.launch import launched, run_config
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus
+from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.settings import Settings
+
+
+def run_sync(
+    scope: Scope,
+    *,
+    budgets: Budgets,
+    dependents: Sequence[Dependent],
+    verbose: bool,
+    progress: bool,
+    interrupts: Interrupts,
+) -> SyncResult:
+    """Run the job and give what the ledger says of it, also where it was cancelled.
+
+    Raises:
+        typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
+    """
+    ledger = checked_ledger()
+    config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
+    return execute(config, ledger=ledger, progress=progress, interrupts=interrupts)
+
+
+def execute(
+    config: Mapping[str, Any],
+    *,
+    ledger: Ledger,
+    progress: bool,
+    interrupts: Interrupts,
+    parent_run_id: str | None = None,
+) -> SyncResult:
+    """Run the job with this config, with progress, and read back the result."""
+    with (
+        Progress(
+            TextColumn("{task.description:<12}"),
+            BarColumn(bar_width=25),
+            TimeElapsedColumn(),
+            console=err(),
+            transient=True,
+            disable=not progress,
+        ) as bars,
+        ledger_errors(),
+        launched(config, ledger=ledger, parent_run_id=parent_run_id) as run,
+    ):
+        run.execute(_StageBars(bars).report, cancelled=interrupts.asked)
+    with ledger_errors(), ledger.read("result") as tx:
+        result = load_result(tx, run.run_id)
+    if result is None:
+        fail(f"run {run.run_id} ended before it reached the ledger: see it in Dagster's UI", code=EXIT_FAILED)
+    return result
+
+
+def checked_ledger() -> Ledger:
+    """Everything that this command needs, looked at before the first request is sent."""
+    with usage_errors():
+        settings = Settings.from_environment()
+        _ = settings.gitlab, settings.dagster_home
+        ledger = Ledger(settings.ledger_path, lock_timeout_seconds=settings.lock_timeout_seconds)
+        try:
+            open_embedder(settings)  # loads and asks nothing yet
+        except EmbedderError as error:
+            fail(str(error), code=EXIT_USAGE)
+    if ledger.exists:
+        with ledger_errors(EXIT_USAGE), ledger.read("version"):
+            pass
+    return ledger
+
+
+def conclude(result: SyncResult | None, *, document: BaseModel | None) -> NoReturn:
+    """Print the document as JSON, or the result for people, and end the command with its exit code."""
+    if document is not None:
+        print_json(document)
+    elif result is not None:
+        print_result(result)
+    raise typer.Exit(0 if result is None else EXIT_CODES.get(RunStatus(result.completion_status), EXIT_FAILED))
+
+
+class _StageBars:
+    """One line for each stage that has begun."""
+
+    def __init__(self, bars: Progress) -> None:
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def report(self, stage: str, done: bool) -> None:
+        if stage not in self._tasks:
+            number = STAGES.index(Phase(stage)) + 1
+            self._tasks[stage] = self._bars.add_task(f"{number}/5 {stage}", total=None)
+        if done:
+            self._bars.update(self._tasks[stage], total=1, completed=1)

@@ -1,0 +1,30 @@
+"""`surgical-pipeline embed-backlog`: give a vector to every document that lacks one of the configured model."""
+
+import sys
+from typing import Annotated
+
+import typer
+
+
+def embed_backlog(
+    project: Annotated[str | None, typer.Option(help="Only this project, such as group/project.")] = None,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Then drop vectors of other models where this model's are complete.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Dagster's log on stderr.")] = False,
+) -> None:
+    """Embed every document whose vector is missing or belongs to an older text or another model.
+
+    For after a change of the embedder or its model. Stopped half-way, it goes on when called again. Exit code 0:
+    all have theirs; 3: the model refused some texts; 1: no embedder or no ledger; 130: stopped.
+    """
+    from surgical_pipeline.cli.actions.embed_backlog import print_backlog, run_backlog
+    from surgical_pipeline.cli.output import print_json
+
+    report = run_backlog(project, prune=prune, verbose=verbose, progress=not as_json and sys.stderr.isatty())
+    if as_json:
+        print_json(report)
+    else:
+        print_backlog(report)
+    raise typer.Exit(report.exit_code)

@@ -1,0 +1,65 @@
+"""`surgical-pipeline ledger backup|check|compact`: care of the ledger's file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Care of the ledger's file.", no_args_is_help=True)
+_JSON = typer.Option("--json", help="Print one JSON document on stdout.")
+
+
+@app.command()
+def backup(
+    destination: Annotated[Path, typer.Argument(metavar="DEST", help="The file to make.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace DEST if it exists.")] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Copy the ledger to one file, as it is at one moment, while others work."""
+    from surgical_pipeline.cli.environment import ledger_errors, open_ledger
+    from surgical_pipeline.cli.output import print_json
+    from surgical_pipeline.ledger.duckdb import maintenance
+    from surgical_pipeline.settings import Settings
+
+    ledger = open_ledger(Settings.from_environment())
+    with ledger_errors():
+        made = maintenance.backup(ledger, destination, force=force)
+    if as_json:
+        print_json(made)
+    else:
+        typer.echo(f"{made.path}: {made.size_bytes:,} bytes in {made.seconds:.1f} s")
+
+
+@app.command()
+def check(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Read the whole ledger and look for what must not be. Exit code 0: all is well; 1: something is wrong."""
+    from surgical_pipeline.cli.environment import EXIT_FAILED, ledger_errors, open_ledger
+    from surgical_pipeline.cli.output import print_check, print_json
+    from surgical_pipeline.ledger import invariants
+    from surgical_pipeline.settings import Settings
+
+    ledger = open_ledger(Settings.from_environment())
+    with ledger_errors(), ledger.read("check") as tx:
+        report = invariants.check(tx)
+    if as_json:
+        print_json({"path": ledger.path, "ok": report.ok, **report.model_dump()})
+    else:
+        print_check(report)
+    raise typer.Exit(0 if report.ok else EXIT_FAILED)
+
+
+@app.command()
+def compact(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Write the ledger anew: without the room of deleted rows, all indexes rebuilt. Others wait meanwhile."""
+    from surgical_pipeline.cli.environment import ledger_errors, open_ledger
+    from surgical_pipeline.cli.output import print_json
+    from surgical_pipeline.ledger.duckdb import maintenance
+    from surgical_pipeline.settings import Settings
+
+    ledger = open_ledger(Settings.from_environment())
+    with ledger_errors():
+        done = maintenance.compact(ledger)
+    if as_json:
+        print_json(done)
+    else:
+        typer.echo(f"{done.path}: {done.bytes_before:,} bytes before, {done.bytes_after:,} after")

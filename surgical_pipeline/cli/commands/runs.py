@@ -1,0 +1,82 @@
+"""`surgical-pipeline runs list|show`: what the ledger says of runs."""
+
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Runs in the ledger.", no_args_is_help=True)
+_JSON = typer.Option("--json", help="Print one JSON document on stdout.")
+
+
+@app.command("list")
+def list_(
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many, newest first.")] = 20,
+    status: Annotated[str | None, typer.Option(help="Only runs with this status, such as failed.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """The latest runs, newest first."""
+    from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, open_ledger
+    from surgical_pipeline.cli.output import out, print_json, runs_table
+    from surgical_pipeline.domain.lifecycle import RunStatus
+    from surgical_pipeline.ledger.runs import list_runs
+    from surgical_pipeline.settings import Settings
+
+    if status is not None and status not in set(RunStatus):
+        fail(f"unknown status {status!r}: choose of {', '.join(RunStatus)}", code=EXIT_USAGE)
+    ledger = open_ledger(Settings.from_environment())
+    with ledger_errors(), ledger.read("runs") as tx:
+        runs = list_runs(tx, limit=limit, status=RunStatus(status) if status else None)
+    if as_json:
+        print_json([run.model_dump(mode="json") for run in runs])
+    else:
+        out().print(runs_table(runs) if runs else "No runs.")
+
+
+@app.command()
+def show(
+    run_id: Annotated[str, typer.Argument(help="The run's id, or the beginning of it.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """One run with the outcome of each entity; with --json the same document that `sync --json` printed."""
+    from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, open_ledger
+    from surgical_pipeline.cli.output import print_json, print_result
+    from surgical_pipeline.ledger.runs import find_run, load_result
+    from surgical_pipeline.settings import Settings
+
+    ledger = open_ledger(Settings.from_environment())
+    with ledger_errors(), ledger.read("run") as tx:
+        found = find_run(tx, run_id)
+        result = load_result(tx, found.run_id) if found else None
+    if result is None:
+        fail(f"no run begins with {run_id!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE)
+    if as_json:
+        print_json(result)
+    else:
+        print_result(result)
+
+
+@app.command()
+def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
+    """Bring the ledger and Dagster in step now, as the sensor `mirror` does while Dagster's daemon runs.
+
+    Runs of the last 24 hours that the ledger misses get their row, and runs whose process is gone end as failed
+    with WORKER_LOST, in the ledger and in Dagster.
+    """
+    from surgical_pipeline.cli.environment import ledger_errors, usage_errors
+    from surgical_pipeline.cli.output import out, print_json
+    from surgical_pipeline.defs.launch import reconcile_now
+    from surgical_pipeline.ledger.duckdb.windows import Ledger
+    from surgical_pipeline.settings import Settings
+
+    with usage_errors():
+        settings = Settings.from_environment()
+        _ = settings.dagster_home
+        ledger = Ledger(settings.ledger_path)
+    with ledger_errors():
+        changes = reconcile_now(ledger)
+    if as_json:
+        print_json([change.model_dump() for change in changes])
+        return
+    for change in changes:
+        out().print(f"{change.run_id[:8]}  {change.what:<9} {change.detail}", markup=False)
+    out().print(f"{len(changes)} changes" if changes else "The ledger and Dagster agree.")

@@ -1,0 +1,173 @@
+"""The graph-backed asset: five ops, each a thin shell around its stage, and the tables they keep up to date."""
+
+from typing import Any
+
+import dagster as dg
+
+from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, SYNC_JOB
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
+from surgical_pipeline.defs.sync.metadata import run_metadata
+from surgical_pipeline.defs.sync.session import finish, run_async, stage
+from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
+from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.stages.dependents import run_dependents
+from surgical_pipeline.stages.docs import run_generate_docs_for_sources
+from surgical_pipeline.stages.embed import run_embed_for_document_ids
+from surgical_pipeline.stages.ingest import run_ingest
+from surgical_pipeline.stages.preflight import run_preflight
+
+SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
+"""Each key is a scope text of at most one chunk, such as ``group/project#1-100``."""
+
+ISSUES = dg.AssetKey(["gitlab", "issues"])
+MERGE_REQUESTS = dg.AssetKey(["gitlab", "merge_requests"])
+DISCUSSIONS = dg.AssetKey(["gitlab", "discussions"])
+RESOURCE_EVENTS = dg.AssetKey(["gitlab", "resource_events"])
+DOCUMENTS = dg.AssetKey("documents")
+EMBEDDINGS = dg.AssetKey("embeddings")
+
+_OUTPUTS = {
+    "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
+    "merge_requests": (
+        MERGE_REQUESTS,
+        set(),
+        "Merge requests of GitLab by project and IID, with the raw payload.",
+    ),
+    "discussions": (DISCUSSIONS, {ISSUES, MERGE_REQUESTS}, "Discussions and notes of both, replaced whole."),
+    "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
+    "documents": (
+        DOCUMENTS,
+        {ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS},
+        "What people search: one text for each issue, merge request and discussion.",
+    ),
+    "embeddings": (EMBEDDINGS, {DOCUMENTS}, "Vectors of exactly those documents whose text changed."),
+}
+_NOTHING = dg.Out(dg.Nothing)
+_STAGE_KEYS = {"gateways"}
+
+
+@dg.op(required_resource_keys=_STAGE_KEYS)
+def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightResult:
+    """Fetch exactly the named issues and merge requests, and make sure that they are the ones that were meant."""
+    with stage(context, config, phase=Phase.PREFLIGHT) as session:
+        gateways = session.gateways
+
+        async def work() -> PreflightResult:
+            async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
+                return await run_preflight(
+                    session.scope, gitlab=gitlab, snapshots=gateways.snapshots, budgets=session.budgets
+                )
+
+        return run_async(work)
+
+
+@dg.op(
+    required_resource_keys=_STAGE_KEYS,
+    out={"issues": _NOTHING, "merge_requests": _NOTHING, "sources": dg.Out(Sources)},
+)
+def ingest(
+    context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult
+) -> tuple[None, None, Sources]:
+    """Write them in short guarded transactions: a row is replaced only by a fresher one."""
+    with stage(context, config, phase=Phase.INGEST) as session:
+        sources = run_async(lambda: run_ingest(preflight, run=session.gateways.run))
+    return None, None, sources
+
+
+@dg.op(
+    required_resource_keys=_STAGE_KEYS,
+    out={"discussions": _NOTHING, "resource_events": _NOTHING, "sources": dg.Out(Sources)},
+)
+def dependents(
+    context: dg.OpExecutionContext, config: StageConfig, sources: Sources
+) -> tuple[None, None, Sources]:
+    """Fetch discussions, events and what else is configured; replace each whole or not at all."""
+    with stage(context, config, phase=Phase.DEPENDENTS) as session:
+        gateways = session.gateways
+
+        async def work() -> Sources:
+            async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
+                return await run_dependents(
+                    sources,
+                    gitlab=gitlab,
+                    run=gateways.run,
+                    budgets=session.budgets,
+                    dependents=session.dependents,
+                )
+
+        sources = run_async(work)
+    return None, None, sources
+
+
+@dg.op(
+    required_resource_keys=_STAGE_KEYS,
+    out={"documents": _NOTHING, "regenerated": dg.Out(GenerateDocsResult)},
+)
+def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
+    """Render their documents; hand on the ids of those whose text changed."""
+    with stage(context, config, phase=Phase.DOCS) as session:
+        regenerated = run_async(lambda: run_generate_docs_for_sources(sources, run=session.gateways.run))
+    return None, regenerated
+
+
+@dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": _NOTHING})
+def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: GenerateDocsResult) -> None:
+    """Embed exactly those documents, then conclude the run."""
+    with stage(context, config, phase=Phase.EMBED) as session:
+        gateways: RunGateways = session.gateways
+        run_async(
+            lambda: run_embed_for_document_ids(
+                regenerated.documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets
+            )
+        )
+        finish(gateways)
+    context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
+
+
+@dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
+def surgical_sync_graph() -> Any:
+    """Bring exactly the named issues and merge requests up to date: rows, dependents, documents, embeddings."""
+    issues, merge_requests, sources = ingest(preflight())
+    discussions, resource_events, sources = dependents(sources)
+    documents, regenerated = docs(sources)
+    return {
+        "issues": issues,
+        "merge_requests": merge_requests,
+        "discussions": discussions,
+        "resource_events": resource_events,
+        "documents": documents,
+        "embeddings": embed(regenerated),
+    }
+
+
+surgical_sync = dg.AssetsDefinition.from_graph(
+    surgical_sync_graph,
+    keys_by_output_name={name: key for name, (key, _, _) in _OUTPUTS.items()},
+    internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
+    descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
+    group_name="surgical",
+)
+
+surgical_sync_job = dg.define_asset_job(
+    SYNC_JOB,
+    selection=[surgical_sync],
+    description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
+    config=example_config(),
+    executor_def=dg.in_process_executor,
+)
+
+
+@dg.graph
+def surgical_backfill() -> None:
+    """The graph once more, one level down: so its config has the place that it has in the asset's job."""
+    surgical_sync_graph()
+
+
+surgical_backfill_job = surgical_backfill.to_job(
+    name=BACKFILL_JOB,
+    description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
+    partitions_def=SCOPES,
+    executor_def=dg.in_process_executor,
+)
+"""A job of its own, for the launchpad of a partitioned asset refuses to start without a partition."""

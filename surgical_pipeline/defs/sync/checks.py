@@ -1,0 +1,108 @@
+"""Asset checks that run at the end of every run and show in the UI."""
+
+from collections.abc import Iterator, Sequence
+
+import dagster as dg
+
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS
+from surgical_pipeline.ledger import checks
+
+NOTHING_OUTSIDE_SCOPE = "nothing_outside_scope_changed"
+EMBEDDINGS_CURRENT = "embeddings_are_current"
+NO_ORPHAN_VECTOR = "no_vector_without_document"
+NO_DUPLICATE_DOCUMENT = "no_duplicate_document"
+_NAMED = 10
+"""Ids that a check names; the rest is in the ledger."""
+
+
+@dg.multi_asset_check(
+    name="ledger_checks",
+    required_resource_keys={"gateways"},
+    specs=[
+        dg.AssetCheckSpec(
+            NOTHING_OUTSIDE_SCOPE,
+            asset=EMBEDDINGS,
+            description="Every row that this run wrote belongs to an issue or merge request that it was given.",
+        ),
+        dg.AssetCheckSpec(
+            EMBEDDINGS_CURRENT,
+            asset=EMBEDDINGS,
+            description="Every document that this run regenerated has a vector of its present text.",
+        ),
+        dg.AssetCheckSpec(
+            NO_ORPHAN_VECTOR,
+            asset=EMBEDDINGS,
+            description="Every vector in the ledger belongs to a document that is there and not deleted.",
+        ),
+        dg.AssetCheckSpec(
+            NO_DUPLICATE_DOCUMENT,
+            asset=DOCUMENTS,
+            description="No issue, merge request or discussion in the ledger has two live documents of one kind.",
+        ),
+    ],
+)
+def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
+    """All of them in one read window: each window is a turn at the lock."""
+    gateways: RunGateways = context.resources.gateways
+    run_id, model = context.run.run_id, gateways.embedder.name
+    with gateways.ledger.read("check") as tx:
+        checked = checks.what_is_checked(tx, run_id)
+        scope = checks.rows_outside_scope(tx, run_id)
+        missing = checks.documents_without_current_embedding(tx, run_id, model)
+        orphans = checks.orphan_vectors(tx)
+        duplicates = checks.duplicate_documents(tx)
+    yield dg.AssetCheckResult(
+        check_name=NOTHING_OUTSIDE_SCOPE,
+        asset_key=EMBEDDINGS,
+        passed=not scope.outside,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="This is a defect: please report it." if scope.outside else None,
+        metadata={
+            "rows outside the scope": sum(scope.outside.values()),
+            "rows that this run wrote": scope.written,
+            **{f"of them in {table}": rows for table, rows in scope.outside.items()},
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name=EMBEDDINGS_CURRENT,
+        asset_key=EMBEDDINGS,
+        passed=not missing,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
+        if missing
+        else None,
+        metadata={
+            "documents without a current vector": len(missing),
+            "documents that this run regenerated": checked.regenerated_documents,
+            **_first(missing),
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name=NO_ORPHAN_VECTOR,
+        asset_key=EMBEDDINGS,
+        passed=not orphans,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="Searches leave them out; please report how they came about." if orphans else None,
+        metadata={
+            "vectors without a live document": sum(orphans.values()),
+            "vectors in the ledger": checked.vectors,
+            **_first(list(orphans)),
+        },
+    )
+    yield dg.AssetCheckResult(
+        check_name=NO_DUPLICATE_DOCUMENT,
+        asset_key=DOCUMENTS,
+        passed=not duplicates,
+        severity=dg.AssetCheckSeverity.ERROR,
+        description="This is a defect: please report it." if duplicates else None,
+        metadata={
+            "documents that are not the only one": len(duplicates),
+            "live documents in the ledger": checked.live_documents,
+            **_first(duplicates),
+        },
+    )
+
+
+def _first(ids: Sequence[str]) -> dict[str, str]:
+    return {"first documents": ", ".join(ids[:_NAMED])} if ids else {}

@@ -1,0 +1,146 @@
+"""The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import NoReturn, TypeVar
+
+import dagster as dg
+from anyio.from_thread import start_blocking_portal
+from dagster._core.errors import DagsterExecutionInterruptedError
+
+from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_words import as_dagster_failure, report_canceling
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.sync.config import StageConfig
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.errors import LedgerError, RunLostError
+from surgical_pipeline.ledger.runs import queue_run
+from surgical_pipeline.settings import SettingsError
+
+T = TypeVar("T")
+
+_NOTHING_USABLE = Failure(
+    code=FailureCode.INTERNAL_ERROR,
+    message="the run came to its end without bringing any requested entity up to date",
+    stage=Phase.EMBED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StageSession:
+    """What an op works with."""
+
+    scope: Scope
+    budgets: Budgets
+    dependents: tuple[Dependent, ...]
+    gateways: RunGateways
+
+
+def run_async(work: Callable[[], Awaitable[T]]) -> T:
+    """Run a stage on an event loop of its own thread, and cancel it when this thread is interrupted.
+
+    Dagster interrupts by raising in the main thread's signal handler. Inside an event loop that exception could
+    land in any callback, where asyncio swallows it; here it always lands in the wait below.
+    """
+    with start_blocking_portal() as portal:
+        future = portal.start_task_soon(work)
+        try:
+            return future.result()
+        except BaseException:
+            future.cancel()
+            raise
+
+
+@contextmanager
+def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
+    """Enter a phase, and leave the ledger right however the body ends."""
+    gateways: RunGateways = context.resources.gateways
+    try:
+        scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
+        record = context.instance.get_run_record_by_id(context.run_id)
+        queued_at = record.create_timestamp if record else None
+        gateways.enter(context.run, scope=scope, phase=phase, queued_at=queued_at)
+        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
+    except StageFailedError as error:
+        _fail(gateways, error.failure, cause=error)
+    except ScopeError as error:
+        _announce(context, gateways)
+        _fail(gateways, Failure(code=FailureCode.NOT_FOUND, message=str(error), stage=phase), cause=error)
+    except SettingsError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except EmbedderError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except RunLostError as error:
+        if _cancelled(context):
+            # Forcibly terminated: as any other failure this would turn Dagster's CANCELED into FAILURE.
+            raise DagsterExecutionInterruptedError from error
+        raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
+    except LedgerError as error:
+        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except DagsterExecutionInterruptedError:
+        _interrupted(context, gateways, phase=phase)
+        raise
+    except Exception as error:  # noqa: BLE001  the boundary: a defect must end in the ledger, too
+        message = f"{type(error).__name__}: {error}"
+        _fail(gateways, Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=phase), cause=error)
+
+
+def finish(gateways: RunGateways) -> None:
+    """Conclude a run that came to its end from the outcomes in the ledger."""
+    status = conclude(gateways.run.outcomes())
+    if status is RunStatus.FAILED:
+        raise StageFailedError(_NOTHING_USABLE)
+    if status is RunStatus.SUCCEEDED:
+        gateways.run.finish_succeeded()
+    else:
+        gateways.run.finish_succeeded_with_warnings()
+    gateways.snapshots.delete()
+
+
+def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
+    """A run that nobody can start, for its scope cannot be read, still gets its row."""
+    with suppress(LedgerError), gateways.ledger.write("announce") as tx:
+        queue_run(
+            tx,
+            context.run_id,
+            scope=scope_of(context.run),
+            mode=mode_of(context.run),
+            trigger=trigger_of(context.run),
+            queued_at=utc_now(),
+            parent_run_id=context.run.parent_run_id,
+        )
+
+
+def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
+    """End the run in the ledger, where it can be reached, and in Dagster."""
+    try:
+        gateways.fail(failure)
+    except LedgerError as error:
+        cause.add_note(f"and the ledger could not be told: {error}")
+    raise as_dagster_failure(failure) from cause
+
+
+def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
+    """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure.
+
+    On a run of the command line a signal is Ctrl+C or a polite kill, and so a cancellation.
+    """
+    if trigger_of(context.run) is Trigger.CLI:
+        report_canceling(context.instance, context.run_id)
+    if _cancelled(context):
+        gateways.run.finish_cancelled()
+        return
+    message = f"the process was told to stop during {phase}"
+    gateways.fail(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
+
+
+def _cancelled(context: dg.OpExecutionContext) -> bool:
+    run = context.instance.get_run_by_id(context.run_id)
+    return run is not None and is_cancelled(run)

@@ -1,0 +1,169 @@
+"""The DuckDB file itself: making it, opening it, its schema version, its write-ahead log."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import TypeVar
+
+import duckdb
+
+from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.duckdb.faults import opening_fault
+from surgical_pipeline.ledger.errors import (
+    LedgerDamagedError,
+    LedgerError,
+    LedgerVersionError,
+    LockTimeoutError,
+    WaitAbandonedError,
+)
+
+_LOG = logging.getLogger(__name__)
+_FOREIGN_HOLDER = "Could not set lock on file"
+_FOREIGN_RETRY_SECONDS = 0.1
+_WAL_BEGINS = b"d\x00be"
+_T = TypeVar("_T")
+
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    # Nothing may be downloaded while the lock is held.
+    "autoinstall_known_extensions": "false",
+    # DuckDB 2.0.0 checkpoints by itself inside a large COMMIT, and then an index that was only replayed from the
+    # log and not used since it was opened loses those entries for good: each later update of such a row fails with
+    # "Failed to delete all rows from index". A CHECKPOINT in a window of its own keeps them.
+    "wal_autocheckpoint": "1TB",
+}
+
+
+def exists(path: Path) -> bool:
+    """An empty file counts as none: it is what a touch or a kill in the wrong moment leaves."""
+    try:
+        return path.stat().st_size > 0
+    except FileNotFoundError:
+        return False
+
+
+def wal_path(path: Path) -> Path:
+    return path.with_name(f"{path.name}.wal")
+
+
+def wal_bytes(path: Path) -> int:
+    """Size of the write-ahead log; 0 where there is none."""
+    try:
+        return wal_path(path).stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
+def create(path: Path) -> None:
+    """Make an empty database in one step, so that a kill never leaves half a file. The lock must be held.
+
+    Raises:
+        LedgerError: the folder is missing, not writable or full.
+    """
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        for leftover in (fresh, wal_path(fresh)):
+            leftover.unlink(missing_ok=True)
+        if wal_path(path).exists():
+            # A log whose database somebody deleted: no use to the new one, but not ours to destroy.
+            wal_path(path).replace(path.with_name(f"{path.name}.wal.orphan"))
+        with contextlib.closing(duckdb.connect(str(fresh), config=CONFIG)) as connection:
+            connection.execute("CHECKPOINT")
+        fresh.replace(path)
+        flush(path.parent)
+    except (OSError, duckdb.Error) as error:
+        raise LedgerError(
+            f"The ledger {path} cannot be made: {error}. "
+            "Its folder must exist, be writable and have space; or set SURGICAL_LEDGER to a file elsewhere."
+        ) from error
+
+
+def flush(path: Path) -> None:
+    """Have the disk keep what a file holds, or what a folder lists."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def wait_for_strangers(
+    path: Path, opening: Callable[[], _T], *, timeout_seconds: float, cancelled: threading.Event | None = None
+) -> _T:
+    """What ``opening`` gives, once no program that knows nothing of our lock has the file open.
+
+    Raises:
+        LockTimeoutError: such a program, say a DuckDB shell, did not let go of it within ``timeout_seconds``.
+        WaitAbandonedError: ``cancelled`` was set while waiting for it.
+        LedgerError: the file is gone, no DuckDB database, damaged, or not ours to read or write.
+    """
+    _check_log(path)
+    started = time.monotonic()
+    interest_lost = cancelled or threading.Event()
+    while True:
+        try:
+            return opening()
+        except duckdb.Error as error:
+            waited = time.monotonic() - started
+            if _FOREIGN_HOLDER not in str(error):
+                raise opening_fault(path, error) from error
+            if waited >= timeout_seconds:
+                raise LockTimeoutError(path, waited) from error
+            if interest_lost.wait(_FOREIGN_RETRY_SECONDS):
+                raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+
+
+def _check_log(path: Path) -> None:
+    """DuckDB takes a log that begins with anything else for one that a kill cut off, and forgets it silently."""
+    try:
+        with wal_path(path).open("rb") as log:
+            begins = log.read(len(_WAL_BEGINS))
+    except OSError:
+        return  # there is none; or DuckDB will say why it cannot be read
+    if begins.strip(b"\0") and not _WAL_BEGINS.startswith(begins):
+        raise LedgerDamagedError(
+            path, f"its log {wal_path(path)} is none; moving it away loses what was last written"
+        )
+
+
+def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
+    """0: the file has no schema yet. Asked outside a transaction, for the error would end it."""
+    try:
+        row = connection.execute(sql.query("read_schema_version").text).fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return int(row[0]) if row else 0
+
+
+def newest_version(migrations: Sequence[sql.Migration]) -> int:
+    return migrations[-1].version if migrations else 0
+
+
+def check_version(path: Path, *, found: int, migrations: Sequence[sql.Migration]) -> bool:
+    """True if migrations are due.
+
+    Raises:
+        LedgerVersionError: the file is from a newer version of this program.
+    """
+    known = newest_version(migrations)
+    if found > known:
+        raise LedgerVersionError(path, found=found, known=known)
+    return found < known
+
+
+def migrate(
+    connection: duckdb.DuckDBPyConnection, migrations: Sequence[sql.Migration], *, found: int, now: datetime
+) -> None:
+    """Apply what is missing, each with its record, in the transaction that the caller has open."""
+    for migration in migrations:
+        if migration.version > found:
+            connection.execute(migration.text)
+            connection.execute(
+                sql.query("record_migration").text,
+                {"version": migration.version, "name": migration.name, "applied_at": now},
+            )
+            _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)

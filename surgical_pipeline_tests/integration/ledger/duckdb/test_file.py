@@ -1,0 +1,83 @@
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.duckdb.file import wal_path
+from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.errors import LedgerVersionError
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline_tests.integration.ledger.examples import start
+
+KNOWN = sql.migrations()[-1].version
+NEXT = sql.Migration(
+    version=KNOWN + 1,
+    name="add_colour",
+    text="ALTER TABLE projects ADD COLUMN colour VARCHAR; CREATE INDEX idx_projects_colour ON projects (colour);",
+)
+
+
+def schema(ledger: Ledger) -> list[tuple[object, ...]]:
+    """Everything the file's catalog says of tables, columns, constraints, indexes, views and macros."""
+    with ledger.read() as tx:
+        connection = tx._connection
+        return [
+            *connection.execute("SELECT sql FROM duckdb_tables() ORDER BY sql").fetchall(),
+            *connection.execute("SELECT sql FROM duckdb_indexes() ORDER BY sql").fetchall(),
+            *connection.execute("SELECT sql FROM duckdb_views() WHERE NOT internal ORDER BY sql").fetchall(),
+            *connection.execute(
+                "SELECT function_name, macro_definition FROM duckdb_functions() WHERE NOT internal ORDER BY ALL"
+            ).fetchall(),
+            *connection.execute("SELECT version, name FROM schema_migrations ORDER BY version").fetchall(),
+        ]
+
+
+def test_a_migrated_file_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None:
+    migrations = (*sql.migrations(), NEXT)
+    fresh = Ledger(tmp_path / "fresh.duckdb", migrations=migrations)
+    with fresh.write("make"):
+        pass
+    start(Ledger(tmp_path / "old.duckdb"), "run-1")
+    migrated = Ledger(tmp_path / "old.duckdb", migrations=migrations)
+    with migrated.write("migrate"):
+        pass
+    assert schema(migrated) == schema(fresh)
+    with migrated.read() as tx:
+        assert load_result(tx, "run-1") is not None
+
+
+def test_a_read_migrates_a_file_of_an_older_version_first(tmp_path: Path) -> None:
+    start(Ledger(tmp_path / "old.duckdb"), "run-1")
+    newer = Ledger(tmp_path / "old.duckdb", migrations=(*sql.migrations(), NEXT))
+    with newer.read() as tx:
+        assert tx.execute("read_schema_version") == [(NEXT.version,)]
+
+
+def test_a_failing_migration_leaves_neither_change_nor_record(tmp_path: Path) -> None:
+    path = tmp_path / "old.duckdb"
+    start(Ledger(path), "run-1")
+    before = schema(Ledger(path))
+    half = sql.Migration(version=NEXT.version, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
+    with pytest.raises(duckdb.BinderException), Ledger(path, migrations=(*sql.migrations(), half)).write("x"):
+        pytest.fail("the migration fails")
+    assert schema(Ledger(path)) == before
+
+
+def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: Path) -> None:
+    path = tmp_path / "new.duckdb"
+    start(Ledger(path, migrations=(*sql.migrations(), NEXT)), "run-1")
+    files = (path, wal_path(path))
+    before = [file.read_bytes() for file in files]
+    for window in (Ledger(path).write("x"), Ledger(path).read()):
+        with pytest.raises(
+            LedgerVersionError, match=f"schema version {NEXT.version}, this program knows versions up to {KNOWN}"
+        ) as caught:
+            with window:
+                pytest.fail("the file is too new")
+        assert (caught.value.found, caught.value.known) == (NEXT.version, KNOWN)
+    assert [file.read_bytes() for file in files] == before
+
+
+def test_migrations_are_numbered_without_a_gap() -> None:
+    assert [migration.version for migration in sql.migrations()] == list(range(1, len(sql.migrations()) + 1))

@@ -1,0 +1,66 @@
+import dagster as dg
+
+from surgical_pipeline.defs.sync.metadata import MAX_TABLE_ROWS, outcome_table
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport
+from surgical_pipeline.domain.scope import EntityType
+
+
+def report(iid: int, **values: object) -> EntityReport:
+    outcome = EntityOutcome(entity_type=EntityType.ISSUE, iid=iid).model_copy(update=values)
+    return EntityReport.of(outcome, "acme/rocket")
+
+
+def failure(message: str = "no such IID") -> Failure:
+    return Failure(code=FailureCode.NOT_FOUND, message=message, stage="preflight")
+
+
+def rows(table: str) -> list[str]:
+    return table.splitlines()[2:]
+
+
+def test_each_entity_is_a_row_with_what_became_of_it() -> None:
+    good = report(
+        12, fetched=True, ingested=True, regenerated_document_ids=("a", "b"), embedded_document_ids=("a",)
+    )
+    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written |  | 2 | 1 |"]
+
+
+def test_every_row_has_the_columns_of_the_header() -> None:
+    table = outcome_table([report(12, failure=failure()), report(13, ingested=True)])
+    assert {line.count("|") for line in table.splitlines()} == {6}
+
+
+def test_pipes_and_newlines_of_a_message_do_not_break_the_table() -> None:
+    table = outcome_table([report(12, failure=failure("a|b\nc|d"))])
+    assert rows(table) == [r"| acme/rocket#12 | not fetched | NOT_FOUND: a\|b c\|d | 0 | 0 |"]
+
+
+def test_all_failures_of_an_entity_stand_in_its_row() -> None:
+    (row,) = rows(outcome_table([report(12, failure=failure("one"), dependent_failures=(failure("two"),))]))
+    assert "NOT_FOUND: one; NOT_FOUND: two" in row
+
+
+def test_entities_with_failures_come_first_and_keep_their_order() -> None:
+    outcomes = [
+        report(1, ingested=True),
+        report(2, failure=failure()),
+        report(3, ingested=True),
+        report(4, ingested=True, dependent_failures=(failure(),)),
+    ]
+    named = [row.split(" | ")[0] for row in rows(outcome_table(outcomes))]
+    assert named == [f"| acme/rocket#{iid}" for iid in (2, 4, 1, 3)]
+
+
+def test_a_long_table_is_cut_and_says_how_much_is_missing() -> None:
+    outcomes = [report(iid, ingested=True) for iid in range(1, MAX_TABLE_ROWS + 6)]
+    whole = rows(outcome_table(outcomes[:MAX_TABLE_ROWS]))
+    cut = rows(outcome_table([*outcomes, report(9999, failure=failure())]))
+    assert len(whole) == MAX_TABLE_ROWS
+    assert len(cut) == MAX_TABLE_ROWS + 1
+    assert "acme/rocket#9999" in cut[0]
+    assert cut[-1].startswith("| and 6 more |")
+
+
+def test_the_table_is_what_dagster_renders_as_markdown() -> None:
+    assert dg.MetadataValue.md(outcome_table([])).value.startswith("| entity | row |")
