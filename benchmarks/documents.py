@@ -22,7 +22,7 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, _load_tokenizer
 from surgical_pipeline.ledger.backlog import load_backlog
 from surgical_pipeline.ledger.documents import load_sources
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import load_candidates
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.sample.build import build_sample
@@ -59,7 +59,7 @@ def main() -> None:
         )
         scope = Scope.of(project.path, issue_iids=iids)
         first, again = run(scope), run(scope)
-        ledger = Ledger(home / "ledger.duckdb")
+        ledger = DuckDBLedger(home / "ledger.duckdb")
         told("issues", len(scope))
         rendering(ledger, scope, project_id=project.project_id, rounds=arguments.rounds)
         embedding(ledger, rounds=arguments.rounds)
@@ -69,7 +69,7 @@ def main() -> None:
 def run(scope: Scope) -> SyncResult:
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
 
-    ledger = Ledger(Path(os.environ["SURGICAL_LEDGER"]))
+    ledger = DuckDBLedger(Path(os.environ["SURGICAL_LEDGER"]))
     run_id = launch(scope, budgets=_BUDGETS, dependents=tuple(Dependent), ledger=ledger)
     with ledger.read() as tx:
         result = load_result(tx, run_id)
@@ -78,7 +78,7 @@ def run(scope: Scope) -> SyncResult:
     return result
 
 
-def rendering(ledger: Ledger, scope: Scope, *, project_id: int, rounds: int) -> None:
+def rendering(ledger: DuckDBLedger, scope: Scope, *, project_id: int, rounds: int) -> None:
     with ledger.read() as tx:
         sources = load_sources(tx, project_id, list(scope.keys()))
     seconds, count = best(lambda: sum(1 for source in sources for _ in documents_of(source)), rounds)
@@ -86,7 +86,7 @@ def rendering(ledger: Ledger, scope: Scope, *, project_id: int, rounds: int) -> 
     told("documents rendered per second of one core", round(count / seconds))
 
 
-def embedding(ledger: Ledger, *, rounds: int) -> None:
+def embedding(ledger: DuckDBLedger, *, rounds: int) -> None:
     with ledger.read() as tx:
         versions = load_backlog(tx, "no such model", project_id=None, after="", limit=1_000_000)
         documents = load_candidates(tx, versions, "no such model")

@@ -14,7 +14,7 @@ from surgical_pipeline.defs.launch import launch
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.settings import Settings
 
@@ -29,7 +29,7 @@ GENEROUS = Budgets(
 def main() -> None:
     path = Settings.from_environment().ledger_path
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    ledger = Ledger(path)
+    ledger = DuckDBLedger(path)
     run_id = launch(Scope.parse(sys.argv[1]), budgets=GENEROUS, dependents=CORE_DEPENDENTS, ledger=ledger)
     with ledger.read() as tx:
         result = load_result(tx, run_id)

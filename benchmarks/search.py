@@ -21,9 +21,9 @@ from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, index_documents, search
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.search.question import Question
@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def latency(folder: Path, size: int, embedder: WordLlamaEmbedder) -> None:
-    ledger = Ledger(folder / f"{size}.duckdb")
+    ledger = DuckDBLedger(folder / f"{size}.duckdb")
     with ledger.write("make"):
         pass
     fill(ledger.path, size, embedder.name)
@@ -105,7 +105,7 @@ def fill(path: Path, size: int, model: str) -> None:
         connection.execute(DOCUMENTS, words | {"length": WORDS_IN_A_DOCUMENT})
         connection.execute(VECTORS, {"model": model, "dimension": DIMENSION, "documents": size})
         ids = [row[0] for row in connection.execute("SELECT document_id FROM documents").fetchall()]
-        index_documents(Transaction(connection, path, now=utc_now()), ids)
+        index_documents(DuckDBTransaction(connection, path, now=utc_now()), ids)
         connection.execute("CHECKPOINT")
 
 
@@ -120,12 +120,12 @@ def vocabulary() -> list[str]:
     return [*spoken, *(f"{choice.randrange(16**8):08x}" for _ in spoken)]
 
 
-def look(ledger: Ledger) -> None:
+def look(ledger: DuckDBLedger) -> None:
     with ledger.read("bare"):
         pass
 
 
-def ask(ledger: Ledger, text: str, embedder: WordLlamaEmbedder | None) -> None:
+def ask(ledger: DuckDBLedger, text: str, embedder: WordLlamaEmbedder | None) -> None:
     question = Question.of(text)
     vector = QuestionVector(embedder.name, embedder.embed([text])[0]) if embedder else None
     with ledger.read("search") as tx:
@@ -148,7 +148,7 @@ def quality(folder: Path, embedder: WordLlamaEmbedder) -> None:
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
 
     scope, titles = sample_scope()
-    ledger = Ledger(folder / "quality.duckdb")
+    ledger = DuckDBLedger(folder / "quality.duckdb")
     with RunningSandbox() as sandbox:
         os.environ |= {
             "DAGSTER_HOME": str(folder),

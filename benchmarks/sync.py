@@ -16,7 +16,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
@@ -77,7 +77,7 @@ def run(scope: Scope, path: Path) -> SyncResult:
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
 
     os.environ["SURGICAL_LEDGER"] = str(path)
-    ledger = Ledger(path)
+    ledger = DuckDBLedger(path)
     run_id = launch(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
     with ledger.read() as tx:
         result = load_result(tx, run_id)

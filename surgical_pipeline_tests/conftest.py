@@ -10,7 +10,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 
@@ -59,15 +59,15 @@ def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def ledger(home: Path) -> Ledger:
-    return Ledger(home / "ledger.duckdb")
+def ledger(home: Path) -> DuckDBLedger:
+    return DuckDBLedger(home / "ledger.duckdb")
 
 
 Sync = Callable[..., SyncResult]
 
 
 @pytest.fixture
-def sync(ledger: Ledger) -> Sync:
+def sync(ledger: DuckDBLedger) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
     from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  most tests do not need Dagster
     from surgical_pipeline_tests.published_schemas import check_document  # noqa: PLC0415  it needs this module

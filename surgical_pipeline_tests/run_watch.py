@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from surgical_pipeline.domain.outcomes import SyncResult
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
@@ -39,7 +39,7 @@ def wait_for_ending(ledger: Path, run_id: str) -> Row:
 
 
 def result_of(ledger: Path, run_id: str) -> SyncResult:
-    with Ledger(ledger).read() as tx:
+    with DuckDBLedger(ledger).read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     return result
@@ -47,9 +47,9 @@ def result_of(ledger: Path, run_id: str) -> SyncResult:
 
 def assert_whole(ledger: Path) -> None:
     """Nobody has the lock, and every invariant of the ledger holds."""
-    with Ledger(ledger, lock_timeout_seconds=5).write("at once"):
+    with DuckDBLedger(ledger, lock_timeout_seconds=5).write("at once"):
         pass
-    with Ledger(ledger).read() as tx:
+    with DuckDBLedger(ledger).read() as tx:
         assert check(tx).violations == ()
 
 

@@ -10,8 +10,10 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.domain.scope import ScopeError
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
+from surgical_pipeline.ledger.opening import open_ledger, open_ledger_file
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
 EXIT_FAILED = 1
@@ -60,10 +62,22 @@ def fail(message: str, *, code: int) -> NoReturn:
     raise typer.Exit(code)
 
 
-def open_ledger(settings: Settings) -> Ledger:
+def existing_ledger(settings: Settings) -> Ledger:
     """The ledger for reading; that it does not exist yet is an error of its own, exit code 1."""
     with usage_errors():
-        ledger = Ledger(settings.ledger_path)
-    if not ledger.exists:
-        fail(f"there is no ledger at {ledger.path} yet: the first sync makes it", code=EXIT_FAILED)
+        ledger = open_ledger(settings)
+    _must_exist(ledger)
     return ledger
+
+
+def existing_ledger_file(settings: Settings) -> DuckDBLedger:
+    """The same, for what is done to the file as a whole."""
+    with usage_errors():
+        ledger = open_ledger_file(settings)
+    _must_exist(ledger)
+    return ledger
+
+
+def _must_exist(ledger: Ledger) -> None:
+    if not ledger.exists:
+        fail(f"there is no ledger at {ledger.location} yet: the first sync makes it", code=EXIT_FAILED)

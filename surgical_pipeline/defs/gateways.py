@@ -18,9 +18,10 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
+from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.settings import Settings
 
@@ -85,7 +86,7 @@ class RunGateways:
 
     @cached_property
     def ledger(self) -> Ledger:
-        return Ledger(self.settings.ledger_path, lock_timeout_seconds=self.settings.lock_timeout_seconds)
+        return open_ledger(self.settings)
 
     @cached_property
     def run(self) -> SyncRunRecorder:

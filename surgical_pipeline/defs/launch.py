@@ -22,9 +22,9 @@ from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.lifecycle import STAGES, Trigger
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.stages.shared.backlog import BacklogProgress
 
 _LOG = logging.getLogger(__name__)

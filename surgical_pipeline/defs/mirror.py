@@ -19,7 +19,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import RunSummary, find_run, list_open_runs, queue_run, set_dagster_status
 

@@ -1,7 +1,7 @@
 """What the embedding backlog asks: documents without vectors of their present text by a model, and old vectors."""
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Transaction
 
 
 class UnknownProjectError(LookupError):

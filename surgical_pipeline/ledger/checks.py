@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,9 @@ from typing import Any
 
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.columns import columns, key_columns
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
-from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns
+from surgical_pipeline.ledger.protocol import Transaction
 
 _TABLES = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
 

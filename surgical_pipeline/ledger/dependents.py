@@ -8,8 +8,9 @@ from typing import Any, cast
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, LinkedRecord, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
-from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
+from surgical_pipeline.ledger.protocol import Transaction
 
 
 @dataclass(frozen=True, slots=True)

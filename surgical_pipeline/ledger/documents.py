@@ -11,9 +11,10 @@ from typing import Any
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.payloads import storable_text
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.search import index_documents
-from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
 
 _LABEL_SEPARATOR = "\x1f"
 

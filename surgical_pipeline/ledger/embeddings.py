@@ -8,7 +8,8 @@ from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.ledger.transaction import Transaction, columns
+from surgical_pipeline.ledger.columns import columns
+from surgical_pipeline.ledger.protocol import Transaction
 
 if TYPE_CHECKING:
     import numpy as np

@@ -6,7 +6,7 @@ from functools import partial
 from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.domain.scope import Scope, ScopeError
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Transaction
 
 MAX_EXAMPLES = 10
 

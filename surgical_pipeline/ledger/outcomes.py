@@ -7,7 +7,8 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, Scope
-from surgical_pipeline.ledger.transaction import Transaction, columns, key_columns, key_of
+from surgical_pipeline.ledger.columns import columns, key_columns, key_of
+from surgical_pipeline.ledger.protocol import Transaction
 
 _ID_SEPARATOR = "\x1f"
 

@@ -13,12 +13,10 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.duckdb.off_event_loop import run_off_event_loop
-from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.process import ProcessIdentity
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.ledger.usage import Usage
 
 HEARTBEAT_SECONDS = 15
@@ -169,11 +167,11 @@ class SyncRunRecorder:
     async def in_window(self, purpose: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in such a window, in a thread; cancellation as in ``Ledger.in_write``."""
 
-        def window(cancelled: threading.Event) -> T:
-            with self.window(purpose, cancelled=cancelled) as tx:
-                return work(tx)
+        def fenced(tx: Transaction) -> T:
+            self._touch(tx)
+            return work(tx)
 
-        return await run_off_event_loop(window)
+        return await self._ledger.in_write(purpose, fenced)
 
     async def in_read(self, purpose: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in a read window, in a thread; cancellation as in ``Ledger.in_read``."""

@@ -21,10 +21,11 @@ from surgical_pipeline.domain.outcomes import (
 )
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.columns import key_of
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.outcomes import failure_of, failure_rows, insert_pending, load_outcomes
 from surgical_pipeline.ledger.process import ProcessIdentity
-from surgical_pipeline.ledger.transaction import Transaction, key_of
+from surgical_pipeline.ledger.protocol import Transaction
 
 
 class RunSummary(BaseModel):

@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.ledger.transaction import Transaction, columns
+from surgical_pipeline.ledger.columns import columns
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.search.question import EXACT, MEANING, WORDS, Fused, Question, fuse
 
 if TYPE_CHECKING:

@@ -1,8 +1,7 @@
 """What a run used since it last said so: windows on the ledger, and requests."""
 
 from surgical_pipeline.domain.outcomes import HttpStats
-from surgical_pipeline.ledger.duckdb.windows import Ledger
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 
 class Usage:

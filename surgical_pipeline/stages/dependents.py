@@ -20,8 +20,8 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import GitLabError, ProjectNotFoundError, UnauthorizedError
 from surgical_pipeline.ledger import dependents as store
 from surgical_pipeline.ledger.dependents import CodeVersion
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.shared.concurrency import run_all, run_each
 
 STAGE = "dependents"

@@ -16,8 +16,8 @@ from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger import documents as store
 from surgical_pipeline.ledger.documents import EntityDocuments, EntitySource
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.shared.rendering import documents_of
 
 STAGE = "docs"

@@ -16,8 +16,8 @@ from surgical_pipeline.domain.handover import EmbedResult
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.stages.shared.vectorizing import Batch, Vectorizer, look
 
 STAGE = "embed"

@@ -15,8 +15,8 @@ from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 
 STAGE = "ingest"
 WINDOW_SIZE = 100

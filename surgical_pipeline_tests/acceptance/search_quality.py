@@ -14,7 +14,7 @@ from pathlib import Path
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.embedders.protocol import Embedder
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, search
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.search.question import MEANING, WORDS, Question
@@ -53,7 +53,7 @@ def sample_scope(project: str = "acme/rocket") -> tuple[str, Mapping[EntityKey, 
 
 
 def measure(
-    ledger: Ledger, embedder: Embedder, titles: Mapping[EntityKey, str], *, queries: Path
+    ledger: DuckDBLedger, embedder: Embedder, titles: Mapping[EntityKey, str], *, queries: Path
 ) -> dict[str, dict[str, Quality]]:
     """Quality by mode, then by kind of question; ``all`` is every kind."""
     figures: dict[str, dict[str, list[tuple[float, float]]]] = {mode: defaultdict(list) for mode in MODES}
@@ -70,7 +70,7 @@ def measure(
     return {mode: {kind: _mean(pairs) for kind, pairs in kinds.items()} for mode, kinds in figures.items()}
 
 
-def ask(ledger: Ledger, embedder: Embedder, text: str, *, mode: str) -> list[SearchHit]:
+def ask(ledger: DuckDBLedger, embedder: Embedder, text: str, *, mode: str) -> list[SearchHit]:
     """In the modes of one ranking neither references nor exact strings help."""
     question = Question.of(text)
     vector = QuestionVector(embedder.name, embedder.embed([question.text])[0]) if mode != WORDS else None

@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 from surgical_pipeline.cli.main import app
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.sandbox.server import RunningSandbox
 
@@ -28,7 +28,7 @@ def elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def made(ledger: Ledger) -> Ledger:
+def made(ledger: DuckDBLedger) -> DuckDBLedger:
     """A ledger that exists, with its schema and nothing else."""
     with ledger.write("make it"):
         pass
@@ -48,7 +48,7 @@ def assert_clear(*, code: int, stdout: str, stderr: str, sentence: str, exit_cod
     assert sentence in stderr
 
 
-def assert_nothing_ran(sandbox: RunningSandbox, ledger: Ledger) -> None:
+def assert_nothing_ran(sandbox: RunningSandbox, ledger: DuckDBLedger) -> None:
     assert sandbox.control.requests().count == 0
     assert not (ledger.path.parent / "history").exists()  # Dagster's store of runs
     if ledger.exists:
@@ -76,7 +76,7 @@ def assert_nothing_ran(sandbox: RunningSandbox, ledger: Ledger) -> None:
     ],
 )
 def test_a_scope_that_cannot_be_meant(
-    scopes: list[str], sentence: str, sandbox: RunningSandbox, made: Ledger
+    scopes: list[str], sentence: str, sandbox: RunningSandbox, made: DuckDBLedger
 ) -> None:
     done = called("sync", *scopes, "--json")
     assert_clear(code=done.exit_code, stdout=done.stdout, stderr=done.stderr, sentence=sentence)
@@ -113,7 +113,7 @@ def test_a_setting_that_is_missing_or_wrong(
     environment: dict[str, str],
     sentence: str,
     sandbox: RunningSandbox,
-    ledger: Ledger,
+    ledger: DuckDBLedger,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in environment.items():
@@ -124,7 +124,7 @@ def test_a_setting_that_is_missing_or_wrong(
 
 
 def test_a_dagster_home_that_does_not_exist_is_found_even_if_the_ledger_is_elsewhere(
-    sandbox: RunningSandbox, made: Ledger, monkeypatch: pytest.MonkeyPatch
+    sandbox: RunningSandbox, made: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SURGICAL_LEDGER", str(made.path))
     monkeypatch.setenv("DAGSTER_HOME", "/no/such/folder")
@@ -144,7 +144,7 @@ COMMANDS_WITH_LEDGER = [
 
 @pytest.mark.parametrize(("command", "exit_code"), COMMANDS_WITH_LEDGER)
 def test_a_ledger_of_a_newer_version_is_refused_and_keeps_every_byte(
-    command: list[str], exit_code: int, sandbox: RunningSandbox, made: Ledger
+    command: list[str], exit_code: int, sandbox: RunningSandbox, made: DuckDBLedger
 ) -> None:
     with duckdb.connect(str(made.path)) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES (99, 'from_the_future', now())")
@@ -159,7 +159,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_keeps_every_byte(
     assert_nothing_ran(sandbox, made)
 
 
-def test_doctor_leaves_a_ledger_of_a_newer_version_as_it_is(made: Ledger) -> None:
+def test_doctor_leaves_a_ledger_of_a_newer_version_as_it_is(made: DuckDBLedger) -> None:
     with duckdb.connect(str(made.path)) as connection:
         connection.execute("INSERT INTO schema_migrations VALUES (99, 'from_the_future', now())")
         connection.execute("CHECKPOINT")
@@ -172,7 +172,7 @@ def test_doctor_leaves_a_ledger_of_a_newer_version_as_it_is(made: Ledger) -> Non
 
 @pytest.mark.parametrize(("command", "exit_code"), COMMANDS_WITH_LEDGER)
 def test_a_text_file_in_place_of_the_ledger_is_refused_and_kept(
-    command: list[str], exit_code: int, sandbox: RunningSandbox, ledger: Ledger
+    command: list[str], exit_code: int, sandbox: RunningSandbox, ledger: DuckDBLedger
 ) -> None:
     ledger.path.write_text("Dear diary, this is no database.\n" * 200)
     before = ledger.path.read_bytes()
@@ -186,7 +186,9 @@ def test_a_text_file_in_place_of_the_ledger_is_refused_and_kept(
 
 
 @pytest.mark.parametrize("command", [["runs", "list"], ["runs", "show", "x"], ["search", "valve"]])
-def test_reading_before_the_first_sync_says_so_and_makes_no_ledger(command: list[str], ledger: Ledger) -> None:
+def test_reading_before_the_first_sync_says_so_and_makes_no_ledger(
+    command: list[str], ledger: DuckDBLedger
+) -> None:
     done = called(*command, "--json")
     sentence = f"there is no ledger at {ledger.path} yet: the first sync makes it"
     assert_clear(code=done.exit_code, stdout=done.stdout, stderr=done.stderr, sentence=sentence, exit_code=1)
@@ -200,13 +202,13 @@ def test_reading_before_the_first_sync_says_so_and_makes_no_ledger(command: list
         (["search", "valve", "--kind", "poem"], "unknown kind 'poem': choose of issue, merge_request, discussion"),
     ],
 )
-def test_a_filter_that_matches_nothing_by_mistake(command: list[str], sentence: str, made: Ledger) -> None:
+def test_a_filter_that_matches_nothing_by_mistake(command: list[str], sentence: str, made: DuckDBLedger) -> None:
     assert made.exists
     done = called(*command, "--json")
     assert_clear(code=done.exit_code, stdout=done.stdout, stderr=done.stderr, sentence=sentence)
 
 
-def test_the_beginning_of_several_run_ids_is_told_with_the_candidates(made: Ledger) -> None:
+def test_the_beginning_of_several_run_ids_is_told_with_the_candidates(made: DuckDBLedger) -> None:
     with made.write("two runs") as tx:
         for run_id in ("abc-1", "abc-2"):
             scope = Scope.parse(GOOD)
@@ -233,7 +235,7 @@ def test_the_beginning_of_several_run_ids_is_told_with_the_candidates(made: Ledg
     ],
 )
 def test_a_command_line_that_cannot_be_read_is_refused_with_its_usage(
-    arguments: list[str], sandbox: RunningSandbox, ledger: Ledger
+    arguments: list[str], sandbox: RunningSandbox, ledger: DuckDBLedger
 ) -> None:
     done = called(*arguments)
     assert (done.exit_code, done.stdout) == (2, "")
@@ -255,7 +257,7 @@ def test_the_program_itself_ends_with_exit_code_2_and_one_line(
     sentence: str,
     home: Path,
     sandbox: RunningSandbox,
-    ledger: Ledger,
+    ledger: DuckDBLedger,
 ) -> None:
     done = subprocess.run(
         [PROGRAM, *arguments],

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline_tests.dagster_dev import DagsterDev
 
@@ -18,7 +18,7 @@ def test_a_launched_run_succeeds_and_is_in_the_ledger_under_its_dagster_id(
     assert answer["__typename"] == "LaunchRunSuccess", answer
     run_id = answer["run"]["runId"]
     assert dev.wait_for_end(run_id) == "SUCCESS", dev.log.read_text()[-4000:]
-    with Ledger(dev_home / "ledger.duckdb").read() as tx:
+    with DuckDBLedger(dev_home / "ledger.duckdb").read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     assert (result.completion_status, result.trigger, result.scope) == (

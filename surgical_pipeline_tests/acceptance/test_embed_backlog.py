@@ -13,7 +13,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
 from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill
@@ -24,7 +24,7 @@ MODELS = "SELECT model, count(DISTINCT document_id) FROM embeddings GROUP BY ALL
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Path:
+def filled(ledger: DuckDBLedger) -> Path:
     """A ledger of 70 documents, more than one call of the embedder takes, that nobody embedded."""
     fill(ledger, 70)
     return ledger.path
@@ -92,7 +92,7 @@ def test_a_dead_embedder_fails_the_run_and_says_what_to_do(filled: Path, monkeyp
     assert query(filled, MODELS) == []
 
 
-def test_a_sync_leaves_the_backlog_alone(ledger: Ledger, sync: Sync) -> None:
+def test_a_sync_leaves_the_backlog_alone(ledger: DuckDBLedger, sync: Sync) -> None:
     fill(ledger, 3, project=replace(PROJECT, path="acme/elsewhere"))
     result = sync("acme/rocket#12")
     embedded = query(ledger.path, "SELECT DISTINCT document_id FROM embeddings")
@@ -114,7 +114,7 @@ def test_without_a_ledger_there_is_nothing_to_embed(home: Path) -> None:
     assert not (home / "ledger.duckdb").exists()
 
 
-def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(ledger: Ledger) -> None:
+def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(ledger: DuckDBLedger) -> None:
     fill(ledger, 6000)
     with subprocess.Popen([PROGRAM, "embed-backlog", "--json"], stdout=subprocess.PIPE, text=True) as process:
         wait_for(lambda: stopped_after_the_first_vector(ledger, process))
@@ -127,7 +127,7 @@ def test_ctrl_c_keeps_the_batches_that_were_done_and_says_that_it_was_stopped(le
     assert done[0] == report["embedded"]
 
 
-def stopped_after_the_first_vector(ledger: Ledger, process: subprocess.Popen[str]) -> bool:
+def stopped_after_the_first_vector(ledger: DuckDBLedger, process: subprocess.Popen[str]) -> bool:
     """Told to stop in a window of ours, in which it can write no more; the lock gives every waiter its turn."""
     with ledger.read() as tx:
         begun = bool(tx._connection.execute("SELECT 1 FROM embeddings LIMIT 1").fetchall())

@@ -14,7 +14,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.ledger.duckdb.lock import locked
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.control_client import SandboxControl
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import REPOSITORY, Sync
@@ -103,7 +103,7 @@ def test_a_run_that_meets_it_says_so(trouble: Trouble, code: FailureCode) -> Non
 
 
 def test_a_run_that_cannot_get_the_ledger_in_time_says_so_once_it_can(
-    sync: Sync, sandbox: RunningSandbox, ledger: Ledger, home: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, sandbox: RunningSandbox, ledger: DuckDBLedger, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sync("acme/rocket#14").completion_status == "succeeded"
     monkeypatch.setitem(os.environ, "SURGICAL_LOCK_TIMEOUT_SECONDS", "0.3")

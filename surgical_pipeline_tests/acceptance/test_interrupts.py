@@ -16,7 +16,7 @@ from surgical_pipeline.defs.launch import reconcile_now
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_dev import wait_until
@@ -39,7 +39,7 @@ def elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def path(ledger: Ledger) -> Path:
+def path(ledger: DuckDBLedger) -> Path:
     return ledger.path
 
 
@@ -216,7 +216,7 @@ def stopped(path: Path, sandbox: RunningSandbox) -> Iterator[tuple[SyncProcess, 
 def look_later(path: Path) -> list[str]:
     """The mirror, by a clock that is ahead by more than a heart may be silent."""
     with dg.DagsterInstance.get() as instance:
-        mirror = Mirror(instance, Ledger(path), clock=lambda: utc_now() + timedelta(seconds=100))
+        mirror = Mirror(instance, DuckDBLedger(path), clock=lambda: utc_now() + timedelta(seconds=100))
         mirror.reconcile()
         return [f"{change.what}: {change.detail}" for change in mirror.changes]
 
@@ -226,7 +226,7 @@ def test_a_stopped_sync_is_not_taken_for_lost_however_long_it_is_silent(
 ) -> None:
     with stopped(path, sandbox) as (process, row):
         assert look_later(path) == []
-        assert reconcile_now(Ledger(path)) == []
+        assert reconcile_now(DuckDBLedger(path)) == []
         assert rows(path)[row.run_id].status == "running"
         process.tell(signal.SIGINT)
         process.tell(signal.SIGCONT)

@@ -25,7 +25,7 @@ from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.duckdb.file import wal_path
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import content_of, query
@@ -74,7 +74,7 @@ def synced(*arguments: str, limit_bytes: int = resource.RLIM_INFINITY) -> "subpr
 
 
 def test_after_real_runs_the_check_finds_nothing_and_backup_and_compact_keep_all(
-    sync: Sync, ledger: Ledger, sandbox: RunningSandbox, tmp_path: Path
+    sync: Sync, ledger: DuckDBLedger, sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     sync("acme/rocket#12-14!34+35")
     sandbox.control.delete_issue(12)
@@ -95,7 +95,7 @@ def test_after_real_runs_the_check_finds_nothing_and_backup_and_compact_keep_all
     assert checked()["rows"] == report["rows"]
 
 
-def test_a_violation_is_exit_code_1_and_told_with_examples(sync: Sync, ledger: Ledger) -> None:
+def test_a_violation_is_exit_code_1_and_told_with_examples(sync: Sync, ledger: DuckDBLedger) -> None:
     run = sync("acme/rocket#12")
     with ledger.write("break") as tx:
         tx._connection.execute("UPDATE sync_runs SET ingested = 7")
@@ -116,7 +116,7 @@ def test_people_get_a_line(sync: Sync, tmp_path: Path) -> None:
     assert "bytes before" in called("ledger", "compact").stdout
 
 
-def test_a_backup_onto_something_is_exit_code_2(sync: Sync, ledger: Ledger, tmp_path: Path) -> None:
+def test_a_backup_onto_something_is_exit_code_2(sync: Sync, ledger: DuckDBLedger, tmp_path: Path) -> None:
     sync("acme/rocket#12")
     (tmp_path / "taken").write_text("a letter")
     for place, sentence in (("taken", "replace it with --force"), (str(ledger.path), "is the ledger itself")):
@@ -127,7 +127,7 @@ def test_a_backup_onto_something_is_exit_code_2(sync: Sync, ledger: Ledger, tmp_
 
 
 @pytest.mark.parametrize("command", [["backup", "copy"], ["check"], ["compact"]])
-def test_without_a_ledger_there_is_nothing_to_care_for(command: list[str], ledger: Ledger) -> None:
+def test_without_a_ledger_there_is_nothing_to_care_for(command: list[str], ledger: DuckDBLedger) -> None:
     done = called("ledger", *command, "--json")
     assert (done.exit_code, done.stdout) == (1, "")
     assert "there is no ledger at" in done.stderr
@@ -137,7 +137,7 @@ def test_without_a_ledger_there_is_nothing_to_care_for(command: list[str], ledge
 # ---------------------------------------------------------------------- a sync and its ledger
 
 
-def test_a_sync_whose_disk_fills_up_fails_and_the_next_one_completes(sync: Sync, ledger: Ledger) -> None:
+def test_a_sync_whose_disk_fills_up_fails_and_the_next_one_completes(sync: Sync, ledger: DuckDBLedger) -> None:
     sync("acme/rocket#12")
     ledger.checkpoint()
     before = query(ledger.path, "SELECT run_id, status FROM sync_runs")
@@ -158,7 +158,7 @@ def test_a_sync_whose_disk_fills_up_fails_and_the_next_one_completes(sync: Sync,
     assert checked()["violations"] == []
 
 
-def move_away_once_dependents_are_asked_for(ledger: Ledger, sandbox: RunningSandbox) -> None:
+def move_away_once_dependents_are_asked_for(ledger: DuckDBLedger, sandbox: RunningSandbox) -> None:
     deadline = time.monotonic() + 60
     while not any("discussions" in one.path for one in sandbox.control.requests().requests):
         assert time.monotonic() < deadline, "the run never came to its dependents"
@@ -169,7 +169,7 @@ def move_away_once_dependents_are_asked_for(ledger: Ledger, sandbox: RunningSand
 
 
 def test_a_ledger_moved_away_in_mid_run_fails_the_run_and_no_other_is_made(
-    ledger: Ledger, sandbox: RunningSandbox
+    ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.add_fault("/api/v4/projects/*/issues/*/discussions", delay_ms=1500)
     with ThreadPoolExecutor() as threads:
@@ -208,7 +208,7 @@ def by_sqlite(path: Path) -> None:
     ],
 )
 def test_a_sync_refuses_a_damaged_ledger_before_anything_is_sent(
-    sync: Sync, ledger: Ledger, sandbox: RunningSandbox, damage: Callable[[Path], object], sentence: str
+    sync: Sync, ledger: DuckDBLedger, sandbox: RunningSandbox, damage: Callable[[Path], object], sentence: str
 ) -> None:
     sync("acme/rocket#12")
     ledger.checkpoint()

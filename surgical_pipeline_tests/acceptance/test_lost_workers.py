@@ -11,7 +11,7 @@ from dagster_shared.record import copy
 
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.checks import rows_outside_scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import HELD, DagsterDev, kill_tree, running_dagster_dev, wait_until
 from surgical_pipeline_tests.ledger_gate import held_when, rows, wait_until_waiting
@@ -87,7 +87,7 @@ def assert_goes_on(dev: DagsterDev, ledger: Path, parent: str) -> None:
     regenerated = [len(one.regenerated_document_ids) for one in result.entity_outcomes]
     assert counters.documents_regenerated == sum(regenerated)
     assert sum(len(one.embedded_document_ids) for one in result.entity_outcomes) == sum(regenerated)
-    with Ledger(ledger).read() as tx:
+    with DuckDBLedger(ledger).read() as tx:
         assert rows_outside_scope(tx, run_id).outside == {}
     assert_whole(ledger)
 

@@ -13,7 +13,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
@@ -92,7 +92,7 @@ def test_there_may_be_nothing_to_try_again(sync: Sync, sandbox: RunningSandbox) 
     assert sandbox.control.requests().count == 0
 
 
-def test_a_run_that_has_not_ended_is_not_retried(ledger: Ledger) -> None:
+def test_a_run_that_has_not_ended_is_not_retried(ledger: DuckDBLedger) -> None:
     scope = Scope.parse("acme/rocket#12")
     SyncRunRecorder(ledger, "run-1").start_surgical(scope, mode=RunMode.SURGICAL, trigger=Trigger.CLI)
     done = CliRunner().invoke(app, ["retry", "run-1"])

@@ -13,7 +13,7 @@ from typer.testing import CliRunner, Result
 
 from surgical_pipeline.cli.main import app
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.search.question import MEANING, WORDS
 from surgical_pipeline_tests.acceptance.search_quality import (
     ALL,
@@ -42,13 +42,13 @@ def hits(*arguments: str) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def synced(sync: Sync, ledger: Ledger) -> Ledger:
+def synced(sync: Sync, ledger: DuckDBLedger) -> DuckDBLedger:
     """The issues 12, 13 and 46, of which the last is confidential, and the merge requests 34 and 35."""
     assert sync("acme/rocket#12+13+46!34+35").completion_status == "succeeded"
     return ledger
 
 
-def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: Ledger) -> None:
+def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: DuckDBLedger) -> None:
     scope, titles = sample_scope()
     assert sync(scope).completion_status == "succeeded"
     for queries in (QUERIES, HELD_OUT_QUERIES):
@@ -61,7 +61,7 @@ def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: Le
                 assert figures[FUSED][kind].mrr >= figures[mode][kind].mrr, table(figures)
 
 
-def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced: Ledger) -> None:
+def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced: DuckDBLedger) -> None:
     before = synced.path.read_bytes(), content_of(synced.path, with_run_columns=True)
     shown = called("VALVE_NOT_CONFIRMED").stdout
     assert "acme/rocket#12" in shown
@@ -191,21 +191,21 @@ def test_with_a_dead_embedder_the_search_is_by_words_and_says_so() -> None:
     assert called("lastSeq", "--vector-only").exit_code == 1
 
 
-def test_an_empty_index_is_told(synced: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_index_is_told(synced: DuckDBLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     with synced.write("forget") as tx:
         tx._connection.execute("DELETE FROM embeddings")
     done = called("lastSeq", "--json")
     assert "no document has a vector of wordllama-256 yet: found by words only" in done.stderr
     assert json.loads(done.stdout)[0]["found_by"] == {"exact": 1, "words": 1}
     monkeypatch.setenv("SURGICAL_LEDGER", str(synced.path.with_name("new.duckdb")))
-    with Ledger(synced.path.with_name("new.duckdb")).write("make"):
+    with DuckDBLedger(synced.path.with_name("new.duckdb")).write("make"):
         pass
     done = called("lastSeq")
     assert (done.exit_code, done.stdout) == (0, "Nothing found.\n")
     assert "the ledger has no documents yet: sync something first" in done.stderr
 
 
-def test_a_search_goes_on_beside_another_reader(synced: Ledger) -> None:
+def test_a_search_goes_on_beside_another_reader(synced: DuckDBLedger) -> None:
     with synced.read("beside"):
         answers: list[Result] = []
         thread = threading.Thread(target=lambda: answers.append(called("valve", "--json")))
@@ -227,7 +227,7 @@ def test_every_command_of_the_manual_runs() -> None:
 
 
 def test_every_statement_of_the_manual_answers(
-    synced: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    synced: DuckDBLedger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In DuckDB alone, in a folder that holds the vector of the question as the manual says to get it."""
     (tmp_path / "question.json").write_text(called("fuel valve late", "--vector-only").stdout, encoding="utf-8")
@@ -241,7 +241,7 @@ def test_every_statement_of_the_manual_answers(
 
 
 @pytest.mark.usefixtures("synced")
-def test_the_vector_of_a_text_serves_the_macro(ledger: Ledger) -> None:
+def test_the_vector_of_a_text_serves_the_macro(ledger: DuckDBLedger) -> None:
     printed = json.loads(called("stale altitude", "--vector-only").stdout)
     assert (printed["model"], printed["dimension"], len(printed["vector"])) == ("wordllama-256", 256, 256)
     with ledger.read() as tx:

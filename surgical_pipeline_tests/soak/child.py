@@ -12,7 +12,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
 
 NOT_SUCCEEDED = 3
@@ -44,7 +44,7 @@ def start_watched(
 def sync_once(home: Path, environment: Mapping[str, str], scope: str) -> None:
     os.environ |= environment
     os.chdir(home)
-    ledger = Ledger(home / "ledger.duckdb")
+    ledger = DuckDBLedger(home / "ledger.duckdb")
     run_id = launch(Scope.parse(scope), budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
     with ledger.read() as tx:
         result = load_result(tx, run_id)

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.sandbox.server import RunningSandbox
 
@@ -17,8 +17,8 @@ class Installation:
     sandbox: RunningSandbox
 
     @property
-    def ledger(self) -> Ledger:
-        return Ledger(self.home / "ledger.duckdb")
+    def ledger(self) -> DuckDBLedger:
+        return DuckDBLedger(self.home / "ledger.duckdb")
 
     def violations(self) -> list[str]:
         """Broken invariants of the ledger, with an example each; none where there is no ledger yet."""

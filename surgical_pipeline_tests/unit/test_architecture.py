@@ -19,7 +19,7 @@ ALLOWED = {
     "search": {"domain"},
     "gitlab": {"domain"},
     "embedders": {"domain"},
-    "ledger": {"domain", "search"},
+    "ledger": {"domain", "search", "settings"},
     "stages": VALUES | GATEWAYS,
     "settings": {"domain", "gitlab", "embedders"},
     "sandbox": set(),
@@ -84,20 +84,36 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
     assert listed == STAGES
 
 
-@pytest.mark.parametrize("library", ["dagster", "duckdb", "httpx", "typer"])
-def test_each_library_has_one_home(library: str) -> None:
-    homes = {
-        "dagster": {"defs", "definitions"},
-        "duckdb": {"ledger"},
-        "httpx": {"gitlab", "embedders", "sandbox"},
-        "typer": {"cli"},
-    }
-    found = {
-        layer_of(module)
+@pytest.mark.parametrize(
+    ("library", "homes"),
+    [
+        ("dagster", {"defs", "definitions"}),
+        ("duckdb", {"ledger.duckdb"}),
+        ("httpx", {"gitlab", "embedders", "sandbox"}),
+        ("typer", {"cli"}),
+    ],
+)
+def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
+    strangers = [
+        module
         for module, path in modules()
         if any(name.split(".")[0] == library for name in imports_of(path))
-    }
-    assert found <= homes[library]
+        and not any(f"{module}.".startswith(f"surgical_pipeline.{home}.") for home in homes)
+    ]
+    assert strangers == []
+
+
+def test_only_one_module_chooses_what_a_ledger_is_stored_in() -> None:
+    """The care of the file as a whole, for which another database has its own tools, is the command line's."""
+    strangers = [
+        f"{module} imports {name}"
+        for module, path in modules()
+        if not module.startswith(("surgical_pipeline.ledger.duckdb.", "surgical_pipeline.cli."))
+        and module != "surgical_pipeline.ledger.opening"
+        for name in imports_of(path)
+        if name.startswith("surgical_pipeline.ledger.duckdb.")
+    ]
+    assert strangers == []
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.gitlab.errors import GitLabError
-from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
 TIMEOUT_SECONDS = 10.0
@@ -63,7 +63,7 @@ async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None]:
 
 def _check_ledger(settings: Settings) -> Finding:
     try:
-        ledger = Ledger(settings.ledger_path, lock_timeout_seconds=TIMEOUT_SECONDS)
+        ledger = open_ledger(settings, wait_at_most_seconds=TIMEOUT_SECONDS)
         existed = ledger.exists
         with ledger.write("doctor"):
             pass
@@ -72,7 +72,7 @@ def _check_ledger(settings: Settings) -> Finding:
     except LedgerError as error:
         return Finding(check="ledger", ok=False, found=str(error), what_to_do=error.code.advice)
     state = "writable, schema current" if existed else "made, schema current"
-    return Finding(check="ledger", ok=True, found=f"{ledger.path}, {state}")
+    return Finding(check="ledger", ok=True, found=f"{ledger.location}, {state}")
 
 
 def _check_embedder(settings: Settings) -> Finding:

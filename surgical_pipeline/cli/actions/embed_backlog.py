@@ -7,9 +7,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from surgical_pipeline.cli.environment import (
     EXIT_FAILED,
     EXIT_USAGE,
+    existing_ledger,
     fail,
     ledger_errors,
-    open_ledger,
     usage_errors,
 )
 from surgical_pipeline.cli.output import EXIT_CODES, err, out
@@ -121,7 +121,7 @@ def _checked_model(project: str | None) -> str:
             model = open_embedder(settings).name  # loads and asks nothing yet
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
-    ledger = open_ledger(settings)
+    ledger = existing_ledger(settings)
     with ledger_errors(EXIT_USAGE), ledger.read("project") as tx:
         try:
             if project is not None:

@@ -10,7 +10,7 @@ from surgical_pipeline.defs.launch import repeated_config
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.retry import RetryResult, plan_retry
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import find_run, load_result
 
 

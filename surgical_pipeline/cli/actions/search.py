@@ -9,9 +9,9 @@ import typer
 from surgical_pipeline.cli.environment import (
     EXIT_FAILED,
     EXIT_USAGE,
+    existing_ledger,
     fail,
     ledger_errors,
-    open_ledger,
     usage_errors,
 )
 from surgical_pipeline.defs.gateways import open_embedder
@@ -75,7 +75,7 @@ def find(text: str, *, settings: Settings, filters: Filters | None = None, limit
     Raises:
         typer.Exit: a setting is wrong or the ledger cannot be read.
     """
-    ledger = open_ledger(settings)
+    ledger = existing_ledger(settings)
     filters = filters or Filters()
     question = Question.of(text)
     embedder = _opened(settings)

@@ -18,7 +18,8 @@ from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.settings import Settings
 
@@ -76,7 +77,7 @@ def checked_ledger() -> Ledger:
     with usage_errors():
         settings = Settings.from_environment()
         _ = settings.gitlab, settings.dagster_home
-        ledger = Ledger(settings.ledger_path, lock_timeout_seconds=settings.lock_timeout_seconds)
+        ledger = open_ledger(settings)
         try:
             open_embedder(settings)  # loads and asks nothing yet
         except EmbedderError as error:

@@ -16,12 +16,12 @@ def backup(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Copy the ledger to one file, as it is at one moment, while others work."""
-    from surgical_pipeline.cli.environment import ledger_errors, open_ledger
+    from surgical_pipeline.cli.environment import existing_ledger_file, ledger_errors
     from surgical_pipeline.cli.output import print_json
     from surgical_pipeline.ledger.duckdb import maintenance
     from surgical_pipeline.settings import Settings
 
-    ledger = open_ledger(Settings.from_environment())
+    ledger = existing_ledger_file(Settings.from_environment())
     with ledger_errors():
         made = maintenance.backup(ledger, destination, force=force)
     if as_json:
@@ -33,16 +33,16 @@ def backup(
 @app.command()
 def check(as_json: Annotated[bool, _JSON] = False) -> None:
     """Read the whole ledger and look for what must not be. Exit code 0: all is well; 1: something is wrong."""
-    from surgical_pipeline.cli.environment import EXIT_FAILED, ledger_errors, open_ledger
+    from surgical_pipeline.cli.environment import EXIT_FAILED, existing_ledger, ledger_errors
     from surgical_pipeline.cli.output import print_check, print_json
     from surgical_pipeline.ledger import invariants
     from surgical_pipeline.settings import Settings
 
-    ledger = open_ledger(Settings.from_environment())
+    ledger = existing_ledger(Settings.from_environment())
     with ledger_errors(), ledger.read("check") as tx:
         report = invariants.check(tx)
     if as_json:
-        print_json({"path": ledger.path, "ok": report.ok, **report.model_dump()})
+        print_json({"path": ledger.location, "ok": report.ok, **report.model_dump()})
     else:
         print_check(report)
     raise typer.Exit(0 if report.ok else EXIT_FAILED)
@@ -51,12 +51,12 @@ def check(as_json: Annotated[bool, _JSON] = False) -> None:
 @app.command()
 def compact(as_json: Annotated[bool, _JSON] = False) -> None:
     """Write the ledger anew: without the room of deleted rows, all indexes rebuilt. Others wait meanwhile."""
-    from surgical_pipeline.cli.environment import ledger_errors, open_ledger
+    from surgical_pipeline.cli.environment import existing_ledger_file, ledger_errors
     from surgical_pipeline.cli.output import print_json
     from surgical_pipeline.ledger.duckdb import maintenance
     from surgical_pipeline.settings import Settings
 
-    ledger = open_ledger(Settings.from_environment())
+    ledger = existing_ledger_file(Settings.from_environment())
     with ledger_errors():
         done = maintenance.compact(ledger)
     if as_json:

@@ -15,7 +15,7 @@ def list_(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """The latest runs, newest first."""
-    from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, open_ledger
+    from surgical_pipeline.cli.environment import EXIT_USAGE, existing_ledger, fail, ledger_errors
     from surgical_pipeline.cli.output import out, print_json, runs_table
     from surgical_pipeline.domain.lifecycle import RunStatus
     from surgical_pipeline.ledger.runs import list_runs
@@ -23,7 +23,7 @@ def list_(
 
     if status is not None and status not in set(RunStatus):
         fail(f"unknown status {status!r}: choose of {', '.join(RunStatus)}", code=EXIT_USAGE)
-    ledger = open_ledger(Settings.from_environment())
+    ledger = existing_ledger(Settings.from_environment())
     with ledger_errors(), ledger.read("runs") as tx:
         runs = list_runs(tx, limit=limit, status=RunStatus(status) if status else None)
     if as_json:
@@ -38,12 +38,12 @@ def show(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """One run with the outcome of each entity; with --json the same document that `sync --json` printed."""
-    from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, open_ledger
+    from surgical_pipeline.cli.environment import EXIT_USAGE, existing_ledger, fail, ledger_errors
     from surgical_pipeline.cli.output import print_json, print_result
     from surgical_pipeline.ledger.runs import find_run, load_result
     from surgical_pipeline.settings import Settings
 
-    ledger = open_ledger(Settings.from_environment())
+    ledger = existing_ledger(Settings.from_environment())
     with ledger_errors(), ledger.read("run") as tx:
         found = find_run(tx, run_id)
         result = load_result(tx, found.run_id) if found else None
@@ -65,13 +65,13 @@ def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
     from surgical_pipeline.cli.environment import ledger_errors, usage_errors
     from surgical_pipeline.cli.output import out, print_json
     from surgical_pipeline.defs.launch import reconcile_now
-    from surgical_pipeline.ledger.duckdb.windows import Ledger
+    from surgical_pipeline.ledger.opening import open_ledger
     from surgical_pipeline.settings import Settings
 
     with usage_errors():
         settings = Settings.from_environment()
         _ = settings.dagster_home
-        ledger = Ledger(settings.ledger_path)
+        ledger = open_ledger(settings)
     with ledger_errors():
         changes = reconcile_now(ledger)
     if as_json:

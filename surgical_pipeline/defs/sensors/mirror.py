@@ -5,7 +5,7 @@ from datetime import datetime
 import dagster as dg
 
 from surgical_pipeline.defs.mirror import Mirror
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings
 
 TICK_SECONDS = 5
@@ -20,7 +20,7 @@ _LOCK_TIMEOUT_SECONDS = 30.0
     description="Keeps the ledger and Dagster in step: queued runs, endings, and runs whose process is gone.",
 )
 def mirror(context: dg.SensorEvaluationContext) -> dg.SkipReason:
-    ledger = Ledger(Settings.from_environment().ledger_path, lock_timeout_seconds=_LOCK_TIMEOUT_SECONDS)
+    ledger = open_ledger(Settings.from_environment(), wait_at_most_seconds=_LOCK_TIMEOUT_SECONDS)
     look = Mirror(context.instance, ledger)
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
     context.update_cursor(look.reconcile(since).isoformat())

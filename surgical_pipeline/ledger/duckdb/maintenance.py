@@ -16,7 +16,7 @@ from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, wal_bytes, wal_path
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 
 
@@ -41,7 +41,7 @@ class Compaction(BaseModel):
     seconds: float
 
 
-def backup(ledger: Ledger, destination: Path, *, force: bool = False) -> Backup:
+def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> Backup:
     """Copy the ledger, as it is at one moment, to one file. ``force``: an existing file may be replaced.
 
     Writers wait while bytes are copied, readers do not. The copy is read once, whole, before it gets its name.
@@ -77,7 +77,7 @@ def backup(ledger: Ledger, destination: Path, *, force: bool = False) -> Backup:
     )
 
 
-def compact(ledger: Ledger) -> Compaction:
+def compact(ledger: DuckDBLedger) -> Compaction:
     """Put a newly written file in the ledger's place: without the room of deleted rows, all indexes made anew.
 
     Everybody else waits. A kill at any moment leaves either the old file or the new one.
@@ -144,7 +144,7 @@ def _temporary(path: Path) -> Iterator[None]:
                 file.unlink(missing_ok=True)
 
 
-def _fingerprints(ledger: Ledger, path: Path) -> list[tuple[Any, ...]]:
+def _fingerprints(ledger: DuckDBLedger, path: Path) -> list[tuple[Any, ...]]:
     """Rows and fingerprint of each table, all blocks read; empty for a file of an older version."""
     with ledger.opened(path, read_only=True) as connection, storage_errors(path):
         found = ledger_file.schema_version(connection)
@@ -154,7 +154,7 @@ def _fingerprints(ledger: Ledger, path: Path) -> list[tuple[Any, ...]]:
 
 
 @contextmanager
-def _attached(ledger: Ledger) -> Iterator[duckdb.DuckDBPyConnection]:
+def _attached(ledger: DuckDBLedger) -> Iterator[duckdb.DuckDBPyConnection]:
     """The ledger attached as ``ledger`` to a connection of its own, with no log left beside it."""
     with contextlib.closing(engine.start(f"{ledger.path}.compacting.tmp")) as connection:
         attach = sql.query("attach_ledger").text

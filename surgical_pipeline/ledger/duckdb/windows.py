@@ -23,8 +23,8 @@ from surgical_pipeline.ledger.duckdb.engine import engine_of
 from surgical_pipeline.ledger.duckdb.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.off_event_loop import run_off_event_loop
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, LedgerMissingError
-from surgical_pipeline.ledger.transaction import Transaction
 
 CHECKPOINT_AT_BYTES = 3_000_000
 """Attaching takes 1 ms, and 45 ms more with 4 MB of write-ahead log to replay."""
@@ -33,8 +33,8 @@ _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
 
 
-class Ledger:
-    """One ledger file. Making this object opens nothing; threads may share it.
+class DuckDBLedger:
+    """`ledger.protocol.Ledger` in one DuckDB file. Making this object opens nothing; threads may share it.
 
     Args:
         path: of the DuckDB file; the first write makes it. Its folder must exist. Links are followed, once: the
@@ -63,31 +63,20 @@ class Ledger:
         self._engine = engine_of(self.path)
 
     @property
+    def location(self) -> str:
+        return str(self.path)
+
+    @property
     def exists(self) -> bool:
-        """Whether anything was ever written. A read of a ledger that does not exist is an error."""
         return ledger_file.exists(self.path)
 
     @property
     def stats(self) -> LockStats:
-        """All windows of this object so far, those that failed after getting the lock too."""
         with self._stats_guard:
             return self._stats
 
     @contextmanager
-    def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
-        """A transaction that alone has the ledger: committed at the block's end, rolled back on any exception.
-
-        Args:
-            purpose: a word for the log.
-            cancelled: set from another thread, calls off the wait for the lock, never a window that is open.
-
-        Raises:
-            LockTimeoutError: others held the ledger for longer than the limit.
-            WaitAbandonedError: ``cancelled`` was set first.
-            LedgerVersionError: the file is from a newer version; it is left as it is.
-            LedgerGoneError: this object has seen the file before, and it is gone; no other is made.
-            LedgerError: the file or its folder cannot be used.
-        """
+    def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[DuckDBTransaction]:
         with self._window(purpose, exclusive=True, cancelled=cancelled):
             if not self._found():
                 ledger_file.create(self.path)
@@ -104,13 +93,9 @@ class Ledger:
             self.checkpoint(at_bytes=CHECKPOINT_AT_BYTES, cancelled=cancelled)
 
     @contextmanager
-    def read(self, purpose: str = "read", *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
-        """A read-only transaction, beside other readers. A file of an older version is migrated first.
-
-        Raises:
-            LedgerMissingError: nothing was ever written.
-            LockTimeoutError, WaitAbandonedError, LedgerVersionError, LedgerError: as for ``write``.
-        """
+    def read(
+        self, purpose: str = "read", *, cancelled: threading.Event | None = None
+    ) -> Iterator[DuckDBTransaction]:
         self._must_exist()
         while True:
             with (
@@ -180,21 +165,14 @@ class Ledger:
         ledger_file.check_version(self.path, found=found, migrations=self.schema)
         self._looked = True
 
-    async def in_write(self, purpose: str, work: Callable[[Transaction], T]) -> T:
-        """``work`` in a write window, in a thread, while the event loop goes on.
-
-        A cancellation ends the wait for the lock at once. Work that has begun is committed first.
-        """
-
+    async def in_write(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:
         def window(cancelled: threading.Event) -> T:
             with self.write(purpose, cancelled=cancelled) as transaction:
                 return work(transaction)
 
         return await run_off_event_loop(window)
 
-    async def in_read(self, purpose: str, work: Callable[[Transaction], T]) -> T:
-        """Like ``in_write``, in a read window."""
-
+    async def in_read(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:
         def window(cancelled: threading.Event) -> T:
             with self.read(purpose, cancelled=cancelled) as transaction:
                 return work(transaction)
@@ -230,10 +208,10 @@ class Ledger:
         )
 
     @contextmanager
-    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[Transaction]:
+    def _transaction(self, connection: duckdb.DuckDBPyConnection) -> Iterator[DuckDBTransaction]:
         with storage_errors(self.path):
             connection.execute("BEGIN TRANSACTION")
-        transaction = Transaction(connection, self.path, now=self._clock())
+        transaction = DuckDBTransaction(connection, self.path, now=self._clock())
         try:
             yield transaction
             with storage_errors(self.path):

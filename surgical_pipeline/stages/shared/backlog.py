@@ -12,9 +12,8 @@ from functools import partial
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import backlog as store
-from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.ledger.embeddings import write_vectors
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.stages.shared.vectorizing import WINDOW_SIZE, Batch, Found, Vectorizer, look
 
 STAGE = "embed_backlog"

@@ -16,7 +16,7 @@ from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
 from surgical_pipeline.ledger import embeddings as store
 from surgical_pipeline.ledger.embeddings import DocumentVectors, EmbeddingCandidate
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.protocol import Transaction
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors

@@ -19,7 +19,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.lifecycle import RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import EntityOutcome, SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import load_result
@@ -29,8 +29,8 @@ BLOCK = {"project": "acme/rocket", "issue_iids": [12], "mr_iids": [34]}
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
-    return Ledger(tmp_path / "ledger.duckdb")
+def ledger(tmp_path: Path) -> DuckDBLedger:
+    return DuckDBLedger(tmp_path / "ledger.duckdb")
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def instance(tmp_path: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def looking(instance: dg.DagsterInstance, ledger: Ledger) -> Mirror:
+def looking(instance: dg.DagsterInstance, ledger: DuckDBLedger) -> Mirror:
     return Mirror(instance, ledger)
 
 
@@ -66,14 +66,14 @@ def report(instance: dg.DagsterInstance, run_id: str, what: DagsterEventType) ->
     instance.report_dagster_event(event, run_id)
 
 
-def begin(ledger: Ledger, run_id: str, clock: datetime | None = None) -> SyncRunRecorder:
+def begin(ledger: DuckDBLedger, run_id: str, clock: datetime | None = None) -> SyncRunRecorder:
     """The run's first stage, worked on by this process."""
     recorder = SyncRunRecorder(ledger, run_id, clock=(lambda: clock) if clock else lambda: datetime.now(UTC))
     recorder.start_surgical(SCOPE, mode=RunMode.SURGICAL, trigger=Trigger.LAUNCHPAD)
     return recorder
 
 
-def move_to(ledger: Ledger, run_id: str, worker: ProcessIdentity) -> None:
+def move_to(ledger: DuckDBLedger, run_id: str, worker: ProcessIdentity) -> None:
     """Have the row say that another process works on it."""
     with ledger.write("plant") as tx:
         tx._connection.execute(
@@ -89,14 +89,14 @@ def gone_process() -> ProcessIdentity:
     return ProcessIdentity(ProcessIdentity.of_this_process().host, child.pid, mark)
 
 
-def told(ledger: Ledger, run_id: str) -> SyncResult:
+def told(ledger: DuckDBLedger, run_id: str) -> SyncResult:
     with ledger.read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     return result
 
 
-def dagster_word(ledger: Ledger, run_id: str) -> object:
+def dagster_word(ledger: DuckDBLedger, run_id: str) -> object:
     with ledger.read() as tx:
         return tx._connection.execute(
             "SELECT dagster_status FROM sync_runs WHERE run_id = $run_id", {"run_id": run_id}
@@ -110,7 +110,7 @@ def status_of(instance: dg.DagsterInstance, run_id: str) -> DagsterRunStatus:
 
 
 def test_a_queued_run_is_in_the_ledger_before_its_first_op(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance)
     looking.reconcile()
@@ -122,7 +122,7 @@ def test_a_queued_run_is_in_the_ledger_before_its_first_op(
 
 
 def test_a_partition_is_the_scope_and_makes_a_backfill(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     tags = {"dagster/partition": "acme/rocket#1-3", "dagster/backfill": "x"}
     run_id = make_run(instance, job="surgical_backfill_job", block={}, tags=tags)
@@ -132,7 +132,7 @@ def test_a_partition_is_the_scope_and_makes_a_backfill(
 
 
 def test_other_peoples_jobs_stay_out_of_the_ledger(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     @dg.job
     def another() -> None: ...
@@ -143,7 +143,7 @@ def test_other_peoples_jobs_stay_out_of_the_ledger(
 
 
 def test_a_run_cancelled_in_the_queue_is_cancelled_in_the_ledger(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance)
     looking.reconcile()
@@ -156,7 +156,7 @@ def test_a_run_cancelled_in_the_queue_is_cancelled_in_the_ledger(
 
 
 def test_a_run_that_failed_before_anybody_looked_gets_its_row(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance)
     run = instance.get_run_by_id(run_id)
@@ -170,7 +170,7 @@ def test_a_run_that_failed_before_anybody_looked_gets_its_row(
 
 
 def test_a_refused_scope_gets_its_row_as_it_was_given(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     tags = {"dagster/partition": "a...b"}
     run_id = make_run(instance, DagsterRunStatus.FAILURE, job="surgical_backfill_job", block={}, tags=tags)
@@ -180,7 +180,7 @@ def test_a_refused_scope_gets_its_row_as_it_was_given(
 
 
 def test_a_success_that_this_ledger_never_saw_is_left_alone(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     make_run(instance, DagsterRunStatus.SUCCESS)
     looking.reconcile()
@@ -188,7 +188,7 @@ def test_a_success_that_this_ledger_never_saw_is_left_alone(
 
 
 def test_a_worker_that_is_gone_ends_as_lost_on_both_sides(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.STARTED)
     begin(ledger, run_id)
@@ -203,7 +203,7 @@ def test_a_worker_that_is_gone_ends_as_lost_on_both_sides(
 
 
 def test_a_worker_that_is_gone_while_it_was_being_cancelled_ends_as_cancelled(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.CANCELING)
     begin(ledger, run_id)
@@ -215,7 +215,7 @@ def test_a_worker_that_is_gone_while_it_was_being_cancelled_ends_as_cancelled(
 
 @pytest.mark.parametrize(("silent", "status"), [(80, "running"), (100, "failed")])
 def test_a_worker_out_of_sight_is_lost_once_its_heartbeat_is_stale(
-    instance: dg.DagsterInstance, ledger: Ledger, silent: float, status: str
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, silent: float, status: str
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.STARTED)
     began = datetime.now(UTC)
@@ -225,7 +225,7 @@ def test_a_worker_out_of_sight_is_lost_once_its_heartbeat_is_stale(
     assert told(ledger, run_id).completion_status == status
 
 
-def test_a_slow_worker_that_lives_is_never_given_up(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+def test_a_slow_worker_that_lives_is_never_given_up(instance: dg.DagsterInstance, ledger: DuckDBLedger) -> None:
     run_id = make_run(instance, DagsterRunStatus.STARTED)
     begin(ledger, run_id)
     Mirror(instance, ledger, clock=lambda: datetime.now(UTC) + timedelta(days=2)).reconcile()
@@ -234,7 +234,7 @@ def test_a_slow_worker_that_lives_is_never_given_up(instance: dg.DagsterInstance
 
 
 def test_a_command_killed_before_its_first_stage_is_lost(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.NOT_STARTED, tags=worker_tags(gone_process()))
     looking.reconcile()
@@ -253,7 +253,7 @@ def test_a_command_killed_before_its_first_stage_is_lost(
     ],
 )
 def test_dagster_hears_of_an_ending_whose_process_died_before_it_could_say_so(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror, ending: RunStatus, word: DagsterRunStatus
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror, ending: RunStatus, word: DagsterRunStatus
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.STARTED)
     recorder = begin(ledger, run_id)
@@ -267,7 +267,7 @@ def test_dagster_hears_of_an_ending_whose_process_died_before_it_could_say_so(
 
 
 def test_the_code_that_a_stage_raised_comes_from_dagsters_log_where_the_ledger_could_not_be_told(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     @dg.op
     def preflight() -> None:
@@ -286,7 +286,7 @@ def test_the_code_that_a_stage_raised_comes_from_dagsters_log_where_the_ledger_c
 
 
 def test_an_error_of_dagsters_own_is_told_as_it_is(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     @dg.op
     def preflight() -> None:
@@ -306,7 +306,7 @@ def test_an_error_of_dagsters_own_is_told_as_it_is(
 
 
 def test_a_run_of_which_only_some_stages_were_selected_does_not_stay_open(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror
 ) -> None:
     run_id = make_run(instance, DagsterRunStatus.STARTED)
     recorder = begin(ledger, run_id)
@@ -319,7 +319,7 @@ def test_a_run_of_which_only_some_stages_were_selected_does_not_stay_open(
 
 
 def test_every_run_is_brought_over_page_by_page(
-    instance: dg.DagsterInstance, ledger: Ledger, looking: Mirror, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, looking: Mirror, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "PAGE_SIZE", 2)
     runs = [make_run(instance) for _ in range(5)]
@@ -330,7 +330,7 @@ def test_every_run_is_brought_over_page_by_page(
     assert told(ledger, late).completion_status == "queued"
 
 
-def test_a_second_look_changes_nothing(instance: dg.DagsterInstance, ledger: Ledger) -> None:
+def test_a_second_look_changes_nothing(instance: dg.DagsterInstance, ledger: DuckDBLedger) -> None:
     run_id = make_run(instance)
     cursor = Mirror(instance, ledger).reconcile()
     before = told(ledger, run_id)
@@ -342,7 +342,7 @@ def test_a_second_look_changes_nothing(instance: dg.DagsterInstance, ledger: Led
 
 
 def test_the_sensor_goes_on_from_its_cursor(
-    instance: dg.DagsterInstance, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(os.environ, "SURGICAL_LEDGER", str(ledger.path))
     run_id = make_run(instance)

@@ -4,7 +4,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import HandClock
 
 
@@ -14,23 +14,23 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-def new_ledger(tmp_path: Path, clock: HandClock) -> Ledger:
+def new_ledger(tmp_path: Path, clock: HandClock) -> DuckDBLedger:
     """A ledger whose file does not exist yet."""
-    return Ledger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20, clock=clock)
+    return DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20, clock=clock)
 
 
 @pytest.fixture(scope="session")
 def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger file with schema and no row, made once because that takes longer than copying it."""
     path = tmp_path_factory.mktemp("empty") / "ledger.duckdb"
-    with Ledger(path).write("make"):
+    with DuckDBLedger(path).write("make"):
         pass
     duckdb.connect(str(path)).close()  # folds the log in
     return path
 
 
 @pytest.fixture
-def ledger(new_ledger: Ledger, empty_file: Path) -> Ledger:
+def ledger(new_ledger: DuckDBLedger, empty_file: Path) -> DuckDBLedger:
     """A ledger with its schema and no row."""
     shutil.copyfile(empty_file, new_ledger.path)
     return new_ledger

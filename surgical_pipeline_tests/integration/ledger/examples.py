@@ -16,12 +16,20 @@ from surgical_pipeline.domain.records import (
     ResourceEventRecord,
 )
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
 PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MODEL = "toy-model"
+
+
+def run_sql(tx: Transaction, statement: str) -> None:
+    """A statement that the package does not have: how a test plants what the package would never write."""
+    assert isinstance(tx, DuckDBTransaction)
+    tx._connection.execute(statement)
 
 
 def at(seconds: float) -> datetime:
@@ -51,7 +59,7 @@ class HandClock:
 
 
 def start(
-    ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None
+    ledger: DuckDBLedger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None
 ) -> SyncRunRecorder:
     """A running run of that scope whose project is known."""
     recorder = SyncRunRecorder(ledger, run_id, clock=clock or HandClock())

@@ -18,7 +18,7 @@ import duckdb
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.maintenance import compact
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.runs import set_dagster_status
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
@@ -51,13 +51,13 @@ def _pause() -> None:
 
 def hold_write(ledger: Path) -> None:
     """Keep a write window open that has written something."""
-    with Ledger(ledger).write("hold") as tx:
+    with DuckDBLedger(ledger).write("hold") as tx:
         upsert_project(tx, "never", PROJECT, at(0))
         _pause()
 
 
 def hold_read(ledger: Path) -> None:
-    with Ledger(ledger).read():
+    with DuckDBLedger(ledger).read():
         _pause()
 
 
@@ -70,7 +70,7 @@ def hold_shell(ledger: Path) -> None:
 
 def write_often(ledger: Path, name: str, windows: str) -> None:
     """Write that many runs, each in a window of its own."""
-    shared = Ledger(ledger)
+    shared = DuckDBLedger(ledger)
     _pause()
     for number in range(int(windows)):
         with shared.write("contend") as tx:
@@ -80,7 +80,7 @@ def write_often(ledger: Path, name: str, windows: str) -> None:
 
 def fill_disk(ledger: Path) -> None:
     """Write more than files may hold here, which DuckDB sees as a full disk; expect to be told."""
-    shared = Ledger(ledger)
+    shared = DuckDBLedger(ledger)
     start(shared, "run-1")
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
     try:
@@ -115,7 +115,7 @@ def without_rights(ledger: Path) -> None:
         os.setgroups([])
         os.setresgid(65_534, 65_534, 65_534)
         os.setresuid(65_534, 65_534, 65_534)
-    for window in (Ledger(ledger).write("x"), Ledger(ledger).read()):
+    for window in (DuckDBLedger(ledger).write("x"), DuckDBLedger(ledger).read()):
         try:
             with window:
                 print("it went")  # noqa: T201  the test reads it
@@ -134,7 +134,7 @@ def compact_and_die(ledger: Path, step: str) -> None:
             os.kill(os.getpid(), signal.SIGKILL)
 
     sys.addaudithook(die)
-    compact(Ledger(ledger))
+    compact(DuckDBLedger(ledger))
 
 
 if __name__ == "__main__":

@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import Misses, record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,
@@ -27,12 +27,12 @@ _fresh_iids = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     """One ledger for many examples, each with an IID of its own."""
-    return Ledger(tmp_path_factory.mktemp("content") / "ledger.duckdb")
+    return DuckDBLedger(tmp_path_factory.mktemp("content") / "ledger.duckdb")
 
 
-def row(tx: Transaction, key: EntityKey, *names: str) -> tuple[object, ...]:
+def row(tx: DuckDBTransaction, key: EntityKey, *names: str) -> tuple[object, ...]:
     table = TABLES[key.entity_type]
     found = tx._connection.execute(
         f"SELECT {', '.join(names)} FROM {table} WHERE project_id = 7 AND iid = $iid", {"iid": key.iid}
@@ -41,7 +41,7 @@ def row(tx: Transaction, key: EntityKey, *names: str) -> tuple[object, ...]:
     return found[0] if found else ()
 
 
-def misses(tx: Transaction, run_id: str, *keys: EntityKey, when: float) -> Misses:
+def misses(tx: DuckDBTransaction, run_id: str, *keys: EntityKey, when: float) -> Misses:
     return record_misses(tx, run_id, PROJECT.project_id, keys, missed_at=at(when))
 
 
@@ -51,7 +51,7 @@ versions = st.tuples(st.integers(0, 3), st.integers(0, 3))
 @settings(max_examples=30, deadline=None)
 @given(batches=st.lists(st.lists(versions, min_size=1, max_size=3), min_size=1, max_size=5), kind=st.booleans())
 def test_the_freshest_version_stays_in_whatever_order_they_come(
-    shared: Ledger, batches: list[list[tuple[int, int]]], kind: bool
+    shared: DuckDBLedger, batches: list[list[tuple[int, int]]], kind: bool
 ) -> None:
     key = EntityKey(list(EntityType)[kind], next(_fresh_iids))
     kept: tuple[int, int] | None = None
@@ -71,7 +71,7 @@ def test_the_freshest_version_stays_in_whatever_order_they_come(
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: Ledger, key: EntityKey) -> None:
+def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: DuckDBLedger, key: EntityKey) -> None:
     for _ in range(2):
         with ledger.write("again") as tx:
             assert upsert_entities(tx, "run-1", [entity(key)]) == {key}
@@ -80,7 +80,7 @@ def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: Ledger, k
         assert row(tx, key, "*") == everything
 
 
-def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart(ledger: Ledger) -> None:
+def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart(ledger: DuckDBLedger) -> None:
     with ledger.write("ingest") as tx:
         records = [*map(entity, BOTH), entity(issue(1), project_id=8, title="other")]
         assert upsert_entities(tx, "run-1", records) == set(BOTH)
@@ -90,7 +90,9 @@ def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(ledger: Ledger, key: EntityKey) -> None:
+def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(
+    ledger: DuckDBLedger, key: EntityKey
+) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         once = Misses(tombstoned=frozenset(), missed=frozenset({key}))
@@ -106,7 +108,7 @@ def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(ledger
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: Ledger, key: EntityKey) -> None:
+def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: DuckDBLedger, key: EntityKey) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         misses(tx, "run-2", key, when=10)
@@ -117,7 +119,7 @@ def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: Ledger, key: E
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_miss_older_than_the_fetch_touches_nothing(ledger: Ledger, key: EntityKey) -> None:
+def test_a_miss_older_than_the_fetch_touches_nothing(ledger: DuckDBLedger, key: EntityKey) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100)])
         for run_id in ("run-2", "run-3"):
@@ -125,14 +127,16 @@ def test_a_miss_older_than_the_fetch_touches_nothing(ledger: Ledger, key: Entity
         assert row(tx, key, "missed_at", "deleted_at", "run_id") == (None, None, "run-1")
 
 
-def test_what_the_ledger_never_had_is_missed_and_leaves_no_row(ledger: Ledger) -> None:
+def test_what_the_ledger_never_had_is_missed_and_leaves_no_row(ledger: DuckDBLedger) -> None:
     with ledger.write("miss") as tx:
         assert misses(tx, "run-1", *BOTH, when=1).missed == set(BOTH)
         assert row(tx, issue(1), "iid") == ()
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(ledger: Ledger, key: EntityKey) -> None:
+def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(
+    ledger: DuckDBLedger, key: EntityKey
+) -> None:
     with ledger.write("revive") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         misses(tx, "run-2", key, when=10)
@@ -144,7 +148,7 @@ def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(ledger: Le
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: Ledger, key: EntityKey) -> None:
+def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: DuckDBLedger, key: EntityKey) -> None:
     """A GitLab restored from a backup, or a replica that lags: the row stays as it is, but the entity is there."""
     marks = ("deleted_at", "missed_at", "missed_run_id", "title")
     with ledger.write("restored") as tx:
@@ -162,7 +166,7 @@ def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: Ledger, ke
         assert row(tx, key, *marks) == (None, None, None, "newer")
 
 
-def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbours(ledger: Ledger) -> None:
+def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbours(ledger: DuckDBLedger) -> None:
     keys = [issue(1), issue(2)]
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, at(0))
@@ -192,7 +196,7 @@ def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbou
     assert source.existing == {}
 
 
-def test_the_project_of_the_latest_fetch_stays(ledger: Ledger) -> None:
+def test_the_project_of_the_latest_fetch_stays(ledger: DuckDBLedger) -> None:
     with ledger.write("project") as tx:
         for run_id, fetched in (("run-1", 5), ("run-2", 4), ("run-3", 5)):
             upsert_project(tx, run_id, PROJECT, at(fetched))
@@ -201,7 +205,7 @@ def test_the_project_of_the_latest_fetch_stays(ledger: Ledger) -> None:
 
 def test_half_a_surrogate_pair_does_not_take_the_batch_down(tmp_path: Path) -> None:
     odd = entity(issue(1), title="half \ud83d")
-    with Ledger(tmp_path / "l.duckdb").write("odd") as tx:
+    with DuckDBLedger(tmp_path / "l.duckdb").write("odd") as tx:
         assert upsert_entities(tx, "run-1", [odd, entity(issue(2), title=r"\ud83d\ude80 \ud83d")]) == {
             issue(1),
             issue(2),

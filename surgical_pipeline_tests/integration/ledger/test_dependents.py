@@ -9,8 +9,8 @@ from surgical_pipeline.domain.records import DependentSet
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
-from surgical_pipeline.ledger.duckdb.windows import Ledger
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import (
     at,
     discussion,
@@ -36,16 +36,16 @@ _fresh_iids = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     """One ledger for many examples, each with an IID of its own."""
-    return Ledger(tmp_path_factory.mktemp("dependents") / "ledger.duckdb")
+    return DuckDBLedger(tmp_path_factory.mktemp("dependents") / "ledger.duckdb")
 
 
-def replace(tx: Transaction, *sets: DependentSet, run_id: str = "run-1") -> set[tuple[EntityKey, Dependent]]:
+def replace(tx: DuckDBTransaction, *sets: DependentSet, run_id: str = "run-1") -> set[tuple[EntityKey, Dependent]]:
     return set(replace_dependents(tx, run_id, 7, sets))
 
 
-def notes(tx: Transaction) -> list[tuple[object, ...]]:
+def notes(tx: DuckDBTransaction) -> list[tuple[object, ...]]:
     return tx._connection.execute(
         "SELECT noteable_type, noteable_iid, discussion_id, note_id FROM notes ORDER BY note_id"
     ).fetchall()
@@ -53,7 +53,7 @@ def notes(tx: Transaction) -> list[tuple[object, ...]]:
 
 @settings(max_examples=25, deadline=None)
 @given(fetches=st.lists(st.lists(st.integers(0, 4), min_size=1, max_size=3), min_size=1, max_size=5))
-def test_dependents_never_go_back(shared: Ledger, fetches: list[list[int]]) -> None:
+def test_dependents_never_go_back(shared: DuckDBLedger, fetches: list[list[int]]) -> None:
     key = issue(next(_fresh_iids))
     kept = -1
     with shared.write("interleave") as tx:
@@ -68,7 +68,7 @@ def test_dependents_never_go_back(shared: Ledger, fetches: list[list[int]]) -> N
             assert found == [(str(kept), at(kept))]
 
 
-def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: Ledger) -> None:
+def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         replace(
             tx,
@@ -84,7 +84,7 @@ def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: L
 
 @pytest.mark.parametrize("dependent", list(Dependent))
 def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
-    ledger: Ledger, dependent: Dependent
+    ledger: DuckDBLedger, dependent: Dependent
 ) -> None:
     key = issue(1) if EntityType.ISSUE in dependent.applies_to else merge_request(1)
     if dependent is Dependent.DISCUSSIONS:
@@ -101,7 +101,7 @@ def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
         assert replace(tx, full) == set()
 
 
-def test_event_kinds_have_ids_of_their_own(ledger: Ledger) -> None:
+def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, *(events(issue(1), dependent, [1, 2]) for dependent in EVENT_DEPENDENTS))
         replace(tx, events(issue(1), Dependent.LABEL_EVENTS, [2], fetched=200))
@@ -115,7 +115,7 @@ def test_event_kinds_have_ids_of_their_own(ledger: Ledger) -> None:
     ]
 
 
-def test_what_moved_to_another_entity_goes_with_the_later_fetch(ledger: Ledger) -> None:
+def test_what_moved_to_another_entity_goes_with_the_later_fetch(ledger: DuckDBLedger) -> None:
     moved = Dependent.LABEL_EVENTS
     with ledger.write("replace") as tx:
         replace(tx, discussions(issue(1), discussion("a", note(1), note(2))), events(issue(1), moved, [5]))
@@ -134,7 +134,7 @@ def test_what_moved_to_another_entity_goes_with_the_later_fetch(ledger: Ledger) 
         assert tx._connection.execute("SELECT noteable_iid FROM resource_events").fetchall() == [(2,)]
 
 
-def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: Ledger) -> None:
+def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: DuckDBLedger) -> None:
     twice = discussion("a", note(1, text="old"), note(1, text="new"), position=0)
     again = discussion("a", note(2), position=1)
     with ledger.write("replace") as tx:
@@ -152,7 +152,7 @@ def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: Led
         assert tx._connection.execute("SELECT position FROM issue_links").fetchall() == [(1,)]
 
 
-def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: Ledger) -> None:
+def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, events(issue(1), Dependent.STATE_EVENTS, [1], fetched=500))
         stale = events(issue(1), Dependent.STATE_EVENTS, [2])
@@ -162,12 +162,12 @@ def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: Ledger
         assert kept == [(1,), (3,)]
 
 
-def test_nothing_to_replace_replaces_nothing(ledger: Ledger) -> None:
+def test_nothing_to_replace_replaces_nothing(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         assert replace(tx) == set()
 
 
-def test_source_versions_tell_which_state_commits_and_diffs_are_of(ledger: Ledger) -> None:
+def test_source_versions_tell_which_state_commits_and_diffs_are_of(ledger: DuckDBLedger) -> None:
     key = merge_request(3)
     with ledger.write("replace") as tx:
         upsert_entities(tx, "run-1", [entity(key), entity(issue(3))])

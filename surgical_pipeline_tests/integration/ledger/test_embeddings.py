@@ -7,7 +7,8 @@ import pytest
 from surgical_pipeline.domain.records import DocumentRecord, DocumentVersion
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     fitting,
@@ -15,7 +16,6 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
@@ -29,7 +29,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
 KEY = issue(1)
 
 
-def write(tx: Transaction, *documents: DocumentRecord) -> None:
+def write(tx: DuckDBTransaction, *documents: DocumentRecord) -> None:
     """Exactly these documents become those of their entities."""
     keys = {one.key for one in documents}
     batch = []
@@ -40,7 +40,7 @@ def write(tx: Transaction, *documents: DocumentRecord) -> None:
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def filled(ledger: DuckDBLedger) -> DuckDBLedger:
     """Documents a and b of an issue, c of a merge request."""
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, NOON)
@@ -59,13 +59,13 @@ def versions(*pairs: tuple[str, str]) -> list[DocumentVersion]:
     return [DocumentVersion(document_id, f"hash of {text}") for document_id, text in pairs]
 
 
-def chunks(tx: Transaction) -> list[tuple[object, ...]]:
+def chunks(tx: DuckDBTransaction) -> list[tuple[object, ...]]:
     return tx._connection.execute(
         "SELECT document_id, chunk_index, model, content_hash FROM embeddings ORDER BY ALL"
     ).fetchall()
 
 
-def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledger) -> None:
+def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
         wanted = versions(("a", "text"), ("b", "older text"), ("c", "text"), ("nobody", "text"))
@@ -78,7 +78,7 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledg
         assert load_candidates(tx, [], MODEL) == []
 
 
-def test_documents_fit_by_the_characters_they_have(filled: Ledger) -> None:
+def test_documents_fit_by_the_characters_they_have(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         write(tx, document("a", KEY, content="four"), document("b", KEY, content="sixsix"))
         wanted = versions(("a", "four"), ("nobody", "text"), ("b", "sixsix"), ("c", "text"))
@@ -87,7 +87,7 @@ def test_documents_fit_by_the_characters_they_have(filled: Ledger) -> None:
         assert fitting(tx, [], max_characters=9) == []
 
 
-def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
+def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         others = [vectors("a", (0.5, 0.5), model="other"), vectors("b", (0.5, 0.5), model="other")]
         write_vectors(tx, "run-1", [vectors("b", (1.0, 0.0), (0.0, 1.0)), *others])
@@ -102,14 +102,14 @@ def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: L
         assert vectors_of_same_texts(tx, [], MODEL) == []
 
 
-def test_vectors_of_a_changed_text_are_not_current(filled: Ledger) -> None:
+def test_vectors_of_a_changed_text_are_not_current(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
         write(tx, document("a", KEY, content="new"), document("b", KEY))
         assert not load_candidates(tx, versions(("a", "new")), MODEL)[0].current
 
 
-def test_vectors_are_written_only_for_live_documents_of_that_text(filled: Ledger) -> None:
+def test_vectors_are_written_only_for_live_documents_of_that_text(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         write(tx, document("a", KEY))
         batch = [vectors("a", (1.0, 0.0)), vectors("b", (1.0, 0.0)), vectors("c", (1.0, 0.0), text="old")]
@@ -118,7 +118,7 @@ def test_vectors_are_written_only_for_live_documents_of_that_text(filled: Ledger
         assert write_vectors(tx, "run-1", []) == frozenset()
 
 
-def test_all_chunks_of_a_document_and_model_are_replaced(filled: Ledger) -> None:
+def test_all_chunks_of_a_document_and_model_are_replaced(filled: DuckDBLedger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1, 0), (0, 1), (1, 1)), vectors("a", (1, 0), model="other")])
     with filled.write("embed") as tx:
@@ -127,7 +127,7 @@ def test_all_chunks_of_a_document_and_model_are_replaced(filled: Ledger) -> None
         assert [row[1:3] for row in chunks(tx)] == [(0, "other"), (0, MODEL), (1, MODEL)]
 
 
-def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
+def test_vectors_come_back_bit_for_bit(filled: DuckDBLedger) -> None:
     matrix = np.random.default_rng(1).normal(size=(3, 256)).astype(np.float32)
     matrix[0, :4] = (np.float32(1e-38), np.float32(-3e38), np.float32(1 / 3), 0)
     with filled.write("embed") as tx:

@@ -18,8 +18,8 @@ from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, EntityRecord
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.duckdb.windows import Ledger
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import at, discussion, discussions, entity, issue, note
 
 THROTTLE = 60
@@ -65,7 +65,7 @@ def interleaved(one: str, other: str) -> Iterator[str]:
 class World:
     """A GitLab, its ledger's open window, and what must be in it. ``row`` and ``thread``: what stands there."""
 
-    def __init__(self, tx: Transaction) -> None:
+    def __init__(self, tx: DuckDBTransaction) -> None:
         self.tx = tx
         self.now = 1000
         self.project_id = next(_projects)
@@ -160,7 +160,9 @@ BETWEEN = ("label", "note", "minute", "delete", "note", "edit", "label", "minute
 
 
 @pytest.mark.parametrize("half_fetched", ["", "A"], ids=["both whole", "one half fetched"])
-def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(ledger: Ledger, half_fetched: str) -> None:
+def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(
+    ledger: DuckDBLedger, half_fetched: str
+) -> None:
     assert len(ORDERS) == 70  # 8! / (4! 4!)
     with ledger.write("every order") as tx:
         for number, order in enumerate(ORDERS):
@@ -184,7 +186,7 @@ def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(ledger: 
 class SideBySide(RuleBasedStateMachine):
     """More runs and more changes than can be tried in every order."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: DuckDBLedger) -> None:
         super().__init__()
         self.window = ledger.write("side by side")
         self.world = World(self.window.__enter__())
@@ -234,7 +236,7 @@ class SideBySide(RuleBasedStateMachine):
             self.window.__exit__(None, None, None)
 
 
-def test_runs_side_by_side_leave_the_fresher_fetch_whatever_their_order(ledger: Ledger) -> None:
+def test_runs_side_by_side_leave_the_fresher_fetch_whatever_their_order(ledger: DuckDBLedger) -> None:
     class OnOneLedger(SideBySide):
         def __init__(self) -> None:
             super().__init__(ledger)

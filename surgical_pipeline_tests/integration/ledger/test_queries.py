@@ -9,7 +9,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
-from surgical_pipeline.ledger import sql, transaction
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.checks import (
     documents_without_current_embedding,
@@ -21,8 +21,9 @@ from surgical_pipeline.ledger.checks import (
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
+from surgical_pipeline.ledger.duckdb import transaction
 from surgical_pipeline.ledger.duckdb.maintenance import compact
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     fitting,
@@ -78,7 +79,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
-def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, asked_for: set[str]) -> None:
+def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandClock, asked_for: set[str]) -> None:
     ledger = new_ledger
     announce(ledger)
     recorder = SyncRunRecorder(ledger, "run-1", clock=clock)
@@ -109,7 +110,7 @@ def test_one_story_runs_every_named_query(new_ledger: Ledger, clock: HandClock, 
     assert sorted(asked_for) == sorted(sql.queries())
 
 
-def announce(ledger: Ledger) -> None:
+def announce(ledger: DuckDBLedger) -> None:
     with ledger.write("queue") as tx:
         assert queue_run(
             tx,
@@ -194,7 +195,7 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
         recorder.save_outcomes(tx, done)
 
 
-def lose_an_issue_and_a_merge_request(ledger: Ledger) -> None:
+def lose_an_issue_and_a_merge_request(ledger: DuckDBLedger) -> None:
     lost = [issue(2), merge_request(3)]
     for number in (2, 3):
         other = start(ledger, f"run-{number}", "acme/rocket#2!3", HandClock(at(-number)))

@@ -9,7 +9,7 @@ from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.content import upsert_project
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, load_result, queue_run
@@ -26,21 +26,21 @@ ENDINGS: dict[RunStatus, Callable[[SyncRunRecorder], bool]] = {
 }
 
 
-def result_of(ledger: Ledger, run_id: str = "run-1") -> SyncResult:
+def result_of(ledger: DuckDBLedger, run_id: str = "run-1") -> SyncResult:
     with ledger.read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     return result
 
 
-def queue(ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3") -> bool:
+def queue(ledger: DuckDBLedger, run_id: str, scope: str = "acme/rocket#1+2!3") -> bool:
     with ledger.write("queue") as tx:
         return queue_run(
             tx, run_id, scope=Scope.parse(scope), mode=RunMode.SURGICAL, trigger=Trigger.SENSOR, queued_at=at(-60)
         )
 
 
-def phases(ledger: Ledger) -> list[tuple[object, ...]]:
+def phases(ledger: DuckDBLedger) -> list[tuple[object, ...]]:
     with ledger.read() as tx:
         return tx._connection.execute(
             "SELECT phase, epoch(started_at - $noon), epoch(finished_at - $noon), lock_windows, http_requests "
@@ -49,7 +49,7 @@ def phases(ledger: Ledger) -> list[tuple[object, ...]]:
         ).fetchall()
 
 
-def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(ledger: Ledger) -> None:
+def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
     result = result_of(ledger)
     assert (result.completion_status, result.phase, result.scope) == ("running", "preflight", "acme/rocket#1+2!3")
@@ -69,7 +69,7 @@ def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(le
     assert run.host
 
 
-def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: Ledger) -> None:
+def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: DuckDBLedger) -> None:
     assert queue(ledger, "run-1", "acme/rocket#1+9")
     assert not queue(ledger, "run-1")
     assert result_of(ledger).completion_status == "queued"
@@ -82,7 +82,9 @@ def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: Ledger)
 
 
 @pytest.mark.parametrize("status", [None, *ENDINGS])
-def test_a_run_that_runs_or_has_ended_cannot_be_started_again(ledger: Ledger, status: RunStatus | None) -> None:
+def test_a_run_that_runs_or_has_ended_cannot_be_started_again(
+    ledger: DuckDBLedger, status: RunStatus | None
+) -> None:
     recorder = start(ledger, "run-1")
     if status is not None:
         ENDINGS[status](recorder)
@@ -93,7 +95,7 @@ def test_a_run_that_runs_or_has_ended_cannot_be_started_again(ledger: Ledger, st
 
 
 @pytest.mark.parametrize("status", list(ENDINGS))
-def test_each_ending_is_final(ledger: Ledger, status: RunStatus, clock: HandClock) -> None:
+def test_each_ending_is_final(ledger: DuckDBLedger, status: RunStatus, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     recorder.set_phase(Phase.DOCS)
     clock.advance(2.5)
@@ -117,7 +119,7 @@ def test_each_ending_is_final(ledger: Ledger, status: RunStatus, clock: HandCloc
 
 
 @pytest.mark.parametrize("status", list(ENDINGS))
-def test_only_failing_and_cancelling_end_a_queued_run(ledger: Ledger, status: RunStatus) -> None:
+def test_only_failing_and_cancelling_end_a_queued_run(ledger: DuckDBLedger, status: RunStatus) -> None:
     queue(ledger, "run-1")
     possible = status in (RunStatus.FAILED, RunStatus.CANCELLED)
     assert ENDINGS[status](SyncRunRecorder(ledger, "run-1")) is possible
@@ -126,13 +128,13 @@ def test_only_failing_and_cancelling_end_a_queued_run(ledger: Ledger, status: Ru
     assert all((report.failure is not None) is possible for report in result.entity_outcomes)
 
 
-def test_no_ending_makes_a_run_that_never_was(ledger: Ledger) -> None:
+def test_no_ending_makes_a_run_that_never_was(ledger: DuckDBLedger) -> None:
     assert not any(finish(SyncRunRecorder(ledger, "nobody")) for finish in ENDINGS.values())
     with ledger.read() as tx:
         assert load_result(tx, "nobody") is None
 
 
-def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: Ledger) -> None:
+def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     assert SyncRunRecorder(ledger, "run-1").finish_cancelled()
     with pytest.raises(RunLostError), recorder.window("ingest") as tx:
@@ -144,7 +146,7 @@ def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: Ledger) -> N
         assert tx._connection.execute("SELECT * FROM projects").fetchall() == []
 
 
-def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: Ledger) -> None:
+def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     with pytest.raises(ZeroDivisionError), recorder.window("ingest") as tx:
         recorder.set_phase(Phase.INGEST, tx)
@@ -162,7 +164,7 @@ def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: Ledger
     assert (result_of(ledger).phase, result_of(ledger).counters) == ("ingest", every_field)
 
 
-def test_counters_are_added_to_by_name(ledger: Ledger) -> None:
+def test_counters_are_added_to_by_name(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     with recorder.window("ingest") as tx:
         recorder.add_counters(tx, ingested=2, fetched=3)
@@ -173,7 +175,7 @@ def test_counters_are_added_to_by_name(ledger: Ledger) -> None:
     assert (counters.ingested, counters.fetched, counters.stale_skipped) == (3, 3, 0)
 
 
-def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> None:
+def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     for _ in range(3):
         with recorder.window("busy") as tx:
@@ -191,7 +193,7 @@ def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> 
     assert result_of(ledger).http.requests == 30
 
 
-def test_phases_follow_each_other_and_carry_their_usage(ledger: Ledger, clock: HandClock) -> None:
+def test_phases_follow_each_other_and_carry_their_usage(ledger: DuckDBLedger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(3)
     recorder.count_requests(HttpStats(requests=7, retries=2, rate_limited=1))
@@ -210,7 +212,7 @@ def test_phases_follow_each_other_and_carry_their_usage(ledger: Ledger, clock: H
     assert result_of(ledger).http == HttpStats(requests=8, retries=2, rate_limited=1)
 
 
-def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: Ledger) -> None:
+def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: DuckDBLedger) -> None:
     with ledger.write("before this run"):
         pass
     before = ledger.stats
@@ -224,14 +226,16 @@ def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: Ledger) -> N
     assert lock.wait_ms == pytest.approx(used.wait_ms)
 
 
-def test_only_stages_can_be_entered(ledger: Ledger) -> None:
+def test_only_stages_can_be_entered(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     for phase in set(Phase) - set(STAGES):
         with pytest.raises(ValueError, match="is no stage"):
             recorder.set_phase(phase)
 
 
-def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(ledger: Ledger, clock: HandClock) -> None:
+def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(
+    ledger: DuckDBLedger, clock: HandClock
+) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(14.9)
     assert not recorder.heartbeat_if_due()
@@ -248,7 +252,7 @@ def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(ledger: Led
     assert run.heartbeat_at == at(25)
 
 
-def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: Ledger) -> None:
+def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2+4!3")
     own = Failure(code=FailureCode.NOT_FOUND, message="no such issue", stage="preflight")
     with recorder.window("save") as tx:
@@ -283,7 +287,7 @@ def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: Ledger) -
     assert len(result.entity_failures) == 4
 
 
-def test_a_cancelled_run_says_so_for_every_entity(ledger: Ledger) -> None:
+def test_a_cancelled_run_says_so_for_every_entity(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     recorder.set_phase(Phase.DEPENDENTS)
     assert recorder.finish_cancelled()
@@ -295,7 +299,7 @@ def test_a_cancelled_run_says_so_for_every_entity(ledger: Ledger) -> None:
     assert len(result.entity_failures) == 3
 
 
-def test_what_a_rolled_back_window_told_is_told_again(ledger: Ledger, clock: HandClock) -> None:
+def test_what_a_rolled_back_window_told_is_told_again(ledger: DuckDBLedger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     recorder.count_requests(HttpStats(requests=5))
     clock.advance(20)

@@ -4,7 +4,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
@@ -14,7 +14,7 @@ LATE = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents",
 GONE = Failure(code=FailureCode.NOT_FOUND, message="no such issue", stage="preflight")
 
 
-def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: Ledger, clock: HandClock) -> None:
+def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger, clock: HandClock) -> None:
     recorder = SyncRunRecorder(ledger, "run-1", clock=clock)
     recorder.start_surgical(
         Scope.parse("77#1+2"),
@@ -34,7 +34,7 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: Ledger, cloc
         recorder.set_counters(Counters(requested=2, fetched=1, ingested=1, failed=1, dependent_failures=1), tx)
     clock.advance(1.25)
     assert recorder.finish_succeeded_with_warnings()
-    with Ledger(ledger.path).read() as tx:
+    with DuckDBLedger(ledger.path).read() as tx:
         result = load_result(tx, "run-1")
     assert result is not None
     assert SyncResult.model_validate_json(result.model_dump_json()) == result
@@ -59,13 +59,13 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: Ledger, cloc
     assert all(one.hint == one.code.advice for one in result.entity_failures)
 
 
-def test_an_unknown_run_has_no_result(ledger: Ledger) -> None:
+def test_an_unknown_run_has_no_result(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
     with ledger.read() as tx:
         assert load_result(tx, "run") is None
 
 
-def test_runs_are_listed_newest_first_and_by_status(ledger: Ledger) -> None:
+def test_runs_are_listed_newest_first_and_by_status(ledger: DuckDBLedger) -> None:
     for number in range(4):
         start(ledger, f"run-{number}", clock=HandClock(at(10 * number)))
     SyncRunRecorder(ledger, "run-1").finish_cancelled()
@@ -80,7 +80,7 @@ def test_runs_are_listed_newest_first_and_by_status(ledger: Ledger) -> None:
     assert (queued.started_at, queued.pid, queued.phase, queued.requested) == (None, None, Phase.QUEUED, 1)
 
 
-def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: Ledger) -> None:
+def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: DuckDBLedger) -> None:
     for run_id in ("ab1", "ab12", "cd_3", "cdx3"):
         start(ledger, run_id)
     with ledger.read() as tx:
@@ -97,7 +97,7 @@ def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: Ledger) -> None
     assert set(caught.value.candidates) == {"ab1", "ab12"}
 
 
-def test_dagsters_word_is_brought_over_also_after_the_end(ledger: Ledger) -> None:
+def test_dagsters_word_is_brought_over_also_after_the_end(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     recorder.finish_cancelled()
     with ledger.write("mirror") as tx:
@@ -123,7 +123,7 @@ def test_dagsters_word_is_brought_over_also_after_the_end(ledger: Ledger) -> Non
         "heartbeat_at = NULL",
     ],
 )
-def test_the_schema_refuses_impossible_states(ledger: Ledger, impossible: str) -> None:
+def test_the_schema_refuses_impossible_states(ledger: DuckDBLedger, impossible: str) -> None:
     start(ledger, "run-1")
     with pytest.raises(Exception, match="CHECK constraint failed"), ledger.write("tamper") as tx:
         tx._connection.execute(f"UPDATE sync_runs SET {impossible}")

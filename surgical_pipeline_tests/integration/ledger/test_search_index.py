@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.search import Filters, index_documents, rank_by_words
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import document, issue
 from surgical_pipeline_tests.integration.ledger.search_examples import fill, said, save
@@ -22,27 +22,27 @@ GROUP BY document_id, length
 """
 
 
-def indexed(tx: Transaction) -> dict[str, list[str]]:
+def indexed(tx: DuckDBTransaction) -> dict[str, list[str]]:
     """The words of each document, as often as they count, by id."""
     rows = tx._connection.execute(WORDS_OF_DOCUMENTS).fetchall()
     assert all(length == len(words or []) for _, length, words in rows)
     return {document_id: words or [] for document_id, _, words in rows}
 
 
-def vocabulary(tx: Transaction) -> list[str]:
+def vocabulary(tx: DuckDBTransaction) -> list[str]:
     return sorted(row[0] for row in tx._connection.execute("SELECT word FROM vocabulary").fetchall())
 
 
-def found(tx: Transaction, text: str) -> list[str]:
+def found(tx: DuckDBTransaction, text: str) -> list[str]:
     return rank_by_words(tx, Question.of(text), filters=Filters(), depth=9)
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def filled(ledger: DuckDBLedger) -> DuckDBLedger:
     return fill(ledger)
 
 
-def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Ledger) -> None:
+def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: DuckDBLedger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content="first\twords\r\nof\nIT"), said("c", issue(1), ""))
     with filled.read() as tx:
@@ -60,7 +60,7 @@ def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Led
         assert len(vocabulary(tx)) == len(set(vocabulary(tx)))
 
 
-def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: Ledger) -> None:
+def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: DuckDBLedger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content="first"))
     with filled.read() as tx:
@@ -74,7 +74,7 @@ def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: Ledger)
 
 
 def test_documents_of_an_older_ledger_are_indexed_when_it_is_migrated(tmp_path: Path) -> None:
-    older = Ledger(tmp_path / "older.duckdb", migrations=sql.migrations()[:4])
+    older = DuckDBLedger(tmp_path / "older.duckdb", migrations=sql.migrations()[:4])
     with older.write("x") as tx:
         for one, title, content in (("a", "Late valves", "A valve\nof words: E_LATE_1"), ("c", "", " ")):
             tx._connection.execute(
@@ -82,14 +82,14 @@ def test_documents_of_an_older_ledger_are_indexed_when_it_is_migrated(tmp_path: 
                 "NULL, FALSE, FALSE, NULL, NULL, NULL, 'run')",
                 [one, title, content],
             )
-    with Ledger(older.path).read() as tx:
+    with DuckDBLedger(older.path).read() as tx:
         assert found(tx, "E_LATE_1 valve") == ["a"]
         migrated = indexed(tx)
     assert migrated == {
         "a": ["a", "e_late_1", "late", "late", "of", "valve", "valves", "valves", "words:"],
         "c": [],
     }
-    with Ledger(older.path).write("x") as tx:
+    with DuckDBLedger(older.path).write("x") as tx:
         index_documents(tx, ["a", "c"])
         assert indexed(tx) == migrated
         assert vocabulary(tx) == ["a", "e_late_1", "late", "of", "valve", "valves", "words:"]

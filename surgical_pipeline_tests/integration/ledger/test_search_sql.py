@@ -5,18 +5,18 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import document, issue, merge_request
 from surgical_pipeline_tests.integration.ledger.search_examples import embed, fill, said, save
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def filled(ledger: DuckDBLedger) -> DuckDBLedger:
     return fill(ledger)
 
 
 @pytest.fixture
-def for_sql(filled: Ledger) -> Path:
+def for_sql(filled: DuckDBLedger) -> Path:
     with filled.write("x") as tx:
         save(
             tx,
@@ -70,7 +70,7 @@ def test_the_view_and_the_macro_answer_in_a_plain_shell(for_sql: Path, tmp_path:
     ]
 
 
-def test_the_view_shows_only_vectors_of_the_present_text(filled: Ledger) -> None:
+def test_the_view_shows_only_vectors_of_the_present_text(filled: DuckDBLedger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1)))
         embed(tx, "a", (1, 0), text="text")

@@ -4,12 +4,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
 
 
-def run_beside(scope: str, *, url: str, ledger: Ledger) -> None:
+def run_beside(scope: str, *, url: str, ledger: DuckDBLedger) -> None:
     """Run it to its end."""
     command = [sys.executable, "-m", __name__, scope, url, str(ledger.path)]
     done = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=60, check=False)
@@ -17,4 +17,6 @@ def run_beside(scope: str, *, url: str, ledger: Ledger) -> None:
 
 
 if __name__ == "__main__":
-    StageRun(sys.argv[1], url=sys.argv[2], ledger=Ledger(Path(sys.argv[3])), run_id="run-beside").up_to_docs()
+    StageRun(
+        sys.argv[1], url=sys.argv[2], ledger=DuckDBLedger(Path(sys.argv[3])), run_id="run-beside"
+    ).up_to_docs()

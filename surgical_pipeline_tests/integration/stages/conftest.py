@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
 
@@ -13,13 +13,13 @@ Start = Callable[..., StageRun]
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def ledger(tmp_path: Path) -> DuckDBLedger:
     """A ledger whose file does not exist yet."""
-    return Ledger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20)
+    return DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20)
 
 
 @pytest.fixture
-def start(sandbox: RunningSandbox, ledger: Ledger) -> Start:
+def start(sandbox: RunningSandbox, ledger: DuckDBLedger) -> Start:
     """Start a run over a scope text, on the one ledger of this test."""
     numbers = count(1)
 

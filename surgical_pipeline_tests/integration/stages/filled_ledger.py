@@ -15,7 +15,7 @@ from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.stages.shared.backlog import run_embed_backlog
 from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
@@ -27,7 +27,7 @@ PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
 
-def fill(ledger: Ledger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT) -> None:
+def fill(ledger: DuckDBLedger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT) -> None:
     """Issues 1 to ``count`` with a document each; ``text`` stands in all of them."""
     keys = [EntityKey(EntityType.ISSUE, iid) for iid in range(1, count + 1)]
     with ledger.write("fill") as tx:
@@ -70,7 +70,7 @@ class HangingEmbedder(FakeEmbedder):
 
 
 @contextmanager
-def hanging_backlog(ledger: Ledger, call: int) -> Iterator[subprocess.Popen[str]]:
+def hanging_backlog(ledger: DuckDBLedger, call: int) -> Iterator[subprocess.Popen[str]]:
     """A backlog in another process, once it hangs in that call of its embedder; killed at the end."""
     command = [sys.executable, "-m", __name__, str(ledger.path), str(call)]
     with subprocess.Popen(
@@ -86,5 +86,5 @@ def hanging_backlog(ledger: Ledger, call: int) -> Iterator[subprocess.Popen[str]
 
 if __name__ == "__main__":
     asyncio.run(
-        run_embed_backlog(Ledger(Path(sys.argv[1])), HangingEmbedder(int(sys.argv[2])), run_id="run-killed")
+        run_embed_backlog(DuckDBLedger(Path(sys.argv[1])), HangingEmbedder(int(sys.argv[2])), run_id="run-killed")
     )

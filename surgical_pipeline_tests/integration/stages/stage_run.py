@@ -17,7 +17,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 from surgical_pipeline.stages.dependents import run_dependents
@@ -46,10 +46,10 @@ class StageRun:
         scope: str,
         *,
         url: str,
-        ledger: Ledger,
+        ledger: DuckDBLedger,
         run_id: str,
         token: str = SANDBOX_TOKEN,
-        recorder: Callable[[Ledger, str], SyncRunRecorder] = SyncRunRecorder,
+        recorder: Callable[[DuckDBLedger, str], SyncRunRecorder] = SyncRunRecorder,
     ) -> None:
         self.scope = Scope.parse(scope)
         self.ledger = ledger

@@ -1,7 +1,7 @@
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
@@ -13,7 +13,7 @@ DISCUSSIONS = f"/api/v4/projects/4201/issues/{LONG_THREAD}/discussions"
 NOTES = "SELECT note_id, payload FROM notes ORDER BY note_id"
 
 
-def test_every_page_of_every_core_dependent_arrives(start: Start, ledger: Ledger) -> None:
+def test_every_page_of_every_core_dependent_arrives(start: Start, ledger: DuckDBLedger) -> None:
     run = start(f"acme/rocket#12+{LONG_THREAD}!34")
     sources = run.up_to_ingest()
     assert run.dependents(sources) == sources
@@ -23,7 +23,7 @@ def test_every_page_of_every_core_dependent_arrives(start: Start, ledger: Ledger
 
 
 def test_a_failed_page_keeps_all_that_was_there_and_the_rest_is_replaced(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start(f"acme/rocket#12+{LONG_THREAD}").up_to_dependents()
     before = query(ledger.path, f"{NOTES} LIMIT 10000")
@@ -44,7 +44,7 @@ def test_a_failed_page_keeps_all_that_was_there_and_the_rest_is_replaced(
 
 
 def test_a_dependent_that_vanished_in_gitlab_vanishes_from_the_ledger(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     added = sandbox.control.add_note(12, "gone soon")
     start("acme/rocket#12").up_to_dependents()
@@ -53,7 +53,7 @@ def test_a_dependent_that_vanished_in_gitlab_vanishes_from_the_ledger(
     assert query(ledger.path, f"SELECT count(*) FROM notes WHERE note_id = {added.note['id']}") == [(0,)]
 
 
-def test_finished_entities_are_written_in_groups(start: Start, ledger: Ledger) -> None:
+def test_finished_entities_are_written_in_groups(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#1-40")
     sources = run.up_to_ingest()
     windows = run.windows_of(lambda: run.dependents(sources, wanted=[Dependent.STATE_EVENTS]))
@@ -79,7 +79,7 @@ def test_each_entity_is_asked_only_for_what_its_kind_has(start: Start, sandbox: 
     ]
 
 
-def test_a_slow_entity_times_out_alone(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+def test_a_slow_entity_times_out_alone(start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("/api/v4/projects/4201/issues/13/resource_state_events", delay_ms=20_000)
     run = start("acme/rocket#12-14")
     run.dependents(run.up_to_ingest(), budgets=Budgets(entity_timeout_seconds=1))
@@ -147,7 +147,9 @@ def test_code_is_fetched_again_only_when_head_or_target_branch_moved(
     assert requests_of_a_run() >= 2
 
 
-def test_emoji_and_approvals_are_replaced_whole(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+def test_emoji_and_approvals_are_replaced_whole(
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+) -> None:
     wanted = [Dependent.AWARD_EMOJI, Dependent.APPROVALS]
     emoji = (
         "SELECT noteable_type, noteable_iid, record_id::BIGINT FROM award_emoji "

@@ -15,7 +15,7 @@ from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.ledger.content import upsert_entities
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.dependents import GROUP_SIZE, run_dependents
@@ -50,7 +50,7 @@ async def fetch(
         await run_dependents(sources, gitlab=gitlab, run=run, budgets=PATIENT, dependents=wanted)
 
 
-async def fetched(ledger: Ledger, *, of: str = "TRUE") -> int:
+async def fetched(ledger: DuckDBLedger, *, of: str = "TRUE") -> int:
     """How many dependents the ledger has whole."""
     counted = f"SELECT count(*) FROM dependent_fetches WHERE {of}"
     found = await ledger.in_read("test", lambda tx: tx._connection.execute(counted).fetchone())
@@ -89,7 +89,9 @@ def test_merge_requests_cost_their_code_once(start: Start, sandbox: RunningSandb
 
 
 @pytest.mark.anyio
-async def test_one_hanging_entity_of_a_hundred_holds_up_nobody_else(ledger: Ledger, server: WireServer) -> None:
+async def test_one_hanging_entity_of_a_hundred_holds_up_nobody_else(
+    ledger: DuckDBLedger, server: WireServer
+) -> None:
     keys = [issue(iid) for iid in range(1, 101)]
     for key in keys:
         for path in CORE_PATHS:
@@ -110,13 +112,13 @@ async def test_one_hanging_entity_of_a_hundred_holds_up_nobody_else(ledger: Ledg
 
 @pytest.mark.anyio
 async def test_while_the_ledger_is_held_no_more_is_fetched_than_the_queue_takes(
-    ledger: Ledger, server: WireServer
+    ledger: DuckDBLedger, server: WireServer
 ) -> None:
     keys = [issue(iid) for iid in range(1, 601)]
     for key in keys:
         server.on(f"{BASE}/issues/{key.iid}/resource_state_events", Reply([{"id": key.iid}]))
     run = start(ledger, "run-1", "acme/rocket#1-600")
-    with Ledger(ledger.path).write("somebody else"):
+    with DuckDBLedger(ledger.path).write("somebody else"):
         going = asyncio.create_task(fetch(server, run, keys, [Dependent.STATE_EVENTS]))
         await eventually(lambda: len(server.requests) > 2 * GROUP_SIZE)
         before = 0
@@ -130,7 +132,7 @@ async def test_while_the_ledger_is_held_no_more_is_fetched_than_the_queue_takes(
 
 
 @pytest.mark.anyio
-async def test_what_is_written_is_no_longer_in_memory(ledger: Ledger, server: WireServer) -> None:
+async def test_what_is_written_is_no_longer_in_memory(ledger: DuckDBLedger, server: WireServer) -> None:
     keys = [issue(iid) for iid in range(1, 301)]
     for key in keys:
         server.on(f"{BASE}/issues/{key.iid}/resource_state_events", Reply([{"id": key.iid}]))
@@ -157,7 +159,7 @@ async def test_what_is_written_is_no_longer_in_memory(ledger: Ledger, server: Wi
     ],
 )
 async def test_a_project_that_goes_or_a_token_that_is_refused_ends_the_run(
-    ledger: Ledger, server: WireServer, status: int, message: str, code: FailureCode
+    ledger: DuckDBLedger, server: WireServer, status: int, message: str, code: FailureCode
 ) -> None:
     server.on(f"{BASE}/issues/1/discussions", Reply([]))
     server.on(f"{BASE}/issues/2/discussions", Reply({"message": message}, status=status))
@@ -179,7 +181,7 @@ async def test_a_project_that_goes_or_a_token_that_is_refused_ends_the_run(
     ids=["as the ledger knows it", "pushed meanwhile", "still being prepared", "diffs still being prepared"],
 )
 async def test_code_counts_as_current_only_where_its_newest_commit_is_the_head(
-    ledger: Ledger, server: WireServer, commits: list[str], diffs: list[str], current: set[str]
+    ledger: DuckDBLedger, server: WireServer, commits: list[str], diffs: list[str], current: set[str]
 ) -> None:
     server.on(f"{BASE}/merge_requests/3/commits", Reply([{"id": one} for one in commits]))
     server.on(f"{BASE}/merge_requests/3/diffs", Reply([{"new_path": one} for one in diffs]))

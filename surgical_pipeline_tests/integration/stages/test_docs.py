@@ -8,10 +8,10 @@ import duckdb
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.docs import MAX_ATTEMPTS
 from surgical_pipeline_tests.integration.stages.conftest import Start
@@ -26,7 +26,7 @@ TITLES = "SELECT title FROM documents WHERE kind = 'issue' ORDER BY iid"
 class OvertakenRecorder(SyncRunRecorder):
     """After each read of this run, as long as there are any, the next of ``changes`` happens."""
 
-    def __init__(self, ledger: Ledger, run_id: str, *, changes: Iterable[Callable[[], object]]) -> None:
+    def __init__(self, ledger: DuckDBLedger, run_id: str, *, changes: Iterable[Callable[[], object]]) -> None:
         super().__init__(ledger, run_id)
         self._changes = iter(changes)
 
@@ -38,11 +38,11 @@ class OvertakenRecorder(SyncRunRecorder):
         return found
 
 
-def overtaken_by(*changes: Callable[[], object]) -> Callable[[Ledger, str], SyncRunRecorder]:
+def overtaken_by(*changes: Callable[[], object]) -> Callable[[DuckDBLedger, str], SyncRunRecorder]:
     return partial(OvertakenRecorder, changes=changes)
 
 
-def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Start, ledger: Ledger) -> None:
+def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12!34")
     result = run.up_to_docs()
     stored = query(ledger.path, "SELECT document_id, content_hash FROM documents ORDER BY 1")
@@ -53,7 +53,7 @@ def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Sta
     assert sorted(told) == sorted(result.regenerated_document_ids)
 
 
-def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: Ledger) -> None:
+def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: DuckDBLedger) -> None:
     before = start("acme/rocket#12!34")
     first = before.up_to_docs()
     before.embed(first.documents, embedder=FakeEmbedder())
@@ -64,7 +64,9 @@ def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: Ledger) 
     assert not any(one.regenerated_document_ids for one in again.recorder.outcomes())
 
 
-def test_only_the_changed_document_is_regenerated(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+def test_only_the_changed_document_is_regenerated(
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+) -> None:
     before = start("acme/rocket#12+13")
     before.embed(before.up_to_docs().documents, embedder=FakeEmbedder())
     texts = "SELECT document_id, title, content, content_hash FROM documents"
@@ -78,7 +80,7 @@ def test_only_the_changed_document_is_regenerated(start: Start, ledger: Ledger, 
 
 
 def test_a_source_that_another_run_changed_after_it_was_read_is_read_again(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     def change() -> None:
         sandbox.control.update_issue(13, title="changed behind its back")
@@ -96,7 +98,7 @@ def test_a_source_that_another_run_changed_after_it_was_read_is_read_again(
 
 
 def test_a_source_that_keeps_changing_is_given_up_and_named(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     def change(number: int) -> None:
         sandbox.control.update_issue(13, title=f"change {number}")
@@ -118,7 +120,7 @@ def test_a_source_that_keeps_changing_is_given_up_and_named(
 
 
 def test_a_source_that_holds_still_at_the_last_attempt_is_written(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     def change(number: int) -> None:
         sandbox.control.update_issue(13, title=f"change {number}")
@@ -131,7 +133,7 @@ def test_a_source_that_holds_still_at_the_last_attempt_is_written(
 
 
 def test_a_document_whose_text_stays_tells_since_when_its_entity_is_as_it_is(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     dates = "SELECT d.updated_at, i.updated_at FROM documents d JOIN issues i USING (iid) WHERE kind = 'issue'"
     before = start("acme/rocket#13")
@@ -145,7 +147,7 @@ def test_a_document_whose_text_stays_tells_since_when_its_entity_is_as_it_is(
 
 
 def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12+13").up_to_docs()
     sandbox.control.update_issue(12, title="its last change")
@@ -160,7 +162,7 @@ def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
 
 @pytest.mark.parametrize("broken", ['{"iid": 13, "labels": 5}', "[]", '{"title": {"not": "text"}}'])
 def test_a_payload_that_cannot_be_rendered_fails_the_documents_of_its_entity_alone(
-    start: Start, ledger: Ledger, broken: str
+    start: Start, ledger: DuckDBLedger, broken: str
 ) -> None:
     run = start("acme/rocket#12-14")
     sources = run.up_to_dependents()
@@ -175,7 +177,7 @@ def test_a_payload_that_cannot_be_rendered_fails_the_documents_of_its_entity_alo
     assert query(ledger.path, "SELECT documents_errored FROM sync_runs") == [(1,)]
 
 
-def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: Ledger) -> None:
+def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: DuckDBLedger) -> None:
     """Between reading and writing, another thread gets a write window at once."""
     got_it = threading.Event()
 
@@ -187,7 +189,7 @@ def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: Led
     assert got_it.is_set()
 
 
-def test_a_run_that_was_cancelled_meanwhile_writes_no_document(start: Start, ledger: Ledger) -> None:
+def test_a_run_that_was_cancelled_meanwhile_writes_no_document(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     sources = run.up_to_dependents()
     SyncRunRecorder(ledger, run.recorder.run_id).finish_cancelled()

@@ -14,7 +14,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
@@ -55,7 +55,7 @@ async def server() -> AsyncIterator[WireServer]:
 class Story:
     """One dependent of one entity and of its neighbour, over several runs."""
 
-    def __init__(self, server: WireServer, ledger: Ledger, key: EntityKey, dependent: Dependent) -> None:
+    def __init__(self, server: WireServer, ledger: DuckDBLedger, key: EntityKey, dependent: Dependent) -> None:
         self.server, self.ledger, self.key, self.dependent = server, ledger, key, dependent
         self.runs = 0
 
@@ -109,7 +109,7 @@ class Story:
 
 @pytest.mark.parametrize(("key", "dependent"), CASES, ids=str)
 async def test_a_dependent_is_replaced_whole_or_keeps_what_it_had(
-    server: WireServer, ledger: Ledger, key: EntityKey, dependent: Dependent
+    server: WireServer, ledger: DuckDBLedger, key: EntityKey, dependent: Dependent
 ) -> None:
     story = Story(server, ledger, key, dependent)
     many = dependent is not Dependent.APPROVALS
@@ -140,7 +140,7 @@ async def test_a_dependent_is_replaced_whole_or_keeps_what_it_had(
 
 @pytest.mark.parametrize(("key", "dependent"), CASES, ids=str)
 async def test_a_fetch_begun_before_the_ledgers_never_replaces_it(
-    server: WireServer, ledger: Ledger, key: EntityKey, dependent: Dependent
+    server: WireServer, ledger: DuckDBLedger, key: EntityKey, dependent: Dependent
 ) -> None:
     story = Story(server, ledger, key, dependent)
     story.gives(key, story.page(2))

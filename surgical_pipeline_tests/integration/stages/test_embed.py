@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.beside import run_beside
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 
-def test_exactly_the_given_documents_get_vectors(start: Start, ledger: Ledger) -> None:
+def test_exactly_the_given_documents_get_vectors(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12!34")
     docs = run.up_to_docs()
     result = run.embed(docs.documents, embedder=FakeEmbedder())
@@ -29,7 +29,7 @@ def test_exactly_the_given_documents_get_vectors(start: Start, ledger: Ledger) -
 
 
 def test_scoped_embed_does_not_embed_unrelated_docs_created_after_docs_stage(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
@@ -40,7 +40,9 @@ def test_scoped_embed_does_not_embed_unrelated_docs_created_after_docs_stage(
     assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
 
 
-def test_documents_without_a_vector_are_left_alone_unless_they_are_named(start: Start, ledger: Ledger) -> None:
+def test_documents_without_a_vector_are_left_alone_unless_they_are_named(
+    start: Start, ledger: DuckDBLedger
+) -> None:
     run = start("acme/rocket#12+13")
     chosen, *_ = run.up_to_docs().documents
     run.embed([chosen], embedder=FakeEmbedder())
@@ -53,7 +55,7 @@ def test_nothing_to_embed_calls_no_embedder(start: Start) -> None:
     assert (result.embedded, embedder.calls) == ((), [])
 
 
-def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledger: Ledger) -> None:
+def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder())
@@ -65,7 +67,7 @@ def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledge
     assert figures == [(docs.regenerated, docs.regenerated)]
 
 
-def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, ledger: Ledger) -> None:
+def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder())
@@ -75,7 +77,7 @@ def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, led
 
 
 def test_a_document_whose_text_changed_since_is_superseded(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
@@ -114,7 +116,9 @@ def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
     assert result.superseded == ("issue:4201:77",)
 
 
-def test_documents_of_several_calls_share_one_read_and_one_write_window(start: Start, ledger: Ledger) -> None:
+def test_documents_of_several_calls_share_one_read_and_one_write_window(
+    start: Start, ledger: DuckDBLedger
+) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
     embedder = FakeEmbedder()
@@ -135,7 +139,7 @@ def test_documents_of_several_calls_share_one_read_and_one_write_window(start: S
     ],
 )
 def test_a_window_takes_so_many_documents_and_so_much_text(
-    start: Start, ledger: Ledger, count: int, characters: int, windows: int
+    start: Start, ledger: DuckDBLedger, count: int, characters: int, windows: int
 ) -> None:
     fill(ledger, count, text="x" * (characters - 200))
     run, embedder = start("acme/rocket#12"), FakeEmbedder()
@@ -144,7 +148,9 @@ def test_a_window_takes_so_many_documents_and_so_much_text(
     assert query(ledger.path, EMBEDDED) == sorted((one.document_id,) for one in documents)
 
 
-def test_each_document_is_told_once_however_often_its_window_is_written(start: Start, ledger: Ledger) -> None:
+def test_each_document_is_told_once_however_often_its_window_is_written(
+    start: Start, ledger: DuckDBLedger
+) -> None:
     fill(ledger, 2 * CALL_SIZE + 1)
     run = start("acme/rocket#12")
     first, *others = (DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS))
@@ -158,7 +164,7 @@ def test_each_document_is_told_once_however_often_its_window_is_written(start: S
     assert query(ledger.path, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
 
 
-def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledger) -> None:
+def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder(max_tokens=40))
@@ -171,7 +177,7 @@ def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Ledg
 
 
 def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     def title(text: str, embedder: FakeEmbedder) -> tuple[str, ...]:
         sandbox.control.update_issue(12, title=text)
@@ -188,7 +194,7 @@ def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(
 
 
 def test_two_documents_of_one_text_share_its_vectors(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     first = start("acme/rocket#12")
     first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())

@@ -8,7 +8,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.http import HttpEmbedder
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_SIZE
 from surgical_pipeline_tests.integration.embedders.embedding_server import (
@@ -26,7 +26,7 @@ from surgical_pipeline_tests.ledger_dump import query
 
 
 def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_goes_on(
-    start: Start, ledger: Ledger
+    start: Start, ledger: DuckDBLedger
 ) -> None:
     run = start(f"acme/rocket#12+{LONG_THREAD}")
     docs = run.up_to_docs()
@@ -41,7 +41,7 @@ def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_
     assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(CALL_SIZE,)]
 
 
-def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: Start, ledger: Ledger) -> None:
+def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: Start, ledger: DuckDBLedger) -> None:
     fill(ledger, 2 * WINDOW_SIZE)
     run, embedder = start("acme/rocket#12"), FakeEmbedder(fails_on_calls=range(100))
     documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
@@ -50,7 +50,7 @@ def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: St
 
 
 def test_a_failed_call_keeps_the_vectors_of_an_older_text(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     first = start("acme/rocket#12")
     first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
@@ -61,7 +61,7 @@ def test_a_failed_call_keeps_the_vectors_of_an_older_text(
     assert query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL") == before
 
 
-def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledger) -> None:
+def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     budgets = Budgets(embed_budget_seconds=0.2)
@@ -72,7 +72,7 @@ def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Ledg
     assert query(ledger.path, EMBEDDED) == []
 
 
-def test_a_spent_budget_starts_no_further_call(start: Start, ledger: Ledger) -> None:
+def test_a_spent_budget_starts_no_further_call(start: Start, ledger: DuckDBLedger) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
     embedder, spent = FakeEmbedder(takes_seconds=0.5), Budgets(embed_budget_seconds=0.1)
@@ -83,7 +83,7 @@ def test_a_spent_budget_starts_no_further_call(start: Start, ledger: Ledger) -> 
     assert windows == 2, "all that is left is told together"
 
 
-def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledger) -> None:
+def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: DuckDBLedger) -> None:
     first, second = start("acme/rocket#12"), start("acme/rocket#12")
     docs = first.up_to_docs()
     first.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
@@ -91,7 +91,7 @@ def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: Ledge
     assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
 
 
-def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start, ledger: Ledger) -> None:
+def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start, ledger: DuckDBLedger) -> None:
     run = start(f"acme/rocket#12+13+{LONG_THREAD}")
     docs = run.up_to_docs()
     refused = "issue:4201:13"

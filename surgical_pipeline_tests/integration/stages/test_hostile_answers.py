@@ -29,7 +29,7 @@ from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.records import parse_dependent
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -110,14 +110,14 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     """One ledger for all runs: each goes on where others left it."""
-    return Ledger(tmp_path_factory.mktemp("hostile") / "ledger.duckdb")
+    return DuckDBLedger(tmp_path_factory.mktemp("hostile") / "ledger.duckdb")
 
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_hostile_value_in_any_field_of_an_entity_costs_that_entity_at_most(
-    shared: Ledger, gitlab_payloads: Path, name: str
+    shared: DuckDBLedger, gitlab_payloads: Path, name: str
 ) -> None:
     bent = [*bent_fields(whole(gitlab_payloads, "issue"), except_for=_IDENTITY)]
     issues = [plain(1), *(one | owner(iid) for iid, one in enumerate(bent, 2))]
@@ -152,7 +152,7 @@ def test_a_hostile_value_in_any_field_of_a_dependent_gives_records_or_an_invalid
 
 @pytest.mark.parametrize("name", HARD_TO_STORE)
 def test_a_hostile_value_in_any_field_of_a_dependent_costs_that_dependent_at_most(
-    shared: Ledger, gitlab_payloads: Path, name: str
+    shared: DuckDBLedger, gitlab_payloads: Path, name: str
 ) -> None:
     answers: dict[str, Any] = {}
     counts = dict.fromkeys(EntityType, 0)
@@ -251,7 +251,7 @@ def without_place(value: Any) -> Any:
     return [without_place(one) for one in value] if isinstance(value, list) else value
 
 
-def whole_run(ledger: Ledger, scope: Scope, replies: dict[str, Reply]) -> list[EntityOutcome]:
+def whole_run(ledger: DuckDBLedger, scope: Scope, replies: dict[str, Reply]) -> list[EntityOutcome]:
     run = start(ledger, f"run-{next(_numbers)}", str(scope))
     snapshots = SnapshotFile(ledger.path.parent / f"{run.run_id}.jsonl")
     try:

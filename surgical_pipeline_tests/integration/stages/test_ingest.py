@@ -8,10 +8,10 @@ from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
@@ -29,7 +29,7 @@ def many(preflight: PreflightResult, count: int) -> PreflightResult:
     return replace(preflight, snapshots=snapshots.path, fetched=tuple(record.key for record in records))
 
 
-def test_fetched_entities_are_written_and_handed_on(start: Start, ledger: Ledger) -> None:
+def test_fetched_entities_are_written_and_handed_on(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12+13!34")
     sources = run.up_to_ingest()
     assert (sources.project_id, sources.project_path) == (4201, "acme/rocket")
@@ -40,7 +40,7 @@ def test_fetched_entities_are_written_and_handed_on(start: Start, ledger: Ledger
 
 
 def test_a_fresher_row_in_the_ledger_stays_and_the_entity_still_goes_on_to_dependents(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     slow, quick = start("acme/rocket#12+13"), start("acme/rocket#12")
     early = slow.preflight()
@@ -56,7 +56,7 @@ def test_a_fresher_row_in_the_ledger_stays_and_the_entity_still_goes_on_to_depen
 
 
 def test_a_later_fetch_with_the_same_updated_at_is_written(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12").up_to_ingest()
     sandbox.control.update_issue(12, title="GitLab hid this change", bump_updated_at=False)
@@ -64,7 +64,7 @@ def test_a_later_fetch_with_the_same_updated_at_is_written(
     assert query(ledger.path, TITLE) == [("GitLab hid this change", "run-2")]
 
 
-def test_entities_are_written_in_windows_of_a_hundred(start: Start, ledger: Ledger) -> None:
+def test_entities_are_written_in_windows_of_a_hundred(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#1-250")
     preflight = many(start("acme/rocket#12").preflight(), 250)
     windows = run.windows_of(lambda: run.ingest(preflight))
@@ -72,7 +72,7 @@ def test_entities_are_written_in_windows_of_a_hundred(start: Start, ledger: Ledg
     assert query(ledger.path, "SELECT count(*) FROM issues") == [(250,)]
 
 
-def test_counters_are_those_of_the_windows_that_were_written(start: Start, ledger: Ledger) -> None:
+def test_counters_are_those_of_the_windows_that_were_written(start: Start, ledger: DuckDBLedger) -> None:
     """The run ends between two windows, as by a kill: no counter may speak of what was never written."""
 
     class Cancelled(SyncRunRecorder):
@@ -89,7 +89,7 @@ def test_counters_are_those_of_the_windows_that_were_written(start: Start, ledge
     assert told == [(100, 100)]
 
 
-def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: Ledger) -> None:
+def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: DuckDBLedger) -> None:
     run = start("acme/rocket#12")
     preflight = run.preflight()
     SyncRunRecorder(ledger, run.recorder.run_id).finish_cancelled()
@@ -99,7 +99,7 @@ def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger:
 
 
 def test_the_second_miss_in_a_row_tombstones_and_is_usable(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12+13").up_to_ingest()
     sandbox.control.delete_issue(12)
@@ -139,7 +139,7 @@ def test_an_entity_fetched_soon_after_its_last_change_is_not_settled(
 
 
 def test_a_row_fetched_earlier_than_the_ledgers_is_stale_even_if_its_change_is_the_same(
-    start: Start, ledger: Ledger
+    start: Start, ledger: DuckDBLedger
 ) -> None:
     early = start("acme/rocket#12")
     preflight = early.preflight()

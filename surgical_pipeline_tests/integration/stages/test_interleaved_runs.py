@@ -22,7 +22,7 @@ from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.embedders.protocol import checked
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
@@ -106,7 +106,7 @@ OVERTAKEN = [
 
 @dataclass
 class World:
-    ledger: Ledger
+    ledger: DuckDBLedger
     runs: list[SyncRunRecorder]
     seconds: int = 0
     regenerated: dict[int, GenerateDocsResult] = field(default_factory=dict)
@@ -210,7 +210,7 @@ def beginning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GenerateD
     Made once and copied.
     """
     path = tmp_path_factory.mktemp("beginning") / "ledger.duckdb"
-    ledger = Ledger(path)
+    ledger = DuckDBLedger(path)
     for number in range(RUNS):
         recorder = SyncRunRecorder(ledger, f"run-{number}")
         recorder.start_surgical(Scope.parse("acme/rocket#1-3"), mode=RunMode.SURGICAL, trigger=Trigger.CLI)
@@ -239,7 +239,7 @@ def test_each_run_embeds_exactly_its_documents_and_never_the_text_of_before(
         for suffix in ("", ".wal"):
             if (source := path.with_name(path.name + suffix)).exists():
                 shutil.copyfile(source, Path(folder, source.name))
-        ledger = Ledger(Path(folder, path.name))
+        ledger = DuckDBLedger(Path(folder, path.name))
         recorders = list(map(partial(SyncRunRecorder, ledger), (f"run-{number}" for number in range(RUNS))))
         world = World(ledger, recorders, regenerated={0: regenerated})
         for step in history:

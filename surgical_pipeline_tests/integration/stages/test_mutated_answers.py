@@ -18,7 +18,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -53,9 +53,9 @@ _OF_MERGE_REQUESTS = {
 
 
 @pytest.fixture(scope="module")
-def shared(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     """One ledger for all examples: each run goes on where others left it."""
-    return Ledger(tmp_path_factory.mktemp("mutated") / "ledger.duckdb")
+    return DuckDBLedger(tmp_path_factory.mktemp("mutated") / "ledger.duckdb")
 
 
 @settings(
@@ -66,7 +66,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Ledger:
 )
 @given(data=st.data())
 def test_no_answer_bent_out_of_shape_crashes_a_run(
-    shared: Ledger, gitlab_payloads: Path, data: st.DataObject
+    shared: DuckDBLedger, gitlab_payloads: Path, data: st.DataObject
 ) -> None:
     answers = real_answers(gitlab_payloads, data)
     bends = data.draw(st.integers(0, 9))

@@ -3,7 +3,7 @@
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request
@@ -20,7 +20,7 @@ def failure_of(run: StageRun, iid: int) -> FailureCode | None:
 
 
 def test_merge_requests_that_the_token_may_not_read_fail_alone_and_are_no_miss(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12!34").up_to_ingest()
     sandbox.control.add_fault(MERGE_REQUESTS, status=403)
@@ -32,7 +32,7 @@ def test_merge_requests_that_the_token_may_not_read_fail_alone_and_are_no_miss(
 
 
 def test_one_merge_request_that_may_not_be_read_fails_alone_and_is_no_miss(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket!34+35").up_to_ingest()
     sandbox.control.add_fault(MERGE_REQUESTS, leave_out_iids=[34])
@@ -46,7 +46,7 @@ def test_one_merge_request_that_may_not_be_read_fails_alone_and_is_no_miss(
 
 @pytest.mark.parametrize("gone", [ISSUES, f"{ISSUES}/13"], ids=["before the lists", "before the single answers"])
 def test_a_project_that_goes_during_preflight_fails_the_run_and_tombstones_nothing(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox, gone: str
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, gone: str
 ) -> None:
     start("acme/rocket#12+13").up_to_ingest()
     before = content_of(ledger.path, with_run_columns=True)
@@ -61,7 +61,7 @@ def test_a_project_that_goes_during_preflight_fails_the_run_and_tombstones_nothi
 
 
 def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_without_the_right(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.update_issue(12, confidential=True)
     start("acme/rocket#12+13").up_to_docs()
@@ -83,7 +83,7 @@ def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_with
     ],
 )
 def test_what_the_project_hides_from_the_token_as_a_whole_is_forbidden_and_no_miss(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox, switch: str, listed: str, scope: str
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, switch: str, listed: str, scope: str
 ) -> None:
     """GitLab gives an empty list and 404 then, as if everything had been deleted."""
     start(scope).up_to_ingest()
@@ -103,7 +103,7 @@ def test_what_the_project_hides_from_the_token_as_a_whole_is_forbidden_and_no_mi
     assert query(ledger.path, after) == before
 
 
-def test_a_moved_issue_says_where_it_went(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+def test_a_moved_issue_says_where_it_went(start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox) -> None:
     sample = sandbox.app.state.world.sample.entities.values()
     moved = next(one for one in sample if one.kind == "issue" and one.payload["moved_to_id"])
     run = start(f"acme/rocket#{moved.iid}")
@@ -114,7 +114,7 @@ def test_a_moved_issue_says_where_it_went(start: Start, ledger: Ledger, sandbox:
 
 
 def test_a_renamed_project_keeps_its_id_and_gets_its_new_path(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
 ) -> None:
     earlier = {"path_with_namespace": "acme/rocket-old"}
     sandbox.control.add_fault("/api/v4/projects/4201", override=earlier, times=1)

@@ -10,9 +10,9 @@ from typing import TypeVar
 import pytest
 
 from surgical_pipeline.domain.handover import PreflightResult, Sources
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue
@@ -29,7 +29,7 @@ REMARKS = "SELECT payload->>'body' FROM notes WHERE payload->>'body' LIKE 'remar
 class HeldBack(SyncRunRecorder):
     """Its dependents, once fetched, are written when ``go`` is set."""
 
-    def __init__(self, ledger: Ledger, run_id: str) -> None:
+    def __init__(self, ledger: DuckDBLedger, run_id: str) -> None:
         super().__init__(ledger, run_id)
         self.fetched, self.go = threading.Event(), threading.Event()
 
@@ -43,7 +43,7 @@ class HeldBack(SyncRunRecorder):
 @pytest.mark.parametrize("told", [True, False], ids=["updated_at moves", "updated_at stands still"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_issue_of_the_later_fetch_stands(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox, order: str, told: bool
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, order: str, told: bool
 ) -> None:
     runs = {name: start("acme/rocket#12") for name in "AB"}
     fetched: dict[str, tuple[int, PreflightResult]] = {}
@@ -63,7 +63,7 @@ def test_the_issue_of_the_later_fetch_stands(
 @pytest.mark.parametrize("broken", ["", "B"], ids=["both whole", "B loses a page"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_notes_of_the_later_whole_fetch_stand_and_deleted_ones_vanish(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox, order: str, broken: str
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, order: str, broken: str
 ) -> None:
     first = start("acme/rocket#12")
     sources = first.up_to_ingest()

@@ -9,7 +9,7 @@ import pytest
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.checks import ledger_checks
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import CONTENT_TABLES, query
 
@@ -66,18 +66,18 @@ def figures(evaluation: dg.AssetCheckEvaluation) -> list[object]:
     return [evaluation.metadata[name].value for name in FIGURES[evaluation.check_name]]
 
 
-def rows_of(ledger: Ledger, table: str) -> int:
+def rows_of(ledger: DuckDBLedger, table: str) -> int:
     ((rows,),) = query(ledger.path, f"SELECT COUNT(*) FROM {table}")
     assert isinstance(rows, int)
     return rows
 
 
-def plant(ledger: Ledger, statement: str) -> None:
+def plant(ledger: DuckDBLedger, statement: str) -> None:
     with duckdb.connect(str(ledger.path)) as connection:
         connection.execute(statement)
 
 
-def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, ledger: Ledger) -> None:
+def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, ledger: DuckDBLedger) -> None:
     found = evaluations(sync("acme/rocket#12").run_id)
     assert {name: one.severity.value for name, one in found.items()} == SEVERITIES
     assert all(one.passed for one in found.values())
@@ -100,7 +100,7 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
     ids=["an orphan vector", "a duplicate document"],
 )
 def test_what_was_wrong_before_the_run_is_found_by_it(
-    sync: Sync, ledger: Ledger, planted: str, check: str, violations: int
+    sync: Sync, ledger: DuckDBLedger, planted: str, check: str, violations: int
 ) -> None:
     sync("acme/rocket#13")
     plant(ledger, planted)
@@ -115,7 +115,9 @@ def test_what_was_wrong_before_the_run_is_found_by_it(
     [(STRAY, "nothing_outside_scope_changed"), (STALE, "embeddings_are_current")],
     ids=["a row outside the scope", "a vector of another text"],
 )
-def test_what_the_run_itself_did_wrong_is_found(sync: Sync, ledger: Ledger, planted: str, check: str) -> None:
+def test_what_the_run_itself_did_wrong_is_found(
+    sync: Sync, ledger: DuckDBLedger, planted: str, check: str
+) -> None:
     sync("acme/rocket#13")
     run_id = sync("acme/rocket#12").run_id
     plant(ledger, planted.format(run_id=run_id))

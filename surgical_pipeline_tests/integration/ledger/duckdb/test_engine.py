@@ -9,7 +9,7 @@ import duckdb
 import pytest
 
 from surgical_pipeline.ledger.duckdb import engine
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, NotALedgerError
 
 OPENS = "import duckdb, sys; duckdb.connect(sys.argv[1]).close()"
@@ -33,7 +33,7 @@ def test_windows_of_all_of_a_process_share_a_duckdb_that_spills_beside_the_ledge
     tmp_path: Path, starts: list[str]
 ) -> None:
     path = tmp_path / "ledger.duckdb"
-    one, other = Ledger(path), Ledger(path)
+    one, other = DuckDBLedger(path), DuckDBLedger(path)
     for _ in range(3):
         with one.write("nothing"):
             pass
@@ -41,12 +41,12 @@ def test_windows_of_all_of_a_process_share_a_duckdb_that_spills_beside_the_ledge
             assert tx.execute("list_runs", status=None, limit=1) == []
     assert starts == [f"{path}.tmp"]
     del one, other
-    with Ledger(path).read():
+    with DuckDBLedger(path).read():
         pass
     assert starts == [f"{path}.tmp"] * 2
 
 
-def test_between_windows_the_file_is_free_for_a_program_that_knows_no_lock(ledger: Ledger) -> None:
+def test_between_windows_the_file_is_free_for_a_program_that_knows_no_lock(ledger: DuckDBLedger) -> None:
     with ledger.write("first"):
         assert stranger_opens(ledger.path) is False
     assert stranger_opens(ledger.path) is True
@@ -55,7 +55,7 @@ def test_between_windows_the_file_is_free_for_a_program_that_knows_no_lock(ledge
     assert stranger_opens(ledger.path) is True
 
 
-def test_a_window_sees_what_a_program_wrote_that_had_the_file_since(ledger: Ledger) -> None:
+def test_a_window_sees_what_a_program_wrote_that_had_the_file_since(ledger: DuckDBLedger) -> None:
     with ledger.read() as tx:
         before = tx.execute("read_schema_version")
     insert = "INSERT INTO projects VALUES (9, 'acme/nine', 'run', now(), '{}')"
@@ -66,7 +66,9 @@ def test_a_window_sees_what_a_program_wrote_that_had_the_file_since(ledger: Ledg
         assert tx._connection.execute("SELECT path FROM projects").fetchall() == [("acme/nine",)]
 
 
-def test_after_an_error_in_a_window_the_next_one_has_another_duckdb(ledger: Ledger, starts: list[str]) -> None:
+def test_after_an_error_in_a_window_the_next_one_has_another_duckdb(
+    ledger: DuckDBLedger, starts: list[str]
+) -> None:
     with ledger.read():
         pass
     starts.clear()
@@ -77,7 +79,7 @@ def test_after_an_error_in_a_window_the_next_one_has_another_duckdb(ledger: Ledg
     assert len(starts) == 1
 
 
-def test_readers_that_overlap_share_the_file_and_the_last_one_lets_go_of_it(ledger: Ledger) -> None:
+def test_readers_that_overlap_share_the_file_and_the_last_one_lets_go_of_it(ledger: DuckDBLedger) -> None:
     def fail() -> None:
         with pytest.raises(ZeroDivisionError), ledger.read():
             raise ZeroDivisionError
@@ -95,7 +97,7 @@ def test_readers_that_overlap_share_the_file_and_the_last_one_lets_go_of_it(ledg
 def test_a_file_that_cannot_be_attached_leaves_nothing_behind(tmp_path: Path) -> None:
     path = tmp_path / "ledger.duckdb"
     path.write_bytes(b"no database " * 500)
-    ledger = Ledger(path)
+    ledger = DuckDBLedger(path)
     for _ in range(2):
         with pytest.raises(NotALedgerError), ledger.read():
             pass

@@ -14,7 +14,7 @@ import pytest
 
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.file import wal_path
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import (
     LedgerDamagedError,
     LedgerError,
@@ -33,7 +33,7 @@ Damage = Callable[[Path], None]
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def filled(ledger: DuckDBLedger) -> DuckDBLedger:
     """A ledger with rows in its file and more of them in its log."""
     run = start(ledger, "run-1", "acme/rocket#1!2")
     with run.window("all") as tx:
@@ -44,7 +44,7 @@ def filled(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def files(ledger: Ledger) -> dict[str, bytes]:
+def files(ledger: DuckDBLedger) -> dict[str, bytes]:
     folder = ledger.path.parent
     return {path.name: path.read_bytes() for path in folder.iterdir() if not path.name.endswith(".lock")}
 
@@ -78,11 +78,16 @@ DAMAGES = [
 
 @pytest.mark.parametrize(("damage", "error", "sentence"), DAMAGES)
 def test_a_damaged_file_is_refused_and_left_byte_for_byte(
-    filled: Ledger, damage: Damage, error: type[LedgerError], sentence: str
+    filled: DuckDBLedger, damage: Damage, error: type[LedgerError], sentence: str
 ) -> None:
     damage(filled.path)
     before = files(filled)
-    for window in (Ledger(filled.path).write("x"), Ledger(filled.path).read(), filled.write("x"), filled.read()):
+    for window in (
+        DuckDBLedger(filled.path).write("x"),
+        DuckDBLedger(filled.path).read(),
+        filled.write("x"),
+        filled.read(),
+    ):
         with pytest.raises(error, match=sentence) as caught, window:
             pytest.fail("it is damaged")
         assert "restore" in str(caught.value)
@@ -90,13 +95,13 @@ def test_a_damaged_file_is_refused_and_left_byte_for_byte(
     assert files(filled) == before
 
 
-def test_a_log_of_zeros_is_one_that_a_power_cut_left_unwritten(filled: Ledger) -> None:
+def test_a_log_of_zeros_is_one_that_a_power_cut_left_unwritten(filled: DuckDBLedger) -> None:
     wal_path(filled.path).write_bytes(bytes(5000))
     with filled.write("x") as tx:
         assert tx.execute("load_run", run_id="run-1")
 
 
-def test_damage_found_inside_a_window_has_its_own_sentence_and_undoes_the_window(filled: Ledger) -> None:
+def test_damage_found_inside_a_window_has_its_own_sentence_and_undoes_the_window(filled: DuckDBLedger) -> None:
     add_document(filled, "large", 1_000_000)
     damage_rows(filled)
     with pytest.raises(LedgerDamagedError, match="restore the file from a backup"), filled.write("x") as tx:
@@ -113,7 +118,7 @@ def test_damage_found_inside_a_window_has_its_own_sentence_and_undoes_the_window
 @pytest.mark.parametrize(
     "go", [Path.unlink, lambda path: path.rename(f"{path}.away"), lambda path: os.truncate(path, 0)]
 )
-def test_a_ledger_that_was_seen_and_is_gone_is_not_made_anew(filled: Ledger, go: Damage) -> None:
+def test_a_ledger_that_was_seen_and_is_gone_is_not_made_anew(filled: DuckDBLedger, go: Damage) -> None:
     go(filled.path)
     before = files(filled)
     for window in (filled.write("x"), filled.read()):
@@ -122,7 +127,7 @@ def test_a_ledger_that_was_seen_and_is_gone_is_not_made_anew(filled: Ledger, go:
     assert files(filled) == before
 
 
-def test_a_ledger_put_back_goes_on_where_it_was(filled: Ledger) -> None:
+def test_a_ledger_put_back_goes_on_where_it_was(filled: DuckDBLedger) -> None:
     filled.path.rename(away := filled.path.with_name("away"))
     with pytest.raises(LedgerGoneError), filled.write("x"):
         pytest.fail("there is none")
@@ -131,10 +136,10 @@ def test_a_ledger_put_back_goes_on_where_it_was(filled: Ledger) -> None:
         assert load_result(tx, "run-1") is not None
 
 
-def test_a_run_whose_ledger_somebody_else_made_anew_is_lost(new_ledger: Ledger) -> None:
+def test_a_run_whose_ledger_somebody_else_made_anew_is_lost(new_ledger: DuckDBLedger) -> None:
     run = start(new_ledger, "run-1")
     new_ledger.path.unlink()
-    start(Ledger(new_ledger.path), "run-2")
+    start(DuckDBLedger(new_ledger.path), "run-2")
     with pytest.raises(RunLostError), run.window("x"):
         pytest.fail("its row is not there")
 
@@ -142,7 +147,7 @@ def test_a_run_whose_ledger_somebody_else_made_anew_is_lost(new_ledger: Ledger) 
 # ---------------------------------------------------------------------- disk and rights
 
 
-def test_a_full_disk_says_so_and_what_was_written_before_stands(ledger: Ledger) -> None:
+def test_a_full_disk_says_so_and_what_was_written_before_stands(ledger: DuckDBLedger) -> None:
     with beside("fill_disk", ledger.path) as full:
         assert full.stdin is not None
         full.stdin.close()
@@ -195,12 +200,12 @@ def test_missing_rights_are_told_as_such(
 # ---------------------------------------------------------------------- a DuckDB shell beside us
 
 
-def shell_says(ledger: Ledger, *, read_only: bool) -> str:
+def shell_says(ledger: DuckDBLedger, *, read_only: bool) -> str:
     command = [sys.executable, "-m", processes.__name__, "shell_meets_window", str(ledger.path), str(read_only)]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_a_shell_is_refused_while_a_write_window_is_open(ledger: Ledger) -> None:
+def test_a_shell_is_refused_while_a_write_window_is_open(ledger: DuckDBLedger) -> None:
     with ledger.write("x"):
         for read_only in (True, False):
             said = shell_says(ledger, read_only=read_only)
@@ -209,14 +214,14 @@ def test_a_shell_is_refused_while_a_write_window_is_open(ledger: Ledger) -> None
     assert shell_says(ledger, read_only=True) == "it opened"
 
 
-def test_only_a_reading_shell_may_come_beside_a_read_window(ledger: Ledger) -> None:
+def test_only_a_reading_shell_may_come_beside_a_read_window(ledger: DuckDBLedger) -> None:
     with ledger.read():
         assert shell_says(ledger, read_only=True) == "it opened"
         assert "you would be able to open this database in read-only mode" in shell_says(ledger, read_only=False)
 
 
-def test_a_reading_shell_keeps_writers_waiting_and_lets_readers_in(ledger: Ledger) -> None:
-    impatient = Ledger(ledger.path, lock_timeout_seconds=0.3)
+def test_a_reading_shell_keeps_writers_waiting_and_lets_readers_in(ledger: DuckDBLedger) -> None:
+    impatient = DuckDBLedger(ledger.path, lock_timeout_seconds=0.3)
     with beside("hold_reading_shell", ledger.path) as shell:
         with impatient.read():
             pass

@@ -5,7 +5,7 @@ import pytest
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb.file import wal_path
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerVersionError
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline_tests.integration.ledger.examples import start
@@ -18,7 +18,7 @@ NEXT = sql.Migration(
 )
 
 
-def schema(ledger: Ledger) -> list[tuple[object, ...]]:
+def schema(ledger: DuckDBLedger) -> list[tuple[object, ...]]:
     """Everything the file's catalog says of tables, columns, constraints, indexes, views and macros."""
     with ledger.read() as tx:
         connection = tx._connection
@@ -35,11 +35,11 @@ def schema(ledger: Ledger) -> list[tuple[object, ...]]:
 
 def test_a_migrated_file_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None:
     migrations = (*sql.migrations(), NEXT)
-    fresh = Ledger(tmp_path / "fresh.duckdb", migrations=migrations)
+    fresh = DuckDBLedger(tmp_path / "fresh.duckdb", migrations=migrations)
     with fresh.write("make"):
         pass
-    start(Ledger(tmp_path / "old.duckdb"), "run-1")
-    migrated = Ledger(tmp_path / "old.duckdb", migrations=migrations)
+    start(DuckDBLedger(tmp_path / "old.duckdb"), "run-1")
+    migrated = DuckDBLedger(tmp_path / "old.duckdb", migrations=migrations)
     with migrated.write("migrate"):
         pass
     assert schema(migrated) == schema(fresh)
@@ -48,28 +48,31 @@ def test_a_migrated_file_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None:
 
 
 def test_a_read_migrates_a_file_of_an_older_version_first(tmp_path: Path) -> None:
-    start(Ledger(tmp_path / "old.duckdb"), "run-1")
-    newer = Ledger(tmp_path / "old.duckdb", migrations=(*sql.migrations(), NEXT))
+    start(DuckDBLedger(tmp_path / "old.duckdb"), "run-1")
+    newer = DuckDBLedger(tmp_path / "old.duckdb", migrations=(*sql.migrations(), NEXT))
     with newer.read() as tx:
         assert tx.execute("read_schema_version") == [(NEXT.version,)]
 
 
 def test_a_failing_migration_leaves_neither_change_nor_record(tmp_path: Path) -> None:
     path = tmp_path / "old.duckdb"
-    start(Ledger(path), "run-1")
-    before = schema(Ledger(path))
+    start(DuckDBLedger(path), "run-1")
+    before = schema(DuckDBLedger(path))
     half = sql.Migration(version=NEXT.version, name="half", text=f"{NEXT.text} SELECT no_such_thing;")
-    with pytest.raises(duckdb.BinderException), Ledger(path, migrations=(*sql.migrations(), half)).write("x"):
+    with (
+        pytest.raises(duckdb.BinderException),
+        DuckDBLedger(path, migrations=(*sql.migrations(), half)).write("x"),
+    ):
         pytest.fail("the migration fails")
-    assert schema(Ledger(path)) == before
+    assert schema(DuckDBLedger(path)) == before
 
 
 def test_a_file_of_a_newer_version_is_refused_and_stays_byte_for_byte(tmp_path: Path) -> None:
     path = tmp_path / "new.duckdb"
-    start(Ledger(path, migrations=(*sql.migrations(), NEXT)), "run-1")
+    start(DuckDBLedger(path, migrations=(*sql.migrations(), NEXT)), "run-1")
     files = (path, wal_path(path))
     before = [file.read_bytes() for file in files]
-    for window in (Ledger(path).write("x"), Ledger(path).read()):
+    for window in (DuckDBLedger(path).write("x"), DuckDBLedger(path).read()):
         with pytest.raises(
             LedgerVersionError, match=f"schema version {NEXT.version}, this program knows versions up to {KNOWN}"
         ) as caught:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.ledger.duckdb.lock import locked
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, LockTimeoutError, WaitAbandonedError
 from surgical_pipeline_tests.integration.ledger.examples import start
 from surgical_pipeline_tests.integration.ledger.processes import beside, let_go
@@ -29,7 +29,7 @@ def waiting_threads() -> int:
     return sum(thread.name == "ledger-lock" for thread in threading.enumerate())
 
 
-def test_eight_processes_lose_no_window(ledger: Ledger) -> None:
+def test_eight_processes_lose_no_window(ledger: DuckDBLedger) -> None:
     start(ledger, "first")
     with ExitStack() as stack:
         processes = [stack.enter_context(beside("write_often", ledger.path, name, 8)) for name in range(8)]
@@ -46,7 +46,7 @@ def test_a_wait_past_the_limit_says_who_held_what_for_how_long(tmp_path: Path) -
     path = tmp_path / "ledger.duckdb"
     with beside("hold_write", path) as holder:
         with pytest.raises(LockTimeoutError, match=r"ledger\.duckdb was held by others") as caught:
-            with Ledger(path, lock_timeout_seconds=0.2).write("wait"):
+            with DuckDBLedger(path, lock_timeout_seconds=0.2).write("wait"):
                 pytest.fail("two writers at once")
         assert caught.value.path == path
         assert 0.2 <= caught.value.waited < 2
@@ -57,12 +57,12 @@ def test_a_killed_holder_frees_the_lock(tmp_path: Path) -> None:
     path = tmp_path / "ledger.duckdb"
     with beside("hold_write", path) as holder:
         holder.kill()
-        start(Ledger(path, lock_timeout_seconds=10), "run-1")
+        start(DuckDBLedger(path, lock_timeout_seconds=10), "run-1")
 
 
-def test_readers_share_and_writers_wait_for_them(ledger: Ledger) -> None:
+def test_readers_share_and_writers_wait_for_them(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
-    hasty = Ledger(ledger.path, lock_timeout_seconds=0.1)
+    hasty = DuckDBLedger(ledger.path, lock_timeout_seconds=0.1)
     with beside("hold_read", ledger.path) as reader:
         with hasty.read() as tx:
             assert tx.rows("load_run", run_id="run-1")
@@ -71,10 +71,10 @@ def test_readers_share_and_writers_wait_for_them(ledger: Ledger) -> None:
         let_go(reader)
 
 
-def test_a_program_without_the_lock_is_waited_for_up_to_the_limit(ledger: Ledger) -> None:
+def test_a_program_without_the_lock_is_waited_for_up_to_the_limit(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
     with beside("hold_shell", ledger.path) as shell:
-        with pytest.raises(LockTimeoutError), Ledger(ledger.path, lock_timeout_seconds=0.2).read():
+        with pytest.raises(LockTimeoutError), DuckDBLedger(ledger.path, lock_timeout_seconds=0.2).read():
             pytest.fail("the file was open elsewhere")
         threading.Timer(0.2, let_go, [shell]).start()
         start(ledger, "run-2")
@@ -132,7 +132,7 @@ def test_a_cancelled_wait_ends_promptly(tmp_path: Path) -> None:
         assert time.monotonic() - began < 2
 
 
-def test_a_second_window_in_one_thread_is_a_mistake_that_is_named(ledger: Ledger) -> None:
+def test_a_second_window_in_one_thread_is_a_mistake_that_is_named(ledger: DuckDBLedger) -> None:
     with ledger.write("outer") as tx:
         with pytest.raises(RuntimeError, match="already has a window open"), ledger.read():
             pytest.fail("would wait for itself")
@@ -141,7 +141,7 @@ def test_a_second_window_in_one_thread_is_a_mistake_that_is_named(ledger: Ledger
         pass
 
 
-def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
+def test_threads_of_one_process_take_turns(ledger: DuckDBLedger) -> None:
     inside: list[int] = []
 
     def write(number: int) -> None:
@@ -163,20 +163,20 @@ def test_threads_of_one_process_take_turns(ledger: Ledger) -> None:
 def test_a_missing_folder_is_named_with_what_to_do(tmp_path: Path) -> None:
     with (
         pytest.raises(LedgerError, match="must exist and be writable"),
-        Ledger(tmp_path / "no" / "l.duckdb").write("x"),
+        DuckDBLedger(tmp_path / "no" / "l.duckdb").write("x"),
     ):
         pytest.fail("there is no such folder")
 
 
-def test_a_ledger_is_one_ledger_by_whatever_name(ledger: Ledger, tmp_path: Path) -> None:
+def test_a_ledger_is_one_ledger_by_whatever_name(ledger: DuckDBLedger, tmp_path: Path) -> None:
     link = tmp_path / "elsewhere" / "link.duckdb"
     link.parent.mkdir()
     link.symlink_to(ledger.path)
     with (
         ledger.write("outer"),
         pytest.raises(RuntimeError, match="already has a window open"),
-        Ledger(link).read(),
+        DuckDBLedger(link).read(),
     ):
         pytest.fail("two locks for one file")
-    start(Ledger(link), "run-1")
+    start(DuckDBLedger(link), "run-1")
     assert [path.name for path in link.parent.iterdir()] == ["link.duckdb"]

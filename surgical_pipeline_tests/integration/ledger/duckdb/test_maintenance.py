@@ -12,7 +12,7 @@ import pytest
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.file import wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.maintenance import backup, compact
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerDamagedError, LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -27,7 +27,7 @@ Content = dict[str, list[tuple[object, ...]]]
 
 
 @pytest.fixture
-def filled(ledger: Ledger) -> Ledger:
+def filled(ledger: DuckDBLedger) -> DuckDBLedger:
     """A ledger with a row in each table and a log beside it."""
     run = start(ledger, "run-1", "acme/rocket#1!2")
     with run.window("all") as tx:
@@ -37,7 +37,7 @@ def filled(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def add_document(ledger: Ledger, document_id: str, size: int = 10) -> None:
+def add_document(ledger: DuckDBLedger, document_id: str, size: int = 10) -> None:
     with ledger.write("add") as tx:
         tx._connection.execute(
             "INSERT INTO documents SELECT * REPLACE ($id AS document_id, 9 AS iid, $text AS content) "
@@ -46,21 +46,21 @@ def add_document(ledger: Ledger, document_id: str, size: int = 10) -> None:
         )
 
 
-def violations(ledger: Ledger) -> list[str]:
+def violations(ledger: DuckDBLedger) -> list[str]:
     with ledger.read() as tx:
         return [violation.invariant for violation in check(tx).violations]
 
 
-def beside_ledger(ledger: Ledger) -> set[str]:
+def beside_ledger(ledger: DuckDBLedger) -> set[str]:
     return {path.name for path in ledger.path.parent.iterdir()}
 
 
 # ---------------------------------------------------------------------- backup
 
 
-def test_a_backup_is_one_file_with_every_row_that_passes_the_check(filled: Ledger, tmp_path: Path) -> None:
+def test_a_backup_is_one_file_with_every_row_that_passes_the_check(filled: DuckDBLedger, tmp_path: Path) -> None:
     made = backup(filled, tmp_path / "copy.duckdb")
-    copy = Ledger(made.path)
+    copy = DuckDBLedger(made.path)
     assert content_of(made.path, with_run_columns=True) == content_of(filled.path, with_run_columns=True)
     assert schema(copy) == schema(filled)
     assert violations(copy) == []
@@ -69,9 +69,9 @@ def test_a_backup_is_one_file_with_every_row_that_passes_the_check(filled: Ledge
     assert not [name for name in beside_ledger(filled) if "partial" in name]
 
 
-def test_a_log_that_cannot_be_folded_in_now_is_copied_too(filled: Ledger, tmp_path: Path) -> None:
+def test_a_log_that_cannot_be_folded_in_now_is_copied_too(filled: DuckDBLedger, tmp_path: Path) -> None:
     """A reader that stays keeps the checkpoint out, but not the copy."""
-    patient = Ledger(filled.path, lock_timeout_seconds=0.2)
+    patient = DuckDBLedger(filled.path, lock_timeout_seconds=0.2)
     with beside("hold_read", filled.path) as reader:
         made = backup(patient, tmp_path / "copy.duckdb")
         let_go(reader)
@@ -80,24 +80,24 @@ def test_a_log_that_cannot_be_folded_in_now_is_copied_too(filled: Ledger, tmp_pa
     assert content_of(made.path) == content_of(filled.path)
 
 
-def test_backups_taken_while_others_write_hold_whole_windows(filled: Ledger, tmp_path: Path) -> None:
+def test_backups_taken_while_others_write_hold_whole_windows(filled: DuckDBLedger, tmp_path: Path) -> None:
     with beside("write_often", filled.path, "beside", 20) as writer:
         assert writer.stdin is not None
         writer.stdin.close()
         copies = [backup(filled, tmp_path / f"copy-{number}.duckdb") for number in range(3)]
         assert writer.wait(60) == 0
     for copy in copies:
-        assert violations(Ledger(copy.path)) == []
+        assert violations(DuckDBLedger(copy.path)) == []
 
 
-def test_a_backup_waits_for_no_writer_beyond_the_limit(filled: Ledger, tmp_path: Path) -> None:
-    impatient = Ledger(filled.path, lock_timeout_seconds=0.2)
+def test_a_backup_waits_for_no_writer_beyond_the_limit(filled: DuckDBLedger, tmp_path: Path) -> None:
+    impatient = DuckDBLedger(filled.path, lock_timeout_seconds=0.2)
     with beside("hold_write", filled.path), pytest.raises(LockTimeoutError):
         backup(impatient, tmp_path / "copy.duckdb")
     assert not (tmp_path / "copy.duckdb").exists()
 
 
-def test_a_place_that_is_taken_is_refused_unless_forced(filled: Ledger, tmp_path: Path) -> None:
+def test_a_place_that_is_taken_is_refused_unless_forced(filled: DuckDBLedger, tmp_path: Path) -> None:
     taken = tmp_path / "taken"
     taken.write_text("a letter")
     wal_path(taken).write_text("its log")
@@ -105,11 +105,11 @@ def test_a_place_that_is_taken_is_refused_unless_forced(filled: Ledger, tmp_path
         backup(filled, taken)
     assert taken.read_text() == "a letter"
     backup(filled, taken, force=True)
-    assert violations(Ledger(taken)) == []
+    assert violations(DuckDBLedger(taken)) == []
 
 
 @pytest.mark.parametrize("name", ["ledger.duckdb", "ledger.duckdb.wal", "ledger.duckdb.lock", "link", "hard"])
-def test_the_ledger_itself_is_never_overwritten(filled: Ledger, name: str) -> None:
+def test_the_ledger_itself_is_never_overwritten(filled: DuckDBLedger, name: str) -> None:
     folder = filled.path.parent
     (folder / "link").symlink_to(filled.path)
     os.link(filled.path, folder / "hard")
@@ -119,14 +119,14 @@ def test_the_ledger_itself_is_never_overwritten(filled: Ledger, name: str) -> No
     assert filled.path.read_bytes() == before
 
 
-def test_a_folder_or_a_place_in_no_folder_is_refused(filled: Ledger, tmp_path: Path) -> None:
+def test_a_folder_or_a_place_in_no_folder_is_refused(filled: DuckDBLedger, tmp_path: Path) -> None:
     with pytest.raises(BackupRefusedError, match="is a folder"):
         backup(filled, tmp_path)
     with pytest.raises(BackupRefusedError, match="does not exist: create it first"):
         backup(filled, tmp_path / "nowhere" / "copy")
 
 
-def test_a_damaged_ledger_replaces_no_good_backup(filled: Ledger, tmp_path: Path) -> None:
+def test_a_damaged_ledger_replaces_no_good_backup(filled: DuckDBLedger, tmp_path: Path) -> None:
     add_document(filled, "large", 1_000_000)
     good = backup(filled, tmp_path / "copy.duckdb").path
     before = good.read_bytes()
@@ -137,7 +137,7 @@ def test_a_damaged_ledger_replaces_no_good_backup(filled: Ledger, tmp_path: Path
     assert "copy.duckdb.partial" not in beside_ledger(filled)
 
 
-def damage_rows(ledger: Ledger) -> None:
+def damage_rows(ledger: DuckDBLedger) -> None:
     """Overwrite the middle of the rows, as a dying disk does; the file still opens."""
     with duckdb.connect(str(ledger.path)) as connection:
         connection.execute("CHECKPOINT")
@@ -152,7 +152,7 @@ def damage_rows(ledger: Ledger) -> None:
 # ---------------------------------------------------------------------- compact
 
 
-def test_compacting_keeps_schema_and_rows_and_gives_back_room(filled: Ledger) -> None:
+def test_compacting_keeps_schema_and_rows_and_gives_back_room(filled: DuckDBLedger) -> None:
     for number in range(8):
         add_document(filled, f"large-{number}", 500_000)
     filled.checkpoint()
@@ -168,17 +168,17 @@ def test_compacting_keeps_schema_and_rows_and_gives_back_room(filled: Ledger) ->
 
 
 def test_a_compacted_ledger_has_the_schema_of_a_fresh_one_and_still_enforces_it(
-    filled: Ledger, empty_file: Path
+    filled: DuckDBLedger, empty_file: Path
 ) -> None:
     compact(filled)
-    assert schema(filled) == schema(Ledger(empty_file))
+    assert schema(filled) == schema(DuckDBLedger(empty_file))
     for statement in ("INSERT INTO sync_runs FROM sync_runs", "UPDATE sync_runs SET mode = 'x'"):
         with pytest.raises(duckdb.ConstraintException), filled.write("x") as tx:
             tx._connection.execute(statement)
     assert SyncRunRecorder(filled, "run-1").finish_succeeded()
 
 
-def test_compacting_mends_an_index_that_duckdb_broke(filled: Ledger) -> None:
+def test_compacting_mends_an_index_that_duckdb_broke(filled: DuckDBLedger) -> None:
     """A program that checkpoints inside a large COMMIT loses entries of indexes replayed from the log."""
     recorder = SyncRunRecorder(filled, "run-1")
     with duckdb.connect(str(filled.path)) as stranger:
@@ -194,9 +194,9 @@ def test_compacting_mends_an_index_that_duckdb_broke(filled: Ledger) -> None:
     assert recorder.finish_succeeded()
 
 
-def test_the_file_keeps_its_rights_and_other_windows_of_a_run_go_on(filled: Ledger) -> None:
+def test_the_file_keeps_its_rights_and_other_windows_of_a_run_go_on(filled: DuckDBLedger) -> None:
     filled.path.chmod(0o640)
-    running = SyncRunRecorder(Ledger(filled.path), "run-1")
+    running = SyncRunRecorder(DuckDBLedger(filled.path), "run-1")
     with running.window("before"):
         pass
     compact(filled)
@@ -205,15 +205,15 @@ def test_the_file_keeps_its_rights_and_other_windows_of_a_run_go_on(filled: Ledg
     assert filled.path.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_shell_that_has_the_file_open_is_waited_for(filled: Ledger) -> None:
-    impatient = Ledger(filled.path, lock_timeout_seconds=0.2)
+def test_a_shell_that_has_the_file_open_is_waited_for(filled: DuckDBLedger) -> None:
+    impatient = DuckDBLedger(filled.path, lock_timeout_seconds=0.2)
     before = filled.path.read_bytes()
     with beside("hold_shell", filled.path), pytest.raises(LockTimeoutError):
         compact(impatient)
     assert filled.path.read_bytes() == before
 
 
-def test_a_damaged_ledger_is_left_as_it_is(filled: Ledger) -> None:
+def test_a_damaged_ledger_is_left_as_it_is(filled: DuckDBLedger) -> None:
     add_document(filled, "large", 1_000_000)
     damage_rows(filled)
     before = filled.path.read_bytes()
@@ -223,7 +223,7 @@ def test_a_damaged_ledger_is_left_as_it_is(filled: Ledger) -> None:
     assert not [name for name in beside_ledger(filled) if "compacting" in name]
 
 
-def deaths(ledger: Ledger) -> Iterator[int]:
+def deaths(ledger: DuckDBLedger) -> Iterator[int]:
     """Compact in a process that kills itself at its 1st, 2nd, … step on the file system, until one survives."""
     for step in range(1, 200):
         command = [sys.executable, "-m", processes.__name__, "compact_and_die", str(ledger.path), str(step)]
@@ -235,13 +235,13 @@ def deaths(ledger: Ledger) -> Iterator[int]:
     pytest.fail("it never came to its end")
 
 
-def test_a_kill_at_any_step_leaves_a_good_ledger(filled: Ledger) -> None:
+def test_a_kill_at_any_step_leaves_a_good_ledger(filled: DuckDBLedger) -> None:
     add_document(filled, "large", 1_000_000)
     before = content_of(filled.path, with_run_columns=True)
     steps = 0
     for _ in deaths(filled):
         steps += 1
-        again = Ledger(filled.path)
+        again = DuckDBLedger(filled.path)
         with again.read() as tx:
             assert check(tx).rows["documents"] == len(before["documents"])
         assert content_of(filled.path, with_run_columns=True) == before
@@ -252,7 +252,7 @@ def test_a_kill_at_any_step_leaves_a_good_ledger(filled: Ledger) -> None:
 
 
 def test_a_kill_while_rows_are_copied_leaves_the_old_ledger_and_the_next_compaction_tidies_up(
-    filled: Ledger,
+    filled: DuckDBLedger,
 ) -> None:
     for number in range(10):
         add_document(filled, f"large-{number}", 2_000_000)

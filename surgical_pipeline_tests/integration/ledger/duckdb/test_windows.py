@@ -9,25 +9,25 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
-from surgical_pipeline.ledger.duckdb.windows import CHECKPOINT_AT_BYTES, Ledger
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import CHECKPOINT_AT_BYTES, DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, LedgerMissingError, NotALedgerError
 from surgical_pipeline.ledger.runs import load_result, set_dagster_status
-from surgical_pipeline.ledger.transaction import Transaction
 from surgical_pipeline_tests.integration.ledger.duckdb.test_lock import wait_for, waiting_threads
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 from surgical_pipeline_tests.integration.ledger.processes import beside, let_go
 
 
-def write_project(tx: Transaction) -> None:
+def write_project(tx: DuckDBTransaction) -> None:
     upsert_project(tx, "run-1", PROJECT, at(0))
 
 
-def projects(ledger: Ledger) -> int:
+def projects(ledger: DuckDBLedger) -> int:
     with ledger.read() as tx:
         return len(tx._connection.execute("SELECT 1 FROM projects").fetchall())
 
 
-def test_an_exception_rolls_the_window_back(ledger: Ledger) -> None:
+def test_an_exception_rolls_the_window_back(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
 
     class Interrupted(BaseException):
@@ -42,20 +42,20 @@ def test_an_exception_rolls_the_window_back(ledger: Ledger) -> None:
     assert projects(ledger) == 1
 
 
-def test_a_read_window_cannot_write(ledger: Ledger) -> None:
+def test_a_read_window_cannot_write(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
     with pytest.raises(Exception, match="read-only"), ledger.read() as tx:
         write_project(tx)
 
 
-def test_a_read_before_any_write_says_that_there_is_nothing(new_ledger: Ledger) -> None:
+def test_a_read_before_any_write_says_that_there_is_nothing(new_ledger: DuckDBLedger) -> None:
     assert not new_ledger.exists
     with pytest.raises(LedgerMissingError, match="There is no ledger at"), new_ledger.read():
         pytest.fail("nothing to read")
     assert not new_ledger.path.exists()
 
 
-def test_every_window_is_counted_with_its_times(ledger: Ledger) -> None:
+def test_every_window_is_counted_with_its_times(ledger: DuckDBLedger) -> None:
     with ledger.write("x"):
         pass
     with ledger.read():
@@ -67,7 +67,7 @@ def test_every_window_is_counted_with_its_times(ledger: Ledger) -> None:
     assert 0 < stats.longest_held_ms < stats.held_ms
 
 
-def test_the_log_is_folded_in_once_it_is_long_and_that_counts_as_a_window(ledger: Ledger) -> None:
+def test_the_log_is_folded_in_once_it_is_long_and_that_counts_as_a_window(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
     before = ledger.stats.windows
     with ledger.write("little") as tx:
@@ -81,7 +81,7 @@ def test_the_log_is_folded_in_once_it_is_long_and_that_counts_as_a_window(ledger
         assert load_result(tx, "run-1") is not None
 
 
-def test_a_very_large_window_leaves_the_rows_of_runs_writable(ledger: Ledger) -> None:
+def test_a_very_large_window_leaves_the_rows_of_runs_writable(ledger: DuckDBLedger) -> None:
     """DuckDB's own checkpoint in such a COMMIT would lose the index entries of rows the window left alone."""
     recorder = start(ledger, "run-1")
     with ledger.write("very much, and nothing of the run") as tx:
@@ -95,7 +95,7 @@ def test_a_very_large_window_leaves_the_rows_of_runs_writable(ledger: Ledger) ->
     assert recorder.finish_succeeded()
 
 
-def test_a_full_disk_is_a_ledger_error_and_the_file_stays_readable(ledger: Ledger) -> None:
+def test_a_full_disk_is_a_ledger_error_and_the_file_stays_readable(ledger: DuckDBLedger) -> None:
     with beside("fill_disk", ledger.path) as full:
         let_go(full)
     with ledger.read() as tx:
@@ -104,14 +104,14 @@ def test_a_full_disk_is_a_ledger_error_and_the_file_stays_readable(ledger: Ledge
     assert result.completion_status == "running"
 
 
-def test_a_kill_inside_a_window_leaves_a_readable_file_without_its_changes(ledger: Ledger) -> None:
+def test_a_kill_inside_a_window_leaves_a_readable_file_without_its_changes(ledger: DuckDBLedger) -> None:
     start(ledger, "run-1")
     with beside("hold_write", ledger.path) as writer:
         writer.kill()
     assert projects(ledger) == 0
 
 
-def test_a_kill_in_the_first_window_leaves_nothing_in_the_way(new_ledger: Ledger) -> None:
+def test_a_kill_in_the_first_window_leaves_nothing_in_the_way(new_ledger: DuckDBLedger) -> None:
     with beside("hold_write", new_ledger.path) as writer:
         writer.kill()
     start(new_ledger, "run-1")
@@ -122,31 +122,31 @@ def test_a_kill_in_the_first_window_leaves_nothing_in_the_way(new_ledger: Ledger
 def test_a_file_that_is_no_ledger_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "letter.txt"
     path.write_bytes(content)
-    for window in (Ledger(path).write("x"), Ledger(path).read()):
+    for window in (DuckDBLedger(path).write("x"), DuckDBLedger(path).read()):
         with pytest.raises(NotALedgerError, match="cannot be used as a ledger") as caught, window:
             pytest.fail("not a ledger")
         assert caught.value.code is FailureCode.LEDGER_ERROR
     assert path.read_bytes() == content
 
 
-def test_an_empty_file_counts_as_no_ledger(new_ledger: Ledger) -> None:
+def test_an_empty_file_counts_as_no_ledger(new_ledger: DuckDBLedger) -> None:
     new_ledger.path.touch()
     assert not new_ledger.exists
     start(new_ledger, "run-1")
 
 
-def test_the_log_of_a_deleted_ledger_does_not_spoil_the_next_one(new_ledger: Ledger) -> None:
+def test_the_log_of_a_deleted_ledger_does_not_spoil_the_next_one(new_ledger: DuckDBLedger) -> None:
     start(new_ledger, "run-1")
     assert wal_bytes(new_ledger.path) > 0
     new_ledger.path.unlink()
-    another = Ledger(new_ledger.path)
+    another = DuckDBLedger(new_ledger.path)
     start(another, "run-2")
     with another.read() as tx:
         assert load_result(tx, "run-1") is None
         assert load_result(tx, "run-2") is not None
 
 
-def test_a_cancelled_task_stops_waiting_for_the_lock_at_once(ledger: Ledger) -> None:
+def test_a_cancelled_task_stops_waiting_for_the_lock_at_once(ledger: DuckDBLedger) -> None:
     async def cancel_while_waiting() -> float:
         task = asyncio.create_task(ledger.in_write("x", write_project))
         await asyncio.to_thread(wait_for, lambda: waiting_threads() == 1)
@@ -164,10 +164,10 @@ def test_a_cancelled_task_stops_waiting_for_the_lock_at_once(ledger: Ledger) -> 
     wait_for(lambda: waiting_threads() == 0)
 
 
-def test_work_that_has_begun_is_committed_before_the_cancellation_goes_on(ledger: Ledger) -> None:
+def test_work_that_has_begun_is_committed_before_the_cancellation_goes_on(ledger: DuckDBLedger) -> None:
     begun, go_on = threading.Event(), threading.Event()
 
-    def work(tx: Transaction) -> None:
+    def work(tx: DuckDBTransaction) -> None:
         begun.set()
         assert go_on.wait(10)
         write_project(tx)
@@ -186,11 +186,11 @@ def test_work_that_has_begun_is_committed_before_the_cancellation_goes_on(ledger
     assert projects(ledger) == 1
 
 
-def test_a_cancelled_task_whose_window_never_began_writes_nothing(ledger: Ledger) -> None:
+def test_a_cancelled_task_whose_window_never_began_writes_nothing(ledger: DuckDBLedger) -> None:
     started = threading.Event()
     go_on = threading.Event()
 
-    def work(_: Transaction) -> None:
+    def work(_: DuckDBTransaction) -> None:
         started.set()
         assert go_on.wait(10)
 
@@ -210,7 +210,7 @@ def test_a_cancelled_task_whose_window_never_began_writes_nothing(ledger: Ledger
     assert projects(ledger) == 0
 
 
-def test_the_event_loop_goes_on_while_a_window_waits(ledger: Ledger) -> None:
+def test_the_event_loop_goes_on_while_a_window_waits(ledger: DuckDBLedger) -> None:
     async def tick_while_waiting() -> int:
         task = asyncio.create_task(ledger.in_write("x", write_project))
         ticks = 0
@@ -229,8 +229,8 @@ def test_the_event_loop_goes_on_while_a_window_waits(ledger: Ledger) -> None:
     ]
 
 
-def test_an_error_of_the_work_reaches_the_task(ledger: Ledger) -> None:
-    def work(_: Transaction) -> None:
+def test_an_error_of_the_work_reaches_the_task(ledger: DuckDBLedger) -> None:
+    def work(_: DuckDBTransaction) -> None:
         raise LedgerError("as it is")
 
     with pytest.raises(LedgerError, match="as it is"):

@@ -12,8 +12,8 @@ import pytest
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger.backlog import UnknownProjectError
-from surgical_pipeline.ledger.duckdb.windows import Ledger
-from surgical_pipeline.ledger.transaction import Transaction
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.stages.shared.backlog import BacklogProgress, run_embed_backlog
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.conftest import Start
@@ -26,15 +26,15 @@ MANY = 2 * WINDOW_SIZE + 10
 SHUTTLE = replace(PROJECT, project_id=8, path="acme/shuttle")
 
 
-def run(ledger: Ledger, embedder: Embedder, **options: Any) -> BacklogProgress:
+def run(ledger: DuckDBLedger, embedder: Embedder, **options: Any) -> BacklogProgress:
     return asyncio.run(run_embed_backlog(ledger, embedder, **{"run_id": "run-b"} | options))
 
 
-def count(ledger: Ledger, sql: str = EMBEDDED) -> object:
+def count(ledger: DuckDBLedger, sql: str = EMBEDDED) -> object:
     return query(ledger.path, sql)[0][0]
 
 
-def test_every_document_without_a_vector_gets_one_in_batches_with_progress(ledger: Ledger) -> None:
+def test_every_document_without_a_vector_gets_one_in_batches_with_progress(ledger: DuckDBLedger) -> None:
     fill(ledger, MANY)
     embedder, reports = FakeEmbedder(), list[BacklogProgress]()
     result = run(ledger, embedder, report=reports.append)
@@ -45,7 +45,7 @@ def test_every_document_without_a_vector_gets_one_in_batches_with_progress(ledge
     assert count(ledger) == MANY
 
 
-def test_with_nothing_missing_no_embedder_is_called_and_nothing_written(ledger: Ledger) -> None:
+def test_with_nothing_missing_no_embedder_is_called_and_nothing_written(ledger: DuckDBLedger) -> None:
     fill(ledger, 3)
     run(ledger, FakeEmbedder())
     before, embedder = content_of(ledger.path, with_run_columns=True), FakeEmbedder()
@@ -54,7 +54,7 @@ def test_with_nothing_missing_no_embedder_is_called_and_nothing_written(ledger: 
     assert content_of(ledger.path, with_run_columns=True) == before
 
 
-def test_a_backlog_that_was_killed_lost_what_was_not_written_and_the_next_goes_on(ledger: Ledger) -> None:
+def test_a_backlog_that_was_killed_lost_what_was_not_written_and_the_next_goes_on(ledger: DuckDBLedger) -> None:
     fill(ledger, MANY)
     with hanging_backlog(ledger, call=2 * WINDOW_SIZE // CALL_SIZE) as process:
         process.send_signal(signal.SIGKILL)
@@ -66,12 +66,12 @@ def test_a_backlog_that_was_killed_lost_what_was_not_written_and_the_next_goes_o
     assert count(ledger) == MANY
 
 
-def test_a_window_that_was_committed_while_the_job_was_stopped_is_in_the_last_report(ledger: Ledger) -> None:
-    class Stopped(Ledger):
+def test_a_window_that_was_committed_while_the_job_was_stopped_is_in_the_last_report(ledger: DuckDBLedger) -> None:
+    class Stopped(DuckDBLedger):
         """Cancels the task that waits for a write window, while that is open."""
 
         @contextmanager
-        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
+        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[DuckDBTransaction]:
             assert cancelled is not None
             with super().write(purpose, cancelled=cancelled) as tx:
                 yield tx
@@ -97,10 +97,10 @@ def test_a_window_that_was_committed_while_the_job_was_stopped_is_in_the_last_re
     assert count(ledger) == WINDOW_SIZE
 
 
-def test_a_window_that_was_rolled_back_counts_nothing(ledger: Ledger) -> None:
-    class Broken(Ledger):
+def test_a_window_that_was_rolled_back_counts_nothing(ledger: DuckDBLedger) -> None:
+    class Broken(DuckDBLedger):
         @contextmanager
-        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
+        def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[DuckDBTransaction]:
             with super().write(purpose, cancelled=cancelled) as tx:
                 yield tx
                 raise OSError("the disk is gone")
@@ -113,7 +113,7 @@ def test_a_window_that_was_rolled_back_counts_nothing(ledger: Ledger) -> None:
     assert count(ledger) == 0
 
 
-def test_another_model_is_a_backlog_and_no_migration(ledger: Ledger) -> None:
+def test_another_model_is_a_backlog_and_no_migration(ledger: DuckDBLedger) -> None:
     fill(ledger, 3)
     run(ledger, FakeEmbedder())
     result = run(ledger, FakeEmbedder(name="other-3"))
@@ -125,7 +125,7 @@ def test_another_model_is_a_backlog_and_no_migration(ledger: Ledger) -> None:
 
 
 def test_a_surgical_run_with_another_model_leaves_what_is_unchanged_to_the_backlog(
-    start: Start, ledger: Ledger
+    start: Start, ledger: DuckDBLedger
 ) -> None:
     first = start("acme/rocket#12")
     first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
@@ -135,7 +135,7 @@ def test_a_surgical_run_with_another_model_leaves_what_is_unchanged_to_the_backl
     assert run(ledger, other).embedded == count(ledger) == count(ledger, "SELECT count(*) FROM documents")
 
 
-def test_pruning_drops_the_vectors_of_other_models_once_these_are_there(ledger: Ledger) -> None:
+def test_pruning_drops_the_vectors_of_other_models_once_these_are_there(ledger: DuckDBLedger) -> None:
     fill(ledger, 3)
     run(ledger, FakeEmbedder())
     result = run(ledger, FakeEmbedder(name="other-3", refuses="#2"), prune=True)
@@ -147,7 +147,7 @@ def test_pruning_drops_the_vectors_of_other_models_once_these_are_there(ledger: 
     ]
 
 
-def test_one_project_alone_is_embedded_and_pruned(ledger: Ledger) -> None:
+def test_one_project_alone_is_embedded_and_pruned(ledger: DuckDBLedger) -> None:
     for project in (PROJECT, SHUTTLE):
         fill(ledger, 2, project=project)
     run(ledger, FakeEmbedder())
@@ -161,13 +161,13 @@ def test_one_project_alone_is_embedded_and_pruned(ledger: Ledger) -> None:
     ]
 
 
-def test_a_project_that_the_ledger_does_not_have_is_named(ledger: Ledger) -> None:
+def test_a_project_that_the_ledger_does_not_have_is_named(ledger: DuckDBLedger) -> None:
     fill(ledger, 1)
     with pytest.raises(UnknownProjectError, match="acme/nowhere"):
         run(ledger, FakeEmbedder(), project="acme/nowhere")
 
 
-def test_a_dead_embedder_ends_it_and_what_was_done_stays(ledger: Ledger) -> None:
+def test_a_dead_embedder_ends_it_and_what_was_done_stays(ledger: DuckDBLedger) -> None:
     fill(ledger, 150)
     embedder = FakeEmbedder(fails_on_calls=[2, 3])
     result = run(ledger, embedder, prune=True)
@@ -177,16 +177,18 @@ def test_a_dead_embedder_ends_it_and_what_was_done_stays(ledger: Ledger) -> None
     assert count(ledger) == CALL_SIZE
 
 
-def test_an_embedder_that_is_dead_from_the_first_call_costs_nobody_a_turn_at_the_lock(ledger: Ledger) -> None:
+def test_an_embedder_that_is_dead_from_the_first_call_costs_nobody_a_turn_at_the_lock(
+    ledger: DuckDBLedger,
+) -> None:
     fill(ledger, 3)
-    reports, own = list[BacklogProgress](), Ledger(ledger.path)
+    reports, own = list[BacklogProgress](), DuckDBLedger(ledger.path)
     result = run(own, FakeEmbedder(fails_on_calls=[1]), report=reports.append)
     assert result.ended_by is not None
     assert reports[-1] == result
     assert own.stats.windows == 2, "one that counts and one that reads"
 
 
-def test_a_refused_text_fails_its_document_and_is_tried_once(ledger: Ledger) -> None:
+def test_a_refused_text_fails_its_document_and_is_tried_once(ledger: DuckDBLedger) -> None:
     fill(ledger, 100)
     embedder = FakeEmbedder(refuses="Pump #50")
     result = run(ledger, embedder)
@@ -195,7 +197,7 @@ def test_a_refused_text_fails_its_document_and_is_tried_once(ledger: Ledger) -> 
     assert sum(any("Pump #50\n" in text for text in texts) and len(texts) == 1 for texts in embedder.calls) == 1
 
 
-def test_a_document_that_changes_while_it_is_embedded_is_superseded(ledger: Ledger) -> None:
+def test_a_document_that_changes_while_it_is_embedded_is_superseded(ledger: DuckDBLedger) -> None:
     class Overtaken(FakeEmbedder):
         def embed(self, texts: Any) -> Any:
             if not self.calls:
@@ -212,7 +214,7 @@ def test_a_document_that_changes_while_it_is_embedded_is_superseded(ledger: Ledg
     ]
 
 
-def test_it_is_no_sync_run(ledger: Ledger) -> None:
+def test_it_is_no_sync_run(ledger: DuckDBLedger) -> None:
     fill(ledger, 3)
     run(ledger, FakeEmbedder())
     assert count(ledger, "SELECT count(*) FROM sync_runs") == 0

@@ -14,7 +14,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.documents import EntitySource, StoredDiscussion
-from surgical_pipeline.ledger.duckdb.windows import Ledger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.rendering import documents_of
 from surgical_pipeline_tests.integration.stages.conftest import Start
@@ -43,7 +43,7 @@ def rendered(run: StageRun, sandbox: RunningSandbox) -> None:
     run.embed(run.docs(sources).documents, embedder=FakeEmbedder())
 
 
-def documents(ledger: Ledger, where: str) -> str:
+def documents(ledger: DuckDBLedger, where: str) -> str:
     """The documents as a page to read: the columns of each, then its text."""
     names = COLUMNS.split(", ")
     rows = query(ledger.path, f"SELECT document_id, {COLUMNS} FROM documents WHERE {where} ORDER BY document_id")
@@ -65,7 +65,7 @@ def documents(ledger: Ledger, where: str) -> str:
     ],
 )
 def test_documents_of_the_sample_read_as_their_golden_file(
-    start: Start, ledger: Ledger, sandbox: RunningSandbox, name: str, scope: str, where: str
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, name: str, scope: str, where: str
 ) -> None:
     rendered(start(scope), sandbox)
     found = documents(ledger, where).replace(sandbox.url, "https://gitlab.test")
@@ -74,7 +74,9 @@ def test_documents_of_the_sample_read_as_their_golden_file(
     assert found == (GOLDEN / name).read_text(encoding="utf-8")
 
 
-def test_the_same_sources_give_the_same_bytes_again(start: Start, ledger: Ledger, sandbox: RunningSandbox) -> None:
+def test_the_same_sources_give_the_same_bytes_again(
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+) -> None:
     every = "SELECT document_id, title, content, content_hash FROM documents ORDER BY 1"
     rendered(start("acme/rocket#12+51!34"), sandbox)
     before = query(ledger.path, every)
@@ -83,7 +85,9 @@ def test_the_same_sources_give_the_same_bytes_again(start: Start, ledger: Ledger
     assert query(ledger.path, "SELECT DISTINCT run_id FROM documents") == [("run-1",)]
 
 
-def test_links_fetched_later_regenerate_the_document_of_their_entity_alone(start: Start, ledger: Ledger) -> None:
+def test_links_fetched_later_regenerate_the_document_of_their_entity_alone(
+    start: Start, ledger: DuckDBLedger
+) -> None:
     first = start("acme/rocket#12+13")
     first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
     linked = start("acme/rocket#12+13")

@@ -1,0 +1,48 @@
+"""One open transaction on the DuckDB file."""
+
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from surgical_pipeline.ledger.duckdb.faults import storage_errors
+from surgical_pipeline.ledger.sql import query
+
+
+class DuckDBTransaction:
+    """`ledger.protocol.Transaction` over a connection whose transaction is open."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, now: datetime) -> None:
+        self._connection = connection
+        self._path = path
+        self._undo: list[Callable[[], None]] = []
+        self._now = now
+
+    @property
+    def now(self) -> datetime:
+        return self._now
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        self._undo.append(undo)
+
+    def forget(self) -> None:
+        """The window was rolled back: undo what was remembered, the latest first."""
+        while self._undo:
+            self._undo.pop()()
+
+    def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        return self._run(query_name, params)[1]
+
+    def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:
+        names, rows = self._run(query_name, params)
+        return [dict(zip(names, row, strict=True)) for row in rows]
+
+    def column(self, query_name: str, /, **params: Any) -> list[Any]:
+        return [row[0] for row in self.execute(query_name, **params)]
+
+    def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+        with storage_errors(self._path):
+            result = self._connection.execute(query(query_name).text, params)
+            return [column[0] for column in result.description or ()], result.fetchall()

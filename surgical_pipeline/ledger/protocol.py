@@ -1,0 +1,97 @@
+"""What a ledger promises, whatever it is stored in: windows, and the named queries that run inside one.
+
+Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keeps one in a DuckDB file.
+"""
+
+import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import datetime
+from typing import Any, Protocol, TypeVar
+
+from surgical_pipeline.domain.outcomes import LockStats
+
+T = TypeVar("T")
+
+
+class Transaction(Protocol):
+    """One open transaction. Every query goes through it by its name in ``ledger/sql/*.sql``."""
+
+    @property
+    def now(self) -> datetime:
+        """When the window began, in UTC: one moment for all that is written in it."""
+
+    def on_rollback(self, undo: Callable[[], None]) -> None:
+        """Have ``undo`` take back what an object remembers as written, should the window not be committed."""
+
+    def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        """Run a named query and give all its rows.
+
+        Args:
+            query_name: as written in ``ledger/sql/*.sql``.
+            **params: exactly the query's ``$name`` parameters; columns as sequences of one length.
+
+        Raises:
+            KeyError: no such query.
+            LedgerError: the disk is full, the file damaged, …
+        """
+
+    def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:
+        """Like ``execute``, each row as a dict by column name."""
+
+    def column(self, query_name: str, /, **params: Any) -> list[Any]:
+        """Like ``execute``, the first value of each row."""
+
+
+class Ledger(Protocol):
+    """One ledger. Threads may share it; making one opens nothing."""
+
+    @property
+    def location(self) -> str:
+        """Where it is, in words for people."""
+
+    @property
+    def exists(self) -> bool:
+        """Whether anything was ever written. A read of a ledger that does not exist is an error."""
+
+    @property
+    def stats(self) -> LockStats:
+        """All windows of this object so far, including those that failed after they got the lock."""
+
+    def write(
+        self, purpose: str, *, cancelled: threading.Event | None = None
+    ) -> AbstractContextManager[Transaction]:
+        """A transaction that alone has the ledger: committed at the block's end, rolled back on any exception.
+
+        Keep it short: no network call, no rendering and no embedding inside.
+
+        Args:
+            purpose: a word for the log.
+            cancelled: set from another thread, calls off the wait for the lock, never a window that is open.
+
+        Raises:
+            LockTimeoutError: others held the ledger for longer than the limit.
+            WaitAbandonedError: ``cancelled`` was set first.
+            LedgerVersionError: it is from a newer version; it is left as it is.
+            LedgerGoneError: this object has seen the ledger before, and it is gone; no other is made.
+            LedgerError: it cannot be used.
+        """
+
+    def read(
+        self, purpose: str = "read", *, cancelled: threading.Event | None = None
+    ) -> AbstractContextManager[Transaction]:
+        """A read-only transaction, beside other readers. A ledger of an older version is migrated first.
+
+        Raises:
+            LedgerMissingError: nothing was ever written.
+            LockTimeoutError, WaitAbandonedError, LedgerVersionError, LedgerError: as for ``write``.
+        """
+
+    async def in_write(self, purpose: str, work: Callable[[Transaction], T]) -> T:
+        """``work`` in a write window, in a thread, while the event loop goes on.
+
+        A cancellation ends the wait for the lock at once. Work that has begun is committed first.
+        """
+
+    async def in_read(self, purpose: str, work: Callable[[Transaction], T]) -> T:
+        """Like ``in_write``, in a read window."""
