@@ -11,8 +11,6 @@ from surgical_pipeline.ledger.columns import columns, key_columns
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
 from surgical_pipeline.ledger.protocol import Transaction
 
-_TABLES = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
-
 
 @dataclass(frozen=True, slots=True)
 class Misses:
@@ -42,24 +40,20 @@ def upsert_entities(tx: Transaction, run_id: str, records: Iterable[EntityRecord
     fresher counts.
     """
     fresh = _freshest(records)
-    written: set[EntityKey] = set()
-    for entity_type in EntityType:
-        rows = [record for record in fresh if record.key.entity_type is entity_type]
-        if rows:
-            iids = tx.column(f"upsert_{_TABLES[entity_type]}", run_id=run_id, **_COLUMNS[entity_type](rows))
-            written |= {EntityKey(entity_type, iid) for iid in iids}
-            stale = [record for record in rows if record.key not in written]
-            if stale:
-                _clear_misses(tx, run_id, entity_type, stale)
-    return frozenset(written)
+    written = _keys(tx.execute("upsert_entities", run_id=run_id, **_entity_columns(fresh)))
+    stale = [record for record in fresh if record.key not in written]
+    if stale:
+        _clear_misses(tx, run_id, stale)
+    return written
 
 
-def _clear_misses(tx: Transaction, run_id: str, entity_type: EntityType, stale: Sequence[EntityRecord]) -> None:
+def _clear_misses(tx: Transaction, run_id: str, stale: Sequence[EntityRecord]) -> None:
     """GitLab gave them, if with an ``updated_at`` that went back (a backup, a replica that lags): no miss."""
-    found = [(record.project_id, record.key.iid, record.fetched_at) for record in stale]
-    tx.execute(
-        f"clear_misses_{_TABLES[entity_type]}", run_id=run_id, **columns(found, "project_id", "iid", "fetched_at")
-    )
+    found = [
+        (record.project_id, str(record.key.entity_type), record.key.iid, record.fetched_at) for record in stale
+    ]
+    names = ("project_id", "entity_type", "iid", "fetched_at")
+    tx.execute("clear_misses", run_id=run_id, **columns(found, *names))
 
 
 def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:
@@ -67,30 +61,27 @@ def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:
     return list({(record.project_id, record.key): record for record in by_age}.values())
 
 
-def _issue_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
-    return _shared_columns(records) | {"moved_to_id": [record.moved_to_id for record in records]}
-
-
-def _merge_request_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
-    own = [(record.sha, record.target_branch, record.target_project_id) for record in records]
-    return _shared_columns(records) | columns(own, "sha", "target_branch", "target_project_id")
-
-
-_COLUMNS = {EntityType.ISSUE: _issue_columns, EntityType.MERGE_REQUEST: _merge_request_columns}
-
-
-def _shared_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
+def _entity_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
     return {
         "project_id": [record.project_id for record in records],
+        "entity_type": [str(record.key.entity_type) for record in records],
         "iid": [record.key.iid for record in records],
         "gitlab_id": [record.gitlab_id for record in records],
         "title": [storable_text(record.title) for record in records],
         "state": [record.state for record in records],
         "updated_at": [record.updated_at for record in records],
         "confidential": [record.confidential for record in records],
+        "moved_to_id": [record.moved_to_id for record in records],
+        "sha": [record.sha for record in records],
+        "target_branch": [record.target_branch for record in records],
+        "target_project_id": [record.target_project_id for record in records],
         "fetched_at": [record.fetched_at for record in records],
         "payload": [storable_json(record.payload) for record in records],
     }
+
+
+def _keys(rows: Iterable[tuple[str, int]]) -> frozenset[EntityKey]:
+    return frozenset(EntityKey(EntityType(entity_type), iid) for entity_type, iid in rows)
 
 
 def record_misses(
@@ -102,14 +93,9 @@ def record_misses(
     its documents and deletes their embeddings. What was fetched after ``missed_at``, what is deleted already and
     what the ledger never had is only missed. The same run may repeat this and gets the same answer.
     """
-    tombstoned: set[EntityKey] = set()
-    for entity_type in EntityType:
-        iids = [key.iid for key in keys if key.entity_type is entity_type]
-        if iids:
-            miss = {"run_id": run_id, "project_id": project_id, "iids": iids, "missed_at": missed_at}
-            gone = tx.column(f"tombstone_{_TABLES[entity_type]}", **miss)
-            tx.execute(f"mark_missed_{_TABLES[entity_type]}", **miss)
-            tombstoned |= {EntityKey(entity_type, iid) for iid in gone}
+    miss = {"run_id": run_id, "project_id": project_id, "missed_at": missed_at, **key_columns(keys)}
+    tombstoned = _keys(tx.execute("tombstone_entities", **miss))
+    tx.execute("mark_missed", **miss)
     if tombstoned:
         documents = tx.column(
             "tombstone_documents_of_entities",
@@ -119,4 +105,4 @@ def record_misses(
             **key_columns(tombstoned),
         )
         tx.execute("delete_embeddings", document_ids=documents)
-    return Misses(tombstoned=frozenset(tombstoned), missed=frozenset(keys) - tombstoned)
+    return Misses(tombstoned=tombstoned, missed=frozenset(keys) - tombstoned)

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, Protocol, cast
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, LinkedRecord, ResourceEventRecord
@@ -41,10 +41,14 @@ def replace_dependents(
     if not latest:
         return frozenset()
     claimed = _claim(tx, run_id, project_id, latest)
-    for dependent in Dependent:
-        mine = [one for one in latest if one.dependent is dependent and (one.key, dependent) in claimed]
+    for replace in (_replace_discussions, _replace_events, _replace_linked):
+        mine = [
+            one
+            for one in latest
+            if (one.key, one.dependent) in claimed and _how_replaced(one.dependent) is replace
+        ]
         if mine:
-            _replace(tx, run_id, project_id, mine)
+            replace(tx, mine, run_id=run_id, project_id=project_id)
     return claimed
 
 
@@ -89,25 +93,28 @@ def _claim(
     return frozenset((key_of(row), Dependent[row["dependent"].upper()]) for row in claimed)
 
 
-def _replace(tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]) -> None:
-    """Sets of one dependent, oldest first: where two hold the same id, the later one's record is kept."""
-    dependent = sets[0].dependent
-    stamp = {"run_id": run_id, "project_id": project_id}
-    keys = key_columns(one.key for one in sets)
+class _Replace(Protocol):
+    """Sets come oldest first: where two hold the same id, the later one's record is kept."""
+
+    def __call__(self, tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None: ...
+
+
+def _how_replaced(dependent: Dependent) -> _Replace:
     if dependent is Dependent.DISCUSSIONS:
-        tx.execute("delete_notes", project_id=project_id, **keys)
-        tx.execute("delete_discussions", project_id=project_id, **keys)
-        _write_discussions(tx, sets, **stamp)
-        _write_notes(tx, sets, **stamp)
-    elif dependent in EVENT_DEPENDENTS:
-        tx.execute("delete_resource_events", project_id=project_id, event_type=str(dependent), **keys)
-        _write_events(tx, sets, event_type=str(dependent), **stamp)
-    elif dependent is Dependent.AWARD_EMOJI:
-        tx.execute("delete_award_emoji", project_id=project_id, **keys)
-        _write_awards(tx, sets, **stamp)
-    else:
-        tx.execute(f"delete_{dependent}", project_id=project_id, iids=keys["iids"])
-        _write_linked(tx, sets, **stamp)
+        return _replace_discussions
+    return _replace_events if dependent in EVENT_DEPENDENTS else _replace_linked
+
+
+def _claimed_columns(sets: Sequence[DependentSet]) -> dict[str, list[Any]]:
+    return key_columns(one.key for one in sets) | {"dependents": [str(one.dependent) for one in sets]}
+
+
+def _replace_discussions(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    keys = key_columns(one.key for one in sets)
+    tx.execute("delete_notes", project_id=stamp["project_id"], **keys)
+    tx.execute("delete_discussions", project_id=stamp["project_id"], **keys)
+    _write_discussions(tx, sets, **stamp)
+    _write_notes(tx, sets, **stamp)
 
 
 def _write_discussions(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
@@ -175,9 +182,11 @@ def _write_notes(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) ->
         tx.execute("upsert_notes", **stamp, **columns(list(rows.values()), *names))
 
 
-def _write_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+def _replace_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    tx.execute("delete_resource_events", project_id=stamp["project_id"], **_claimed_columns(sets))
     rows = {
-        event.event_id: (
+        (one.dependent, event.event_id): (
+            str(one.dependent),
             event.event_id,
             str(one.key.entity_type),
             one.key.iid,
@@ -188,38 +197,26 @@ def _write_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -
         for one in sets
         for event in cast("tuple[ResourceEventRecord, ...]", one.records)
     }
-    names = ("event_id", "noteable_type", "noteable_iid", "created_at", "fetched_at", "payload")
+    names = ("event_type", "event_id", "noteable_type", "noteable_iid", "created_at", "fetched_at", "payload")
     if rows:
         tx.execute("upsert_resource_events", **stamp, **columns(list(rows.values()), *names))
 
 
-def _write_awards(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
-    rows = [(str(key.entity_type), key.iid, *record) for key, *record in _linked_rows(sets)]
-    names = ("noteable_type", "noteable_iid", *_LINKED_COLUMNS)
-    if rows:
-        tx.execute("insert_award_emoji", **stamp, **columns(rows, *names))
-
-
-def _write_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
-    rows = [(key.iid, *record) for key, *record in _linked_rows(sets)]
-    if rows:
-        tx.execute(f"insert_{sets[0].dependent}", **stamp, **columns(rows, "iid", *_LINKED_COLUMNS))
-
-
-_LINKED_COLUMNS = ("record_id", "position", "fetched_at", "payload")
-
-
-def _linked_rows(sets: Sequence[DependentSet]) -> list[tuple[Any, ...]]:
-    """The entity and ``_LINKED_COLUMNS`` of each record; the last of those that share an id."""
+def _replace_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
+    tx.execute("delete_linked_records", project_id=stamp["project_id"], **_claimed_columns(sets))
     rows = {
-        (one.key, record.record_id): (
-            one.key,
-            record.record_id,
+        (one.key, one.dependent, record.record_id): (
+            str(one.key.entity_type),
+            one.key.iid,
+            str(one.dependent),
             record.position,
+            record.record_id,
             one.fetched_at,
             storable_json(record.payload),
         )
         for one in sets
         for record in cast("tuple[LinkedRecord, ...]", one.records)
     }
-    return list(rows.values())
+    names = ("entity_type", "iid", "dependent", "position", "record_id", "fetched_at", "payload")
+    if rows:
+        tx.execute("insert_linked_records", **stamp, **columns(list(rows.values()), *names))

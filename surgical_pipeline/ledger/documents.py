@@ -10,7 +10,7 @@ from typing import Any
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DocumentRecord
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.payloads import storable_text
 from surgical_pipeline.ledger.protocol import Transaction
@@ -65,11 +65,11 @@ class EntityDocuments:
 
 def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> list[EntitySource]:
     """The sources of these entities, issues first, each by IID; what the ledger does not have is left out."""
-    entities = _entities(tx, project_id, keys)
+    entities = tx.rows("load_source_entities", project_id=project_id, **key_columns(keys))
     versions = _versions(tx, project_id, keys)
     discussions = _discussions(tx, project_id, keys)
     events = _grouped(tx, "load_source_events", project_id, keys)
-    references = _references(tx, project_id, keys)
+    references = _grouped(tx, "load_source_references", project_id, keys)
     existing = _grouped(tx, "load_complete_documents", project_id, keys)
     return [
         EntitySource(
@@ -88,7 +88,7 @@ def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) 
             version=versions[key],
             existing={document["document_id"]: document["content_hash"] for document in existing[key]},
         )
-        for key, row in entities.items()
+        for key, row in ((key_of(row), row) for row in entities)
     ]
 
 
@@ -136,32 +136,12 @@ def _tombstone_stale(
         tx.execute("delete_embeddings", document_ids=stale)
 
 
-def _iids(keys: Iterable[EntityKey], entity_type: EntityType) -> list[int]:
-    return [key.iid for key in keys if key.entity_type is entity_type]
-
-
-def _iids_by_type(keys: Iterable[EntityKey]) -> dict[str, list[int]]:
-    keys = list(keys)
-    return {
-        "issue_iids": _iids(keys, EntityType.ISSUE),
-        "merge_request_iids": _iids(keys, EntityType.MERGE_REQUEST),
-    }
-
-
-def _entities(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, dict[str, Any]]:
-    issues = tx.rows("load_source_issues", project_id=project_id, iids=_iids(keys, EntityType.ISSUE))
-    merge_requests = tx.rows(
-        "load_source_merge_requests", project_id=project_id, iids=_iids(keys, EntityType.MERGE_REQUEST)
-    )
-    return {key_of(row): row for row in issues + merge_requests}
-
-
 def _versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, str]:
     """Changes whenever anything that documents are made of is written, or the entity is tombstoned or revived.
 
     Discussions, events and references are written only together with their row in ``dependent_fetches``.
     """
-    entities = tx.rows("load_entity_versions", project_id=project_id, **_iids_by_type(keys))
+    entities = tx.rows("load_entity_versions", project_id=project_id, **key_columns(keys))
     fetches = _grouped(tx, "load_dependent_fetches", project_id, keys)
     versions = {}
     for row in entities:
@@ -185,15 +165,6 @@ def _discussions(
         )
         for key, rows in _grouped(tx, "load_source_discussions", project_id, keys).items()
     }
-
-
-def _references(
-    tx: Transaction, project_id: int, keys: Collection[EntityKey]
-) -> defaultdict[EntityKey, list[dict[str, Any]]]:
-    found: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
-    for row in tx.rows("load_source_references", project_id=project_id, **_iids_by_type(keys)):
-        found[key_of(row)].append(row)
-    return found
 
 
 def _grouped(

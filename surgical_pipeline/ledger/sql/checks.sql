@@ -9,9 +9,8 @@ stamped AS (
     SELECT 'projects' AS table_name, project_id, NULL AS entity_type, NULL AS iid
     FROM projects WHERE run_id = $run_id
     UNION ALL
-    SELECT 'issues', project_id, 'issue', iid FROM issues WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'merge_requests', project_id, 'merge_request', iid FROM merge_requests WHERE run_id = $run_id
+    SELECT CASE entity_type WHEN 'issue' THEN 'issues' ELSE 'merge_requests' END, project_id, entity_type, iid
+    FROM entities WHERE run_id = $run_id
     UNION ALL
     SELECT 'dependent_fetches', project_id, entity_type, iid FROM dependent_fetches WHERE run_id = $run_id
     UNION ALL
@@ -21,22 +20,7 @@ stamped AS (
     UNION ALL
     SELECT 'resource_events', project_id, noteable_type, noteable_iid FROM resource_events WHERE run_id = $run_id
     UNION ALL
-    SELECT 'issue_links', project_id, 'issue', iid FROM issue_links WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'issue_closed_by', project_id, 'issue', iid FROM issue_closed_by WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'merge_request_commits', project_id, 'merge_request', iid
-    FROM merge_request_commits WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'merge_request_diffs', project_id, 'merge_request', iid FROM merge_request_diffs WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'merge_request_closes_issues', project_id, 'merge_request', iid
-    FROM merge_request_closes_issues WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'merge_request_approvals', project_id, 'merge_request', iid
-    FROM merge_request_approvals WHERE run_id = $run_id
-    UNION ALL
-    SELECT 'award_emoji', project_id, noteable_type, noteable_iid FROM award_emoji WHERE run_id = $run_id
+    SELECT 'linked_records', project_id, entity_type, iid FROM linked_records WHERE run_id = $run_id
     UNION ALL
     SELECT 'documents', project_id, entity_type, iid FROM documents WHERE run_id = $run_id
     UNION ALL

@@ -1,5 +1,5 @@
 -- What hangs on an entity. Each dependent of an entity is replaced whole: the claim first, then delete and insert of
--- what was claimed. Parameters $entity_types and $iids name the claimed entities.
+-- what was claimed. Parameters $entity_types and $iids, where need be with $dependents, name what was claimed.
 
 -- name: claim_dependents
 -- Take the right to replace, unless the ledger has a later fetch; name what was taken.
@@ -29,8 +29,11 @@ WHERE project_id = $project_id
 -- name: load_code_versions
 -- Head and target branch of these merge requests, where GitLab told the head.
 SELECT iid, sha, target_branch
-FROM merge_requests
-WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]) AND sha IS NOT NULL;
+FROM entities
+WHERE project_id = $project_id
+  AND entity_type = 'merge_request'
+  AND iid = ANY($iids::BIGINT[])
+  AND sha IS NOT NULL;
 
 -- name: delete_discussions
 -- All discussions of these entities.
@@ -96,18 +99,18 @@ ON CONFLICT (note_id) DO UPDATE SET
 WHERE notes.fetched_at <= excluded.fetched_at;
 
 -- name: delete_resource_events
--- All events of one type of these entities.
+-- All events of these types of these entities.
 DELETE FROM resource_events
 WHERE project_id = $project_id
-  AND event_type = $event_type
-  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+  AND (noteable_type, noteable_iid, event_type) IN (
+      SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]), unnest($dependents::VARCHAR[]));
 
 -- name: upsert_resource_events
 -- Events of entities whose old ones were just deleted; an event that moved here leaves the entity it was on.
 INSERT INTO resource_events (
     event_type, event_id, project_id, noteable_type, noteable_iid, created_at, run_id, fetched_at, payload)
 SELECT
-    $event_type,
+    unnest($event_type::VARCHAR[]),
     unnest($event_id::BIGINT[]),
     $project_id,
     unnest($noteable_type::VARCHAR[]),
@@ -126,118 +129,24 @@ ON CONFLICT (event_type, event_id) DO UPDATE SET
     payload = excluded.payload
 WHERE resource_events.fetched_at <= excluded.fetched_at;
 
--- name: delete_links
--- Links of issues: all of these entities.
-DELETE FROM issue_links WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_links
--- Links of issues, where the old ones were just deleted.
-INSERT INTO issue_links (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_closed_by
--- Merge requests that close issues: all of these entities.
-DELETE FROM issue_closed_by WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_closed_by
--- Merge requests that close issues, where the old ones were just deleted.
-INSERT INTO issue_closed_by (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_commits
--- Commits of merge requests: all of these entities.
-DELETE FROM merge_request_commits WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_commits
--- Commits of merge requests, where the old ones were just deleted.
-INSERT INTO merge_request_commits (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_diffs
--- Diffs of merge requests: all of these entities.
-DELETE FROM merge_request_diffs WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_diffs
--- Diffs of merge requests, where the old ones were just deleted.
-INSERT INTO merge_request_diffs (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_closes_issues
--- Issues that merge requests close: all of these entities.
-DELETE FROM merge_request_closes_issues WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_closes_issues
--- Issues that merge requests close, where the old ones were just deleted.
-INSERT INTO merge_request_closes_issues (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_approvals
--- The state of approval of merge requests: of all of these entities.
-DELETE FROM merge_request_approvals WHERE project_id = $project_id AND iid = ANY($iids::BIGINT[]);
-
--- name: insert_approvals
--- The state of approval of merge requests, where the old one was just deleted.
-INSERT INTO merge_request_approvals (project_id, iid, record_id, position, run_id, fetched_at, payload)
-SELECT
-    $project_id,
-    unnest($iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
-    unnest($position::INTEGER[]),
-    $run_id,
-    unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON;
-
--- name: delete_award_emoji
--- Emoji on these entities themselves.
-DELETE FROM award_emoji
+-- name: delete_linked_records
+-- All records of these dependents of these entities.
+DELETE FROM linked_records
 WHERE project_id = $project_id
-  AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+  AND (entity_type, iid, dependent) IN (
+      SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]), unnest($dependents::VARCHAR[]));
 
--- name: insert_award_emoji
--- Emoji on entities whose old ones were just deleted.
-INSERT INTO award_emoji (
-    project_id, noteable_type, noteable_iid, record_id, position, run_id, fetched_at, payload)
+-- name: insert_linked_records
+-- Records of dependents whose old ones were just deleted.
+INSERT INTO linked_records (
+    project_id, entity_type, iid, dependent, position, record_id, run_id, fetched_at, payload)
 SELECT
     $project_id,
-    unnest($noteable_type::VARCHAR[]),
-    unnest($noteable_iid::BIGINT[]),
-    unnest($record_id::VARCHAR[]),
+    unnest($entity_type::VARCHAR[]),
+    unnest($iid::BIGINT[]),
+    unnest($dependent::VARCHAR[]),
     unnest($position::INTEGER[]),
+    unnest($record_id::VARCHAR[]),
     $run_id,
     unnest($fetched_at::TIMESTAMPTZ[]),
     unnest($payload::VARCHAR[])::JSON;

@@ -1,37 +1,22 @@
 -- What documents are rendered from, and the documents.
 
--- name: load_source_issues
--- These issues, with their project's path.
+-- name: load_source_entities
+-- These entities, issues first, with their project's path.
 SELECT
-    'issue' AS entity_type, issues.iid, issues.payload, issues.fetched_at, issues.deleted_at, projects.path
-FROM issues
-LEFT JOIN projects ON projects.project_id = issues.project_id
-WHERE issues.project_id = $project_id AND issues.iid = ANY($iids::BIGINT[])
-ORDER BY issues.iid;
-
--- name: load_source_merge_requests
--- These merge requests, with their project's path.
-SELECT
-    'merge_request' AS entity_type, merge_requests.iid, merge_requests.payload,
-    merge_requests.fetched_at, merge_requests.deleted_at, projects.path
-FROM merge_requests
-LEFT JOIN projects ON projects.project_id = merge_requests.project_id
-WHERE merge_requests.project_id = $project_id AND merge_requests.iid = ANY($iids::BIGINT[])
-ORDER BY merge_requests.iid;
+    entities.entity_type, entities.iid, entities.payload, entities.fetched_at, entities.deleted_at, projects.path
+FROM entities
+LEFT JOIN projects ON projects.project_id = entities.project_id
+WHERE entities.project_id = $project_id
+  AND (entities.entity_type, entities.iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY entities.entity_type, entities.iid;
 
 -- name: load_entity_versions
 -- When these entities were fetched and tombstoned, and how their project is called.
-SELECT 'issue' AS entity_type, issues.iid, issues.fetched_at, issues.deleted_at, projects.path
-FROM issues
-LEFT JOIN projects ON projects.project_id = issues.project_id
-WHERE issues.project_id = $project_id AND issues.iid = ANY($issue_iids::BIGINT[])
-UNION ALL
-SELECT
-    'merge_request' AS entity_type, merge_requests.iid, merge_requests.fetched_at, merge_requests.deleted_at,
-    projects.path
-FROM merge_requests
-LEFT JOIN projects ON projects.project_id = merge_requests.project_id
-WHERE merge_requests.project_id = $project_id AND merge_requests.iid = ANY($merge_request_iids::BIGINT[]);
+SELECT entities.entity_type, entities.iid, entities.fetched_at, entities.deleted_at, projects.path
+FROM entities
+LEFT JOIN projects ON projects.project_id = entities.project_id
+WHERE entities.project_id = $project_id
+  AND (entities.entity_type, entities.iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: load_source_discussions
 -- Discussions of these entities in GitLab's order.
@@ -59,17 +44,11 @@ ORDER BY created_at NULLS FIRST, event_id;
 
 -- name: load_source_references
 -- What these entities are linked to, closed by and close, in GitLab's order.
-SELECT 'issue' AS entity_type, iid, 'links' AS dependent, position, payload
-FROM issue_links
-WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
-UNION ALL
-SELECT 'issue' AS entity_type, iid, 'closed_by' AS dependent, position, payload
-FROM issue_closed_by
-WHERE project_id = $project_id AND iid = ANY($issue_iids::BIGINT[])
-UNION ALL
-SELECT 'merge_request' AS entity_type, iid, 'closes_issues' AS dependent, position, payload
-FROM merge_request_closes_issues
-WHERE project_id = $project_id AND iid = ANY($merge_request_iids::BIGINT[])
+SELECT entity_type, iid, dependent, payload
+FROM linked_records
+WHERE project_id = $project_id
+  AND dependent IN ('links', 'closed_by', 'closes_issues')
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
 ORDER BY entity_type, iid, dependent, position;
 
 -- name: load_complete_documents

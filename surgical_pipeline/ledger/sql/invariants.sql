@@ -76,16 +76,13 @@ ORDER BY 1;
 -- Live documents and vectors of entities that are tombstoned.
 SELECT documents.document_id || CASE WHEN documents.deleted_at IS NULL THEN ' is live' ELSE ' has vectors' END
 FROM documents
-JOIN (
-    SELECT project_id, 'issue' AS entity_type, iid FROM issues WHERE deleted_at IS NOT NULL
-    UNION ALL
-    SELECT project_id, 'merge_request', iid FROM merge_requests WHERE deleted_at IS NOT NULL
-) AS gone
-    ON gone.project_id = documents.project_id
-    AND gone.entity_type = documents.entity_type
-    AND gone.iid = documents.iid
-WHERE documents.deleted_at IS NULL
-   OR EXISTS (SELECT 1 FROM embeddings WHERE embeddings.document_id = documents.document_id)
+JOIN entities
+    ON entities.project_id = documents.project_id
+    AND entities.entity_type = documents.entity_type
+    AND entities.iid = documents.iid
+WHERE entities.deleted_at IS NOT NULL
+  AND (documents.deleted_at IS NULL
+      OR EXISTS (SELECT 1 FROM embeddings WHERE embeddings.document_id = documents.document_id))
 ORDER BY 1;
 
 -- name: find_doubled_documents
@@ -119,19 +116,7 @@ FROM (
     UNION
     SELECT project_id, noteable_type, noteable_iid, event_type FROM resource_events
     UNION
-    SELECT project_id, 'issue', iid, 'links' FROM issue_links
-    UNION
-    SELECT project_id, 'issue', iid, 'closed_by' FROM issue_closed_by
-    UNION
-    SELECT project_id, 'merge_request', iid, 'commits' FROM merge_request_commits
-    UNION
-    SELECT project_id, 'merge_request', iid, 'diffs' FROM merge_request_diffs
-    UNION
-    SELECT project_id, 'merge_request', iid, 'closes_issues' FROM merge_request_closes_issues
-    UNION
-    SELECT project_id, 'merge_request', iid, 'approvals' FROM merge_request_approvals
-    UNION
-    SELECT project_id, noteable_type, noteable_iid, 'award_emoji' FROM award_emoji
+    SELECT project_id, entity_type, iid, dependent FROM linked_records
 ) AS held
 LEFT JOIN dependent_fetches
     ON dependent_fetches.project_id = held.project_id
@@ -228,11 +213,8 @@ UNION ALL
 SELECT concat_ws(' ', 'projects', project_id) FROM projects
 GROUP BY project_id HAVING COUNT(*) > 1
 UNION ALL
-SELECT concat_ws(' ', 'issues', project_id, iid) FROM issues
-GROUP BY project_id, iid HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'merge_requests', project_id, iid) FROM merge_requests
-GROUP BY project_id, iid HAVING COUNT(*) > 1
+SELECT concat_ws(' ', 'entities', project_id, entity_type, iid) FROM entities
+GROUP BY project_id, entity_type, iid HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'dependent_fetches', project_id, entity_type, iid, dependent) FROM dependent_fetches
 GROUP BY project_id, entity_type, iid, dependent HAVING COUNT(*) > 1
@@ -246,26 +228,8 @@ UNION ALL
 SELECT concat_ws(' ', 'resource_events', event_type, event_id) FROM resource_events
 GROUP BY event_type, event_id HAVING COUNT(*) > 1
 UNION ALL
-SELECT concat_ws(' ', 'issue_links', project_id, iid, record_id) FROM issue_links
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'issue_closed_by', project_id, iid, record_id) FROM issue_closed_by
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'merge_request_commits', project_id, iid, record_id) FROM merge_request_commits
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'merge_request_diffs', project_id, iid, record_id) FROM merge_request_diffs
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'merge_request_closes_issues', project_id, iid, record_id) FROM merge_request_closes_issues
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'merge_request_approvals', project_id, iid, record_id) FROM merge_request_approvals
-GROUP BY project_id, iid, record_id HAVING COUNT(*) > 1
-UNION ALL
-SELECT concat_ws(' ', 'award_emoji', project_id, noteable_type, noteable_iid, record_id) FROM award_emoji
-GROUP BY project_id, noteable_type, noteable_iid, record_id HAVING COUNT(*) > 1
+SELECT concat_ws(' ', 'linked_records', project_id, entity_type, iid, dependent, record_id) FROM linked_records
+GROUP BY project_id, entity_type, iid, dependent, record_id HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'documents', document_id) FROM documents
 GROUP BY document_id HAVING COUNT(*) > 1

@@ -1,4 +1,4 @@
--- Search. matching_documents, which applies the filters, and the index of words are those of migration 0005. The
+-- Search. matching_documents, which applies the filters, and the index of words are in migrations/0002_search.sql. The
 -- rankings give ids only: a join that carries the texts of 100,000 documents along takes longer than both.
 
 -- name: add_to_vocabulary

@@ -75,7 +75,8 @@ def save_everything(tx: Transaction, *, issue_iid: int, mr_iid: int, run_id: str
 
 def content_tables(tx: DuckDBTransaction) -> set[str]:
     stamped = tx._connection.execute(
-        "SELECT table_name FROM information_schema.columns WHERE column_name = 'run_id'"
+        "SELECT table_name FROM duckdb_tables() JOIN duckdb_columns() USING (table_name) "
+        "WHERE column_name = 'run_id'"
     ).fetchall()
     return {name for (name,) in stamped} - {
         "sync_runs",
@@ -114,7 +115,7 @@ def test_every_table_is_searched_for_rows_outside_the_scope(ledger: DuckDBLedger
         upsert_project(tx, RUN, ProjectRecord(8, "other/project", "{}"), at(0))
     with ledger.read() as tx:
         found = rows_outside_scope(tx, RUN).outside
-        assert set(found) == content_tables(tx)
+        assert set(found) == (content_tables(tx) - {"entities"}) | {"issues", "merge_requests"}
     assert (found["projects"], found["documents"], found["embeddings"], found["dependent_fetches"]) == (1, 2, 2, 9)
 
 

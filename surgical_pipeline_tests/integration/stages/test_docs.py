@@ -167,7 +167,7 @@ def test_a_payload_that_cannot_be_rendered_fails_the_documents_of_its_entity_alo
     run = start("acme/rocket#12-14")
     sources = run.up_to_dependents()
     with duckdb.connect(str(ledger.path)) as connection:
-        connection.execute("UPDATE issues SET payload = $payload WHERE iid = 13", {"payload": broken})
+        connection.execute("UPDATE entities SET payload = $payload WHERE iid = 13", {"payload": broken})
     result = run.docs(sources)
     failure = run.outcome(issue(13)).failure
     assert failure is not None

@@ -1,5 +1,5 @@
--- The ledger's first schema. No foreign keys: DuckDB refuses updates of the row they point to.
--- CHECK instead of ENUM: an ENUM cannot grow. All times are in UTC.
+-- The ledger's tables, each with its meaning; what only searches need is in 0002_search.sql. No foreign keys: DuckDB
+-- refuses updates of the row they point to. CHECK instead of ENUM: an ENUM cannot grow. All times are in UTC.
 
 CREATE TABLE schema_migrations (
     version    INTEGER     PRIMARY KEY,
@@ -20,6 +20,9 @@ CREATE TABLE schema_migrations (
 --
 -- phase: queued, then the five stages in order, then done; a cancelled run is in phase cancelled,
 -- a failed one keeps the phase it failed in.
+--
+-- host, pid, process: who works on it. process is boot, pid namespace and start time (ledger/process.py), so that a
+-- reused pid cannot pass for it. NULL: not known, and the heartbeat alone tells.
 CREATE TABLE sync_runs (
     run_id                 VARCHAR     PRIMARY KEY,
     parent_run_id          VARCHAR,
@@ -65,6 +68,7 @@ CREATE TABLE sync_runs (
     failure_message        VARCHAR,
     host                   VARCHAR,
     pid                    INTEGER,
+    process                VARCHAR,
     CHECK ((status IN ('queued', 'running')) = (finished_at IS NULL)),
     CHECK ((status = 'cancelled') = (cancelled_at IS NOT NULL)),
     CHECK ((status = 'cancelled') = (phase = 'cancelled')),
@@ -89,7 +93,14 @@ CREATE TABLE sync_run_phases (
     PRIMARY KEY (run_id, phase)
 );
 
--- Exactly one row for each entity a run was asked for, from its first moment. All false and no failure: pending.
+-- Exactly one row for each entity a run was asked for, from its first moment.
+--
+-- state           what it means, and how an outcome gets there (all but the first through upsert_outcomes)
+--   pending       all false, failure_* NULL                                       new -> insert_pending_outcomes
+--   ingested      fetched, and its row was written                                pending, by ingest
+--   stale_skipped fetched, and the ledger had a fresher one                       pending, by ingest
+--   failed        failure_* set: by the stage failure_stage, or by the run's end  any but failed
+--                 where the run did not complete; tombstoned: of NOT_FOUND, the second miss in a row
 CREATE TABLE entity_outcomes (
     run_id                   VARCHAR   NOT NULL,
     entity_type              VARCHAR   NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
@@ -150,38 +161,25 @@ CREATE TABLE projects (
     payload    JSON        NOT NULL
 );
 
--- An issue or merge request is, by its missed_at and deleted_at:
---   live        both NULL                                      any fresher fetch (upsert_*) leads here, from each state
---   missed      GitLab answered without it once, in the run missed_run_id                     live -> mark_missed_*
---   tombstoned  deleted_at set: a later run missed it again; its documents too              missed -> tombstone_*
-CREATE TABLE issues (
-    project_id    BIGINT      NOT NULL,
-    iid           BIGINT      NOT NULL,
-    gitlab_id     BIGINT      NOT NULL,
-    title         VARCHAR     NOT NULL,
-    state         VARCHAR     NOT NULL,
-    updated_at    TIMESTAMPTZ NOT NULL,
-    confidential  BOOLEAN     NOT NULL,
-    moved_to_id   BIGINT,
-    deleted_at    TIMESTAMPTZ,
-    missed_at     TIMESTAMPTZ,
-    missed_run_id VARCHAR,
-    run_id        VARCHAR     NOT NULL,
-    fetched_at    TIMESTAMPTZ NOT NULL,
-    payload       JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid),
-    CHECK ((missed_at IS NULL) = (missed_run_id IS NULL)),
-    CHECK (deleted_at IS NULL OR missed_at IS NOT NULL)
-);
-
-CREATE TABLE merge_requests (
+-- Issues and merge requests. missed_at and deleted_at tell in which state one is:
+--
+-- state        what it means, and how an entity gets there
+--   live       both NULL; a fetch that began after a miss leads here              new, missed, tombstoned
+--                                                                                   -> upsert_entities, clear_misses
+--   missed     GitLab answered without it once, in the run missed_run_id          live -> mark_missed
+--   tombstoned deleted_at set: a later run missed it again; its documents too     missed -> tombstone_entities
+--
+-- Issues alone have moved_to_id; merge requests alone have sha, target_branch and target_project_id.
+CREATE TABLE entities (
     project_id        BIGINT      NOT NULL,
+    entity_type       VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
     iid               BIGINT      NOT NULL,
     gitlab_id         BIGINT      NOT NULL,
     title             VARCHAR     NOT NULL,
     state             VARCHAR     NOT NULL,
     updated_at        TIMESTAMPTZ NOT NULL,
     confidential      BOOLEAN     NOT NULL,
+    moved_to_id       BIGINT,
     sha               VARCHAR,
     target_branch     VARCHAR,
     target_project_id BIGINT,
@@ -191,10 +189,26 @@ CREATE TABLE merge_requests (
     run_id            VARCHAR     NOT NULL,
     fetched_at        TIMESTAMPTZ NOT NULL,
     payload           JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid),
+    PRIMARY KEY (project_id, entity_type, iid),
+    CHECK (entity_type = 'issue' OR moved_to_id IS NULL),
+    CHECK (entity_type = 'merge_request' OR (sha IS NULL AND target_branch IS NULL AND target_project_id IS NULL)),
     CHECK ((missed_at IS NULL) = (missed_run_id IS NULL)),
     CHECK (deleted_at IS NULL OR missed_at IS NOT NULL)
 );
+
+CREATE VIEW issues AS
+SELECT
+    project_id, iid, gitlab_id, title, state, updated_at, confidential, moved_to_id,
+    deleted_at, missed_at, missed_run_id, run_id, fetched_at, payload
+FROM entities
+WHERE entity_type = 'issue';
+
+CREATE VIEW merge_requests AS
+SELECT
+    project_id, iid, gitlab_id, title, state, updated_at, confidential, sha, target_branch, target_project_id,
+    deleted_at, missed_at, missed_run_id, run_id, fetched_at, payload
+FROM entities
+WHERE entity_type = 'merge_request';
 
 -- When each dependent of each entity was last fetched whole: the guard of its replacement.
 CREATE TABLE dependent_fetches (
@@ -254,63 +268,58 @@ CREATE TABLE resource_events (
     PRIMARY KEY (event_type, event_id)
 );
 
-CREATE TABLE issue_links (
-    project_id BIGINT      NOT NULL,
-    iid        BIGINT      NOT NULL,
-    record_id  VARCHAR     NOT NULL,
-    position   INTEGER     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid, record_id)
+-- All further dependents: links, closed_by, commits, diffs, closes_issues, approvals, award_emoji. record_id is unique
+-- within its entity and dependent; of approvals it is always 'approvals', the one row. Emoji are those on the issue or
+-- merge request itself, not on its notes.
+CREATE TABLE linked_records (
+    project_id  BIGINT      NOT NULL,
+    entity_type VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
+    iid         BIGINT      NOT NULL,
+    dependent   VARCHAR     NOT NULL,
+    position    INTEGER     NOT NULL,
+    record_id   VARCHAR     NOT NULL,
+    run_id      VARCHAR     NOT NULL,
+    fetched_at  TIMESTAMPTZ NOT NULL,
+    payload     JSON        NOT NULL,
+    PRIMARY KEY (project_id, entity_type, iid, dependent, record_id)
 );
 
-CREATE TABLE issue_closed_by (
-    project_id BIGINT      NOT NULL,
-    iid        BIGINT      NOT NULL,
-    record_id  VARCHAR     NOT NULL,
-    position   INTEGER     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid, record_id)
-);
+-- One view of it for each dependent, for people and programs that only read.
+CREATE VIEW issue_links AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'links';
 
-CREATE TABLE merge_request_commits (
-    project_id BIGINT      NOT NULL,
-    iid        BIGINT      NOT NULL,
-    record_id  VARCHAR     NOT NULL,
-    position   INTEGER     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid, record_id)
-);
+CREATE VIEW issue_closed_by AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'closed_by';
 
-CREATE TABLE merge_request_diffs (
-    project_id BIGINT      NOT NULL,
-    iid        BIGINT      NOT NULL,
-    record_id  VARCHAR     NOT NULL,
-    position   INTEGER     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid, record_id)
-);
+CREATE VIEW merge_request_commits AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'commits';
 
-CREATE TABLE merge_request_closes_issues (
-    project_id BIGINT      NOT NULL,
-    iid        BIGINT      NOT NULL,
-    record_id  VARCHAR     NOT NULL,
-    position   INTEGER     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL,
-    PRIMARY KEY (project_id, iid, record_id)
-);
+CREATE VIEW merge_request_diffs AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'diffs';
+
+CREATE VIEW merge_request_closes_issues AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'closes_issues';
+
+CREATE VIEW merge_request_approvals AS
+SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'approvals';
+
+CREATE VIEW award_emoji AS
+SELECT
+    project_id, entity_type AS noteable_type, iid AS noteable_iid, record_id, position, run_id, fetched_at, payload
+FROM linked_records WHERE dependent = 'award_emoji';
 
 -- What is searched: one row for each issue, merge request and discussion worth reading.
--- deleted_at NULL: live. Set: its source was deleted or no longer makes this document; writing it again revives it.
+--
+-- state        what it means, and how a document gets there
+--   live       deleted_at NULL                                               new, tombstoned -> upsert_documents
+--   tombstoned its source no longer makes it                                 live -> tombstone_stale_documents
+--              or is itself tombstoned                                       live -> tombstone_documents_of_entities
 CREATE TABLE documents (
     document_id   VARCHAR     PRIMARY KEY,
     kind          VARCHAR     NOT NULL,

@@ -34,7 +34,7 @@ ORPHAN = """
 TWIN = """
     INSERT INTO documents SELECT * REPLACE ('twin' AS document_id, 'another' AS run_id)
     FROM documents WHERE document_id LIKE 'issue:%:13'"""
-STRAY = "UPDATE issues SET run_id = '{run_id}' WHERE iid = 13"
+STRAY = "UPDATE entities SET run_id = '{run_id}' WHERE iid = 13"
 STALE = "UPDATE embeddings SET content_hash = 'of another text' WHERE document_id LIKE 'issue:%:12'"
 
 

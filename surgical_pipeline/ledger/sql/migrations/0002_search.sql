@@ -1,5 +1,27 @@
--- Search for people who live in DuckDB; `surgical-pipeline search` takes its filters from here, too.
--- DuckDB only. Views and macros hold no data, so nothing has to be kept up to date.
+-- What searches need besides, on DuckDB only. First an index of words, so that a search need not read every text: it is
+-- made of nothing but the documents' titles and texts, in the transaction that writes them. Then a view and macros for
+-- people who live in DuckDB, which hold no data; `surgical-pipeline search` takes its filters from matching_documents.
+
+-- Each word as it was ever written, in lower case: what stands between blanks, so "v1.2," is one. Words of texts that
+-- are no more stay. No key: the ledger has one writer at a time, who adds only what is missing.
+CREATE TABLE vocabulary (
+    word_id INTEGER NOT NULL,
+    word    VARCHAR NOT NULL
+);
+
+-- The words of a document, each as often as it is there. length: how many.
+CREATE TABLE document_words (
+    document_id VARCHAR   PRIMARY KEY,
+    length      INTEGER   NOT NULL,
+    word_ids    INTEGER[] NOT NULL
+);
+
+CREATE MACRO words_as_written(written) AS
+string_split(replace(replace(replace(lower(written), chr(10), ' '), chr(13), ' '), chr(9), ' '), ' ');
+
+-- A title counts twice, but not that of a discussion, which is its entity's. Empty words are no words.
+CREATE MACRO words_of_document(discussion_id, title, content) AS
+words_as_written(concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content));
 
 -- Live documents that pass the filters of the command line; NULL lets all pass. A discussion has the state and the
 -- labels of its entity, and besides a state of its own (resolved, unresolved).
@@ -15,16 +37,18 @@ WHERE documents.deleted_at IS NULL
   AND (updated_since::TIMESTAMPTZ IS NULL OR documents.updated_at >= updated_since::TIMESTAMPTZ)
   AND (only_project::VARCHAR IS NULL OR documents.project_id IN (
       SELECT projects.project_id FROM projects WHERE projects.path = only_project::VARCHAR))
-  AND ((only_state::VARCHAR IS NULL AND with_labels::VARCHAR[] IS NULL) OR EXISTS (
-      SELECT 1
-      FROM documents AS entity
-      WHERE entity.project_id = documents.project_id
-        AND entity.entity_type = documents.entity_type
-        AND entity.iid = documents.iid
-        AND entity.discussion_id IS NULL
-        AND entity.deleted_at IS NULL
-        AND (only_state::VARCHAR IS NULL OR only_state::VARCHAR IN (entity.state, documents.state))
-        AND (with_labels::VARCHAR[] IS NULL OR list_has_all(entity.labels, with_labels::VARCHAR[]))));
+  AND (only_state::VARCHAR IS NULL
+      OR documents.state = only_state::VARCHAR
+      OR (documents.project_id, documents.entity_type, documents.iid) IN (
+          SELECT (entity.project_id, entity.entity_type, entity.iid)
+          FROM documents AS entity
+          WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL AND entity.state = only_state::VARCHAR))
+  AND (with_labels::VARCHAR[] IS NULL
+      OR (documents.project_id, documents.entity_type, documents.iid) IN (
+          SELECT (entity.project_id, entity.entity_type, entity.iid)
+          FROM documents AS entity
+          WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL
+            AND list_has_all(entity.labels, with_labels::VARCHAR[])));
 
 -- What may be searched by anybody: live documents that are neither confidential nor internal, the entity as people
 -- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL where there is none).
@@ -44,39 +68,39 @@ WHERE documents.deleted_at IS NULL AND NOT (documents.confidential OR documents.
 
 -- The simple sibling of the command's search: documents that hold words of the question, as they are written, ranked
 -- by BM25; with a vector of the question, fused with the ranking by cosine. Vectors of another length are not compared.
--- The question must be a constant, a parameter or getvariable(…): DuckDB reads the pattern once, not for each row.
 CREATE MACRO search_documents(question, question_vector := NULL) AS TABLE
 WITH asked AS (
     SELECT DISTINCT unnest(regexp_extract_all(lower(question), '[\p{L}\p{N}]+')) AS word
 ),
-matched AS (
-    SELECT document_id, strlen(content) AS bytes, lower(unnest(regexp_extract_all(
-        title || ' ' || content,
-        -- The longest first, each to its end: a longer word than was asked for is dropped by the join below.
-        '(?i)(?:^|[^\p{L}\p{N}])((?:'
-            || array_to_string(list_reverse_sort(regexp_extract_all(lower(question), '[\p{L}\p{N}]+')), '|')
-            || ')[\p{L}\p{N}]*)',
-        1))) AS word
-    FROM matching_documents()
-    WHERE regexp_matches(question, '[\p{L}\p{N}]')
+holding AS (
+    SELECT word_id, unnest(regexp_extract_all(word, '[\p{L}\p{N}]+')) AS word FROM vocabulary
 ),
-counted AS (
-    SELECT document_id, word, any_value(bytes) AS bytes, COUNT(*) AS hits
-    FROM matched
-    JOIN asked USING (word)
-    GROUP BY document_id, word
+meant AS (
+    SELECT word_id, word, COUNT(*) AS hits FROM holding JOIN asked USING (word) GROUP BY word_id, word
+),
+searched AS (
+    SELECT document_id, length FROM matching_documents() JOIN document_words USING (document_id)
+),
+occurrences AS (
+    SELECT document_id, unnest(word_ids) AS word_id FROM document_words
+),
+summed AS (
+    SELECT document_id, word, SUM(hits) AS hits FROM occurrences JOIN meant USING (word_id) GROUP BY document_id, word
+),
+frequencies AS (
+    SELECT document_id, word, hits, length FROM summed JOIN searched USING (document_id)
 ),
 corpus AS (
-    SELECT COUNT(*) AS total, AVG(strlen(content)) AS mean FROM matching_documents()
+    SELECT COUNT(*) AS total, AVG(length) AS mean FROM searched
 ),
 rarity AS (
     SELECT word, ln(1 + (total - COUNT(*) + 0.5) / (COUNT(*) + 0.5)) AS idf
-    FROM counted, corpus
+    FROM frequencies, corpus
     GROUP BY word, total
 ),
 by_words AS (
-    SELECT document_id, SUM(idf * hits * 2.2 / (hits + 1.2 * (0.25 + 0.75 * bytes / mean))) AS words_score
-    FROM counted
+    SELECT document_id, SUM(idf * hits * 2.2 / (hits + 1.2 * (0.25 + 0.75 * length / mean))) AS words_score
+    FROM frequencies
     JOIN rarity USING (word), corpus
     GROUP BY document_id
 ),
@@ -103,8 +127,8 @@ ranked AS (
     FROM found
 )
 SELECT
-    CASE WHEN words_score IS NULL THEN 0 ELSE 1.5 / (5 + words_rank) END
-        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (5 + meaning_rank) END AS score,
+    CASE WHEN words_score IS NULL THEN 0 ELSE 1.25 / (1 + words_rank) END
+        + CASE WHEN cosine IS NULL THEN 0 ELSE 1 / (1 + meaning_rank) END AS score,
     COALESCE(projects.path, ranked.project_id::VARCHAR)
         || CASE ranked.entity_type WHEN 'issue' THEN '#' ELSE '!' END || ranked.iid AS entity,
     ranked.document_id, ranked.kind, ranked.title, ranked.web_url, ranked.state, ranked.words_score, ranked.cosine
