@@ -120,6 +120,13 @@ class HttpStats(BaseModel):
             rate_limited=self.rate_limited + other.rate_limited,
         )
 
+    def __sub__(self, earlier: "HttpStats") -> "HttpStats":
+        return HttpStats(
+            requests=self.requests - earlier.requests,
+            retries=self.retries - earlier.retries,
+            rate_limited=self.rate_limited - earlier.rate_limited,
+        )
+
 
 class FailureReport(BaseModel):
     """A failure as machines read it, in ``SyncResult``."""

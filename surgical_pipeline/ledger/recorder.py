@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.inheritance import inherited_counters, inherited_outcome
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, conclude
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, count_warnings
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
@@ -47,6 +47,7 @@ class SyncRunRecorder:
         self._clock = clock
         self._last_heartbeat: datetime | None = None
         self._usage = Usage(ledger)
+        self._phase: Phase | None = None
         self.ended = False
         """Whether this object wrote the run's ending."""
 
@@ -97,7 +98,8 @@ class SyncRunRecorder:
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, parent_run_id, phase=phase)
             tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-        self._last_heartbeat = now
+        self._last_heartbeat, self._phase = now, phase
+        self._usage.begin_stage(phase)
 
     def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set mode") as joined:
@@ -110,19 +112,19 @@ class SyncRunRecorder:
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Enter a stage; the one before ends.
 
+        A stage enters the next one in its own last window, which saves a window. The next one still says so when
+        it begins: then this writes nothing, and what is used from there on is counted as its own.
+
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
         """
         if phase not in STAGES:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
-        now = self._clock()
-        with self._joined(tx, "set phase") as joined:
-            if not self._usage.tell(joined, self.run_id):
-                raise RunLostError(self.run_id)
-            self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
-            joined.execute("close_open_phase", run_id=self.run_id, now=now)
-            joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-            self._alive(joined, now)
+        if tx is None:
+            self._usage.begin_stage(phase)
+        if phase is not self._phase:
+            with self._joined(tx, "set phase") as joined:
+                self._move(joined, phase)
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -198,6 +200,17 @@ class SyncRunRecorder:
         """Some of it is not; the outcomes tell. False: the run was lost, its row is left as it is."""
         return self._finish(RunStatus.SUCCEEDED_WITH_WARNINGS)
 
+    def conclude(self, *, nothing_usable: Failure) -> RunStatus:
+        """End a run that came through all stages as its outcomes say, in one window; gives how it ended.
+
+        ``nothing_usable``: why it failed where none of what was asked for is up to date. A run that was lost is
+        left as it is.
+        """
+        with self._ledger.write("conclude") as tx:
+            status = conclude(store.load_outcomes(tx, self.run_id))
+            self._finish_in(tx, status, nothing_usable if status is RunStatus.FAILED else None)
+        return status
+
     def finish_failed(self, failure: Failure, *, if_silent_since: RunSummary | None = None) -> bool:
         """The run ends by ``failure``, and with it every entity that was not complete, from queued too.
 
@@ -216,37 +229,50 @@ class SyncRunRecorder:
     def _finish(
         self, status: RunStatus, failure: Failure | None = None, *, seen: RunSummary | None = None
     ) -> bool:
-        now = self._clock()
         with self._ledger.write(f"finish {status}") as tx:
-            run = tx.rows("load_run", run_id=self.run_id)
-            if not run:
-                return False
-            phase = Phase(run[0]["phase"])
-            if status is RunStatus.CANCELLED:
-                failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
-            if seen is None:
-                self._usage.tell(tx, self.run_id)
-            ended = self._ended_outcomes(tx, phase=phase, failure=failure)
-            finished = tx.execute(
-                "finish_run",
-                run_id=self.run_id,
-                status=str(status),
-                phase=_FINAL_PHASES.get(status),
-                now=now,
-                warnings_count=count_warnings(ended),
-                failed=sum(outcome.failure is not None for outcome in ended),
-                failure_code=str(failure.code) if failure else None,
-                failure_message=failure.message if failure else None,
-                if_silent=seen is not None,
-                heartbeat_at=seen.heartbeat_at if seen else None,
-            )
-            if not finished:
-                return False
-            if failure is not None:
-                store.save_outcomes(tx, self.run_id, ended)
-            tx.execute("close_open_phase", run_id=self.run_id, now=now)
-        self.ended = True
+            return self._finish_in(tx, status, failure, seen=seen)
+
+    def _finish_in(
+        self, tx: Transaction, status: RunStatus, failure: Failure | None, *, seen: RunSummary | None = None
+    ) -> bool:
+        now = self._clock()
+        run = tx.rows("load_run", run_id=self.run_id)
+        if not run:
+            return False
+        phase = Phase(run[0]["phase"])
+        if status is RunStatus.CANCELLED:
+            failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
+        if seen is None:
+            self._usage.tell(tx, self.run_id, now=now)
+        ended = self._ended_outcomes(tx, phase=phase, failure=failure)
+        finished = tx.execute(
+            "finish_run",
+            run_id=self.run_id,
+            status=str(status),
+            phase=_FINAL_PHASES.get(status),
+            now=now,
+            warnings_count=count_warnings(ended),
+            failed=sum(outcome.failure is not None for outcome in ended),
+            failure_code=str(failure.code) if failure else None,
+            failure_message=failure.message if failure else None,
+            if_silent=seen is not None,
+            heartbeat_at=seen.heartbeat_at if seen else None,
+        )
+        if not finished:
+            return False
+        if failure is not None:
+            store.save_outcomes(tx, self.run_id, ended)
+        tx.execute("close_open_phase", run_id=self.run_id, now=now)
+        self._ended_in(tx)
         return True
+
+    def _ended_in(self, tx: Transaction) -> None:
+        self.ended = True
+
+        def not_ended() -> None:
+            self.ended = False
+
+        tx.on_rollback(not_ended)
 
     def _take_over(self, tx: Transaction, parent_run_id: str, *, phase: Phase) -> None:
         """What the parent's stages before ``phase`` achieved, as far as this run asks for it."""
@@ -278,6 +304,20 @@ class SyncRunRecorder:
         else:
             with self._ledger.write(purpose, cancelled=cancelled) as own:
                 yield own
+
+    def _move(self, tx: Transaction, phase: Phase) -> None:
+        now, before = self._clock(), self._phase
+        if not self._usage.tell(tx, self.run_id, now=now, entered=phase):
+            raise RunLostError(self.run_id)
+        tx.execute("close_open_phase", run_id=self.run_id, now=now)
+        tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
+        self._alive(tx, now)
+        self._phase = phase
+
+        def move_back() -> None:
+            self._phase = before
+
+        tx.on_rollback(move_back)
 
     def _touch(self, tx: Transaction) -> None:
         now = self._clock()

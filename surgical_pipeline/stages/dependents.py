@@ -14,6 +14,7 @@ from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import Sources
+from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, LinkedRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
@@ -178,11 +179,13 @@ class _Fetch:
 
 async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int) -> None:
     """Write entities as they finish, as many to a window as finished meanwhile."""
-    async for group in _groups(finished):
-        await run.in_window(STAGE, partial(_write_group, run=run, project_id=project_id, group=group))
+    async for group, last in _groups(finished):
+        write = partial(_write_group, run=run, project_id=project_id, group=group, last=last)
+        await run.in_window(STAGE, write)
 
 
-async def _groups(finished: _Finished) -> AsyncIterator[list[_Entity]]:
+async def _groups(finished: _Finished) -> AsyncIterator[tuple[list[_Entity], bool]]:
+    """What finished, group by group, and whether it is known that no other follows."""
     open_end = True
     while open_end:
         first = await finished.get()
@@ -199,10 +202,12 @@ async def _groups(finished: _Finished) -> AsyncIterator[list[_Entity]]:
                     group.append(entity)
         except TimeoutError:
             pass
-        yield group
+        yield group, not open_end
 
 
-def _write_group(tx: Transaction, *, run: SyncRunRecorder, project_id: int, group: Sequence[_Entity]) -> None:
+def _write_group(
+    tx: Transaction, *, run: SyncRunRecorder, project_id: int, group: Sequence[_Entity], last: bool
+) -> None:
     sets = [one for entity in group for one in entity.sets]
     replaced = store.replace_dependents(tx, run.run_id, project_id, sets)
     failed = {entity.key: tuple(entity.failures) for entity in group if entity.failures}
@@ -215,3 +220,5 @@ def _write_group(tx: Transaction, *, run: SyncRunRecorder, project_id: int, grou
             ],
         )
     run.add_counters(tx, dependents_replaced=len(replaced), dependent_failures=sum(map(len, failed.values())))
+    if last:
+        run.set_phase(Phase.DOCS, tx)

@@ -11,6 +11,7 @@ from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.handover import GenerateDocsResult, Sources
+from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
@@ -59,7 +60,10 @@ async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorde
     """Regenerate the documents of all sources whose text differs from the stored one."""
     written: list[_Rendered] = []
     for start in range(0, len(sources.keys), BATCH_SIZE):
-        written += await _generate(sources.project_id, sources.keys[start : start + BATCH_SIZE], run=run)
+        end = start + BATCH_SIZE
+        written += await _generate(
+            sources.project_id, sources.keys[start:end], run=run, last=end >= len(sources.keys)
+        )
     return GenerateDocsResult(
         documents=tuple(document.version for one in written for document in one.changed),
         unchanged=sum(len(one.unchanged) for one in written),
@@ -67,8 +71,14 @@ async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorde
     )
 
 
-async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunRecorder) -> list[_Rendered]:
-    """Read, render, write; again for those whose source another run replaced meanwhile."""
+async def _generate(
+    project_id: int, keys: Sequence[EntityKey], *, run: SyncRunRecorder, last: bool
+) -> list[_Rendered]:
+    """Read, render, write; again for those whose source another run replaced meanwhile.
+
+    ``last``: these are the last entities of the stage.
+    """
+    write_in = partial(_write, run=run, project_id=project_id, last=last)
     written: list[_Rendered] = []
     pending = set(keys)
     for _ in range(MAX_ATTEMPTS):
@@ -76,14 +86,14 @@ async def _generate(project_id: int, keys: Sequence[EntityKey], *, run: SyncRunR
         loaded = await run.in_read(STAGE, load)
         # Tombstoned by another run since ingest: to render it would revive what GitLab no longer has.
         rendered = [_render(source) for source in loaded if not source.deleted]
-        outdated = await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=rendered))
+        outdated = await run.in_window(STAGE, partial(write_in, rendered=rendered))
         written += [one for one in rendered if one.source.key not in outdated]
         pending = set(outdated)
         if not pending:
             return written
     # Never written, so it must not count, nor be embedded.
     given_up = [_Rendered(one.source, failure=_KEEPS_CHANGING) for one in rendered if one.source.key in pending]
-    await run.in_window(STAGE, partial(_write, run=run, project_id=project_id, rendered=given_up))
+    await run.in_window(STAGE, partial(write_in, rendered=given_up))
     return written + given_up
 
 
@@ -99,7 +109,7 @@ def _render(source: EntitySource) -> _Rendered:
 
 
 def _write(
-    tx: Transaction, *, run: SyncRunRecorder, project_id: int, rendered: Sequence[_Rendered]
+    tx: Transaction, *, run: SyncRunRecorder, project_id: int, rendered: Sequence[_Rendered], last: bool
 ) -> frozenset[EntityKey]:
     """Gives the keys whose source is no longer the one that was rendered; nothing of theirs is written."""
     good = [one for one in rendered if one.failure is None]
@@ -125,6 +135,8 @@ def _write(
         documents_unchanged=sum(len(one.unchanged) for one in done.values()),
         documents_errored=sum(one.failure is not None for one in done.values()),
     )
+    if last and not outdated:
+        run.set_phase(Phase.EMBED, tx)
     return outdated
 
 

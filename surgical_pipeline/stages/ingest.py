@@ -5,12 +5,13 @@ no longer has is remembered, and tombstoned at the second miss in a row.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
+from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
@@ -30,13 +31,16 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         StageFailedError: nothing usable came of all that was asked for.
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
-    first = next(batches, ())
-    outcomes = await run.in_window(
-        STAGE,
-        lambda tx: _write_absences(tx, run=run, preflight=preflight) + _write_entities(tx, run=run, batch=first),
-    )
-    for batch in batches:
-        outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
+    outcomes = list[EntityOutcome]()
+    batch: Sequence[EntityRecord] | None = next(batches, ())
+    absences: PreflightResult | None = preflight
+    while batch is not None:
+        following = next(batches, None)
+        write = partial(_write, run=run, absences=absences, batch=batch)
+        if following is None:
+            write = partial(_write_last, write=write, run=run, usable=any(one.usable for one in outcomes))
+        outcomes += await run.in_window(STAGE, write)
+        batch, absences = following, None
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
     return Sources(
@@ -44,6 +48,23 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         project_path=preflight.project.path,
         keys=tuple(sorted(outcome.key for outcome in outcomes if outcome.ingested or outcome.stale_skipped)),
     )
+
+
+def _write(
+    tx: Transaction, *, run: SyncRunRecorder, absences: PreflightResult | None, batch: Sequence[EntityRecord]
+) -> list[EntityOutcome]:
+    outcomes = [] if absences is None else _write_absences(tx, run=run, preflight=absences)
+    return outcomes + _write_entities(tx, run=run, batch=batch)
+
+
+def _write_last(
+    tx: Transaction, *, write: Callable[[Transaction], list[EntityOutcome]], run: SyncRunRecorder, usable: bool
+) -> list[EntityOutcome]:
+    """The last window enters the next stage, if there is anything to go on with."""
+    outcomes = write(tx)
+    if usable or any(outcome.usable for outcome in outcomes):
+        run.set_phase(Phase.DEPENDENTS, tx)
+    return outcomes
 
 
 def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult) -> list[EntityOutcome]:

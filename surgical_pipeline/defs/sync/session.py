@@ -16,7 +16,7 @@ from surgical_pipeline.defs.sync.config import StageConfig
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
-from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
@@ -94,13 +94,8 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 def finish(gateways: RunGateways) -> None:
     """Conclude a run that came to its end from the outcomes in the ledger."""
-    status = conclude(gateways.run.outcomes())
-    if status is RunStatus.FAILED:
+    if gateways.run.conclude(nothing_usable=_NOTHING_USABLE) is RunStatus.FAILED:
         raise StageFailedError(_NOTHING_USABLE)
-    if status is RunStatus.SUCCEEDED:
-        gateways.run.finish_succeeded()
-    else:
-        gateways.run.finish_succeeded_with_warnings()
     gateways.snapshots.delete()
 
 

@@ -5,6 +5,7 @@ Starting DuckDB takes 12 ms on an idle machine and 30 ms on a busy one, attachin
 """
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -13,8 +14,9 @@ from weakref import WeakValueDictionary
 import duckdb
 
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
-from surgical_pipeline.ledger.duckdb.file import CONFIG, wait_for_strangers
+from surgical_pipeline.ledger.duckdb.file import CONFIG, wait_for_strangers, wal_bytes
 
 
 def start(spill_folder: str) -> duckdb.DuckDBPyConnection:
@@ -38,6 +40,15 @@ class Engine:
         self._running: duckdb.DuckDBPyConnection | None = None
         self._windows = 0
         self._doubtful = False
+        self.checkpoints = CheckpointPolicy()
+        self.looked_at: int | None = None
+        """Inode of the file that was found fit for writing; see `DuckDBLedger`."""
+
+    def start(self) -> None:
+        """Have DuckDB running: it takes longer than a whole window, so do it before the lock is taken."""
+        with self._guard:
+            if self._running is None:
+                self._running = start(f"{self._path}.tmp")
 
     @contextmanager
     def attached(
@@ -78,13 +89,18 @@ class Engine:
     def _attach(self, *, read_only: bool, timeout_seconds: float, cancelled: threading.Event | None) -> None:
         running = self._running or start(f"{self._path}.tmp")
         attach = sql.query("attach_ledger_read_only" if read_only else "attach_ledger").text
+        log_bytes = wal_bytes(self._path)
+
+        def measured() -> float:
+            began = time.thread_time()  # replaying is work of this thread; what else the machine does is not
+            running.execute(attach, {"path": str(self._path)})
+            return (time.thread_time() - began) * 1000
+
         try:
-            wait_for_strangers(
-                self._path,
-                lambda: running.execute(attach, {"path": str(self._path)}),
-                timeout_seconds=timeout_seconds,
-                cancelled=cancelled,
+            took_ms = wait_for_strangers(
+                self._path, measured, timeout_seconds=timeout_seconds, cancelled=cancelled
             )
+            self.checkpoints.attached(took_ms, log_bytes=log_bytes)
         except BaseException:
             running.close()
             self._running = None

@@ -21,8 +21,8 @@ DETACH ledger;
 CHECKPOINT ledger;
 
 -- name: attach_compacted
--- Make the new file.
-ATTACH $path AS compacted;
+-- Make the new file, with blocks as small as a new ledger's.
+ATTACH $path AS compacted (BLOCK_SIZE 16384);
 
 -- name: copy_ledger
 -- Tables with their constraints, rows and indexes, the indexes made anew.

@@ -52,12 +52,6 @@ UPDATE sync_runs SET project_id = $project_id, project_path = $project_path
 WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
--- name: set_run_phase
--- The run enters a stage.
-UPDATE sync_runs SET phase = $phase, heartbeat_at = $now
-WHERE run_id = $run_id AND status = 'running'
-RETURNING run_id;
-
 -- name: set_run_counters
 -- All counters at once, as absolute values.
 UPDATE sync_runs SET
@@ -101,8 +95,10 @@ WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
 -- name: add_run_usage
--- More windows and requests; the times in milliseconds.
+-- A sign of life with more windows and requests, times in milliseconds; and the stage that the run enters, if any.
 UPDATE sync_runs SET
+    heartbeat_at = $now,
+    phase = COALESCE($phase, phase),
     lock_windows = lock_windows + $lock_windows,
     lock_wait_ms = lock_wait_ms + $lock_wait_ms,
     lock_held_ms = lock_held_ms + $lock_held_ms,
@@ -145,13 +141,13 @@ ON CONFLICT (run_id, phase) DO UPDATE SET finished_at = NULL;
 UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finished_at IS NULL;
 
 -- name: add_phase_usage
--- More windows and requests in the stage that the run is in.
+-- More windows and requests in a stage.
 UPDATE sync_run_phases SET
     lock_windows = lock_windows + $lock_windows,
     lock_wait_ms = lock_wait_ms + $lock_wait_ms,
     lock_held_ms = lock_held_ms + $lock_held_ms,
     http_requests = http_requests + $http_requests
-WHERE run_id = $run_id AND finished_at IS NULL;
+WHERE run_id = $run_id AND phase = $phase;
 
 -- name: load_run
 -- Everything about one run.

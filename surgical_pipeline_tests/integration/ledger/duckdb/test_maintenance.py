@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from surgical_pipeline.ledger.content import upsert_project
-from surgical_pipeline.ledger.duckdb.file import wal_bytes, wal_path
+from surgical_pipeline.ledger.duckdb.file import BLOCK_BYTES, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.maintenance import backup, compact
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerDamagedError, LedgerError, LockTimeoutError
@@ -145,7 +145,7 @@ def damage_rows(ledger: DuckDBLedger) -> None:
             "SELECT max(block_id) FROM pragma_storage_info('documents') WHERE column_name = 'content'"
         ).fetchall()
     with ledger.path.open("r+b") as file:
-        file.seek(12_288 + block * 262_144 + 5_000)
+        file.seek(12_288 + block * BLOCK_BYTES + 5_000)
         file.write(os.urandom(5_000))
 
 

@@ -8,9 +8,10 @@ import pytest
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb.checkpoints import MOST_BYTES, CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import CHECKPOINT_AT_BYTES, DuckDBLedger
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, LedgerMissingError, NotALedgerError
 from surgical_pipeline.ledger.runs import load_result, set_dagster_status
 from surgical_pipeline_tests.integration.ledger.duckdb.test_lock import wait_for, waiting_threads
@@ -68,17 +69,32 @@ def test_every_window_is_counted_with_its_times(ledger: DuckDBLedger) -> None:
 
 
 def test_the_log_is_folded_in_once_it_is_long_and_that_counts_as_a_window(ledger: DuckDBLedger) -> None:
+    ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)
     start(ledger, "run-1")
     before = ledger.stats.windows
     with ledger.write("little") as tx:
         set_dagster_status(tx, "run-1", "x" * 1000)
-    assert 0 < wal_bytes(ledger.path) < CHECKPOINT_AT_BYTES
+    assert 0 < wal_bytes(ledger.path) < MOST_BYTES
     with ledger.write("much") as tx:
-        set_dagster_status(tx, "run-1", "x" * (CHECKPOINT_AT_BYTES + 1))
+        set_dagster_status(tx, "run-1", "x" * (MOST_BYTES + 1))
     assert wal_bytes(ledger.path) < 10_000
     assert ledger.stats.windows == before + 3
     with ledger.read() as tx:
         assert load_result(tx, "run-1") is not None
+
+
+def test_the_log_is_folded_in_once_replaying_it_has_cost_as_much_as_that_does(ledger: DuckDBLedger) -> None:
+    start(ledger, "run-1")
+    ledger.checkpoint()
+    for number in range(100):
+        ledger._engine.checkpoints = policy = CheckpointPolicy(price_ms=1.0)
+        with ledger.write("little") as tx:
+            set_dagster_status(tx, "run-1", f"{number}" * 1000)
+        if not wal_bytes(ledger.path):
+            break
+    assert wal_bytes(ledger.path) == 0, "it never was"
+    assert number > 0, "the first window replayed nothing"
+    assert not policy.due(1)
 
 
 def test_a_very_large_window_leaves_the_rows_of_runs_writable(ledger: DuckDBLedger) -> None:

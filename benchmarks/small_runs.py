@@ -1,0 +1,87 @@
+"""Many small runs in turn on one new ledger, which is how sensors use it: does one cost what the first cost?
+
+`python -m benchmarks.small_runs [--runs 200] [--issues 30]`: one-issue syncs, again and again over so many issues,
+each with its lock time as its own row tells it.
+"""
+
+import argparse
+import os
+import statistics
+import tempfile
+from pathlib import Path
+
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
+from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.sandbox.sample.build import build_sample
+from surgical_pipeline.sandbox.server import RunningSandbox
+
+GROUP = 10
+"""Runs whose median is told as one figure: a single one is noise."""
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser()
+    arguments.add_argument("--runs", type=int, default=200)
+    arguments.add_argument("--issues", type=int, default=30)
+    wanted = arguments.parse_args()
+    with tempfile.TemporaryDirectory() as folder, RunningSandbox(build_sample(issues=150)) as sandbox:
+        path = Path(folder, "ledger.duckdb")
+        os.environ |= {
+            "DAGSTER_HOME": folder,
+            "SURGICAL_LEDGER": str(path),
+            "GITLAB_URL": sandbox.url,
+            "GITLAB_TOKEN": sandbox.token,
+        }
+        Path(folder, "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
+        results = [sync(path, number % wanted.issues) for number in range(wanted.runs)]
+        report(results)
+        log = Path(f"{path}.wal")
+        size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+        print(f"file with its log                     {size / 1_000_000:.2f} MB for {wanted.issues} issues")
+
+
+def sync(path: Path, number: int) -> SyncResult:
+    from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
+
+    scope = Scope.of("acme/rocket", issue_iids=[ISSUES[number]])
+    ledger = DuckDBLedger(path)
+    run_id = launch(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
+    with ledger.read() as tx:
+        result = load_result(tx, run_id)
+    if result is None or result.completion_status != "succeeded":
+        raise SystemExit(f"the run did not succeed: {result}")
+    return result
+
+
+def existing_issues() -> list[int]:
+    sample = build_sample(issues=150)
+    project_id = next(one.project_id for one in sample.projects.values() if one.path == "acme/rocket")
+    return sorted(iid for project, kind, iid in sample.entities if (project, kind) == (project_id, "issue"))
+
+
+def report(results: list[SyncResult]) -> None:
+    held = [result.lock.held_ms for result in results]
+    first, last = statistics.median(held[:GROUP]), statistics.median(held[-GROUP:])
+    print("| runs | lock held, median ms | most | longest window ms | windows | run, median ms |")
+    print("|---|---|---|---|---|---|")
+    for start in range(0, len(results), max(GROUP, len(results) // 10)):
+        group = results[start : start + GROUP]
+        times = [one.lock.held_ms for one in group]
+        print(
+            f"| {start + 1}-{start + len(group)} | {statistics.median(times):.0f} | {max(times):.0f} "
+            f"| {max(one.lock.longest_held_ms for one in group):.0f} "
+            f"| {statistics.median(one.lock.windows for one in group):.0f} "
+            f"| {statistics.median(one.duration_ms or 0 for one in group):.0f} |"
+        )
+    print(f"lock held, last {GROUP} to first {GROUP}         {last / first:.2f}")
+    print(f"longest window of all                 {max(one.lock.longest_held_ms for one in results):.0f} ms")
+
+
+ISSUES = existing_issues()
+
+if __name__ == "__main__":
+    main()
