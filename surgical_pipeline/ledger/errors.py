@@ -27,16 +27,22 @@ class LedgerError(Exception):
 
 
 class LockTimeoutError(LedgerError):
-    """Nothing was read or written. ``waited``: seconds; ``path``: the ledger that others held."""
+    """Nothing was read or written.
+
+    ``waited``: seconds; ``path``: the ledger that others held; ``holder``: the program that has the file open,
+    None where it was other runs.
+    """
 
     code = FailureCode.LOCK_TIMEOUT
 
-    def __init__(self, path: Path, waited: float) -> None:
+    def __init__(self, path: Path, waited: float, *, holder: str | None = None) -> None:
         self.path = path
         self.waited = waited
+        self.holder = holder
+        advice = f"Close it in {holder}" if holder else "Retry when the other runs are done"
         super().__init__(
-            f"The ledger {path} was held by others for {waited:.1f} s, longer than the limit. "
-            "Close programs that have the file open, or retry when the other runs are done."
+            f"The ledger {path} was held by {holder or 'other runs'} for {waited:.1f} s, longer than the limit. "
+            f"{advice}, or set SURGICAL_LOCK_TIMEOUT_SECONDS higher."
         )
 
 

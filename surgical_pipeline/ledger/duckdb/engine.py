@@ -6,7 +6,7 @@ Starting DuckDB takes 12 ms on an idle machine and 30 ms on a busy one, attachin
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from weakref import WeakValueDictionary
@@ -52,16 +52,20 @@ class Engine:
 
     @contextmanager
     def attached(
-        self, *, read_only: bool, timeout_seconds: float, cancelled: threading.Event | None = None
+        self,
+        *,
+        read_only: bool,
+        timeout_seconds: float,
+        cancelled: threading.Event | None = None,
+        waited: Callable[[float], None] = lambda _seconds: None,
     ) -> Iterator[duckdb.DuckDBPyConnection]:
         """A connection whose database is the file, without a transaction. The ledger's lock must be held.
 
-        Raises:
-            LockTimeoutError, WaitAbandonedError, LedgerError: as ``wait_for_strangers``.
+        ``waited`` and errors as in ``wait_for_strangers``.
         """
         with self._guard:
             if self._windows == 0:
-                self._attach(read_only=read_only, timeout_seconds=timeout_seconds, cancelled=cancelled)
+                self._attach(read_only, timeout_seconds=timeout_seconds, cancelled=cancelled, waited=waited)
             self._windows += 1
         sound = False
         try:
@@ -86,7 +90,14 @@ class Engine:
         finally:
             connection.close()
 
-    def _attach(self, *, read_only: bool, timeout_seconds: float, cancelled: threading.Event | None) -> None:
+    def _attach(
+        self,
+        read_only: bool,
+        *,
+        timeout_seconds: float,
+        cancelled: threading.Event | None,
+        waited: Callable[[float], None],
+    ) -> None:
         running = self._running or start(f"{self._path}.tmp")
         attach = sql.query("attach_ledger_read_only" if read_only else "attach_ledger").text
         log_bytes = wal_bytes(self._path)
@@ -98,13 +109,13 @@ class Engine:
 
         try:
             took_ms = wait_for_strangers(
-                self._path, measured, timeout_seconds=timeout_seconds, cancelled=cancelled
+                self._path, measured, timeout_seconds=timeout_seconds, cancelled=cancelled, waited=waited
             )
-            self.checkpoints.attached(took_ms, log_bytes=log_bytes)
         except BaseException:
             running.close()
             self._running = None
             raise
+        self.checkpoints.attached(took_ms, log_bytes=log_bytes)
         self._running, self._doubtful = running, False
 
     def _detach(self) -> None:

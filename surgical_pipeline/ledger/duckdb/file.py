@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -25,8 +26,10 @@ from surgical_pipeline.ledger.errors import (
 _LOG = logging.getLogger(__name__)
 _FOREIGN_HOLDER = "Could not set lock on file"
 _FOREIGN_RETRY_SECONDS = 0.1
+_TELL_AFTER_SECONDS = 2.0
+_HOLDER = re.compile(r"lock is held in (?P<program>.+?)(?: \(deleted\))? \(PID (?P<pid>\d+)\)")
 _WAL_BEGINS = b"d\x00be"
-_T = TypeVar("_T")
+T = TypeVar("T")
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing may be downloaded while the lock is held.
@@ -98,9 +101,17 @@ def flush(path: Path) -> None:
 
 
 def wait_for_strangers(
-    path: Path, opening: Callable[[], _T], *, timeout_seconds: float, cancelled: threading.Event | None = None
-) -> _T:
+    path: Path,
+    opening: Callable[[], T],
+    *,
+    timeout_seconds: float,
+    cancelled: threading.Event | None = None,
+    waited: Callable[[float], None] = lambda _seconds: None,
+) -> T:
     """What ``opening`` gives, once no program that knows nothing of our lock has the file open.
+
+    ``waited`` is told for how many seconds one had it, also where this gives up. After two seconds the log says
+    which program it is, and again when it goes on.
 
     Raises:
         LockTimeoutError: such a program, say a DuckDB shell, did not let go of it within ``timeout_seconds``.
@@ -109,18 +120,35 @@ def wait_for_strangers(
     """
     _check_log(path)
     started = time.monotonic()
-    interest_lost = cancelled or threading.Event()
-    while True:
-        try:
-            return opening()
-        except duckdb.Error as error:
-            waited = time.monotonic() - started
-            if _FOREIGN_HOLDER not in str(error):
-                raise opening_fault(path, error) from error
-            if waited >= timeout_seconds:
-                raise LockTimeoutError(path, waited) from error
-            if interest_lost.wait(_FOREIGN_RETRY_SECONDS):
-                raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+    held_for = 0.0
+    told = False
+    try:
+        while True:
+            try:
+                opened = opening()
+            except duckdb.Error as error:
+                if _FOREIGN_HOLDER not in str(error):
+                    raise opening_fault(path, error) from error
+                held_for, holder = time.monotonic() - started, _holder(error)
+                if held_for >= timeout_seconds:
+                    raise LockTimeoutError(path, held_for, holder=holder) from error
+                if held_for >= _TELL_AFTER_SECONDS and not told:
+                    _LOG.warning("waiting for the ledger %s, which %s has open", path, holder)
+                    told = True
+                if (cancelled or threading.Event()).wait(_FOREIGN_RETRY_SECONDS):
+                    raise WaitAbandonedError(f"The wait for the ledger {path} was called off.") from error
+            else:
+                if told:
+                    _LOG.warning("the ledger %s is free again, after %.1f s", path, held_for)
+                return opened
+    finally:
+        waited(held_for)
+
+
+def _holder(error: duckdb.Error) -> str:
+    """The program that has the file, as DuckDB names it."""
+    match = _HOLDER.search(str(error))
+    return f"{match['program']} (PID {match['pid']})" if match else "another program"
 
 
 def _check_log(path: Path) -> None:

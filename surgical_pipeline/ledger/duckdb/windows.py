@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
@@ -36,7 +37,7 @@ class DuckDBLedger:
     Args:
         path: of the DuckDB file; the first write makes it. Its folder must exist. Links are followed, once: the
             lock and the write-ahead log must be the same ones by whatever name the file goes.
-        lock_timeout_seconds: the longest wait for the lock, and again for programs that do not know the lock.
+        lock_timeout_seconds: the longest wait, for the lock and for programs that do not know it together.
         clock: tells ``Transaction.now``.
         migrations: the schema; other than the package's own only where migrating itself is tested.
     """
@@ -73,12 +74,12 @@ class DuckDBLedger:
 
     @contextmanager
     def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[DuckDBTransaction]:
-        with self._window(purpose, exclusive=True, cancelled=cancelled):
+        with self._window(purpose, exclusive=True, cancelled=cancelled) as window:
             if not self._found():
                 ledger_file.create(self.path)
                 self._seen = True
-            self._look_before_writing(cancelled)
-            with self._connection(read_only=False, cancelled=cancelled) as connection:
+            self._look_before_writing(window)
+            with self._connection(window, read_only=False) as connection:
                 found = ledger_file.schema_version(connection)
                 due = ledger_file.check_version(self.path, found=found, migrations=self.schema)
                 with self._transaction(connection) as transaction:
@@ -95,8 +96,8 @@ class DuckDBLedger:
         self._must_exist()
         while True:
             with (
-                self._window(purpose, exclusive=False, cancelled=cancelled),
-                self._connection(read_only=True, cancelled=cancelled) as connection,
+                self._window(purpose, exclusive=False, cancelled=cancelled) as window,
+                self._connection(window, read_only=True) as connection,
             ):
                 found = ledger_file.schema_version(connection)
                 if not ledger_file.check_version(self.path, found=found, migrations=self.schema):
@@ -128,12 +129,12 @@ class DuckDBLedger:
         """Fold the log in, in a window of its own; if that fails, a later window will."""
         began = time.monotonic()
         try:
-            with self._window("checkpoint", exclusive=True, cancelled=cancelled):
+            with self._window("checkpoint", exclusive=True, cancelled=cancelled) as window:
                 began = time.monotonic()
                 if not ledger_file.wal_bytes(self.path):
                     return
                 with (
-                    self._connection(read_only=False, cancelled=cancelled) as connection,
+                    self._connection(window, read_only=False) as connection,
                     storage_errors(self.path),
                 ):
                     connection.execute("CHECKPOINT")
@@ -155,13 +156,13 @@ class DuckDBLedger:
         if not self._found():
             raise LedgerMissingError(self.path)
 
-    def _look_before_writing(self, cancelled: threading.Event | None) -> None:
+    def _look_before_writing(self, window: "_Window") -> None:
         """Refuse a foreign or newer file before it is opened for writing, which may change it; once is enough."""
         inode = self.path.stat().st_ino
         if self._engine.looked_at == inode:
             return
         check_magic(self.path)
-        with self._connection(read_only=True, cancelled=cancelled) as connection:
+        with self._connection(window, read_only=True) as connection:
             found = ledger_file.schema_version(connection)
         ledger_file.check_version(self.path, found=found, migrations=self.schema)
         self._engine.looked_at = inode
@@ -186,27 +187,30 @@ class DuckDBLedger:
         return sql.migrations() if self._migrations is None else self._migrations
 
     @contextmanager
-    def _window(self, purpose: str, *, exclusive: bool, cancelled: threading.Event | None) -> Iterator[None]:
+    def _window(self, purpose: str, *, exclusive: bool, cancelled: threading.Event | None) -> Iterator["_Window"]:
         """Hold the lock and count the window."""
         self._engine.start()
         with locked(
             self.path, exclusive=exclusive, timeout_seconds=self.timeout_seconds, cancelled=cancelled
         ) as grant:
+            window = _Window(grant.waited_ms, cancelled)
             started = time.monotonic()
             try:
-                yield
+                yield window
             finally:
-                held_ms = (time.monotonic() - started) * 1000
-                window = LockStats(windows=1, wait_ms=grant.waited_ms, held_ms=held_ms, longest_held_ms=held_ms)
+                window.held_ms = (time.monotonic() - started) * 1000 - window.waited_for_strangers_ms
                 with self._stats_guard:
-                    self._stats += window
-        _LOG.debug("window %s: waited %.1f ms, held %.1f ms", purpose, grant.waited_ms, held_ms)
+                    self._stats += window.stats
+        _LOG.debug("window %s: waited %.1f ms, held %.1f ms", purpose, window.stats.wait_ms, window.held_ms)
 
     def _connection(
-        self, *, read_only: bool, cancelled: threading.Event | None
+        self, window: "_Window", *, read_only: bool
     ) -> contextlib.AbstractContextManager[duckdb.DuckDBPyConnection]:
         return self._engine.attached(
-            read_only=read_only, timeout_seconds=self.timeout_seconds, cancelled=cancelled
+            read_only=read_only,
+            timeout_seconds=max(0.0, self.timeout_seconds - window.waited_for_lock_ms / 1000),
+            cancelled=window.cancelled,
+            waited=window.add_wait_for_strangers,
         )
 
     @contextmanager
@@ -224,3 +228,21 @@ class DuckDBLedger:
                 connection.execute("ROLLBACK")
             transaction.forget()
             raise
+
+
+@dataclass(slots=True)
+class _Window:
+    """One turn at the lock. Waiting for a program that has the file open is waiting, though the lock is ours."""
+
+    waited_for_lock_ms: float
+    cancelled: threading.Event | None
+    waited_for_strangers_ms: float = 0.0
+    held_ms: float = 0.0
+
+    def add_wait_for_strangers(self, seconds: float) -> None:
+        self.waited_for_strangers_ms += seconds * 1000
+
+    @property
+    def stats(self) -> LockStats:
+        waited = self.waited_for_lock_ms + self.waited_for_strangers_ms
+        return LockStats(windows=1, wait_ms=waited, held_ms=self.held_ms, longest_held_ms=self.held_ms)

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ import duckdb
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.maintenance import compact
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
@@ -44,6 +46,12 @@ def let_go(process: Popen[str]) -> None:
     assert process.wait(20) == 0
 
 
+def let_go_in(seconds: float, process: Popen[str]) -> None:
+    """Let the program go on after a while, and go on here at once."""
+    assert process.stdin is not None
+    threading.Timer(seconds, process.stdin.close).start()
+
+
 def _pause() -> None:
     print("ready", flush=True)  # noqa: T201  the test reads it
     sys.stdin.read()
@@ -66,6 +74,12 @@ def hold_shell(ledger: Path) -> None:
     connection = duckdb.connect(str(ledger))
     _pause()
     connection.close()
+
+
+def hold_lock(ledger: Path) -> None:
+    """Keep the lock, as a run does that works, and leave the file alone."""
+    with locked(ledger, exclusive=True, timeout_seconds=20):
+        _pause()
 
 
 def write_often(ledger: Path, name: str, windows: str) -> None:

@@ -10,7 +10,7 @@ from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, LockTimeoutError, WaitAbandonedError
 from surgical_pipeline_tests.integration.ledger.examples import start
-from surgical_pipeline_tests.integration.ledger.processes import beside, let_go
+from surgical_pipeline_tests.integration.ledger.processes import beside, let_go, let_go_in
 
 
 def wait_for(condition: Callable[[], bool], limit_seconds: float = 10) -> None:
@@ -76,7 +76,7 @@ def test_a_program_without_the_lock_is_waited_for_up_to_the_limit(ledger: DuckDB
     with beside("hold_shell", ledger.path) as shell:
         with pytest.raises(LockTimeoutError), DuckDBLedger(ledger.path, lock_timeout_seconds=0.2).read():
             pytest.fail("the file was open elsewhere")
-        threading.Timer(0.2, let_go, [shell]).start()
+        let_go_in(0.2, shell)
         start(ledger, "run-2")
 
 
