@@ -75,7 +75,7 @@ def save_everything(tx: Transaction, *, issue_iid: int, mr_iid: int, run_id: str
 
 def content_tables(tx: DuckDBTransaction) -> set[str]:
     stamped = tx._connection.execute(
-        "SELECT table_name FROM duckdb_tables() JOIN duckdb_columns() USING (table_name) "
+        "SELECT table_name FROM duckdb_columns() JOIN duckdb_tables() USING (table_name) "
         "WHERE column_name = 'run_id'"
     ).fetchall()
     return {name for (name,) in stamped} - {

@@ -127,6 +127,26 @@ def test_a_miss_older_than_the_fetch_touches_nothing(ledger: DuckDBLedger, key: 
         assert row(tx, key, "missed_at", "deleted_at", "run_id") == (None, None, "run-1")
 
 
+@pytest.mark.parametrize("key", BOTH, ids=str)
+def test_what_becomes_of_one_kind_leaves_the_other_of_the_same_iid_as_it_was(
+    ledger: DuckDBLedger, key: EntityKey
+) -> None:
+    (other,) = set(BOTH) - {key}
+    everything = ("run_id", "title", "missed_at", "deleted_at")
+    with ledger.write("miss") as tx:
+        upsert_entities(tx, "run-1", [entity(one, updated=9, fetched=9) for one in BOTH])
+        misses(tx, "run-2", key, when=10)
+        assert row(tx, other, *everything) == ("run-1", "Engine", None, None)
+        misses(tx, "run-3", other, when=20)
+        assert misses(tx, "run-4", key, when=30).tombstoned == {key}
+        assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
+        assert upsert_entities(tx, "run-5", [entity(key, updated=5, fetched=40)]) == frozenset()
+        assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
+        assert upsert_entities(tx, "run-6", [entity(key, updated=50, fetched=50, title="Wing")]) == {key}
+        assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
+        assert row(tx, key, *everything) == ("run-6", "Wing", None, None)
+
+
 def test_what_the_ledger_never_had_is_missed_and_leaves_no_row(ledger: DuckDBLedger) -> None:
     with ledger.write("miss") as tx:
         assert misses(tx, "run-1", *BOTH, when=1).missed == set(BOTH)

@@ -101,6 +101,30 @@ def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
         assert replace(tx, full) == set()
 
 
+@pytest.mark.parametrize("replaced", range(5))
+def test_replacing_one_dependent_of_one_entity_leaves_all_others(ledger: DuckDBLedger, replaced: int) -> None:
+    owners = [
+        (7, issue(1), Dependent.AWARD_EMOJI),
+        (7, merge_request(1), Dependent.AWARD_EMOJI),
+        (7, issue(2), Dependent.AWARD_EMOJI),
+        (7, issue(1), Dependent.LINKS),
+        (8, issue(1), Dependent.AWARD_EMOJI),
+    ]
+    with ledger.write("replace") as tx:
+        for project_id, key, dependent in owners:
+            replace_dependents(tx, "run-1", project_id, [linked(key, dependent, ["x", "y"])])
+        project_id, key, dependent = owners[replaced]
+        replace_dependents(tx, "run-2", project_id, [linked(key, dependent, ["y"], fetched=200)])
+        found = tx._connection.execute(
+            "SELECT project_id, entity_type, iid, dependent, list(record_id ORDER BY position) "
+            "FROM linked_records GROUP BY ALL"
+        ).fetchall()
+    assert sorted(found) == sorted(
+        (project_id, key.entity_type, key.iid, dependent, ["y"] if number == replaced else ["x", "y"])
+        for number, (project_id, key, dependent) in enumerate(owners)
+    )
+
+
 def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, *(events(issue(1), dependent, [1, 2]) for dependent in EVENT_DEPENDENTS))

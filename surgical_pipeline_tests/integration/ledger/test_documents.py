@@ -70,6 +70,8 @@ def test_a_source_holds_all_that_is_rendered_in_its_order(filled: DuckDBLedger) 
         second = discussion("b", note(4, position=1, text="two"), note(9, position=0, text="one"), position=1)
         first = discussion("z", note(7), position=0)
         sets = [discussions(issue(1), second, first), late_label, events(issue(1), Dependent.STATE_EVENTS, [1])]
+        links = linked(issue(1), Dependent.LINKS, ["a", "b", "c"])
+        sets += [replace(links, records=links.records[::-1]), linked(issue(1), Dependent.CLOSED_BY, ["d"])]
         replace_dependents(tx, "run-1", 7, sets)
         embedded, bare = document("doc", issue(1)), document("without vectors", issue(1))
         save(tx, issue(1), [embedded, bare])
@@ -86,6 +88,8 @@ def test_a_source_holds_all_that_is_rendered_in_its_order(filled: DuckDBLedger) 
     )
     assert found.label_events == ('{"id": 10}', '{"id": 20}', '{"id": 30}')
     assert (found.state_events, found.milestone_events) == (('{"id": 1}',), ())
+    assert found.links == ('{"id": "a"}', '{"id": "b"}', '{"id": "c"}')
+    assert (found.closed_by, found.closes_issues) == (('{"id": "d"}',), ())
     assert found.existing == {"doc": "hash of text"}
 
 

@@ -81,10 +81,8 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
         ("DELETE FROM entity_failures WHERE position = 0", {"failures_agree", "failure_counters"}),
         ("DELETE FROM documents WHERE document_id = 'doc#1'", {"embeddings_have_documents"}),
         ("UPDATE documents SET deleted_at = now() WHERE iid = 1", {"embeddings_have_documents"}),
-        (
-            "UPDATE entities SET deleted_at = now(), missed_at = now(), missed_run_id = 'x' WHERE iid <> 2",
-            {"deleted_leaves_nothing"},
-        ),
+        ("UPDATE entities SET deleted_at = now(), missed_at = now(), missed_run_id = 'x' WHERE iid = 1",
+         {"deleted_leaves_nothing"}),
         ("UPDATE entities SET deleted_at = now(), missed_at = now(), missed_run_id = 'x' WHERE iid = 2",
          {"deleted_leaves_nothing"}),
         ("INSERT INTO documents SELECT * REPLACE ('again' AS document_id) FROM documents", {"one_document_each"}),

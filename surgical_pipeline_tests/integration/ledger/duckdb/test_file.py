@@ -4,11 +4,12 @@ import duckdb
 import pytest
 
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.file import wal_path
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerVersionError
 from surgical_pipeline.ledger.runs import load_result
-from surgical_pipeline_tests.integration.ledger.examples import start
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 
 KNOWN = sql.migrations()[-1].version
 NEXT = sql.Migration(
@@ -45,6 +46,17 @@ def test_a_migrated_file_has_the_schema_of_a_fresh_one(tmp_path: Path) -> None:
     assert schema(migrated) == schema(fresh)
     with migrated.read() as tx:
         assert load_result(tx, "run-1") is not None
+
+
+def test_a_migration_finds_the_rows_of_the_older_file(tmp_path: Path) -> None:
+    path = tmp_path / "old.duckdb"
+    with DuckDBLedger(path).write("fill") as tx:
+        upsert_project(tx, "run-1", PROJECT, at(0))
+    text = f"{NEXT.text} UPDATE projects SET colour = 'red as ' || path;"
+    painted = sql.Migration(version=NEXT.version, name=NEXT.name, text=text)
+    with DuckDBLedger(path, migrations=(*sql.migrations(), painted)).read() as tx:
+        found = tx._connection.execute("SELECT project_id, colour FROM projects").fetchall()
+    assert found == [(PROJECT.project_id, f"red as {PROJECT.path}")]
 
 
 def test_a_read_migrates_a_file_of_an_older_version_first(tmp_path: Path) -> None:
