@@ -39,7 +39,7 @@ class LockTimeoutError(LedgerError):
         self.path = path
         self.waited = waited
         self.holder = holder
-        advice = f"Close it in {holder}" if holder else "Retry when the other runs are done"
+        advice = "Close the file there" if holder else "Retry when the other runs are done"
         super().__init__(
             f"The ledger {path} was held by {holder or 'other runs'} for {waited:.1f} s, longer than the limit. "
             f"{advice}, or set SURGICAL_LOCK_TIMEOUT_SECONDS higher."
