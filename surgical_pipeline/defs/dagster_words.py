@@ -32,7 +32,8 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
         told = event.step_failure_data.user_failure_data if event.is_step_failure else None
         code = told.metadata.get("code") if told else None
         if told and code:
-            return Failure(code=FailureCode[str(code.value)], message=str(told.description), stage=stage)
+            message = str(told.description).removeprefix(f"{code.value}: ")
+            return Failure(code=FailureCode[str(code.value)], message=message, stage=stage)
     for event in events:
         data = event.event_specific_data
         error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
