@@ -12,7 +12,7 @@
     ├── NetworkError           no connection, a broken one, or no answer in time  NETWORK_ERROR
     ├── BudgetExceededError    the caller's deadline passed                       TIMEOUT
     └── InvalidPayloadError    an answer that GitLab's API does not give          INVALID_PAYLOAD
-        └── CrossOriginError       a Link or Location that leads elsewhere        INVALID_PAYLOAD
+        └── CrossOriginError       a Location that leads elsewhere                INVALID_PAYLOAD
 
 No message holds the token, a query string or a payload's text: they end in logs and in the ledger.
 """

@@ -12,8 +12,8 @@ from datetime import datetime
 import httpx
 
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.errors import CrossOriginError, InvalidPayloadError, ServerError
-from surgical_pipeline.gitlab.urls import ApiUrls, Param, path_of, resolve
+from surgical_pipeline.gitlab.errors import InvalidPayloadError, ServerError
+from surgical_pipeline.gitlab.urls import Param, path_of, resolve, split_api
 
 MAX_PAGES = 1000
 """100,000 items at 100 a page: no list of one entity is that long, so something else is going on."""
@@ -43,24 +43,22 @@ class _ChangedWhileReadError(Exception):
     """``X-Total`` was not the same on all pages: rows moved, and one may have slipped between two pages."""
 
 
-async def whole_list(get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int = MAX_PAGES) -> WholeList:
+async def whole_list(get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES) -> WholeList:
     """Read a list to its end, anew where it changed meanwhile.
 
     Raises:
-        GitLabError: a page failed (only that page is repeated, by ``get``), a next page that leads elsewhere or
-            comes round again, more than ``max_pages``, or a list that would not hold still.
+        GitLabError: a page failed (only that page is repeated, by ``get``), a next page of another list or one
+            that comes round again, more than ``max_pages``, or a list that would not hold still.
     """
     for _ in range(1 + MAX_RESTARTS):
         try:
-            return await _read_once(get, first, urls=urls, max_pages=max_pages)
+            return await _read_once(get, first, max_pages=max_pages)
         except _ChangedWhileReadError:
             continue
     raise ServerError(f"the list changed {1 + MAX_RESTARTS} times while it was read", path=path_of(first))
 
 
-async def pages(
-    get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int = MAX_PAGES
-) -> AsyncGenerator[Answer, None]:
+async def pages(get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES) -> AsyncGenerator[Answer, None]:
     """The pages of a list, one after the other.
 
     Raises:
@@ -78,31 +76,25 @@ async def pages(
         seen.add(str(url))
         answer = await get(url)
         yield answer
-        url = next_page(answer, first, urls=urls)
+        url = next_page(answer, first)
 
 
-def next_page(answer: Answer, first: httpx.URL, *, urls: ApiUrls) -> httpx.URL | None:
+def next_page(answer: Answer, first: httpx.URL) -> httpx.URL | None:
     """The address of the page after ``answer``: the first request, with the parameters that turn its pages.
 
-    What the first request asked for (``iids[]``, ``scope``, ``per_page``) is kept whatever the link says, so no
-    answer can widen a request.
+    Nothing else of a link is used: it names GitLab's ``external_url``, which behind a tunnel or a proxy is another
+    host, scheme or prefix than ours. What the first request asked for (``iids[]``, ``scope``, ``per_page``) is
+    kept whatever the link says, so no answer can widen a request or lead it elsewhere.
 
     Raises:
-        CrossOriginError: the link leads to another origin.
-        InvalidPayloadError: it leads to another list, or cannot be read.
+        InvalidPayloadError: the link leads to another list, or cannot be read.
     """
     link = _next_link(answer.headers)
     if link is not None:
         target = resolve(answer.url, link)
         if target is None:
             raise InvalidPayloadError("GitLab's link to the next page cannot be read", path=answer.path)
-        if not urls.same_origin(target):
-            raise CrossOriginError(
-                f"GitLab's next page is on another origin ({target.scheme}://{target.host}); if that is where it "
-                "lives, use it as the GitLab URL",
-                path=answer.path,
-            )
-        if target.path != first.path:
+        if _list_of(target) != _list_of(first):
             raise InvalidPayloadError("GitLab's next page belongs to another list", path=answer.path)
         return _turned(first, target.params.multi_items())
     page = answer.headers.get("x-next-page", "").strip()
@@ -113,12 +105,21 @@ def next_page(answer: Answer, first: httpx.URL, *, urls: ApiUrls) -> httpx.URL |
     return _turned(first, [("page", page)])
 
 
-async def _read_once(get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int) -> WholeList:
+def linked_base_url(answer: Answer) -> str | None:
+    """The base URL that the links of a list name, GitLab's ``external_url``; None where it has no links."""
+    for address, _ in _LINK.findall(answer.headers.get("link", "")):
+        target = resolve(answer.url, address)
+        if target is not None and (parts := split_api(target)):
+            return parts[0]
+    return None
+
+
+async def _read_once(get: GetPage, first: httpx.URL, *, max_pages: int) -> WholeList:
     items: list[dict[str, object]] = []
     totals: set[str] = set()
     fetched_at: datetime | None = None
     size = 0
-    async for answer in pages(get, first, urls=urls, max_pages=max_pages):
+    async for answer in pages(get, first, max_pages=max_pages):
         fetched_at = fetched_at or answer.sent_at
         items.extend(answer.items())
         size += answer.size
@@ -135,6 +136,11 @@ def _next_link(headers: httpx.Headers) -> str | None:
         if _NEXT.search(parameters):
             return str(address)
     return None
+
+
+def _list_of(url: httpx.URL) -> str | None:
+    parts = split_api(url)
+    return parts[1] if parts else None
 
 
 def _turned(first: httpx.URL, parameters: list[Param]) -> httpx.URL:
