@@ -22,7 +22,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError
-from surgical_pipeline.gitlab.identity import check_owner
+from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.pagination import GetPage, WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
@@ -196,12 +196,21 @@ class GitLabClient:
         return FetchedEntity(answer.item(), answer.sent_at)
 
     async def dependent(
-        self, project_id: int, key: EntityKey, *, dependent: Dependent, deadline: Deadline
+        self,
+        project_id: int,
+        key: EntityKey,
+        *,
+        dependent: Dependent,
+        deadline: Deadline,
+        gitlab_id: int | None = None,
     ) -> DependentSet:
         """All of one dependent, complete to the last page, or an error; ``source_version`` is left to the caller.
 
+        ``gitlab_id``: the entity's global id, by which some dependents name their owner.
+
         Raises:
             ValueError: entities of this type have no such dependent.
+            InvalidPayloadError: an item is not what it should be, or belongs to another entity.
             NotFoundError: the entity is gone, hidden, or this GitLab has no such endpoint.
         """
         if key.entity_type not in dependent.applies_to:
@@ -216,7 +225,7 @@ class GitLabClient:
             found = await whole_list(self._getter(deadline), url)
 
         def records() -> DependentRecords:
-            check_owner(dependent, found.items, project_id=project_id, key=key)
+            check_owner(dependent, found.items, Owner(project_id, key, gitlab_id))
             return parse_dependent(dependent, found.items)
 
         try:

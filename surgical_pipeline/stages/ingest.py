@@ -13,6 +13,7 @@ from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -35,7 +36,9 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         STAGE,
         lambda tx: _write_absences(tx, run=run, preflight=preflight) + _write_entities(tx, run=run, batch=first),
     )
+    gitlab_ids = _gitlab_ids(first)
     for batch in batches:
+        gitlab_ids |= _gitlab_ids(batch)
         outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
@@ -43,7 +46,12 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         project_id=preflight.project.project_id,
         project_path=preflight.project.path,
         keys=tuple(sorted(outcome.key for outcome in outcomes if outcome.ingested or outcome.stale_skipped)),
+        gitlab_ids=gitlab_ids,
     )
+
+
+def _gitlab_ids(batch: Sequence[EntityRecord]) -> dict[EntityKey, int]:
+    return {record.key: record.gitlab_id for record in batch}
 
 
 def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult) -> list[EntityOutcome]:
