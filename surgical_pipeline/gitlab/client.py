@@ -21,12 +21,12 @@ from surgical_pipeline.domain.records import DependentRecords, DependentSet, Pro
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
-from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError
+from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.pagination import GetPage, WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
 from surgical_pipeline.gitlab.urls import ApiUrls, path_of, split_api, validate_base_url
 
@@ -146,8 +146,23 @@ class GitLabClient:
             raise _project_missing(error) from error
         return _at(answer, parse_project)
 
+    async def is_answering(self, project_id: int, deadline: Deadline) -> bool:
+        """Whether GitLab gives the project at the first attempt: a cheap request, to tell who is in trouble."""
+        url = self._urls.build("projects", checked_id(project_id))
+        try:
+            await self._transport.get(url, deadline, patience=Patience(attempts=1))
+        except GitLabError:
+            return False
+        return True
+
     async def entities_by_iids(
-        self, project_id: int, entity_type: EntityType, *, iids: Sequence[int], deadline: Deadline
+        self,
+        project_id: int,
+        entity_type: EntityType,
+        *,
+        iids: Sequence[int],
+        deadline: Deadline,
+        patience: Patience = AS_USUAL,
     ) -> FetchedEntities:
         """The named entities that GitLab's list gives; it silently leaves out what the token may not see.
 
@@ -168,7 +183,7 @@ class GitLabClient:
         items: list[dict[str, object]] = []
         fetched_at: datetime | None = None
         try:
-            async with aclosing(pages(self._getter(deadline), url)) as answers:
+            async with aclosing(pages(self._getter(deadline, patience), url)) as answers:
                 async for answer in answers:
                     fetched_at = fetched_at or answer.sent_at
                     items.extend(answer.items())
@@ -180,7 +195,9 @@ class GitLabClient:
             raise AssertionError("a list has a first page")
         return FetchedEntities(tuple(items), fetched_at)
 
-    async def entity(self, project_id: int, key: EntityKey, deadline: Deadline) -> FetchedEntity | None:
+    async def entity(
+        self, project_id: int, key: EntityKey, deadline: Deadline, *, patience: Patience = AS_USUAL
+    ) -> FetchedEntity | None:
         """One entity; None where GitLab answers 404 for it.
 
         Raises:
@@ -188,7 +205,8 @@ class GitLabClient:
             ForbiddenError, UnauthorizedError: 403, 401.
         """
         try:
-            answer = await self._transport.get(self._urls.build(*entity_path(project_id, key)), deadline)
+            url = self._urls.build(*entity_path(project_id, key))
+            answer = await self._transport.get(url, deadline, patience=patience)
         except ProjectNotFoundError:
             raise
         except NotFoundError:
@@ -234,9 +252,9 @@ class GitLabClient:
             raise InvalidPayloadError(error.reason, path=path_of(url)) from error
         return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=parsed)
 
-    def _getter(self, deadline: Deadline) -> GetPage:
+    def _getter(self, deadline: Deadline, patience: Patience = AS_USUAL) -> GetPage:
         async def get(url: httpx.URL) -> Answer:
-            return await self._transport.get(url, deadline)
+            return await self._transport.get(url, deadline, patience=patience)
 
         return get
 

@@ -3,7 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -20,6 +20,7 @@ from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, ra
 from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
 from surgical_pipeline.gitlab.connections import Connections
 from surgical_pipeline.gitlab.errors import (
+    AnswerBrokeOffError,
     BudgetExceededError,
     CrossOriginError,
     GitLabError,
@@ -29,7 +30,7 @@ from surgical_pipeline.gitlab.errors import (
 )
 from surgical_pipeline.gitlab.foreign import ForeignText
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
-from surgical_pipeline.gitlab.retry import RetryPolicy, with_retries
+from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy, with_retries
 from surgical_pipeline.gitlab.urls import ApiUrls, path_of, resolve
 
 MAX_REDIRECTS = 3
@@ -102,7 +103,14 @@ class Transport:
             await self._connections.aclose()
             self._connections = None
 
-    async def get(self, url: httpx.URL, deadline: Deadline, *, follow_redirects: bool = False) -> Answer:
+    async def get(
+        self,
+        url: httpx.URL,
+        deadline: Deadline,
+        *,
+        follow_redirects: bool = False,
+        patience: Patience = AS_USUAL,
+    ) -> Answer:
         """The JSON at an API address.
 
         Raises:
@@ -110,39 +118,44 @@ class Transport:
         """
         for _ in range(MAX_REDIRECTS + 1):
             self._check_address(url)
-            result = await self._get_with_retries(url, deadline)
+            result = await self._get_with_retries(url, deadline, patience)
             if isinstance(result, Answer):
                 return result
             url = self._redirected(url, result, allowed=follow_redirects)
         raise InvalidPayloadError(f"GitLab redirects more than {MAX_REDIRECTS} times", path=path_of(url))
 
-    async def _get_with_retries(self, url: httpx.URL, deadline: Deadline) -> "Answer | _Redirect":
+    async def _get_with_retries(
+        self, url: httpx.URL, deadline: Deadline, patience: Patience
+    ) -> "Answer | _Redirect":
         async def attempt() -> Answer | _Redirect:
-            return await self._attempt(url, deadline)
+            return await self._attempt(url, deadline, patience)
 
-        return await with_retries(attempt, self._retry, deadline=deadline, on_retry=self._count_retry)
+        policy = replace(self._retry, max_attempts=patience.attempts) if patience.attempts else self._retry
+        return await with_retries(attempt, policy, deadline=deadline, on_retry=self._count_retry)
 
-    async def _attempt(self, url: httpx.URL, deadline: Deadline) -> "Answer | _Redirect":
-        received = await self._receive(url, deadline)
+    async def _attempt(self, url: httpx.URL, deadline: Deadline, patience: Patience) -> "Answer | _Redirect":
+        received = await self._receive(url, deadline, patience)
         if isinstance(received, _Redirect):
             return received
         # Its place in flight is free again: the next request is under way while this answer is decoded.
         return await work_through(len(received.body), received.decoded)
 
-    async def _receive(self, url: httpx.URL, deadline: Deadline) -> "_Received | _Redirect":
+    async def _receive(self, url: httpx.URL, deadline: Deadline, patience: Patience) -> "_Received | _Redirect":
         path = path_of(url)
         async with self._limiter.place(deadline, path):
             left = deadline.remaining
             if left <= 0:
                 raise BudgetExceededError("the time budget ran out before the request was sent", path=path)
-            seconds = min(self._request_timeout_seconds, left)
+            seconds = min(self._request_timeout_seconds, patience.seconds, left)
             with anyio.move_on_after(seconds) as scope:
                 return await self._exchange(url)
         if not scope.cancelled_caught:  # pragma: no cover  the block above returns or raises otherwise
             raise AssertionError("an exchange neither answered nor failed")
-        if left <= self._request_timeout_seconds:
+        if left <= seconds:
             raise BudgetExceededError("the time budget ran out while GitLab was answering", path=path)
-        raise NetworkError(f"GitLab did not answer within {seconds:g} s", path=path, transient=True)
+        raise AnswerBrokeOffError(
+            f"GitLab did not answer within {seconds:.3g} s", path=path, transient=patience.seconds > seconds
+        )
 
     async def _exchange(self, url: httpx.URL) -> "_Received | _Redirect":
         """Send the request and read the answer, at most as much of it as is allowed."""
@@ -165,7 +178,9 @@ class Transport:
             told = self._foreign.quoted(str(error)) or type(error).__name__
             # The chain is written out as it is, into Dagster's log too: a server may echo the request's headers.
             cause = None if self._foreign.holds_token(str(error).encode()) else error
-            raise NetworkError(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from cause
+            connected = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            kind = AnswerBrokeOffError if connected else NetworkError
+            raise kind(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from cause
 
     async def _read(self, response: httpx.Response) -> bytes:
         body = await read_body(response, self._max_answer_bytes)

@@ -21,6 +21,9 @@ class FaultSpec(ControlModel):
     path: str
     method: str = "*"
     query: str | None = None
+    iid: int | None = Field(
+        default=None, ge=1, description="only for requests of this record: alone, or in a list among `iids[]`"
+    )
     times: int | None = Field(default=None, ge=1, description="how often it fires; null: always")
     skip: int = Field(default=0, ge=0, description="so many matching requests pass unharmed first")
 
