@@ -3,6 +3,7 @@
 Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api). Only GET is ever sent.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -23,8 +24,9 @@ from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.identity import Owner, check_owner
-from surgical_pipeline.gitlab.pagination import GetPage, WholeList, linked_base_url, pages, whole_list
+from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
+from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
@@ -90,6 +92,7 @@ class GitLabClient:
             self._urls.origin, token, max_in_flight=max_in_flight, monotonic=monotonic
         )
         self._clock = clock
+        self._places_ahead = asyncio.Semaphore(max_in_flight)
         self._transport = Transport(
             self._urls,
             token,
@@ -240,7 +243,8 @@ class GitLabClient:
             found = WholeList((answer.item(),), answer.sent_at, answer.size)
         else:
             url = self._urls.build(*path, params=[("per_page", str(PAGE_SIZE))])
-            found = await whole_list(self._getter(deadline), url)
+            get, places = self._getter(deadline), self._places_ahead
+            found = await whole_list(get, url, places=places, at_once=self.max_in_flight)
 
         def records() -> DependentRecords:
             check_owner(dependent, found.items, Owner(project_id, key, gitlab_id))
