@@ -66,6 +66,7 @@ soak: $(VENV)/.dev ## Kill 200 syncs, let 32 contend, cancel in every stage: abo
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
 	@$(BIN)/python -m benchmarks.fetching
+	@$(BIN)/python -m benchmarks.long_list
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.search

@@ -3,7 +3,8 @@
 Payloads do not travel here: from preflight to ingest they lie in a snapshot file, afterwards in the ledger.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -30,11 +31,15 @@ class PreflightResult:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can have them."""
+    """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can have them.
+
+    ``gitlab_ids``: their global ids, by which dependents name their owner.
+    """
 
     project_id: int
     project_path: str
     keys: tuple[EntityKey, ...]
+    gitlab_ids: Mapping[EntityKey, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

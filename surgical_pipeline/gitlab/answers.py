@@ -1,7 +1,6 @@
 """Reading an HTTP answer: status first, then headers, then JSON; and what an unwanted answer means."""
 
 import json
-import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -20,10 +19,12 @@ from surgical_pipeline.gitlab.errors import (
     ServerError,
     UnauthorizedError,
 )
+from surgical_pipeline.gitlab.foreign import ForeignText
 from surgical_pipeline.gitlab.urls import path_of
 
-MAX_DETAIL_LENGTH = 160
 _MAX_SECONDS_DIGITS = 9
+
+_NO_TOKEN = ForeignText()
 
 _REFUSALS: dict[int, type[GitLabError]] = {
     HTTPStatus.UNAUTHORIZED: UnauthorizedError,
@@ -82,7 +83,7 @@ class RateLimitWindow:
     reset_in_seconds: float
 
 
-def decoded_json(body: bytes, headers: httpx.Headers, path: str) -> object:
+def decoded_json(body: bytes, headers: httpx.Headers, path: str, *, foreign: ForeignText = _NO_TOKEN) -> object:
     """The JSON of a 200.
 
     Raises:
@@ -91,7 +92,9 @@ def decoded_json(body: bytes, headers: httpx.Headers, path: str) -> object:
     """
     content_type = headers.get("content-type", "application/json").split(";")[0].strip().lower()
     if not (content_type == "application/json" or content_type.endswith("+json")):
-        raise InvalidPayloadError(_not_json(content_type, body), path=path, status=200, transient=True)
+        raise InvalidPayloadError(
+            _not_json(content_type, body, foreign=foreign), path=path, status=200, transient=True
+        )
     try:
         parsed: object = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -101,10 +104,12 @@ def decoded_json(body: bytes, headers: httpx.Headers, path: str) -> object:
     return parsed
 
 
-def error_for(response: httpx.Response, body: bytes, *, path: str, now: datetime) -> GitLabError:
+def error_for(
+    response: httpx.Response, body: bytes, *, path: str, now: datetime, foreign: ForeignText = _NO_TOKEN
+) -> GitLabError:
     """The error that a status other than 200 means. ``body``: the beginning of the answer's body."""
     status = response.status_code
-    detail = _detail(response.headers, body)
+    detail = foreign.quoted(_detail(response.headers, body))
     said = f"GitLab answered {status}{_phrase(status)}{f': {detail}' if detail else ''}"
     if status == HTTPStatus.NOT_FOUND:
         return _not_found(said, path, is_json=_is_json(response.headers), detail=detail)
@@ -189,7 +194,7 @@ def _phrase(status: int) -> str:
 
 
 def _detail(headers: httpx.Headers, body: bytes) -> str:
-    """GitLab's own words for an error, shortened: ``message``, ``error_description`` or ``error``."""
+    """GitLab's own words for an error: ``message``, ``error_description`` or ``error``."""
     if not _is_json(headers):
         return ""
     try:
@@ -200,21 +205,17 @@ def _detail(headers: httpx.Headers, body: bytes) -> str:
         return ""
     for name in ("message", "error_description", "error"):
         if isinstance(text := parsed.get(name), str):
-            return _printable(text)[:MAX_DETAIL_LENGTH]
+            return text
     return ""
 
 
-def _printable(text: str) -> str:
-    return re.sub(r"\s+", " ", "".join(char if char.isprintable() else " " for char in text)).strip()
-
-
-def _not_json(content_type: str, body: bytes) -> str:
+def _not_json(content_type: str, body: bytes, *, foreign: ForeignText) -> str:
     if "html" in content_type:
         start = body[:100_000].lower()
         if b"sign_in" in start or b"password" in start or b"login" in start:
             return "GitLab's answer is an HTML login page, not JSON"
         return "GitLab's answer is an HTML page, not JSON: a login page or a proxy may be answering"
-    return f"GitLab's answer is {_printable(content_type)[:60] or 'of no known type'}, not JSON"
+    return f"GitLab's answer is {foreign.quoted(content_type, 60) or 'of no known type'}, not JSON"
 
 
 def _refuse_constant(name: str) -> None:

@@ -3,6 +3,7 @@
 Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api). Only GET is ever sent.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
@@ -18,16 +19,18 @@ from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, ProjectRecord
-from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError
-from surgical_pipeline.gitlab.identity import check_owner
-from surgical_pipeline.gitlab.pagination import GetPage, WholeList, pages, whole_list
+from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
+from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
+from surgical_pipeline.gitlab.identity import Owner, check_owner
+from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
+from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
-from surgical_pipeline.gitlab.urls import ApiUrls, path_of, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, path_of, split_api, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 
@@ -37,22 +40,6 @@ PAGE_SIZE = 100
 """The most that GitLab gives on one page."""
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
-_COLLECTIONS = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
-
-_DEPENDENT_PATHS = {
-    Dependent.DISCUSSIONS: "discussions",
-    Dependent.LABEL_EVENTS: "resource_label_events",
-    Dependent.STATE_EVENTS: "resource_state_events",
-    Dependent.MILESTONE_EVENTS: "resource_milestone_events",
-    Dependent.LINKS: "links",
-    Dependent.CLOSED_BY: "closed_by",
-    Dependent.COMMITS: "commits",
-    Dependent.DIFFS: "diffs",
-    Dependent.CLOSES_ISSUES: "closes_issues",
-    Dependent.APPROVALS: "approvals",
-    Dependent.AWARD_EMOJI: "award_emoji",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +92,7 @@ class GitLabClient:
             self._urls.origin, token, max_in_flight=max_in_flight, monotonic=monotonic
         )
         self._clock = clock
+        self._places_ahead = asyncio.Semaphore(max_in_flight)
         self._transport = Transport(
             self._urls,
             token,
@@ -161,8 +149,23 @@ class GitLabClient:
             raise _project_missing(error) from error
         return _at(answer, parse_project)
 
+    async def is_answering(self, project_id: int, deadline: Deadline) -> bool:
+        """Whether GitLab gives the project at the first attempt: a cheap request, to tell who is in trouble."""
+        url = self._urls.build("projects", checked_id(project_id))
+        try:
+            await self._transport.get(url, deadline, patience=Patience(attempts=1))
+        except GitLabError:
+            return False
+        return True
+
     async def entities_by_iids(
-        self, project_id: int, entity_type: EntityType, *, iids: Sequence[int], deadline: Deadline
+        self,
+        project_id: int,
+        entity_type: EntityType,
+        *,
+        iids: Sequence[int],
+        deadline: Deadline,
+        patience: Patience = AS_USUAL,
     ) -> FetchedEntities:
         """The named entities that GitLab's list gives; it silently leaves out what the token may not see.
 
@@ -174,16 +177,16 @@ class GitLabClient:
         """
         if not 1 <= len(iids) <= PAGE_SIZE:
             raise ValueError(f"a batch names 1 to {PAGE_SIZE} IIDs, not {len(iids)}")
-        params = [("iids[]", str(_checked_iid(iid))) for iid in iids]
+        params = [("iids[]", str(checked_iid(iid))) for iid in iids]
         params += [("scope", "all"), ("per_page", str(PAGE_SIZE))]
         if entity_type is EntityType.MERGE_REQUEST:
             # Makes labels objects, and GitLab take the entities from its database instead of a cache of minutes.
             params.append(("with_labels_details", "true"))
-        url = self._urls.build("projects", _checked_id(project_id), _COLLECTIONS[entity_type], params=params)
+        url = self._urls.build("projects", checked_id(project_id), COLLECTIONS[entity_type], params=params)
         items: list[dict[str, object]] = []
         fetched_at: datetime | None = None
         try:
-            async with aclosing(pages(self._getter(deadline), url, urls=self._urls)) as answers:
+            async with aclosing(pages(self._getter(deadline, patience), url)) as answers:
                 async for answer in answers:
                     fetched_at = fetched_at or answer.sent_at
                     items.extend(answer.items())
@@ -195,7 +198,9 @@ class GitLabClient:
             raise AssertionError("a list has a first page")
         return FetchedEntities(tuple(items), fetched_at)
 
-    async def entity(self, project_id: int, key: EntityKey, deadline: Deadline) -> FetchedEntity | None:
+    async def entity(
+        self, project_id: int, key: EntityKey, deadline: Deadline, *, patience: Patience = AS_USUAL
+    ) -> FetchedEntity | None:
         """One entity; None where GitLab answers 404 for it.
 
         Raises:
@@ -203,7 +208,8 @@ class GitLabClient:
             ForbiddenError, UnauthorizedError: 403, 401.
         """
         try:
-            answer = await self._transport.get(self._urls.build(*_entity_path(project_id, key)), deadline)
+            url = self._urls.build(*entity_path(project_id, key))
+            answer = await self._transport.get(url, deadline, patience=patience)
         except ProjectNotFoundError:
             raise
         except NotFoundError:
@@ -211,27 +217,37 @@ class GitLabClient:
         return FetchedEntity(answer.item(), answer.sent_at)
 
     async def dependent(
-        self, project_id: int, key: EntityKey, *, dependent: Dependent, deadline: Deadline
+        self,
+        project_id: int,
+        key: EntityKey,
+        *,
+        dependent: Dependent,
+        deadline: Deadline,
+        gitlab_id: int | None = None,
     ) -> DependentSet:
         """All of one dependent, complete to the last page, or an error; ``source_version`` is left to the caller.
 
+        ``gitlab_id``: the entity's global id, by which some dependents name their owner.
+
         Raises:
             ValueError: entities of this type have no such dependent.
+            InvalidPayloadError: an item is not what it should be, or belongs to another entity.
             NotFoundError: the entity is gone, hidden, or this GitLab has no such endpoint.
         """
         if key.entity_type not in dependent.applies_to:
             raise ValueError(f"{dependent} is nothing that {key} has")
-        path = (*_entity_path(project_id, key), _DEPENDENT_PATHS[dependent])
+        path = (*entity_path(project_id, key), DEPENDENT_PATHS[dependent])
         if dependent is Dependent.APPROVALS:
             url = self._urls.build(*path)
             answer = await self._transport.get(url, deadline)
             found = WholeList((answer.item(),), answer.sent_at, answer.size)
         else:
             url = self._urls.build(*path, params=[("per_page", str(PAGE_SIZE))])
-            found = await whole_list(self._getter(deadline), url, urls=self._urls)
+            get, places = self._getter(deadline), self._places_ahead
+            found = await whole_list(get, url, places=places, at_once=self.max_in_flight)
 
         def records() -> DependentRecords:
-            check_owner(dependent, found.items, project_id=project_id, key=key)
+            check_owner(dependent, found.items, Owner(project_id, key, gitlab_id))
             return parse_dependent(dependent, found.items)
 
         try:
@@ -240,9 +256,9 @@ class GitLabClient:
             raise InvalidPayloadError(error.reason, path=path_of(url)) from error
         return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=parsed)
 
-    def _getter(self, deadline: Deadline) -> GetPage:
+    def _getter(self, deadline: Deadline, patience: Patience = AS_USUAL) -> GetPage:
         async def get(url: httpx.URL) -> Answer:
-            return await self._transport.get(url, deadline)
+            return await self._transport.get(url, deadline, patience=patience)
 
         return get
 
@@ -258,6 +274,13 @@ class GitLabClient:
             return None
         return _at(answer, parse_scopes)
 
+    async def linked_base_url(self, deadline: Deadline) -> str | None:
+        """What GitLab's links name (its ``external_url``), where that is another base URL than ours."""
+        url = self._urls.build("projects", params=[("membership", "true"), ("per_page", "1")])
+        named = linked_base_url(await self._transport.get(url, deadline))
+        ours = split_api(url)
+        return None if ours and named == ours[0] else named
+
 
 def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
     """Parse an answer's body; an error names the path that gave it."""
@@ -269,22 +292,6 @@ def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
 
 def _project_missing(error: NotFoundError) -> ProjectNotFoundError:
     return ProjectNotFoundError(error.reason, path=error.path, status=error.status)
-
-
-def _entity_path(project_id: int, key: EntityKey) -> tuple[str | int, ...]:
-    return ("projects", _checked_id(project_id), _COLLECTIONS[key.entity_type], _checked_iid(key.iid))
-
-
-def _checked_id(project_id: int) -> int:
-    if isinstance(project_id, bool) or not 1 <= project_id < 2**63:
-        raise ValueError(f"a project id is a positive integer, not {project_id!r}")
-    return project_id
-
-
-def _checked_iid(iid: int) -> int:
-    if isinstance(iid, bool) or not 1 <= iid <= MAX_IID:
-        raise ValueError(f"an IID lies between 1 and {MAX_IID}, not {iid!r}")
-    return iid
 
 
 def _checked_token(token: str) -> str:

@@ -9,10 +9,11 @@
     │   └── ProjectNotFoundError   the project itself                             PROJECT_NOT_FOUND
     ├── RateLimitedError       429 for longer than the budget or the attempts     RATE_LIMITED
     ├── ServerError            408, 5xx, or a list that would not hold still      SERVER_ERROR
-    ├── NetworkError           no connection, a broken one, or no answer in time  NETWORK_ERROR
+    ├── NetworkError           no connection, or no answer over it                NETWORK_ERROR
+    │   └── AnswerBrokeOffError    it was connected, but no whole answer came         NETWORK_ERROR
     ├── BudgetExceededError    the caller's deadline passed                       TIMEOUT
     └── InvalidPayloadError    an answer that GitLab's API does not give          INVALID_PAYLOAD
-        └── CrossOriginError       a Link or Location that leads elsewhere        INVALID_PAYLOAD
+        └── CrossOriginError       a Location that leads elsewhere                INVALID_PAYLOAD
 
 No message holds the token, a query string or a payload's text: they end in logs and in the ledger.
 """
@@ -88,6 +89,10 @@ class ServerError(GitLabError):
 
 class NetworkError(GitLabError):
     code = FailureCode.NETWORK_ERROR
+
+
+class AnswerBrokeOffError(NetworkError):
+    """The server hung up in the middle, or took longer than one attempt may."""
 
 
 class BudgetExceededError(GitLabError):

@@ -1,41 +1,110 @@
-"""Whether what GitLab gave as an entity's dependent is that entity's, where the payload tells."""
+"""Whether what GitLab gave as an entity's dependent is that entity's, by all that the payload tells."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
-from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
 from surgical_pipeline.gitlab.field_types import MAX_ID
 
+_Item = Mapping[str, object]
+_MAX_TYPE_LENGTH = 20
+_TYPES = {
+    EntityType.ISSUE: frozenset({"issue", "workitem"}),
+    # A note on one of its commits belongs to the commit, wherever GitLab shows it.
+    EntityType.MERGE_REQUEST: frozenset({"mergerequest", "commit"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Whose dependents were asked for. ``gitlab_id``: GitLab's global id, None where nobody told it."""
+
+    project_id: int
+    key: EntityKey
+    gitlab_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Fields:
+    """In which fields a payload names its owner."""
+
+    gitlab_id: str
+    type: str | None = None
+    project_id: str | None = None
+    iid: str | None = None
+
+
+_EVENTS = _Fields(gitlab_id="resource_id", type="resource_type")
+_FIELDS = dict.fromkeys(EVENT_DEPENDENTS, _EVENTS) | {
+    Dependent.DISCUSSIONS: _Fields(
+        gitlab_id="noteable_id", type="noteable_type", project_id="project_id", iid="noteable_iid"
+    ),
+    Dependent.AWARD_EMOJI: _Fields(gitlab_id="awardable_id", type="awardable_type"),
+    Dependent.APPROVALS: _Fields(gitlab_id="id", project_id="project_id", iid="iid"),
+}
+
 
 def shown(value: object) -> str:
-    """An id out of a payload, fit for a message: whatever is no id is not repeated, it may be anything."""
-    return str(value) if type(value) is int and 0 < value <= MAX_ID else "?"
+    """An id or a type out of a payload, fit for a message: whatever is neither is not repeated."""
+    is_id = type(value) is int and 0 < value <= MAX_ID
+    is_type = isinstance(value, str) and value.isascii() and value.isalpha() and len(value) <= _MAX_TYPE_LENGTH
+    return str(value) if is_id or is_type else "?"
 
 
-def check_owner(
-    dependent: Dependent, items: Sequence[Mapping[str, object]], *, project_id: int, key: EntityKey
-) -> None:
+def check_owner(dependent: Dependent, items: Sequence[_Item], owner: Owner) -> None:
     """Refuse the dependent of another entity, such as a cache may give: its rows would replace the right ones.
 
-    Notes and approvals name project and IID (older servers: some or none of it); events, links, emoji and code
-    name global ids or nothing, so they cannot be checked.
+    Every field counts that a payload names its owner in, where it is there: older servers leave some out. Links
+    name their other end only, which is never the owner itself; the remaining kinds name nobody.
 
     Raises:
-        InvalidPayloadError: an item names another project or IID.
+        InvalidPayloadError: an item belongs to another entity.
     """
-    if dependent is Dependent.DISCUSSIONS:
-        notes = (note for item in items if isinstance(found := item.get("notes"), list) for note in found)
-        owners = [
-            (note.get("project_id"), note.get("noteable_iid")) for note in notes if isinstance(note, Mapping)
-        ]
-    elif dependent is Dependent.APPROVALS:
-        owners = [(item.get("project_id"), item.get("iid")) for item in items]
+    if dependent is Dependent.LINKS:
+        wrong = next((("id", item.get("id")) for item in items if _is(item, owner)), None)
+    elif dependent in _FIELDS:
+        owned = _notes(items) if dependent is Dependent.DISCUSSIONS else iter(items)
+        wrong = next((found for item in owned for found in _contradictions(item, _FIELDS[dependent], owner)), None)
     else:
         return
-    for project, iid in owners:
-        if project not in (None, project_id) or iid not in (None, key.iid):
-            raise InvalidPayloadError(
-                f"GitLab gave {dependent} of {key.entity_type.sigil}{shown(iid)} in project {shown(project)} "
-                f"where those of {key} in project {project_id} were asked for"
-            )
+    if wrong is not None:
+        field, value = wrong
+        raise InvalidPayloadError(
+            f"GitLab gave {dependent} whose {field} is {shown(value)} "
+            f"where those of {owner.key} in project {owner.project_id} were asked for"
+        )
+
+
+def _contradictions(item: _Item, fields: _Fields, owner: Owner) -> Iterator[tuple[str, object]]:
+    for field, right in (
+        (fields.project_id, owner.project_id),
+        (fields.iid, owner.key.iid),
+        (fields.gitlab_id, owner.gitlab_id),
+    ):
+        told = item.get(field) if field else None
+        if field and told is not None and right is not None and (type(told) is not int or told != right):
+            yield field, told
+    kind = item.get(fields.type) if fields.type else None
+    if fields.type and kind is not None and _plain(kind) not in _TYPES[owner.key.entity_type]:
+        yield fields.type, kind
+
+
+def _is(item: _Item, owner: Owner) -> bool:
+    """Whether a linked issue is the owner."""
+    by_id = owner.gitlab_id is not None and item.get("id") == owner.gitlab_id
+    return by_id or (item.get("project_id"), item.get("iid")) == (owner.project_id, owner.key.iid)
+
+
+def _notes(items: Sequence[_Item]) -> Iterator[_Item]:
+    for item in items:
+        notes = item.get("notes")
+        for note in notes if isinstance(notes, list) else ():
+            if isinstance(note, Mapping):
+                yield note
+
+
+def _plain(kind: object) -> str:
+    """``MergeRequest`` and ``Merge request`` (so GitLab's own examples write it) are the same."""
+    return kind.replace(" ", "").lower() if isinstance(kind, str) else ""

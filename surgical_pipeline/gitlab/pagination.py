@@ -1,19 +1,22 @@
 """All pages of a list.
 
 A short page is not the last (GitLab filters by permission after paging), and totals may be missing: only
-``Link: rel="next"`` or ``x-next-page`` says whether there is more.
+``Link: rel="next"`` or ``x-next-page`` says whether there is more. Totals only tell what may be read ahead.
 """
 
+import asyncio
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
 
 import httpx
 
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.errors import CrossOriginError, InvalidPayloadError, ServerError
-from surgical_pipeline.gitlab.urls import ApiUrls, Param, path_of, resolve
+from surgical_pipeline.gitlab.errors import InvalidPayloadError, ServerError
+from surgical_pipeline.gitlab.reading_ahead import GetPage, ReadAhead
+from surgical_pipeline.gitlab.urls import Param, path_of, resolve, split_api
 
 MAX_PAGES = 1000
 """100,000 items at 100 a page: no list of one entity is that long, so something else is going on."""
@@ -21,10 +24,12 @@ MAX_PAGES = 1000
 MAX_RESTARTS = 2
 """How often a list that changed while it was read is read anew."""
 
+MAX_LIST_BYTES = 256 * 1024 * 1024
+"""All pages of one list, those read ahead included."""
+
+_CURSORS = frozenset({"cursor", "id_after", "id_before", "page_token", "pagination"})
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT = re.compile(r'\brel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE)
-
-GetPage = Callable[[httpx.URL], Awaitable[Answer]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,24 +48,32 @@ class _ChangedWhileReadError(Exception):
     """``X-Total`` was not the same on all pages: rows moved, and one may have slipped between two pages."""
 
 
-async def whole_list(get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int = MAX_PAGES) -> WholeList:
+async def whole_list(
+    get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES, places: asyncio.Semaphore, at_once: int
+) -> WholeList:
     """Read a list to its end, anew where it changed meanwhile.
 
+    Where the first page tells how many there are, up to ``at_once`` of the others are read side by side, within
+    the ``places`` that all lists share. Each is still looked at in its turn, so what is noticed is the same.
+
     Raises:
-        GitLabError: a page failed (only that page is repeated, by ``get``), a next page that leads elsewhere or
-            comes round again, more than ``max_pages``, or a list that would not hold still.
+        GitLabError: a page failed (only that page is repeated, by ``get``), a next page of another list or one
+            that comes round again, more than ``max_pages`` or ``MAX_LIST_BYTES``, or a list that would not hold
+            still.
     """
     for _ in range(1 + MAX_RESTARTS):
+        counted = _Counted(get)
+        ahead = ReadAhead(counted.get, places=places, at_once=at_once)
         try:
-            return await _read_once(get, first, urls=urls, max_pages=max_pages)
+            return await _read_once(ahead, first, counted=counted, max_pages=max_pages)
         except _ChangedWhileReadError:
             continue
+        finally:
+            await ahead.aclose()
     raise ServerError(f"the list changed {1 + MAX_RESTARTS} times while it was read", path=path_of(first))
 
 
-async def pages(
-    get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int = MAX_PAGES
-) -> AsyncGenerator[Answer, None]:
+async def pages(get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES) -> AsyncGenerator[Answer, None]:
     """The pages of a list, one after the other.
 
     Raises:
@@ -78,31 +91,25 @@ async def pages(
         seen.add(str(url))
         answer = await get(url)
         yield answer
-        url = next_page(answer, first, urls=urls)
+        url = next_page(answer, first)
 
 
-def next_page(answer: Answer, first: httpx.URL, *, urls: ApiUrls) -> httpx.URL | None:
+def next_page(answer: Answer, first: httpx.URL) -> httpx.URL | None:
     """The address of the page after ``answer``: the first request, with the parameters that turn its pages.
 
-    What the first request asked for (``iids[]``, ``scope``, ``per_page``) is kept whatever the link says, so no
-    answer can widen a request.
+    Nothing else of a link is used: it names GitLab's ``external_url``, which behind a tunnel or a proxy is another
+    host, scheme or prefix than ours. What the first request asked for (``iids[]``, ``scope``, ``per_page``) is
+    kept whatever the link says, so no answer can widen a request or lead it elsewhere.
 
     Raises:
-        CrossOriginError: the link leads to another origin.
-        InvalidPayloadError: it leads to another list, or cannot be read.
+        InvalidPayloadError: the link leads to another list, or cannot be read.
     """
     link = _next_link(answer.headers)
     if link is not None:
         target = resolve(answer.url, link)
         if target is None:
             raise InvalidPayloadError("GitLab's link to the next page cannot be read", path=answer.path)
-        if not urls.same_origin(target):
-            raise CrossOriginError(
-                f"GitLab's next page is on another origin ({target.scheme}://{target.host}); if that is where it "
-                "lives, use it as the GitLab URL",
-                path=answer.path,
-            )
-        if target.path != first.path:
+        if _list_of(target) != _list_of(first):
             raise InvalidPayloadError("GitLab's next page belongs to another list", path=answer.path)
         return _turned(first, target.params.multi_items())
     page = answer.headers.get("x-next-page", "").strip()
@@ -113,21 +120,61 @@ def next_page(answer: Answer, first: httpx.URL, *, urls: ApiUrls) -> httpx.URL |
     return _turned(first, [("page", page)])
 
 
-async def _read_once(get: GetPage, first: httpx.URL, *, urls: ApiUrls, max_pages: int) -> WholeList:
+def linked_base_url(answer: Answer) -> str | None:
+    """The base URL that the links of a list name, GitLab's ``external_url``; None where it has no links."""
+    for address, _ in _LINK.findall(answer.headers.get("link", "")):
+        target = resolve(answer.url, address)
+        if target is not None and (parts := split_api(target)):
+            return parts[0]
+    return None
+
+
+class _Counted:
+    """``get``, as long as all that it gave for one list fits into memory."""
+
+    def __init__(self, get: GetPage) -> None:
+        self._get = get
+        self.size = 0
+
+    async def get(self, url: httpx.URL) -> Answer:
+        answer = await self._get(url)
+        self.size += answer.size
+        if self.size > MAX_LIST_BYTES:
+            raise InvalidPayloadError(f"GitLab's list is larger than {MAX_LIST_BYTES} bytes", path=path_of(url))
+        return answer
+
+
+async def _read_once(ahead: ReadAhead, first: httpx.URL, *, counted: _Counted, max_pages: int) -> WholeList:
     items: list[dict[str, object]] = []
     totals: set[str] = set()
     fetched_at: datetime | None = None
-    size = 0
-    async for answer in pages(get, first, urls=urls, max_pages=max_pages):
-        fetched_at = fetched_at or answer.sent_at
-        items.extend(answer.items())
-        size += answer.size
-        totals |= {total for total in [answer.headers.get("x-total")] if total}
-        if len(totals) > 1:
-            raise _ChangedWhileReadError
+    async with aclosing(pages(ahead.get, first, max_pages=max_pages)) as answers:
+        async for answer in answers:
+            if fetched_at is None:
+                fetched_at = answer.sent_at
+                ahead.expect(_pages_told(answer, first, max_pages=max_pages))
+            items.extend(answer.items())
+            totals |= {total for total in [answer.headers.get("x-total")] if total}
+            if len(totals) > 1:
+                raise _ChangedWhileReadError
     if fetched_at is None:
         raise AssertionError("a list has a first page")
-    return WholeList(tuple(items), fetched_at, size)
+    return WholeList(tuple(items), fetched_at, counted.size)
+
+
+def _pages_told(answer: Answer, first: httpx.URL, *, max_pages: int) -> Iterator[httpx.URL]:
+    """The pages behind the first, where it tells how many there are and they are turned by number alone.
+
+    GitLab leaves the totals out past 10,000 rows, and where pages are turned by a cursor or the last row's id.
+    """
+    told = answer.headers.get("x-total-pages", "").strip()
+    second = next_page(answer, first)
+    if second is None or not (told.isascii() and told.isdecimal() and int(told[:9]) <= max_pages):
+        return
+    if second.params.get_list("page") != ["2"] or _CURSORS & second.params.keys():
+        return
+    for number in range(2, int(told) + 1):
+        yield second.copy_set_param("page", str(number))
 
 
 def _next_link(headers: httpx.Headers) -> str | None:
@@ -135,6 +182,11 @@ def _next_link(headers: httpx.Headers) -> str | None:
         if _NEXT.search(parameters):
             return str(address)
     return None
+
+
+def _list_of(url: httpx.URL) -> str | None:
+    parts = split_api(url)
+    return parts[1] if parts else None
 
 
 def _turned(first: httpx.URL, parameters: list[Param]) -> httpx.URL:

@@ -5,6 +5,7 @@ errors, and answers that broke off or are no JSON. Only GET requests are sent, s
 """
 
 import logging
+import math
 import random
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -36,6 +37,21 @@ class RetryPolicy:
     def delay(self, failures: int) -> float:
         """Seconds to wait after so many failures (1 or more)."""
         return self.uniform() * min(self.cap_seconds, self.base_seconds * 2.0 ** min(failures - 1, 32))
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long to try one request, where that is less than usual.
+
+    ``attempts``: in place of the policy's. ``seconds``: what one attempt may take; one that takes longer is not
+    repeated, for the caller has a better way than to ask the same again.
+    """
+
+    attempts: int | None = None
+    seconds: float = math.inf
+
+
+AS_USUAL = Patience()
 
 
 async def with_retries(

@@ -3,7 +3,7 @@
 import logging
 import ssl
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -17,8 +17,10 @@ import httpx
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit_window
+from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
 from surgical_pipeline.gitlab.connections import Connections
 from surgical_pipeline.gitlab.errors import (
+    AnswerBrokeOffError,
     BudgetExceededError,
     CrossOriginError,
     GitLabError,
@@ -26,8 +28,9 @@ from surgical_pipeline.gitlab.errors import (
     NetworkError,
     RateLimitedError,
 )
+from surgical_pipeline.gitlab.foreign import ForeignText
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
-from surgical_pipeline.gitlab.retry import RetryPolicy, with_retries
+from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy, with_retries
 from surgical_pipeline.gitlab.urls import ApiUrls, path_of, resolve
 
 MAX_REDIRECTS = 3
@@ -58,6 +61,7 @@ class Transport:
     ) -> None:
         self._urls = urls
         self._token = token
+        self._foreign = ForeignText(token)
         self._limiter = limiter
         self._retry = retry
         self._request_timeout_seconds = request_timeout_seconds
@@ -71,13 +75,18 @@ class Transport:
         return f"Transport({self._urls.base_url!r})"
 
     async def __aenter__(self) -> Self:
-        for name in ("hpack", "httpcore"):  # at DEBUG they write out headers, sent and echoed
+        # They write out headers, sent and echoed; httpx every address, and the words beside the status.
+        for name in ("hpack", "httpcore", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
         trust = _trusting(self._ca_bundle) if self._ca_bundle else _usual_trust()
 
         def connect() -> httpx.AsyncClient:
             return httpx.AsyncClient(
-                headers={"PRIVATE-TOKEN": self._token, "Accept": "application/json"},
+                headers={
+                    "PRIVATE-TOKEN": self._token,
+                    "Accept": "application/json",
+                    "Accept-Encoding": ACCEPTED_ENCODING,
+                },
                 http2=self._urls.base_url.startswith("https:"),
                 verify=trust,
                 timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
@@ -94,46 +103,59 @@ class Transport:
             await self._connections.aclose()
             self._connections = None
 
-    async def get(self, url: httpx.URL, deadline: Deadline, *, follow_redirects: bool = False) -> Answer:
+    async def get(
+        self,
+        url: httpx.URL,
+        deadline: Deadline,
+        *,
+        follow_redirects: bool = False,
+        patience: Patience = AS_USUAL,
+    ) -> Answer:
         """The JSON at an API address.
 
         Raises:
             GitLabError: what stood in the way, after the retries that the policy and the deadline allow.
         """
         for _ in range(MAX_REDIRECTS + 1):
-            result = await self._get_with_retries(url, deadline)
+            self._check_address(url)
+            result = await self._get_with_retries(url, deadline, patience)
             if isinstance(result, Answer):
                 return result
             url = self._redirected(url, result, allowed=follow_redirects)
         raise InvalidPayloadError(f"GitLab redirects more than {MAX_REDIRECTS} times", path=path_of(url))
 
-    async def _get_with_retries(self, url: httpx.URL, deadline: Deadline) -> "Answer | _Redirect":
+    async def _get_with_retries(
+        self, url: httpx.URL, deadline: Deadline, patience: Patience
+    ) -> "Answer | _Redirect":
         async def attempt() -> Answer | _Redirect:
-            return await self._attempt(url, deadline)
+            return await self._attempt(url, deadline, patience)
 
-        return await with_retries(attempt, self._retry, deadline=deadline, on_retry=self._count_retry)
+        policy = replace(self._retry, max_attempts=patience.attempts) if patience.attempts else self._retry
+        return await with_retries(attempt, policy, deadline=deadline, on_retry=self._count_retry)
 
-    async def _attempt(self, url: httpx.URL, deadline: Deadline) -> "Answer | _Redirect":
-        received = await self._receive(url, deadline)
+    async def _attempt(self, url: httpx.URL, deadline: Deadline, patience: Patience) -> "Answer | _Redirect":
+        received = await self._receive(url, deadline, patience)
         if isinstance(received, _Redirect):
             return received
         # Its place in flight is free again: the next request is under way while this answer is decoded.
         return await work_through(len(received.body), received.decoded)
 
-    async def _receive(self, url: httpx.URL, deadline: Deadline) -> "_Received | _Redirect":
+    async def _receive(self, url: httpx.URL, deadline: Deadline, patience: Patience) -> "_Received | _Redirect":
         path = path_of(url)
         async with self._limiter.place(deadline, path):
             left = deadline.remaining
             if left <= 0:
                 raise BudgetExceededError("the time budget ran out before the request was sent", path=path)
-            seconds = min(self._request_timeout_seconds, left)
+            seconds = min(self._request_timeout_seconds, patience.seconds, left)
             with anyio.move_on_after(seconds) as scope:
                 return await self._exchange(url)
         if not scope.cancelled_caught:  # pragma: no cover  the block above returns or raises otherwise
             raise AssertionError("an exchange neither answered nor failed")
-        if left <= self._request_timeout_seconds:
+        if left <= seconds:
             raise BudgetExceededError("the time budget ran out while GitLab was answering", path=path)
-        raise NetworkError(f"GitLab did not answer within {seconds:g} s", path=path, transient=True)
+        raise AnswerBrokeOffError(
+            f"GitLab did not answer within {seconds:.3g} s", path=path, transient=patience.seconds > seconds
+        )
 
     async def _exchange(self, url: httpx.URL) -> "_Received | _Redirect":
         """Send the request and read the answer, at most as much of it as is allowed."""
@@ -145,35 +167,33 @@ class Transport:
             async with self._connections.get(url) as response:
                 self._heed_limits(response)
                 if response.status_code != httpx.codes.OK:
-                    body = await self._read(response, _MAX_ERROR_BODY_BYTES, refuse=False)
+                    body = await _error_body(response)
                     location = response.headers.get("location") if response.is_redirect else None
                     if location is not None:
                         return _Redirect(location, self._error(response, body, url))
                     raise self._error(response, body, url)
-                body = await self._read(response, self._max_answer_bytes, refuse=True)
-                return _Received(url, response.headers, body, sent_at)
+                return _Received(url, response.headers, await self._read(response), sent_at, self._foreign)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Only the error's kind and text: httpx keeps the request, and with it the token, on the object.
-            told = self._without_token(str(error)) or type(error).__name__
+            told = self._foreign.quoted(str(error)) or type(error).__name__
             # The chain is written out as it is, into Dagster's log too: a server may echo the request's headers.
-            cause = None if self._token in str(error) else error
-            raise NetworkError(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from cause
+            cause = None if self._foreign.holds_token(str(error).encode()) else error
+            connected = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
+            kind = AnswerBrokeOffError if connected else NetworkError
+            raise kind(f"no answer from GitLab: {told}", path=path_of(url), transient=True) from cause
 
-    async def _read(self, response: httpx.Response, limit: int, *, refuse: bool) -> bytes:
-        body = bytearray()
-        async for chunk in response.aiter_bytes():
-            body += chunk
-            if len(body) > limit:
-                if refuse:
-                    raise InvalidPayloadError(
-                        f"GitLab's answer is larger than {limit} bytes", path=path_of(response.url), status=200
-                    )
-                break
-        return bytes(body)
+    async def _read(self, response: httpx.Response) -> bytes:
+        body = await read_body(response, self._max_answer_bytes)
+        if len(body) > self._max_answer_bytes:
+            raise InvalidPayloadError(
+                f"GitLab's answer is larger than {self._max_answer_bytes} bytes",
+                path=path_of(response.url),
+                status=response.status_code,
+            )
+        return body
 
     def _error(self, response: httpx.Response, body: bytes, url: httpx.URL) -> GitLabError:
-        body = body.replace(self._token.encode(), b"[token]")  # a proxy's error may repeat the request
-        error = error_for(response, body, path=path_of(url), now=self._clock())
+        error = error_for(response, body, path=path_of(url), now=self._clock(), foreign=self._foreign)
         if isinstance(error, RateLimitedError):
             self.stats += HttpStats(rate_limited=1)
             self._limiter.pause(error.retry_after_seconds or self._retry.delay(1))
@@ -187,9 +207,10 @@ class Transport:
     def _redirected(self, url: httpx.URL, redirect: "_Redirect", *, allowed: bool) -> httpx.URL:
         target = resolve(url, redirect.location)
         if target is None or not self._urls.same_origin(target):
-            where = f" to {target.scheme}://{target.host}" if target is not None else ""
+            where = f"to {target.scheme}://{target.host}" if target is not None else "elsewhere"
             raise CrossOriginError(
-                f"GitLab redirects{where}, another origin; if that is where it lives, use it as the GitLab URL",
+                f"GitLab redirects {self._foreign.quoted(where)}, another origin; "
+                "if that is where it lives, use it as the GitLab URL",
                 path=path_of(url),
             )
         if not allowed or not self._urls.in_api(target):
@@ -199,8 +220,22 @@ class Transport:
     def _count_retry(self) -> None:
         self.stats += HttpStats(retries=1)
 
-    def _without_token(self, text: str) -> str:
-        return text.replace(self._token, "[token]")
+    def _check_address(self, url: httpx.URL) -> None:
+        """The token goes into no address, wherever that came from: others write addresses into their logs."""
+        if self._foreign.holds_token(str(url).encode()):
+            raise InvalidPayloadError(
+                "GitLab gave an address that holds the token", path=self._foreign.quoted(path_of(url))
+            )
+
+
+async def _error_body(response: httpx.Response) -> bytes:
+    """The beginning of an unwanted answer; empty where it cannot be unpacked, for the status says enough."""
+    try:
+        return (await read_body(response, _MAX_ERROR_BODY_BYTES))[:_MAX_ERROR_BODY_BYTES]
+    except InvalidPayloadError:
+        if response.status_code == httpx.codes.NOT_FOUND:  # which GitLab itself must have said
+            raise
+        return b""
 
 
 async def work_through(size: int, work: Callable[[], _T]) -> _T:
@@ -232,10 +267,14 @@ class _Received:
     headers: httpx.Headers
     body: bytes
     sent_at: datetime
+    foreign: ForeignText
 
     def decoded(self) -> Answer:
-        body = decoded_json(self.body, self.headers, path_of(self.url))
-        return Answer(self.url, self.headers, body, self.sent_at, len(self.body))
+        """The JSON without our token: what is read here is stored and shown."""
+        held = self.foreign.holds_token(self.body)
+        body = self.foreign.without_token(self.body) if held else self.body
+        parsed = decoded_json(body, self.headers, path_of(self.url), foreign=self.foreign)
+        return Answer(self.url, self.headers, parsed, self.sent_at, len(self.body))
 
 
 class _Redirect:

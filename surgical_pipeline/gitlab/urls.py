@@ -54,6 +54,12 @@ def path_of(url: httpx.URL) -> str:
     return url.raw_path.split(b"?", 1)[0].decode("ascii")
 
 
+def split_api(url: httpx.URL) -> tuple[str, str] | None:
+    """The base URL of any GitLab's API address, and the path behind ``/api/v4``; None for other addresses."""
+    prefix, found, rest = url.path.partition(API_PREFIX + "/")
+    return (f"{url.scheme}://{url.netloc.decode()}{prefix}", rest) if found else None
+
+
 class ApiUrls:
     """Builds every address from the base URL and percent-encoded segments, and judges addresses from answers."""
 

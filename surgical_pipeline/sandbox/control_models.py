@@ -21,10 +21,13 @@ class FaultSpec(ControlModel):
     path: str
     method: str = "*"
     query: str | None = None
+    iid: int | None = Field(
+        default=None, ge=1, description="only for requests of this record: alone, or in a list among `iids[]`"
+    )
     times: int | None = Field(default=None, ge=1, description="how often it fires; null: always")
     skip: int = Field(default=0, ge=0, description="so many matching requests pass unharmed first")
 
-    status: int | None = Field(default=None, ge=300, le=599, description="answer with this instead")
+    status: int | None = Field(default=None, ge=200, le=599, description="answer with this instead")
     body: str | None = Field(default=None, description="of that answer; null: what GitLab sends with the status")
     headers: dict[str, str] = Field(default_factory=dict, description="set on the answer, real or not")
     delay_ms: int = Field(default=0, ge=0)

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import unquote_plus
+from urllib.parse import parse_qsl, unquote_plus
 
 from surgical_pipeline.sandbox.control_models import Fault, FaultSpec
 from surgical_pipeline.sandbox.model import render
@@ -79,7 +79,13 @@ def _matches(fault: Fault, *, method: str, path: str, query: str) -> bool:
         fault.method in ("*", method)
         and fnmatchcase(path, fault.path)
         and (fault.query is None or fault.query in unquote_plus(query))
+        and (fault.iid is None or _asks_for(fault.iid, path=path, query=query))
     )
+
+
+def _asks_for(iid: int, *, path: str, query: str) -> bool:
+    listed = {value for name, value in parse_qsl(query) if name in ("iids[]", "iids")}
+    return path.endswith((f"/issues/{iid}", f"/merge_requests/{iid}")) or str(iid) in listed
 
 
 def refusal(fault: Fault, *, reset_at: int) -> Answer:

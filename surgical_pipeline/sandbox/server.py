@@ -41,6 +41,7 @@ def create_app(
     sample: Sample | None = None,
     *,
     prefix: str = "",
+    external_url: str | None = None,
     rate_limit: int | None = None,
     clock: Callable[[], datetime] = utc_now,
 ) -> Starlette:
@@ -49,6 +50,8 @@ def create_app(
     Args:
         sample: what it holds; the standard sample by default.
         prefix: a relative URL root such as `/gitlab`, in front of `/api/v4` and `/sandbox`.
+        external_url: what `Link` and all web addresses name, as behind a tunnel or a proxy; by default `Link`
+            names the host that was asked, and web addresses a host of the sample.
         rate_limit: requests a minute for everybody together, 429 beyond; none by default.
         clock: gives the aware instants of changes made through `/sandbox`.
     """
@@ -65,6 +68,7 @@ def create_app(
     app.state.world = World(sample or build_sample(), clock=clock)
     app.state.viewers = sample_viewers(app.state.world.sample)
     app.state.traffic = traffic
+    app.state.external_url = external_url
     return app
 
 
@@ -152,10 +156,11 @@ class RunningSandbox:
         sample: Sample | None = None,
         *,
         prefix: str = "",
+        external_url: str | None = None,
         rate_limit: int | None = None,
         clock: Callable[[], datetime] = utc_now,
     ) -> None:
-        self.app = create_app(sample, prefix=prefix, rate_limit=rate_limit, clock=clock)
+        self.app = create_app(sample, prefix=prefix, external_url=external_url, rate_limit=rate_limit, clock=clock)
         self.token: str = SANDBOX_TOKEN
         self.guest_token: str = SANDBOX_GUEST_TOKEN
         self._prefix = prefix.rstrip("/")

@@ -73,7 +73,7 @@ async def run_dependents(
     jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # drawn one by one: kept, they keep all
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
-        sources.project_id,
+        sources,
         gitlab=gitlab,
         entity_timeout_seconds=budgets.entity_timeout_seconds,
         deadline=Deadline.after(budgets.dependents_budget_seconds, clock),
@@ -136,14 +136,14 @@ def _head(commits: DependentRecords) -> str | None:
 class _Fetch:
     def __init__(
         self,
-        project_id: int,
+        sources: Sources,
         *,
         gitlab: GitLabClient,
         entity_timeout_seconds: float,
         deadline: Deadline,
         finished: _Finished,
     ) -> None:
-        self._project_id = project_id
+        self._sources = sources
         self._gitlab = gitlab
         self._entity_timeout_seconds = entity_timeout_seconds
         self._deadline = deadline
@@ -169,7 +169,13 @@ class _Fetch:
             message = f"the budget of stage {STAGE} ran out before {dependent} of {key} could be fetched"
             return Failure(code=FailureCode.TIMEOUT, message=message, stage=STAGE, dependent=dependent)
         try:
-            return await self._gitlab.dependent(self._project_id, key, dependent=dependent, deadline=deadline)
+            return await self._gitlab.dependent(
+                self._sources.project_id,
+                key,
+                dependent=dependent,
+                deadline=deadline,
+                gitlab_id=self._sources.gitlab_ids.get(key),
+            )
         except (UnauthorizedError, ProjectNotFoundError) as error:
             # Not this entity's matter: no further answer would be worth anything.
             raise StageFailedError(error.as_failure(STAGE)) from error

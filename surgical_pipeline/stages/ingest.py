@@ -14,6 +14,7 @@ from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.protocol import Transaction
@@ -32,6 +33,7 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
     outcomes = list[EntityOutcome]()
+    gitlab_ids = dict[EntityKey, int]()
     batch: Sequence[EntityRecord] | None = next(batches, ())
     absences: PreflightResult | None = preflight
     while batch is not None:
@@ -40,6 +42,7 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         if following is None:
             write = partial(_write_last, write=write, run=run, usable=any(one.usable for one in outcomes))
         outcomes += await run.in_window(STAGE, write)
+        gitlab_ids |= {record.key: record.gitlab_id for record in batch}
         batch, absences = following, None
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
@@ -47,6 +50,7 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
         project_id=preflight.project.project_id,
         project_path=preflight.project.path,
         keys=tuple(sorted(outcome.key for outcome in outcomes if outcome.ingested or outcome.stale_skipped)),
+        gitlab_ids=gitlab_ids,
     )
 
 

@@ -7,6 +7,7 @@ lock and writes nothing to the ledger: a run that ends here has changed no conte
 import asyncio
 import time
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import anyio.to_thread
 
@@ -25,13 +26,19 @@ from surgical_pipeline.gitlab.errors import (
 )
 from surgical_pipeline.gitlab.identity import shown
 from surgical_pipeline.gitlab.records import parse_entity
+from surgical_pipeline.gitlab.retry import AS_USUAL, Patience
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.stages.shared.concurrency import run_each
+from surgical_pipeline.stages.shared.halving import in_halves
 
 STAGE = "preflight"
 
 _NAMES = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge requests"}
 _SWITCHED_OFF = "the project says that its {what} are switched off, or kept from this token"
+
+_SHARE_OF_BUDGET = 0.25
+_LEAST_SECONDS = 2.0
+"""One attempt at a batch, or at a part of it, may take that share of the time left, and at least so long."""
 
 _Batch = tuple[EntityType, Sequence[int]]
 
@@ -45,6 +52,8 @@ async def run_preflight(
     clock: MonotonicClock = time.monotonic,
 ) -> PreflightResult:
     """Ask for the project, then for the entities in batches of 100, then singly for those the batches left out.
+
+    A batch that fails for a reason that may lie in one record is asked for in halves: only the guilty fail.
 
     Raises:
         StageFailedError: the project cannot be read, or an answer belongs to another project or IID.
@@ -88,32 +97,61 @@ class _Fetch:
         self.failures: list[EntityFailure] = []
 
     async def batch(self, batch: _Batch) -> None:
+        """Fetch a batch; where one of its records may be why it failed, the others are had all the same."""
         kind, iids = batch
+        error = await self._ask(kind, iids, self._patience() if len(iids) > 1 else AS_USUAL)
+        if error is None:
+            return
+        for part, of_part in await in_halves(
+            iids, error, ask=partial(self._ask_again, kind), server_answers=self._server_answers
+        ):
+            self._failed({EntityKey(kind, iid) for iid in part}, of_part)
+
+    async def single(self, key: EntityKey) -> None:
+        error = await self._ask_single(key, AS_USUAL)
+        if error is not None:
+            self._failed({key}, error)
+
+    async def _ask(self, kind: EntityType, iids: Sequence[int], patience: Patience) -> GitLabError | None:
+        """Take in what the list gives of these; or what it failed with, and nothing was taken in."""
         wanted = {EntityKey(kind, iid) for iid in iids}
         try:
             answer = await self._gitlab.entities_by_iids(
-                self._project_id, kind, iids=iids, deadline=self._deadline
+                self._project_id, kind, iids=iids, deadline=self._deadline, patience=patience
             )
         except GitLabError as error:
-            self._failed(wanted, error)
-            return
+            return error
         self.left_out.extend(sorted(wanted - await self._accept_beside(kind, answer, wanted=wanted)))
+        return None
 
-    async def single(self, key: EntityKey) -> None:
+    async def _ask_again(self, kind: EntityType, iids: Sequence[int]) -> GitLabError | None:
+        """Part of a batch that has failed. Once; but the word on a single entity is worth the usual attempts."""
+        if len(iids) == 1:
+            return await self._ask_single(EntityKey(kind, iids[0]), self._patience())
+        return await self._ask(kind, iids, self._patience(attempts=1))
+
+    def _patience(self, attempts: int | None = None) -> Patience:
+        """A record on which GitLab hangs must leave time for its neighbours."""
+        seconds = max(_LEAST_SECONDS, self._deadline.remaining * _SHARE_OF_BUDGET)
+        return Patience(attempts=attempts, seconds=seconds)
+
+    async def _server_answers(self) -> bool:
+        return await self._gitlab.is_answering(self._project_id, self._deadline)
+
+    async def _ask_single(self, key: EntityKey, patience: Patience) -> GitLabError | None:
         if key.entity_type in self._unreadable:
             # No miss: with the feature or the right everything comes back, so nothing may look deleted.
-            self._failed({key}, ForbiddenError(_SWITCHED_OFF.format(what=_NAMES[key.entity_type])))
-            return
+            return ForbiddenError(_SWITCHED_OFF.format(what=_NAMES[key.entity_type]))
         try:
-            answer = await self._gitlab.entity(self._project_id, key, deadline=self._deadline)
+            answer = await self._gitlab.entity(self._project_id, key, self._deadline, patience=patience)
         except GitLabError as error:
-            self._failed({key}, error)
-            return
+            return error
         if answer is None:
             self.missing.append(key)
         else:
             found = FetchedEntities((answer.item,), answer.fetched_at)
             await self._accept_beside(key.entity_type, found, wanted={key})
+        return None
 
     async def _accept_beside(
         self, kind: EntityType, answer: FetchedEntities, *, wanted: set[EntityKey]

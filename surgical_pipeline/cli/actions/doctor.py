@@ -39,14 +39,17 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
         return
     try:
-        version, scopes = asyncio.run(_ask_gitlab(settings))
+        version, scopes, named = asyncio.run(_ask_gitlab(settings))
     except GitLabError as error:
         yield Finding(check="gitlab", ok=False, found=f"{gitlab.url}: {error}", what_to_do=error.code.advice)
         return
     except ValueError as error:  # a CA bundle that is no PEM file
         yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
         return
-    yield Finding(check="gitlab", ok=True, found=f"{gitlab.url}, version {version}")
+    found = f"{gitlab.url}, version {version}"
+    if named is not None:
+        found += f"; its links name {named}, but every request goes to GITLAB_URL"
+    yield Finding(check="gitlab", ok=True, found=found)
     if scopes is None:
         yield Finding(check="token", ok=True, found="accepted; this GitLab does not tell its scopes")
     else:
@@ -55,10 +58,15 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="token", ok=enough, found=f"scopes {', '.join(scopes) or 'none'}", what_to_do=advice)
 
 
-async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None]:
+async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None, str | None]:
+    """Version, scopes of the token, and what GitLab's links name, where that is not GITLAB_URL."""
     async with open_gitlab(settings) as client:
         deadline = Deadline.after(TIMEOUT_SECONDS, time.monotonic)
-        return await client.version(deadline), await client.token_scopes(deadline)
+        version, scopes = await client.version(deadline), await client.token_scopes(deadline)
+        try:
+            return version, scopes, await client.linked_base_url(deadline)
+        except GitLabError:  # a token with few scopes may not ask for lists; what it lacks is told below
+            return version, scopes, None
 
 
 def _check_ledger(settings: Settings) -> Finding:

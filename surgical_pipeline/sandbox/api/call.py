@@ -12,6 +12,7 @@ from starlette.routing import Route
 from surgical_pipeline.sandbox.api.errors import ApiError, forbidden, insufficient_scope, not_found, unauthorized
 from surgical_pipeline.sandbox.api.params import invalid
 from surgical_pipeline.sandbox.model import REPORTER, Entity, Json, Kind, Project, Viewer, render
+from surgical_pipeline.sandbox.payloads import WEB
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +28,17 @@ _READING_SCOPES = frozenset({"api", "read_api"})
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What a handler needs of a request. `url` is the address asked for, without its query."""
+    """What a handler needs of a request.
+
+    `url` is the address asked for, without its query; `named` the same as GitLab's `external_url` names it.
+    """
 
     world: World
     viewer: Viewer
     params: QueryParams
     path: Mapping[str, str]
     url: str
+    named: str
 
     def project(self) -> Project:
         """The project of the path; 404 when the viewer may not read it, 301 when it had another name."""
@@ -77,6 +82,13 @@ class Call:
         return not entity.confidential or self.viewer.reads_confidential(entity.project_id)
 
 
+def _named(response: Response, external_url: str) -> Response:
+    """The answer of a GitLab that lives at `external_url`: so begin all web addresses in it."""
+    headers = {name: value for name, value in response.headers.items() if name != "content-length"}
+    body = bytes(response.body).replace(WEB.encode(), external_url.encode())
+    return Response(body, response.status_code, headers)
+
+
 def json_response(value: Json | list[Json]) -> Response:
     return Response(render(value), media_type="application/json")
 
@@ -101,6 +113,8 @@ def api_route(path: str, handler: Handler, *, scopes: frozenset[str] = _READING_
         if scopes.isdisjoint(viewer.scopes):
             raise insufficient_scope(" ".join(sorted(scopes)))
         url = f"{request.url.scheme}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
-        return handler(Call(state.world, viewer, request.query_params, request.path_params, url))
+        named = f"{state.external_url}{request.scope['path']}" if state.external_url else url
+        response = handler(Call(state.world, viewer, request.query_params, request.path_params, url, named))
+        return _named(response, state.external_url) if state.external_url else response
 
     return Route(f"/api/v4{path}", endpoint, methods=["GET"])

@@ -115,4 +115,4 @@ def _read_cursor(cursor: str, order_by: str) -> tuple[str, int]:
 def _address(call: Call, **changed: str) -> str:
     """The address asked for with some parameters set anew, the way `Link` gives it."""
     kept = [(name, value) for name, value in call.params.multi_items() if name not in changed]
-    return f"{call.url}?{urlencode(sorted([*kept, *changed.items()]))}"
+    return f"{call.named}?{urlencode(sorted([*kept, *changed.items()]))}"

@@ -64,6 +64,16 @@ def show_project(call: Call) -> Response:
     return json_response(project.payload | {"permissions": {"project_access": access, "group_access": None}})
 
 
+def list_projects(call: Call) -> Response:
+    """Those that the viewer is a member of, whatever else is asked for."""
+    rows = [
+        project.payload
+        for project in call.world.sample.projects.values()
+        if project.project_id in call.viewer.levels
+    ]
+    return offset_page(call, rows, render)
+
+
 def list_labels(call: Call) -> Response:
     return offset_page(call, sorted(call.project().labels.values(), key=lambda label: str(label["name"])), render)
 

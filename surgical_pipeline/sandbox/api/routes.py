@@ -30,6 +30,7 @@ def api_routes() -> list[Route]:
         api_route("/version", projects.show_version, scopes=frozenset({"api", "read_api", "read_user"})),
         api_route("/user", projects.show_user, scopes=frozenset({"api", "read_api", "read_user"})),
         api_route("/personal_access_tokens/self", projects.show_token, scopes=projects.ANY_SCOPE),
+        api_route("/projects", projects.list_projects),
         api_route(project, projects.show_project),
         api_route(f"{project}/labels", projects.list_labels),
         api_route(f"{project}/milestones", projects.list_milestones),

@@ -9,7 +9,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DependentSet, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
-from surgical_pipeline.gitlab.errors import CrossOriginError, GitLabError, InvalidPayloadError, ServerError
+from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, ServerError
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
 
@@ -105,16 +105,6 @@ async def test_a_last_page_that_fails_gives_no_half_set(
     with pytest.raises(ServerError):
         await events_of(server, token, deadline)
     assert [request.values("page") for request in server.requests] == [[], *[["2"]] * 4]
-
-
-async def test_a_next_page_on_another_origin_is_refused(
-    server: WireServer, token: str, deadline: Deadline
-) -> None:
-    async with WireServer() as elsewhere:
-        server.on(EVENTS, Reply([{"id": 1}], headers=link(elsewhere, EVENTS, "page=2")))
-        with pytest.raises(CrossOriginError):
-            await events_of(server, token, deadline)
-        assert elsewhere.requests == []
 
 
 @pytest.mark.parametrize(

@@ -181,13 +181,6 @@ async def test_a_compressed_answer_is_read(server: WireServer, token: str) -> No
     assert (await ask(server, token))[0] == "18.5.1"
 
 
-async def test_a_broken_compression_is_a_network_error(server: WireServer, token: str) -> None:
-    server.on(VERSION, Reply(b"no gzip at all", headers={"Content-Encoding": "gzip"}))
-    error, stats = await ask(server, token)
-    assert isinstance(error, NetworkError)
-    assert stats.requests == 4
-
-
 async def test_a_port_where_nobody_listens_is_a_network_error(token: str) -> None:
     async with WireServer() as gone:
         pass

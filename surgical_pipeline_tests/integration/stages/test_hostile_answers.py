@@ -21,7 +21,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.outcomes import EntityOutcome
-from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.answers import decoded_json
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
@@ -38,6 +38,7 @@ from surgical_pipeline.stages.preflight import run_preflight
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
 from surgical_pipeline_tests.integration.ledger.examples import start
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
+from surgical_pipeline_tests.unit.gitlab.owned import give_to
 
 PROJECT = 7
 BASE = f"/api/v4/projects/{PROJECT}"
@@ -159,6 +160,8 @@ def test_a_hostile_value_in_any_field_of_a_dependent_costs_that_dependent_at_mos
     for kind, plural in _PLURALS.items():
         for path, sample in (_OF_BOTH | _OF_ONE[kind]).items():
             for iid, bent in enumerate(bent_items(whole(gitlab_payloads, sample)), 1):
+                dependent = Dependent[path.removeprefix("resource_").upper()]
+                give_to(bent, dependent, EntityKey(kind, iid), project_id=PROJECT, gitlab_id=100 + iid, but=PLACE)
                 answers[f"{BASE}/{plural}/{iid}/{path}"] = bent if path == "approvals" else [bent]
                 counts[kind] = max(counts[kind], iid)
         iids = range(1, counts[kind] + 1)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import StageFailedError
-from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
@@ -28,6 +28,7 @@ from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireSe
 from surgical_pipeline_tests.integration.ledger.examples import start
 from surgical_pipeline_tests.unit.gitlab.bending import bend
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
+from surgical_pipeline_tests.unit.gitlab.owned import give_to
 
 SCOPE = Scope.parse("acme/rocket#1-3!1-2")
 PROJECT = 7
@@ -113,12 +114,11 @@ def real_answers(folder: Path, data: st.DataObject) -> dict[str, Any]:
     ):
         for iid, (path, kind) in itertools.product(iids, names.items()):
             page = some(kind, 2)
-            owner = {"project_id": PROJECT, "noteable_iid": iid}
+            key = EntityKey(EntityType(plural.removesuffix("s")), iid)
+            gitlab_id = answers[f"{base}/{plural}"][iid - 1]["id"]
             for one in page:
-                for note in one.get("notes", ()):
-                    note.update(owner)
-            if path == "approvals":
-                page[0] |= {"project_id": PROJECT, "iid": iid}
+                dependent = Dependent[path.removeprefix("resource_").upper()]
+                give_to(one, dependent, key, project_id=PROJECT, gitlab_id=gitlab_id)
             answers[f"{base}/{plural}/{iid}/{path}"] = page[0] if path == "approvals" else page
     return answers
 

@@ -8,7 +8,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgical_pipeline.gitlab.answers import (
-    MAX_DETAIL_LENGTH,
     RateLimitWindow,
     decoded_json,
     error_for,
@@ -16,6 +15,7 @@ from surgical_pipeline.gitlab.answers import (
     retry_after_seconds,
 )
 from surgical_pipeline.gitlab.errors import InvalidPayloadError, NotFoundError, ProjectNotFoundError, ServerError
+from surgical_pipeline.gitlab.foreign import MAX_QUOTED_LENGTH
 
 NOW = datetime(2024, 6, 1, 12, tzinfo=UTC)
 JSON = {"content-type": "application/json"}
@@ -79,7 +79,7 @@ def test_what_gitlab_says_is_shortened_to_one_line() -> None:
     error = error_for(httpx.Response(500, headers=JSON), body, path="/p", now=NOW)
     assert isinstance(error, ServerError)
     assert error.reason.startswith("GitLab answered 500 Internal Server Error: one two [31m xxx")
-    assert len(error.reason) < MAX_DETAIL_LENGTH + 60
+    assert len(error.reason) < MAX_QUOTED_LENGTH + 60
     assert error.message.endswith("(GET /p)")
 
 

@@ -1,0 +1,61 @@
+"""The pages of a long list side by side, handed on one after the other."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+
+import httpx
+
+from surgical_pipeline.gitlab.answers import Answer
+
+GetPage = Callable[[httpx.URL], Awaitable[Answer]]
+
+
+class ReadAhead:
+    """Pages of one list that are under way before their turn.
+
+    At most ``at_once`` of this list are under way or wait for their turn. All lists share the ``places``: no more
+    than that of what is read ahead ever stands before the requests of others.
+    """
+
+    def __init__(self, get: GetPage, *, places: asyncio.Semaphore, at_once: int) -> None:
+        self._get = get
+        self._places = places
+        self._at_once = at_once
+        self._coming: Iterator[httpx.URL] = iter(())
+        self._tasks: dict[str, asyncio.Task[Answer]] = {}
+
+    def expect(self, urls: Iterable[httpx.URL]) -> None:
+        """These will be asked for next, in this order."""
+        self._coming = iter(urls)
+        self._start_more()
+
+    async def get(self, url: httpx.URL) -> Answer:
+        """The page; errors as in the ``get`` that was given. One that was not expected ends the reading ahead."""
+        task = self._tasks.pop(_name(url), None)
+        if task is None:
+            await self.aclose()
+            return await self._get(url)
+        self._start_more()
+        return await task
+
+    async def aclose(self) -> None:
+        """Give up what was not asked for."""
+        self._coming = iter(())
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _start_more(self) -> None:
+        while len(self._tasks) < self._at_once and (url := next(self._coming, None)) is not None:
+            self._tasks[_name(url)] = asyncio.create_task(self._in_its_place(url))
+
+    async def _in_its_place(self, url: httpx.URL) -> Answer:
+        async with self._places:
+            return await self._get(url)
+
+
+def _name(url: httpx.URL) -> str:
+    """A page is the same whatever the order of its parameters."""
+    return str(sorted(url.params.multi_items()))
