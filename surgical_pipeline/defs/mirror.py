@@ -13,6 +13,7 @@ from dagster import DagsterRunStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from pydantic import BaseModel, ConfigDict
 
+from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import is_surgical, mode_of, scope_of, trigger_of, worker_of
 from surgical_pipeline.defs.dagster_words import failure_of, report_ending
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -49,6 +50,7 @@ class Mirror:
         self._instance = instance
         self._ledger = ledger
         self._clock = clock
+        self._id = id_of(instance)
         self.changes: list[Change] = []
 
     def reconcile(self, since: datetime | None = None) -> datetime:
@@ -88,6 +90,7 @@ class Mirror:
                     scope=scope_of(run),
                     mode=mode_of(run),
                     trigger=trigger_of(run),
+                    dagster_instance=self._id,
                     queued_at=record.create_timestamp,
                     parent_run_id=run.parent_run_id,
                     worker=worker_of(run),

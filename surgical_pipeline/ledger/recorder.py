@@ -56,6 +56,7 @@ class SyncRunRecorder:
         *,
         mode: RunMode,
         trigger: Trigger,
+        dagster_instance: str | None = None,
         queued_at: datetime | None = None,
         parent_run_id: str | None = None,
         phase: Phase = Phase.PREFLIGHT,
@@ -66,6 +67,7 @@ class SyncRunRecorder:
             scope: what is asked for.
             mode: why the run was made.
             trigger: who made it.
+            dagster_instance: whose run it is.
             queued_at: when Dagster accepted it.
             parent_run_id: the run that this one repeats or continues.
             phase: the first stage. Where it is not preflight, the run goes on where its parent failed and takes
@@ -86,6 +88,7 @@ class SyncRunRecorder:
                 scope=str(scope),
                 project_path=scope.project,
                 phase=str(phase),
+                dagster_instance=dagster_instance,
                 queued_at=queued_at,
                 requested=len(scope),
                 now=now,
