@@ -10,7 +10,7 @@ from pathlib import Path
 import dagster as dg
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.scope import Scope
@@ -57,7 +57,7 @@ class RunGateways:
             self.run.set_phase(phase)
         else:
             record = instance.get_run_record_by_id(run.run_id)
-            self.run.start_surgical(
+            ledger = self.run.start_surgical(
                 scope,
                 mode=mode_of(run),
                 trigger=trigger_of(run),
@@ -67,6 +67,7 @@ class RunGateways:
                 phase=phase,
             )
             self._alive.enter_context(Heartbeat(self.run))
+            instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger})
             self._discard_old_snapshots()
         self._phase = phase
 

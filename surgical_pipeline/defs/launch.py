@@ -52,6 +52,7 @@ class Launch:
     ) -> None:
         self._instance = instance
         self._mirror = Mirror(instance, ledger)
+        self._mirror.bring_back()
         self._mirror.settle()
         self._job = defs.resolve_job_def(SYNC_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None

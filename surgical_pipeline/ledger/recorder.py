@@ -13,10 +13,10 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
-from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
+from surgical_pipeline.ledger.runs import RunSummary, counters_of_row, ledger_name
 from surgical_pipeline.ledger.usage import Usage
 
 HEARTBEAT_SECONDS = 15
@@ -60,8 +60,10 @@ class SyncRunRecorder:
         queued_at: datetime | None = None,
         parent_run_id: str | None = None,
         phase: Phase = Phase.PREFLIGHT,
-    ) -> None:
+    ) -> str:
         """Begin the run, with an outcome for each entity of ``scope``: pending, or what the parent left.
+
+        Gives the name of the ledger that it writes to, as ``ledger_name``.
 
         Args:
             scope: what is asked for.
@@ -100,7 +102,9 @@ class SyncRunRecorder:
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, parent_run_id, phase=phase)
             tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
+            name = ledger_name(tx)
         self._last_heartbeat = now
+        return name
 
     def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set mode") as joined:
@@ -121,7 +125,7 @@ class SyncRunRecorder:
         now = self._clock()
         with self._joined(tx, "set phase") as joined:
             if not self._usage.tell(joined, self.run_id):
-                raise RunLostError(self.run_id)
+                raise self._lost(joined)
             self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
             joined.execute("close_open_phase", run_id=self.run_id, now=now)
             joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
@@ -209,15 +213,17 @@ class SyncRunRecorder:
         """
         return self._finish(RunStatus.FAILED, failure, seen=if_silent_since)
 
-    def finish_cancelled(self, *, if_silent_since: RunSummary | None = None) -> bool:
+    def finish_cancelled(
+        self, why: str = "The run was cancelled.", *, if_silent_since: RunSummary | None = None
+    ) -> bool:
         """Somebody stopped the run; every entity that was not complete fails with CANCELLED, from queued too.
 
         ``if_silent_since`` and the answer as in ``finish_failed``.
         """
-        return self._finish(RunStatus.CANCELLED, seen=if_silent_since)
+        return self._finish(RunStatus.CANCELLED, why, seen=if_silent_since)
 
     def _finish(
-        self, status: RunStatus, failure: Failure | None = None, *, seen: RunSummary | None = None
+        self, status: RunStatus, ended_by: Failure | str | None = None, *, seen: RunSummary | None = None
     ) -> bool:
         now = self._clock()
         with self._ledger.write(f"finish {status}") as tx:
@@ -225,8 +231,9 @@ class SyncRunRecorder:
             if not run:
                 return False
             phase = Phase(run[0]["phase"])
-            if status is RunStatus.CANCELLED:
-                failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
+            failure = ended_by
+            if isinstance(failure, str):
+                failure = Failure(code=FailureCode.CANCELLED, message=failure, stage=str(phase))
             if seen is None:
                 self._usage.tell(tx, self.run_id)
             ended = self._ended_outcomes(tx, phase=phase, failure=failure)
@@ -298,4 +305,11 @@ class SyncRunRecorder:
 
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
-            raise RunLostError(self.run_id)
+            raise self._lost(tx)
+
+    def _lost(self, tx: Transaction) -> LedgerError:
+        """Why the run's row is not ``running``. One that has begun waits nowhere: that is another ledger's row."""
+        row = tx.rows("load_run", run_id=self.run_id)
+        if row and row[0]["status"] != RunStatus.QUEUED:
+            return RunLostError(self.run_id)
+        return LedgerReplacedError(self._ledger.location, self.run_id)

@@ -1,7 +1,7 @@
 """Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -108,6 +108,12 @@ def queue_run(  # noqa: PLR0913  a column each
 def set_dagster_status(tx: Transaction, run_id: str, dagster_status: str) -> bool:
     """Bring over Dagster's word, also for a run that has ended; False if nothing changed or the run is unknown."""
     return bool(tx.execute("set_dagster_status", run_id=run_id, dagster_status=dagster_status))
+
+
+def ledger_name(tx: Transaction) -> str:
+    """What tells this ledger from any other: when it was made. A backup has the name of what it was taken of."""
+    (made_at,) = tx.column("ledger_made_at")
+    return str(made_at.astimezone(UTC).isoformat())
 
 
 def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:

@@ -154,6 +154,10 @@ UPDATE sync_run_phases SET
     http_requests = http_requests + $http_requests
 WHERE run_id = $run_id AND finished_at IS NULL;
 
+-- name: ledger_made_at
+-- When the ledger was made: no other has the same, but a copy that takes its place has.
+SELECT MIN(applied_at) FROM schema_migrations;
+
 -- name: load_run
 -- Everything about one run.
 SELECT * FROM sync_runs WHERE run_id = $run_id;
