@@ -112,8 +112,14 @@ class Settings(BaseModel):
         if not path.is_absolute():
             raise SettingsError(f"DAGSTER_HOME must be an absolute path, not {home!r}")
         if not path.is_dir():
-            raise SettingsError(f"DAGSTER_HOME {path} does not exist: create the folder, or export another")
+            what = "is no folder" if path.exists() else "does not exist"
+            raise SettingsError(f"DAGSTER_HOME {path} {what}: create the folder, or export another")
         return path
+
+    @property
+    def dagster_instance(self) -> str | None:
+        """The name of the Dagster instance in the rows of its runs, where it is not to be its storage's own id."""
+        return self._get("SURGICAL_DAGSTER_INSTANCE") or None
 
     @property
     def ledger_path(self) -> Path:

@@ -1,13 +1,18 @@
 """Between Dagster's events and our endings: why a run failed by its log, and an ending as one of its events."""
 
 import dagster as dg
-from dagster import DagsterEventType
+from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.ledger.runs import RunSummary
+
+_NOT_HERE = (
+    "what it wrote is not in this ledger: it succeeded in Dagster, and then an older copy of the ledger "
+    "was put in its place"
+)
 
 
 def as_dagster_failure(failure: Failure) -> dg.Failure:
@@ -26,6 +31,8 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
     such as definitions that cannot be loaded, is told as it is. Without either, the process just went away.
     """
     stage = str(run.phase)
+    if run.dagster_status == DagsterRunStatus.SUCCESS.value and _came_to_its_end(instance, run.run_id):
+        return Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=stage)
     failed = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
     events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id, of_type=failed)]
     for event in events:
@@ -44,6 +51,12 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
             return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)
     reason = next((event.message for event in events if event.message), "its process ended without a word")
     return Failure(code=FailureCode.WORKER_LOST, message=reason, stage=stage)
+
+
+def _came_to_its_end(instance: dg.DagsterInstance, run_id: str) -> bool:
+    """Whether its last stage succeeded, which writes the run's ending."""
+    done = instance.all_logs(run_id, of_type={DagsterEventType.STEP_SUCCESS})
+    return any((entry.step_key or "").rpartition(".")[2] == Phase.EMBED for entry in done)
 
 
 def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:

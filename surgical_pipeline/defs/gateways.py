@@ -4,13 +4,13 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
-from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, trigger_of
+from surgical_pipeline.defs.dagster_home import id_of
+from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.scope import Scope
@@ -44,20 +44,30 @@ class RunGateways:
         self._run_id = run_id
         self._alive = ExitStack()
 
-    def enter(self, run: dg.DagsterRun, *, scope: Scope, phase: Phase, queued_at: datetime | None) -> None:
+    def enter(
+        self,
+        run: dg.DagsterRun,
+        *,
+        scope: Scope,
+        phase: Phase,
+        instance: dg.DagsterInstance,
+    ) -> None:
         """Go into a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat."""
         if self._phase is not None:
             self.run.set_phase(phase)
         else:
-            self.run.start_surgical(
+            record = instance.get_run_record_by_id(run.run_id)
+            ledger = self.run.start_surgical(
                 scope,
                 mode=mode_of(run),
                 trigger=trigger_of(run),
-                queued_at=queued_at,
+                dagster_instance=id_of(instance),
+                queued_at=record.create_timestamp if record else None,
                 parent_run_id=run.parent_run_id,
                 phase=phase,
             )
             self._alive.enter_context(Heartbeat(self.run))
+            instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger})
             self._discard_old_snapshots()
         self._phase = phase
 

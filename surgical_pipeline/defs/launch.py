@@ -13,6 +13,7 @@ from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
+from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
@@ -51,6 +52,7 @@ class Launch:
     ) -> None:
         self._instance = instance
         self._mirror = Mirror(instance, ledger)
+        self._mirror.bring_back()
         self._mirror.settle()
         self._job = defs.resolve_job_def(SYNC_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
@@ -93,7 +95,7 @@ class Launch:
 @contextmanager
 def launched(config: Mapping[str, Any], *, ledger: Ledger, parent_run_id: str | None = None) -> Iterator[Launch]:
     """A run that is made and not yet executed, with Dagster's instance open around it."""
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         yield Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
 
 
@@ -107,7 +109,7 @@ def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], l
 
 def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], log_level: str) -> dict[str, Any]:
     """The config of a run with another scope and ``changes``; our defaults where Dagster has forgotten the run."""
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         run = instance.get_run_by_id(run_id)
     config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
     before = config_block(run) if run else {}
@@ -120,7 +122,7 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
 
 def reconcile_now(ledger: Ledger) -> list[Change]:
     """The mirror's whole look, for `runs reconcile`; gives what it put right."""
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         mirror = Mirror(instance, ledger)
         mirror.reconcile()
         return mirror.changes
@@ -160,7 +162,7 @@ def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: W
         "ops": {embed_missing.name: {"config": {"project": project or "", "prune": prune}}},
         "loggers": {"console": {"config": {"log_level": log_level}}},
     }
-    with dg.DagsterInstance.get() as instance:
+    with opened_instance() as instance:
         run = instance.create_run_for_job(job_def=job, run_config=config)
         for event in _executed(job, run, instance=instance):
             failed = event.step_failure_data if event.is_step_failure else failed

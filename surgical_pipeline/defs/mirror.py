@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 import dagster as dg
 from dagster import DagsterRunStatus
 from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
+from dagster_shared.record import copy
 from pydantic import BaseModel, ConfigDict
 
-from surgical_pipeline.defs.dagster_runs import is_surgical, mode_of, scope_of, trigger_of, worker_of
+from surgical_pipeline.defs.dagster_home import id_of
+from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_surgical, mode_of, scope_of, trigger_of, worker_of
 from surgical_pipeline.defs.dagster_words import failure_of, report_ending
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -21,13 +23,25 @@ from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Livene
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.runs import RunSummary, find_run, list_open_runs, queue_run, set_dagster_status
+from surgical_pipeline.ledger.runs import (
+    RunSummary,
+    find_run,
+    ledger_name,
+    list_open_runs,
+    queue_run,
+    set_dagster_status,
+)
 
 PAGE_SIZE = 200
 OVERLAP = timedelta(seconds=30)
 """Dagster's times of change come from several processes and may arrive out of order."""
 FIRST_LOOK_BACK = timedelta(hours=24)
 """Runs that ended longer ago are history when the mirror looks for the first time."""
+
+_CANCELLATIONS = {
+    Ending.CANCELLED: "The run was cancelled.",
+    Ending.DELETED: "The run was deleted in Dagster before it started.",
+}
 
 _LOG = logging.getLogger(__name__)
 
@@ -49,6 +63,9 @@ class Mirror:
         self._instance = instance
         self._ledger = ledger
         self._clock = clock
+        self._id = id_of(instance)
+        self._ledger_name: str | None = None
+        self._older = False
         self.changes: list[Change] = []
 
     def reconcile(self, since: datetime | None = None) -> datetime:
@@ -60,22 +77,43 @@ class Mirror:
             LedgerError: the ledger cannot be read or written now; nothing is lost, for the next look begins again.
         """
         newest = since or self._clock() - FIRST_LOOK_BACK
-        for page in self._pages(newest - OVERLAP):
+        for page in self._pages(dg.RunsFilter(updated_after=newest - OVERLAP)):
             self.bring_over(page)
             newest = max(newest, page[-1].update_timestamp)
+        self.bring_back()
         self.settle()
         return newest
+
+    def bring_back(self) -> None:
+        """Rows for all runs that succeeded in this ledger before an older copy of it was put in its place."""
+        if not self._ledger.exists:
+            return
+        with self._ledger.read("mirror") as tx:
+            self._ledger_name = ledger_name(tx)
+        written = dg.RunsFilter(tags={LEDGER_TAG: self._ledger_name}, statuses=[DagsterRunStatus.SUCCESS])
+        self.bring_over(self._instance.get_run_records(written, limit=1, order_by="update_timestamp"))
+        if self._older:
+            for page in self._pages(written):
+                self.bring_over(page)
 
     def bring_over(self, records: Sequence[dg.RunRecord]) -> None:
         """Rows for runs that the ledger does not know yet, and Dagster's status for those whose status changed."""
         ours = {record.dagster_run.run_id: record for record in records if is_surgical(record.dagster_run)}
+        if not ours:
+            return
         known = {run.run_id: run.dagster_status for run in self._open_runs(ours) if run.run_id in ours}
+        unseen = [
+            record.dagster_run
+            for run_id, record in ours.items()
+            if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
+        ]
+        # They succeeded in another ledger, and there is nothing to tell; or in this one, now an older copy.
+        elsewhere = {run.run_id for run in unseen if run.tags.get(LEDGER_TAG) != self._ledger_name}
+        self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
             run_id: record
             for run_id, record in ours.items()
-            if known.get(run_id) != record.dagster_run.status.value
-            # Succeeded and unknown: the ledger was another file then. There is nothing to tell of its entities.
-            and (run_id in known or record.dagster_run.status is not DagsterRunStatus.SUCCESS)
+            if known.get(run_id) != record.dagster_run.status.value and run_id not in elsewhere
         }
         if not changed:
             return
@@ -88,6 +126,7 @@ class Mirror:
                     scope=scope_of(run),
                     mode=mode_of(run),
                     trigger=trigger_of(run),
+                    dagster_instance=self._id,
                     queued_at=record.create_timestamp,
                     parent_run_id=run.parent_run_id,
                     worker=worker_of(run),
@@ -133,21 +172,22 @@ class Mirror:
                 self._report(run.run_id, run.status, "its process ended before it could tell Dagster")
 
     def _end(self, run: RunSummary, record: dg.RunRecord | None) -> None:
-        ending = judge(_signs(run, record), now=self._clock())
+        ending = judge(self._signs(run, record), now=self._clock())
         if ending is None:
             return
         recorder = SyncRunRecorder(self._ledger, run.run_id, clock=self._clock)
-        seen = run if ending is Ending.LOST or (record and not record.dagster_run.is_finished) else None
-        if ending is Ending.CANCELLED:
+        seen = None if record and record.dagster_run.is_finished else run
+        why = _CANCELLATIONS.get(ending)
+        if why:
             failure = None
-            ended = recorder.finish_cancelled(if_silent_since=seen)
+            ended = recorder.finish_cancelled(why, if_silent_since=seen)
         else:
             failure = failure_of(self._instance, run) if ending is Ending.FAILED else _lost(run)
             ended = recorder.finish_failed(failure, if_silent_since=seen)
         if not ended:
             return
         status = RunStatus.FAILED if failure else RunStatus.CANCELLED
-        detail = f"{failure.code}: {failure.message}" if failure else "it was cancelled"
+        detail = f"{failure.code}: {failure.message}" if failure else str(why)
         self._note(run.run_id, str(status), detail)
         if record is not None and not record.dagster_run.is_finished:
             self._report(run.run_id, status, detail)
@@ -174,13 +214,15 @@ class Mirror:
         if not self._ledger.exists:
             return []
         with self._ledger.read("mirror") as tx:
+            self._ledger_name = ledger_name(tx)
             return list_open_runs(tx, and_also=and_also)
 
-    def _pages(self, after: datetime) -> Iterator[Sequence[dg.RunRecord]]:
-        limit = PAGE_SIZE
+    def _pages(self, wanted: dg.RunsFilter) -> Iterator[Sequence[dg.RunRecord]]:
+        """Such runs in the order in which they changed last, page by page."""
+        limit, after = PAGE_SIZE, wanted.updated_after
         while True:
             page = self._instance.get_run_records(
-                dg.RunsFilter(updated_after=after), limit=limit, order_by="update_timestamp", ascending=True
+                copy(wanted, updated_after=after), limit=limit, order_by="update_timestamp", ascending=True
             )
             if page:
                 yield page
@@ -188,23 +230,22 @@ class Mirror:
                 return
             # Dagster's clock is coarse and several runs can share a moment: the last one is asked for again.
             following = page[-1].update_timestamp - timedelta(microseconds=1)
-            after, limit = (following, PAGE_SIZE) if following > after else (after, 2 * limit)
+            after, limit = (following, PAGE_SIZE) if after is None or following > after else (after, 2 * limit)
+
+    def _signs(self, run: RunSummary, record: dg.RunRecord | None) -> Signs:
+        started = record.start_time if record else None
+        return Signs(
+            running=run.status is RunStatus.RUNNING,
+            liveness=run.liveness,
+            heartbeat_at=run.heartbeat_at,
+            dagster_made_it=self._id is not None and run.dagster_instance == self._id,
+            dagster_status=record.dagster_run.status.value if record else None,
+            dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
+        )
 
     def _note(self, run_id: str, what: str, detail: str) -> None:
         _LOG.info("run %s: %s, %s", run_id, what, detail)
         self.changes.append(Change(run_id=run_id, what=what, detail=detail))
-
-
-def _signs(run: RunSummary, record: dg.RunRecord | None) -> Signs:
-    started = record.start_time if record else None
-    return Signs(
-        running=run.status is RunStatus.RUNNING,
-        liveness=run.liveness,
-        heartbeat_at=run.heartbeat_at,
-        known_since=run.queued_at or run.started_at,
-        dagster_status=record.dagster_run.status.value if record else None,
-        dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
-    )
 
 
 def _lost(run: RunSummary) -> Failure:

@@ -9,8 +9,6 @@ STALE_AFTER = timedelta(seconds=90)
 """A run's heart beats every 15 s; six missed beats are no hiccup."""
 START_WITHIN = timedelta(seconds=300)
 """From Dagster's start of a run to its row: as long as Dagster itself gives a run to start."""
-FORGOTTEN_AFTER = timedelta(hours=24)
-"""A queued run that this Dagster does not know may be another Dagster's; for so long."""
 
 
 class Liveness(StrEnum):
@@ -26,6 +24,8 @@ class Ending(StrEnum):
     FAILED = "failed"
     """Dagster says that it failed, and tells why."""
     CANCELLED = "cancelled"
+    DELETED = "deleted"
+    """It waited, and somebody deleted it in Dagster."""
     LOST = "lost"
     """Nobody says anything: its process is gone."""
 
@@ -33,8 +33,9 @@ class Ending(StrEnum):
 class Signs(BaseModel):
     """What is known of a run that is queued or running in the ledger.
 
-    ``dagster_status``: Dagster's word, None where this Dagster does not know the run; ``dagster_started_at``: when
-    its process told Dagster that it started; ``known_since``: when the run was queued.
+    ``dagster_status``: Dagster's word, None where this Dagster does not know the run; ``dagster_made_it``: whether
+    it is this Dagster that made the run, so that not knowing it means something; ``dagster_started_at``: when its
+    process told Dagster that it started.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -42,7 +43,7 @@ class Signs(BaseModel):
     running: bool
     liveness: Liveness
     heartbeat_at: AwareDatetime | None
-    known_since: AwareDatetime | None
+    dagster_made_it: bool
     dagster_status: str | None
     dagster_started_at: AwareDatetime | None
 
@@ -53,6 +54,8 @@ def judge(signs: Signs, *, now: datetime) -> Ending | None:
         return Ending.CANCELLED
     if signs.dagster_status in ("FAILURE", "SUCCESS"):
         return Ending.FAILED
+    if signs.dagster_made_it and signs.dagster_status is None and not signs.running:
+        return None if signs.liveness is Liveness.ALIVE else Ending.DELETED
     if not _lost(signs, now):
         return None
     return Ending.CANCELLED if signs.dagster_status == "CANCELING" else Ending.LOST
@@ -63,8 +66,6 @@ def _lost(signs: Signs, now: datetime) -> bool:
         return signs.liveness is Liveness.GONE
     if signs.running:
         return _older(signs.heartbeat_at, now, STALE_AFTER)
-    if signs.dagster_status is None:
-        return _older(signs.known_since, now, FORGOTTEN_AFTER)
     # Told to start, and never came to its first stage. Before that Dagster's own time limit for starting counts.
     return _older(signs.dagster_started_at, now, START_WITHIN)
 

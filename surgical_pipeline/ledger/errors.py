@@ -8,6 +8,7 @@
     ├── NotALedgerError         the file is there but is no DuckDB database
     ├── LedgerDamagedError      it is one, but parts of it cannot be read or written any more
     ├── LedgerGoneError         it was there when this process last looked, and is gone
+    ├── LedgerReplacedError     it is not the one in which this run began
     ├── BackupRefusedError      a backup to this place would overwrite something
     ├── LedgerMissingError      a read, and nothing was ever written
     ├── AmbiguousRunError       a run id prefix that fits several runs
@@ -89,6 +90,16 @@ class LedgerGoneError(LedgerError):
         super().__init__(
             f"The ledger {path} was there and is gone: it was deleted, emptied or moved away. "
             "Put it back, or restore it from a backup, then retry; a process started anew makes an empty one."
+        )
+
+
+class LedgerReplacedError(LedgerError):
+    """The run's row is missing, or was made anew from what Dagster knows of the run. Write nothing more for it."""
+
+    def __init__(self, location: str, run_id: str) -> None:
+        super().__init__(
+            f"The ledger {location} is not the one in which run {run_id} began: another was put in its place. "
+            "Retry the run, then what it wrote before is written here, too."
         )
 
 

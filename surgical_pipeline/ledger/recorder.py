@@ -6,27 +6,20 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
-from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.inheritance import inherited_counters, inherited_outcome
+from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, conclude
-from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, count_warnings
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.endings import Inheritance, end_run, inheritance_of
+from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
-from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
+from surgical_pipeline.ledger.runs import RunSummary, ledger_name
 from surgical_pipeline.ledger.usage import Usage
 
 HEARTBEAT_SECONDS = 15
-
-_FINAL_PHASES = {
-    RunStatus.SUCCEEDED: str(Phase.DONE),
-    RunStatus.SUCCEEDED_WITH_WARNINGS: str(Phase.DONE),
-    RunStatus.CANCELLED: str(Phase.CANCELLED),
-}
-"""A failed run keeps the phase it failed in."""
 
 T = TypeVar("T")
 
@@ -57,16 +50,20 @@ class SyncRunRecorder:
         *,
         mode: RunMode,
         trigger: Trigger,
+        dagster_instance: str | None = None,
         queued_at: datetime | None = None,
         parent_run_id: str | None = None,
         phase: Phase = Phase.PREFLIGHT,
-    ) -> None:
+    ) -> str:
         """Begin the run, with an outcome for each entity of ``scope``: pending, or what the parent left.
+
+        Gives the name of the ledger that it writes to, as ``ledger_name``.
 
         Args:
             scope: what is asked for.
             mode: why the run was made.
             trigger: who made it.
+            dagster_instance: whose run it is.
             queued_at: when Dagster accepted it.
             parent_run_id: the run that this one repeats or continues.
             phase: the first stage. Where it is not preflight, the run goes on where its parent failed and takes
@@ -87,6 +84,7 @@ class SyncRunRecorder:
                 scope=str(scope),
                 project_path=scope.project,
                 phase=str(phase),
+                dagster_instance=dagster_instance,
                 queued_at=queued_at,
                 requested=len(scope),
                 now=now,
@@ -96,10 +94,12 @@ class SyncRunRecorder:
             )
             store.insert_pending(tx, self.run_id, scope)
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
-                self._take_over(tx, parent_run_id, phase=phase)
+                self._take_over(tx, inheritance_of(tx, self.run_id, parent_run_id, phase=phase))
             tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
+            name = ledger_name(tx)
         self._last_heartbeat, self._phase = now, phase
         self._usage.begin_stage(phase)
+        return name
 
     def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set mode") as joined:
@@ -219,81 +219,39 @@ class SyncRunRecorder:
         """
         return self._finish(RunStatus.FAILED, failure, seen=if_silent_since)
 
-    def finish_cancelled(self, *, if_silent_since: RunSummary | None = None) -> bool:
+    def finish_cancelled(
+        self, why: str = "The run was cancelled.", *, if_silent_since: RunSummary | None = None
+    ) -> bool:
         """Somebody stopped the run; every entity that was not complete fails with CANCELLED, from queued too.
 
         ``if_silent_since`` and the answer as in ``finish_failed``.
         """
-        return self._finish(RunStatus.CANCELLED, seen=if_silent_since)
+        return self._finish(RunStatus.CANCELLED, why, seen=if_silent_since)
 
     def _finish(
-        self, status: RunStatus, failure: Failure | None = None, *, seen: RunSummary | None = None
+        self, status: RunStatus, ended_by: Failure | str | None = None, *, seen: RunSummary | None = None
     ) -> bool:
         with self._ledger.write(f"finish {status}") as tx:
-            return self._finish_in(tx, status, failure, seen=seen)
+            return self._finish_in(tx, status, ended_by, seen=seen)
 
     def _finish_in(
-        self, tx: Transaction, status: RunStatus, failure: Failure | None, *, seen: RunSummary | None = None
+        self, tx: Transaction, status: RunStatus, ended_by: Failure | str | None, *, seen: RunSummary | None = None
     ) -> bool:
         now = self._clock()
-        run = tx.rows("load_run", run_id=self.run_id)
-        if not run:
-            return False
-        phase = Phase(run[0]["phase"])
-        if status is RunStatus.CANCELLED:
-            failure = Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=str(phase))
         if seen is None:
             self._usage.tell(tx, self.run_id, now=now)
-        ended = self._ended_outcomes(tx, phase=phase, failure=failure)
-        finished = tx.execute(
-            "finish_run",
-            run_id=self.run_id,
-            status=str(status),
-            phase=_FINAL_PHASES.get(status),
-            now=now,
-            warnings_count=count_warnings(ended),
-            failed=sum(outcome.failure is not None for outcome in ended),
-            failure_code=str(failure.code) if failure else None,
-            failure_message=failure.message if failure else None,
-            if_silent=seen is not None,
-            heartbeat_at=seen.heartbeat_at if seen else None,
-        )
-        if not finished:
+        if not end_run(tx, self.run_id, status=status, ended_by=ended_by, now=now, seen=seen):
             return False
-        if failure is not None:
-            store.save_outcomes(tx, self.run_id, ended)
-        tx.execute("close_open_phase", run_id=self.run_id, now=now)
-        self._ended_in(tx)
+        self._remember(tx, "ended", value=True)
         return True
 
-    def _ended_in(self, tx: Transaction) -> None:
-        self.ended = True
-
-        def not_ended() -> None:
-            self.ended = False
-
-        tx.on_rollback(not_ended)
-
-    def _take_over(self, tx: Transaction, parent_run_id: str, *, phase: Phase) -> None:
-        """What the parent's stages before ``phase`` achieved, as far as this run asks for it."""
-        parents = tx.rows("load_run", run_id=parent_run_id)
-        if not parents:
+    def _take_over(self, tx: Transaction, inheritance: Inheritance | None) -> None:
+        if inheritance is None:
             return
-        asked_for = {outcome.key for outcome in store.load_outcomes(tx, self.run_id)}
-        taken = [
-            inherited_outcome(outcome, phase=phase)
-            for outcome in store.load_outcomes(tx, parent_run_id)
-            if outcome.key in asked_for
-        ]
-        if parents[0]["project_id"] is not None:
-            self.set_project(parents[0]["project_id"], parents[0]["project_path"], tx)
-        store.save_outcomes(tx, self.run_id, taken)
-        outcomes = store.load_outcomes(tx, self.run_id)
-        self.set_counters(inherited_counters(counters_of_row(parents[0]), outcomes, phase=phase), tx)
-
-    def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
-        outcomes = store.load_outcomes(tx, self.run_id)
-        return outcomes if failure is None else list(store.with_run_failure(outcomes, failure, phase=phase))
+        if inheritance.project_id is not None:
+            self.set_project(inheritance.project_id, inheritance.project_path, tx)
+        store.save_outcomes(tx, self.run_id, inheritance.outcomes)
+        self.set_counters(inheritance.counters, tx)
 
     @contextmanager
     def _joined(
@@ -306,33 +264,32 @@ class SyncRunRecorder:
                 yield own
 
     def _move(self, tx: Transaction, phase: Phase) -> None:
-        now, before = self._clock(), self._phase
+        now = self._clock()
         if not self._usage.tell(tx, self.run_id, now=now, entered=phase):
-            raise RunLostError(self.run_id)
+            raise self._lost(tx)
         tx.execute("close_open_phase", run_id=self.run_id, now=now)
         tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-        self._alive(tx, now)
-        self._phase = phase
-
-        def move_back() -> None:
-            self._phase = before
-
-        tx.on_rollback(move_back)
+        self._remember(tx, "_last_heartbeat", value=now)
+        self._remember(tx, "_phase", value=phase)
 
     def _touch(self, tx: Transaction) -> None:
         now = self._clock()
         self._guarded(tx, "touch_run", now=now)
-        self._alive(tx, now)
+        self._remember(tx, "_last_heartbeat", value=now)
 
-    def _alive(self, tx: Transaction, now: datetime) -> None:
-        before = self._last_heartbeat
-        self._last_heartbeat = now
-
-        def forget() -> None:
-            self._last_heartbeat = before
-
-        tx.on_rollback(forget)
+    def _remember(self, tx: Transaction, name: str, *, value: object) -> None:
+        """Set an attribute of this object, for as long as the window is not rolled back."""
+        before = getattr(self, name)
+        setattr(self, name, value)
+        tx.on_rollback(lambda: setattr(self, name, before))
 
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
-            raise RunLostError(self.run_id)
+            raise self._lost(tx)
+
+    def _lost(self, tx: Transaction) -> LedgerError:
+        """Why the run's row is not ``running``. One that has begun waits nowhere: that is another ledger's row."""
+        row = tx.rows("load_run", run_id=self.run_id)
+        if row and row[0]["status"] != RunStatus.QUEUED:
+            return RunLostError(self.run_id)
+        return LedgerReplacedError(self._ledger.location, self.run_id)

@@ -1,7 +1,7 @@
 """Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
 
 from collections.abc import Collection, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
@@ -39,6 +39,7 @@ class RunSummary(BaseModel):
     trigger: Trigger
     status: RunStatus
     phase: Phase
+    dagster_instance: str | None
     dagster_status: str | None
     scope: str
     project_id: int | None
@@ -65,7 +66,7 @@ class RunSummary(BaseModel):
         return ProcessIdentity(self.host, self.pid, self.process).liveness
 
 
-def queue_run(
+def queue_run(  # noqa: PLR0913  a column each
     tx: Transaction,
     run_id: str,
     *,
@@ -73,12 +74,14 @@ def queue_run(
     mode: RunMode,
     trigger: Trigger,
     queued_at: datetime,
+    dagster_instance: str | None = None,
     parent_run_id: str | None = None,
     worker: ProcessIdentity | None = None,
 ) -> bool:
     """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
 
-    ``worker``: the process that is going to run it, where that is settled already. A ``scope`` that is a text is
+    ``dagster_instance``: whose run it is. ``worker``: the process that is going to run it, where that is settled
+    already. A ``scope`` that is a text is
     one that nobody can read, such as a mistyped partition key: it asks for nothing.
     """
     readable = scope if isinstance(scope, Scope) else None
@@ -90,6 +93,7 @@ def queue_run(
         trigger=str(trigger),
         scope=str(scope),
         project_path=readable.project if readable else "",
+        dagster_instance=dagster_instance,
         queued_at=queued_at,
         requested=len(readable) if readable else 0,
         host=worker.host if worker else None,
@@ -104,6 +108,12 @@ def queue_run(
 def set_dagster_status(tx: Transaction, run_id: str, dagster_status: str) -> bool:
     """Bring over Dagster's word, also for a run that has ended; False if nothing changed or the run is unknown."""
     return bool(tx.execute("set_dagster_status", run_id=run_id, dagster_status=dagster_status))
+
+
+def ledger_name(tx: Transaction) -> str:
+    """What tells this ledger from any other: when it was made. A backup has the name of what it was taken of."""
+    (made_at,) = tx.column("ledger_made_at")
+    return str(made_at.astimezone(UTC).isoformat())
 
 
 def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:

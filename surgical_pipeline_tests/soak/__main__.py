@@ -1,4 +1,4 @@
-"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations`: the harnesses, at length."""
+"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs`: the harnesses, at length."""
 
 import argparse
 import statistics
@@ -8,13 +8,14 @@ from pathlib import Path
 
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
+from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("harness", choices=["kills", "contention", "cancellations"])
+    parser.add_argument("harness", choices=["kills", "contention", "cancellations", "first_runs"])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
@@ -25,6 +26,8 @@ def main() -> None:
             good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
         elif chosen.harness == "contention":
             good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
+        elif chosen.harness == "first_runs":
+            good = _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds)
         else:
             good = _cancellations(installation, rounds=chosen.rounds)
     sys.exit(0 if good else 1)
@@ -70,6 +73,18 @@ def _cancellations(installation: Installation, *, rounds: int) -> bool:
     for moment, seconds in latencies(installation, rounds=rounds).items():
         _say(f"{moment:<38} {seconds:.2f} s")
     return True
+
+
+def _first_runs(installation: Installation, *, processes: int, rounds: int) -> bool:
+    wrong = first_syncs(installation, processes=processes, rounds=rounds)
+    for number in range(rounds):
+        for old in (False, True):
+            path = installation.home / f"ledger-{number}-{old}.duckdb"
+            wrong += first_writes(path, processes=processes, old=old)
+    _say(f"first runs of {processes} processes, {rounds} rounds  {len(wrong)} failures")
+    for line in wrong[:20]:
+        _say(f"  {line}")
+    return not wrong
 
 
 def _say(line: str) -> None:

@@ -9,6 +9,7 @@ import dagster as dg
 from anyio.from_thread import start_blocking_portal
 from dagster._core.errors import DagsterExecutionInterruptedError
 
+from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
 from surgical_pipeline.defs.dagster_words import as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
@@ -64,9 +65,7 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     gateways: RunGateways = context.resources.gateways
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
-        record = context.instance.get_run_record_by_id(context.run_id)
-        queued_at = record.create_timestamp if record else None
-        gateways.enter(context.run, scope=scope, phase=phase, queued_at=queued_at)
+        gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
         yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error)
@@ -108,6 +107,7 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
             scope=scope_of(context.run),
             mode=mode_of(context.run),
             trigger=trigger_of(context.run),
+            dagster_instance=id_of(context.instance),
             queued_at=utc_now(),
             parent_run_id=context.run.parent_run_id,
         )

@@ -5,10 +5,10 @@
 -- A new run, or one that waited as queued, begins in $phase; no row if it is already running or has ended.
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
-    queued_at, started_at, heartbeat_at, requested, host, pid, process)
+    dagster_instance, queued_at, started_at, heartbeat_at, requested, host, pid, process)
 VALUES (
     $run_id, $parent_run_id, $mode, $trigger, 'running', $phase, $scope, $project_path,
-    $queued_at, $now, $now, $requested, $host, $pid, $process)
+    $dagster_instance, $queued_at, $now, $now, $requested, $host, $pid, $process)
 ON CONFLICT (run_id) DO UPDATE SET
     parent_run_id = COALESCE(excluded.parent_run_id, sync_runs.parent_run_id),
     mode = excluded.mode,
@@ -17,6 +17,7 @@ ON CONFLICT (run_id) DO UPDATE SET
     phase = excluded.phase,
     scope = excluded.scope,
     project_path = excluded.project_path,
+    dagster_instance = excluded.dagster_instance,
     queued_at = COALESCE(sync_runs.queued_at, excluded.queued_at),
     started_at = excluded.started_at,
     heartbeat_at = excluded.heartbeat_at,
@@ -31,10 +32,10 @@ RETURNING run_id;
 -- A run that Dagster has accepted and not started; no row if the ledger knows it already.
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
-    queued_at, requested, host, pid, process)
+    dagster_instance, queued_at, requested, host, pid, process)
 VALUES (
     $run_id, $parent_run_id, $mode, $trigger, 'queued', 'queued', $scope, $project_path,
-    $queued_at, $requested, $host, $pid, $process)
+    $dagster_instance, $queued_at, $requested, $host, $pid, $process)
 ON CONFLICT (run_id) DO NOTHING
 RETURNING run_id;
 
@@ -148,6 +149,10 @@ UPDATE sync_run_phases SET
     lock_held_ms = lock_held_ms + $lock_held_ms,
     http_requests = http_requests + $http_requests
 WHERE run_id = $run_id AND phase = $phase;
+
+-- name: ledger_made_at
+-- When the ledger was made: no other has the same, but a copy that takes its place has.
+SELECT MIN(applied_at) FROM schema_migrations;
 
 -- name: load_run
 -- Everything about one run.

@@ -16,7 +16,7 @@ def running(**signs: object) -> Signs:
         "running": True,
         "liveness": Liveness.UNKNOWN,
         "heartbeat_at": ago(5),
-        "known_since": ago(600),
+        "dagster_made_it": True,
         "dagster_status": "STARTED",
         "dagster_started_at": ago(590),
     }
@@ -61,7 +61,8 @@ def test_a_process_that_went_while_it_was_being_cancelled_was_cancelled() -> Non
 
 
 def test_a_run_may_wait_in_dagsters_queue_for_days() -> None:
-    assert judge(queued(known_since=ago(7 * 86_400)), now=NOW) is None
+    for made_it in (True, False):
+        assert judge(queued(dagster_made_it=made_it), now=NOW + timedelta(days=7)) is None
 
 
 def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_five_minutes() -> None:
@@ -69,9 +70,16 @@ def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_five
     assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(301)), now=NOW) is Ending.LOST
 
 
-def test_a_queued_run_that_this_dagster_does_not_know_is_given_a_day() -> None:
-    assert judge(queued(dagster_status=None, known_since=ago(86_000)), now=NOW) is None
-    assert judge(queued(dagster_status=None, known_since=ago(87_000)), now=NOW) is Ending.LOST
+def test_a_queued_run_that_its_own_dagster_does_not_know_was_deleted_there() -> None:
+    assert judge(queued(dagster_status=None), now=NOW) is Ending.DELETED
+    assert judge(queued(dagster_status=None, liveness=Liveness.GONE), now=NOW) is Ending.DELETED
+    assert judge(queued(dagster_status=None, liveness=Liveness.ALIVE), now=NOW) is None, "it is about to begin"
+
+
+def test_that_another_dagster_does_not_know_a_queued_run_says_nothing_however_long_it_waits() -> None:
+    signs = queued(dagster_status=None, dagster_made_it=False)
+    assert judge(signs, now=NOW + timedelta(days=30)) is None
+    assert judge(signs.model_copy(update={"liveness": Liveness.GONE}), now=NOW) is Ending.LOST
 
 
 def test_a_running_run_of_another_dagster_is_told_by_its_heartbeat() -> None:

@@ -23,6 +23,8 @@ CREATE TABLE schema_migrations (
 --
 -- host, pid, process: who works on it. process is boot, pid namespace and start time (ledger/process.py), so that a
 -- reused pid cannot pass for it. NULL: not known, and the heartbeat alone tells.
+--
+-- dagster_instance: whose run it is. Others may use this ledger, too: that they do not know the run says nothing.
 CREATE TABLE sync_runs (
     run_id                 VARCHAR     PRIMARY KEY,
     parent_run_id          VARCHAR,
@@ -32,6 +34,7 @@ CREATE TABLE sync_runs (
         'queued', 'running', 'succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')),
     phase                  VARCHAR     NOT NULL CHECK (phase IN (
         'queued', 'preflight', 'ingest', 'dependents', 'docs', 'embed', 'done', 'cancelled')),
+    dagster_instance       VARCHAR,
     dagster_status         VARCHAR,
     scope                  VARCHAR     NOT NULL,
     project_id             BIGINT,

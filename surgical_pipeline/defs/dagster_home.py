@@ -1,0 +1,114 @@
+"""Dagster's instance in DAGSTER_HOME, as our commands open it: made by one of them at a time, its faults told."""
+
+import fcntl
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import dagster as dg
+import yaml  # type: ignore[import-untyped]
+from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
+from sqlalchemy.exc import DBAPIError
+
+from surgical_pipeline.settings import Settings
+
+LOCK_NAME = ".surgical-pipeline.lock"
+_TRIES = 10
+_PAUSE_SECONDS = 0.2
+_MADE_BESIDE_US = ("already exists", "database is locked", "UNIQUE constraint failed: alembic_version")
+_FULL = ("full", "No space left", "File too large", "disk I/O error")
+_DAMAGED = ("not a database", "malformed")
+
+
+class DagsterHomeError(Exception):
+    """What DAGSTER_HOME holds cannot be made, read or written; the sentence says why and what to do."""
+
+    def __init__(self, home: Path, reason: str) -> None:
+        super().__init__(f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {_advice(reason)}")
+
+
+@contextmanager
+def opened_instance() -> Iterator[dg.DagsterInstance]:
+    """The instance that ``DAGSTER_HOME`` names, open until the block ends; made if nobody has used it yet.
+
+    Raises:
+        SettingsError: DAGSTER_HOME names no folder.
+        DagsterHomeError: its storage cannot be made, read or written, now or within the block.
+    """
+    home = Settings.from_environment().dagster_home
+    with _making_errors(home), _alone_in(home):
+        instance = _made()
+        id_of(instance)
+    with instance:
+        try:
+            yield instance
+        except (DBAPIError, sqlite3.Error) as error:
+            raise DagsterHomeError(home, _reason(error)) from error
+
+
+def id_of(instance: dg.DagsterInstance) -> str | None:
+    """What names the instance in the rows of its runs: `SURGICAL_DAGSTER_INSTANCE`, else its storage's own id.
+
+    All processes that share Dagster's storage, on whatever machine, have the same. None: it has no id of its own.
+    """
+    named = Settings.from_environment().dagster_instance
+    if named:
+        return named
+    storage = instance.run_storage
+    if not isinstance(storage, SqlRunStorage):
+        return None
+    storage.get_run_storage_id()
+    # The first call made it if nobody had; where several did at once, the second gives all of them the same.
+    return storage.get_run_storage_id()
+
+
+@contextmanager
+def _alone_in(home: Path) -> Iterator[None]:
+    """One process of ours at a time: Dagster's SQLite files fail for all but one that make them at once."""
+    descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _made() -> dg.DagsterInstance:
+    """Dagster's own processes know nothing of our lock and may be making the same files."""
+    for _ in range(_TRIES):
+        try:
+            return dg.DagsterInstance.get()
+        except DBAPIError as error:
+            if not any(text in str(error) for text in _MADE_BESIDE_US):
+                raise
+        time.sleep(_PAUSE_SECONDS)
+    return dg.DagsterInstance.get()
+
+
+@contextmanager
+def _making_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, dg.DagsterError, yaml.YAMLError, DBAPIError, sqlite3.Error) as error:
+        raise DagsterHomeError(home, _reason(error)) from error
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, OSError):
+        return f"{error.strerror}: {error.filename}"
+    told = error.orig if isinstance(error, DBAPIError) else error
+    return " ".join(str(told).split()).rstrip(".")
+
+
+def _advice(reason: str) -> str:
+    if any(text in reason for text in _FULL):
+        return "Free space on its disk, then retry."
+    if any(text in reason for text in _DAMAGED):
+        return (
+            "Restore the folders history and schedules from a backup, or move them away: Dagster makes new ones "
+            "and forgets its runs; the ledger keeps them."
+        )
+    return "Give this user the right to write the folder and what is in it, or set DAGSTER_HOME to another."
