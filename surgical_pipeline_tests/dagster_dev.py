@@ -16,7 +16,7 @@ import dagster as dg
 import httpx
 import psutil
 
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 START_LIMIT_SECONDS = 120
 RUN_LIMIT_SECONDS = 120

@@ -17,8 +17,9 @@ from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.windows import Ledger
 from surgical_pipeline.sandbox.control_client import SandboxControl
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.conftest import REPOSITORY, Sync
+from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_dev import wait_until
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 DISCUSSIONS = "/api/v4/projects/*/issues/13/discussions"
 SCOPE = "acme/rocket#12+13"
