@@ -1,27 +1,29 @@
 """What tests share: a sandbox GitLab, an installation of their own, and the real job run in this process."""
 
-import os
+import gc
+import shutil
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
-from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
+from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 
-REPOSITORY = Path(__file__).parents[1]
+Sync = Callable[..., SyncResult]
 
 
-def skip_or_fail(reason: str) -> None:
-    """On a person's machine a missing part skips its tests; CI installs every part, so there it is a failure."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI must not skip: {reason}")
-    pytest.skip(reason)
+def pytest_unconfigure() -> None:
+    """Take Hypothesis' callback out of `gc.callbacks`, a list that outlives the interpreter's clean-up of modules.
+
+    It keeps alive what property tests have touched, our modules and DuckDB's among it, and then DuckDB's bindings
+    report each of their types and functions as leaked: some forty lines after pytest's summary.
+    """
+    gc.callbacks[:] = [one for one in gc.callbacks if not getattr(one, "__module__", "").startswith("hypothesis.")]
 
 
 @pytest.fixture(scope="session")
@@ -46,15 +48,18 @@ def sandbox(running_sandbox: RunningSandbox) -> RunningSandbox:
     return running_sandbox
 
 
+@pytest.fixture(scope="session")
+def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = tmp_path_factory.mktemp("prepared")
+    prepare(home)
+    return home
+
+
 @pytest.fixture
-def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DAGSTER_HOME, with the environment pointing at it and at the sandbox."""
-    (tmp_path / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
-    for name in [name for name in os.environ if name.startswith(("SURGICAL_", "GITLAB_", "DAGSTER_"))]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("GITLAB_URL", sandbox.url)
-    monkeypatch.setenv("GITLAB_TOKEN", sandbox.token)
+def home(tmp_path: Path, prepared_home: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A DAGSTER_HOME in which nothing has run, with the environment pointing at it and at the sandbox."""
+    shutil.copytree(prepared_home, tmp_path, dirs_exist_ok=True)
+    move_in(tmp_path, sandbox, monkeypatch=monkeypatch)
     return tmp_path
 
 
@@ -63,23 +68,7 @@ def ledger(home: Path) -> DuckDBLedger:
     return DuckDBLedger(home / "ledger.duckdb")
 
 
-Sync = Callable[..., SyncResult]
-
-
 @pytest.fixture
 def sync(ledger: DuckDBLedger) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
-    from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  most tests do not need Dagster
-    from surgical_pipeline_tests.published_schemas import check_document  # noqa: PLC0415  it needs this module
-
-    def run(
-        scope: str, *, budgets: Budgets | None = None, dependents: tuple[Dependent, ...] = CORE_DEPENDENTS
-    ) -> SyncResult:
-        run_id = launch(Scope.parse(scope), budgets=budgets or Budgets(), dependents=dependents, ledger=ledger)
-        with ledger.read() as tx:
-            result = load_result(tx, run_id)
-        assert result is not None
-        check_document("sync-result.schema.json", result.model_dump(mode="json"))
-        return result
-
-    return run
+    return partial(run_job, ledger)

@@ -1,6 +1,7 @@
 """A real `dagster dev` (webserver, daemon, code server) for tests, and its GraphQL."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,7 +17,7 @@ import dagster as dg
 import httpx
 import psutil
 
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 START_LIMIT_SECONDS = 120
 RUN_LIMIT_SECONDS = 120
@@ -242,10 +243,12 @@ def _loaded(dev: DagsterDev) -> bool:
 
 
 def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Of those that no outgoing connection of another test gets meanwhile: dagster dev takes seconds to listen."""
+    for port in random.sample(range(20_000, 32_000), 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("none of a hundred ports is free")
 
 
 def _default_signals() -> None:

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.retry import RetryResult
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 PUBLISHED: dict[str, type[BaseModel]] = {
     "sync-result.schema.json": SyncResult,

@@ -15,6 +15,7 @@ from pathlib import Path
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, search
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.search.question import MEANING, WORDS, Question
@@ -62,22 +63,22 @@ def measure(
         unknown = relevant - set(titles.values())
         if unknown:
             raise ValueError(f"the sample has no such titles: {unknown}")
-        for mode in MODES:
-            hits = ask(ledger, embedder, asked["query"], mode=mode)
-            found = [titles[EntityKey(hit.entity_type, hit.iid)] for hit in hits]
+        with ledger.read("search") as tx:
+            found = {mode: ask(tx, embedder, asked["query"], mode=mode) for mode in MODES}
+        for mode, hits in found.items():
+            ranked = [titles[EntityKey(hit.entity_type, hit.iid)] for hit in hits]
             for kind in (asked["kind"], ALL):
-                figures[mode][kind].append((_recall(found, relevant), _reciprocal_rank(found, relevant)))
+                figures[mode][kind].append((_recall(ranked, relevant), _reciprocal_rank(ranked, relevant)))
     return {mode: {kind: _mean(pairs) for kind, pairs in kinds.items()} for mode, kinds in figures.items()}
 
 
-def ask(ledger: DuckDBLedger, embedder: Embedder, text: str, *, mode: str) -> list[SearchHit]:
+def ask(tx: Transaction, embedder: Embedder, text: str, *, mode: str) -> list[SearchHit]:
     """In the modes of one ranking neither references nor exact strings help."""
     question = Question.of(text)
     vector = QuestionVector(embedder.name, embedder.embed([question.text])[0]) if mode != WORDS else None
     if mode != FUSED:
         question = Question("", (), question.terms if mode == WORDS else ())
-    with ledger.read("search") as tx:
-        return search(tx, question, vector=vector, filters=Filters(), limit=DEPTH)
+    return search(tx, question, vector=vector, filters=Filters(), limit=DEPTH)
 
 
 def table(figures: Mapping[str, Mapping[str, Quality]]) -> str:

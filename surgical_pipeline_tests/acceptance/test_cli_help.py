@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from surgical_pipeline.cli.main import app
 from surgical_pipeline_tests.acceptance.installation import called
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 
 def commands() -> Iterator[tuple[str, ...]]:

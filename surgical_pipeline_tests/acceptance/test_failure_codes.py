@@ -17,8 +17,9 @@ from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.control_client import SandboxControl
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.conftest import REPOSITORY, Sync
+from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_dev import wait_until
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 DISCUSSIONS = "/api/v4/projects/*/issues/13/discussions"
 SCOPE = "acme/rocket#12+13"
@@ -32,6 +33,8 @@ class Trouble:
     control: SandboxControl
     sync: Sync
     setenv: Callable[[str, str], None]
+    closed: str
+    """An address that refuses connections."""
 
     def discussions(self, **fault: object) -> SyncResult:
         self.control.add_fault(DISCUSSIONS, **fault)  # type: ignore[arg-type]
@@ -47,11 +50,12 @@ class Trouble:
         return self.sync(SCOPE)
 
 
-def closed_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Bound and nobody listens: it refuses connections, and no other test can get it."""
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))
+        yield bound.getsockname()[1]
 
 
 HERE: dict[FailureCode, Callable[[Trouble], SyncResult]] = {
@@ -62,14 +66,13 @@ HERE: dict[FailureCode, Callable[[Trouble], SyncResult]] = {
     FailureCode.PROJECT_MISMATCH: lambda trouble: trouble.project(project_id=999),
     FailureCode.INVALID_PAYLOAD: lambda trouble: trouble.discussions(mangle="html"),
     FailureCode.TIMEOUT: lambda trouble: trouble.discussions(delay_ms=30_000),
-    FailureCode.RATE_LIMITED: lambda trouble: trouble.discussions(status=429, headers={"Retry-After": "30"}),
+    # Longer than the run has for an entity, yet short: this process's next run with the same token waits it out.
+    FailureCode.RATE_LIMITED: lambda trouble: trouble.discussions(status=429, headers={"Retry-After": "2"}),
     FailureCode.SERVER_ERROR: lambda trouble: trouble.discussions(status=500),
-    FailureCode.NETWORK_ERROR: lambda trouble: trouble.with_environment(
-        GITLAB_URL=f"http://127.0.0.1:{closed_port()}"
-    ),
+    FailureCode.NETWORK_ERROR: lambda trouble: trouble.with_environment(GITLAB_URL=trouble.closed),
     FailureCode.EMBEDDER_ERROR: lambda trouble: trouble.with_environment(
         SURGICAL_EMBEDDER="http",
-        SURGICAL_EMBEDDER_URL=f"http://127.0.0.1:{closed_port()}/v1",
+        SURGICAL_EMBEDDER_URL=f"{trouble.closed}/v1",
         SURGICAL_EMBEDDER_MODEL="none",
     ),
 }
@@ -84,8 +87,10 @@ ELSEWHERE = {
 
 
 @pytest.fixture
-def trouble(sandbox: RunningSandbox, sync: Sync, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trouble]:
-    yield Trouble(sandbox.control, sync, monkeypatch.setenv)
+def trouble(
+    sandbox: RunningSandbox, sync: Sync, closed_port: int, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Trouble]:
+    yield Trouble(sandbox.control, sync, monkeypatch.setenv, f"http://127.0.0.1:{closed_port}")
     sandbox.control.reset()
 
 

@@ -1,6 +1,7 @@
 """`retry RUN_ID`: only what failed and may succeed, with the run as its parent."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
+from surgical_pipeline_tests.dagster_home import move_in, run_job
 from surgical_pipeline_tests.ledger_dump import query
 from surgical_pipeline_tests.published_schemas import check_output
 
@@ -30,18 +32,30 @@ def retry(*arguments: str) -> tuple[int, dict[str, Any]]:
     return done.exit_code, json.loads(done.stdout)
 
 
-@pytest.fixture
-def partly(sync: Sync, sandbox: RunningSandbox) -> SyncResult:
-    """One issue up to date, one too slow, one that does not exist; dependents as somebody chose them."""
-    sandbox.control.add_fault(SLOW, delay_ms=30_000)
-    result = sync(
-        "acme/rocket#12+13+9999",
-        budgets=Budgets(entity_timeout_seconds=0.5),
-        dependents=(Dependent.DISCUSSIONS, Dependent.LINKS),
-    )
+@pytest.fixture(scope="module")
+def partly_home(
+    tmp_path_factory: pytest.TempPathFactory, prepared_home: Path, running_sandbox: RunningSandbox
+) -> tuple[Path, SyncResult]:
+    running_sandbox.control.reset()
+    running_sandbox.control.add_fault(SLOW, delay_ms=30_000)
+    home = shutil.copytree(prepared_home, tmp_path_factory.mktemp("partly"), dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        move_in(home, running_sandbox, monkeypatch=monkeypatch)
+        result = run_job(
+            DuckDBLedger(home / "ledger.duckdb"),
+            "acme/rocket#12+13+9999",
+            budgets=Budgets(entity_timeout_seconds=0.5),
+            dependents=(Dependent.DISCUSSIONS, Dependent.LINKS),
+        )
     assert result.completion_status == "succeeded_with_warnings"
-    sandbox.control.clear_faults()
-    sandbox.control.clear_requests()
+    return home, result
+
+
+@pytest.fixture
+def partly(home: Path, partly_home: tuple[Path, SyncResult]) -> SyncResult:
+    """One issue up to date, one too slow, one that does not exist; dependents as somebody chose them."""
+    synced, result = partly_home
+    shutil.copytree(synced, home, dirs_exist_ok=True)
     return result
 
 

@@ -2,6 +2,7 @@
 
 import json
 import shlex
+import shutil
 import sys
 import threading
 from pathlib import Path
@@ -14,6 +15,7 @@ from typer.testing import CliRunner, Result
 from surgical_pipeline.cli.main import app
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.search.question import MEANING, WORDS
 from surgical_pipeline_tests.acceptance.search_quality import (
     ALL,
@@ -25,6 +27,7 @@ from surgical_pipeline_tests.acceptance.search_quality import (
     table,
 )
 from surgical_pipeline_tests.conftest import Sync
+from surgical_pipeline_tests.dagster_home import move_in, run_job
 from surgical_pipeline_tests.ledger_dump import content_of
 
 UNREACHABLE = {"SURGICAL_EMBEDDER": "http", "SURGICAL_EMBEDDER_URL": "http://127.0.0.1:9/v1"}
@@ -41,10 +44,23 @@ def hits(*arguments: str) -> list[dict[str, Any]]:
     return found
 
 
+@pytest.fixture(scope="module")
+def synced_home(
+    tmp_path_factory: pytest.TempPathFactory, prepared_home: Path, running_sandbox: RunningSandbox
+) -> Path:
+    running_sandbox.control.reset()
+    home = shutil.copytree(prepared_home, tmp_path_factory.mktemp("synced"), dirs_exist_ok=True)
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        move_in(home, running_sandbox, monkeypatch=monkeypatch)
+        result = run_job(DuckDBLedger(home / "ledger.duckdb"), "acme/rocket#12+13+46!34+35")
+    assert result.completion_status == "succeeded"
+    return home
+
+
 @pytest.fixture
-def synced(sync: Sync, ledger: DuckDBLedger) -> DuckDBLedger:
+def synced(home: Path, ledger: DuckDBLedger, synced_home: Path) -> DuckDBLedger:
     """The issues 12, 13 and 46, of which the last is confidential, and the merge requests 34 and 35."""
-    assert sync("acme/rocket#12+13+46!34+35").completion_status == "succeeded"
+    shutil.copytree(synced_home, home, dirs_exist_ok=True)
     return ledger
 
 

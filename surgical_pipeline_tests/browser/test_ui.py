@@ -13,8 +13,8 @@ import pytest
 from playwright.sync_api import Page, expect, sync_playwright
 
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.conftest import skip_or_fail
 from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
+from surgical_pipeline_tests.surroundings import skip_or_fail
 
 pytestmark = [pytest.mark.browser, pytest.mark.dagster_dev]
 

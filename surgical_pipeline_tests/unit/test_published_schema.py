@@ -6,8 +6,8 @@ import jsonschema
 import pytest
 from pydantic import BaseModel
 
-from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.published_schemas import PUBLISHED, check_output
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 
 @pytest.mark.parametrize(("name", "document"), PUBLISHED.items())

@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 Reply = Callable[[dict[str, Any]], Awaitable[Response]]
 """From the request's JSON to an answer."""

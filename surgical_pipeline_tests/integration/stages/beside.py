@@ -5,8 +5,8 @@ import sys
 from pathlib import Path
 
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 
 def run_beside(scope: str, *, url: str, ledger: DuckDBLedger) -> None:

@@ -17,8 +17,8 @@ from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.stages.shared.backlog import run_embed_backlog
-from surgical_pipeline_tests.conftest import REPOSITORY
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
