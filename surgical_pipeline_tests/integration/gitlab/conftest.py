@@ -13,17 +13,6 @@ _numbers = itertools.count(1)
 
 
 @pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WireServer]:
-    async with WireServer() as running:
-        yield running
-
-
-@pytest.fixture
 def token() -> str:
     """A token of this test alone, so that no limiter is shared with another test."""
     return f"glpat-secret-of-test-{next(_numbers)}"
