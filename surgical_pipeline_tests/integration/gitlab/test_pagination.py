@@ -1,6 +1,7 @@
 """Lists of more than one page, over real sockets."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -10,7 +11,7 @@ from surgical_pipeline.domain.records import DependentSet, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import CrossOriginError, GitLabError, InvalidPayloadError, ServerError
-from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES
+from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES, MERGE_REQUEST, MERGE_REQUESTS
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
 
 pytestmark = pytest.mark.anyio
@@ -171,6 +172,39 @@ async def test_a_list_that_never_holds_still_is_an_error(
     with pytest.raises(ServerError, match="changed 3 times"):
         await events_of(client, deadline)
     assert len(server.requests) == 6
+
+
+async def test_what_is_fetched_is_dated_by_its_first_request_not_by_an_answer(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    """Only then is surely newer what another run fetched after this one began."""
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+
+    replies = {
+        EVENTS: [Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply([{"id": 2}])],
+        ISSUES: [Reply([{"iid": 1}], headers={"X-Next-Page": "2"}), Reply([{"iid": 2}])],
+        f"{ISSUES}/12": [Reply({"iid": 12})],
+        f"{MERGE_REQUESTS}/34/approvals": [Reply({"iid": 34})],
+    }
+
+    def slow(request: Request) -> Reply:
+        nonlocal now
+        now += timedelta(minutes=1)
+        return replies[request.path].pop(0)
+
+    for path in replies:
+        server.answer(path, slow)
+    async with GitLabClient(server.url, token, clock=lambda: now) as client:
+        for fetch in (
+            lambda: events_of(client, deadline),
+            lambda: client.entities_by_iids(7, EntityType.ISSUE, iids=range(1, 9), deadline=deadline),
+            lambda: client.entity(7, ISSUE, deadline),
+            lambda: client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline),
+        ):
+            began = now
+            found = await fetch()
+            assert found is not None
+            assert found.fetched_at == began < now
 
 
 async def test_an_item_on_two_pages_counts_once(
