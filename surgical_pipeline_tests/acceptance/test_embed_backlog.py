@@ -16,7 +16,8 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.integration.embedders.embedding_server import refusing, running_server
-from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT
+from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.ledger_dump import query
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")

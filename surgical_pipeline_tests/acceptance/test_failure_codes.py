@@ -82,7 +82,7 @@ ELSEWHERE = {
     FailureCode.LEDGER_ERROR: "acceptance/test_ledger_care.py",
     FailureCode.WORKER_LOST: "integration/defs/test_mirror.py",
     FailureCode.CANCELLED: "integration/defs/test_mirror.py",
-    FailureCode.INTERNAL_ERROR: "integration/defs/test_mirror.py",
+    FailureCode.INTERNAL_ERROR: "integration/defs/sync/test_session.py",
 }
 
 

@@ -155,6 +155,6 @@ def test_the_wait_for_the_ledger_can_be_set() -> None:
 
 
 @pytest.mark.parametrize("text", ["soon", "0", "-1", "nan", "1e300"])
-def test_a_wait_that_is_none_is_refused(text: str) -> None:
+def test_a_lock_timeout_that_is_no_number_of_seconds_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="a number of seconds above 0"):
         _ = settings(SURGICAL_LOCK_TIMEOUT_SECONDS=text).lock_timeout_seconds

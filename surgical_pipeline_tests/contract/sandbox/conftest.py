@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import gitlab
@@ -13,21 +13,7 @@ from surgical_pipeline.sandbox.server import RunningSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-SCHEMAS = Path(__file__).resolve().parents[4] / "shared" / "gitlab_payloads" / "schemas"
-
-
-@pytest.fixture(scope="session")
-def running() -> Iterator[RunningSandbox]:
-    with RunningSandbox() as sandbox:
-        yield sandbox
-
-
-@pytest.fixture
-def sandbox(running: RunningSandbox) -> RunningSandbox:
-    """The shared server, back to its sample."""
-    running.control.reset()
-    return running
+    from pathlib import Path
 
 
 @pytest.fixture
@@ -55,16 +41,14 @@ def client_for(sandbox: RunningSandbox, token: str) -> httpx.Client:
 
 
 @pytest.fixture(scope="session")
-def validate() -> Callable[[str, Any], None]:
+def validate(gitlab_payloads: Path) -> Callable[[str, Any], None]:
     """Holds a payload to one of GitLab's own schemas."""
-    if not SCHEMAS.is_dir():
-        pytest.skip(f"GitLab's schemas are not beside the checkout ({SCHEMAS})")
-    validators: dict[str, Draft7Validator] = {}
+
+    @cache
+    def validator(name: str) -> Draft7Validator:
+        return Draft7Validator(json.loads((gitlab_payloads / "schemas" / f"{name}.schema.json").read_text()))
 
     def check(name: str, payload: Any) -> None:
-        if name not in validators:
-            schema = json.loads((SCHEMAS / f"{name}.schema.json").read_text())
-            validators[name] = Draft7Validator(schema)
-        validators[name].validate(payload)
+        validator(name).validate(payload)
 
     return check

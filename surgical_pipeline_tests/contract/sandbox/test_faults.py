@@ -55,7 +55,7 @@ def test_throttling_is_plain_text_with_the_headers_of_the_limiter(
     assert all(answer.headers[name].isdecimal() for name in names)
 
 
-def test_a_body_and_headers_of_ones_own_replace_the_usual_ones(api: httpx.Client, sandbox: RunningSandbox) -> None:
+def test_a_fault_may_bring_its_own_body_and_headers(api: httpx.Client, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("*/issues/12", status=503, body="upgrade", headers={"Content-Type": "text/plain"})
     answer = api.get(ISSUE)
     assert (answer.text, answer.headers["content-type"]) == ("upgrade", "text/plain")

@@ -11,7 +11,7 @@ from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import RunSummary, find_run, load_result
-from surgical_pipeline_tests.integration.defs.test_mirror import make_run
+from surgical_pipeline_tests.integration.defs.two_sides import make_run
 
 
 @pytest.fixture

@@ -1,67 +1,23 @@
 import socket
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from surgical_pipeline.embedders import http
 from surgical_pipeline.embedders.http import HttpEmbedder, HttpLimits
 from surgical_pipeline.embedders.protocol import BLANK_TEXT, EmbedderError
+from surgical_pipeline_tests.integration.embedders.conftest import KEY, LIMITS, FakeSleep
 from surgical_pipeline_tests.integration.embedders.embedding_server import (
     DIMENSION,
     EmbeddingServer,
     Reply,
     break_off,
-    good,
     hang,
-    running_server,
     status,
     trickle,
     vector_of,
-    vectors,
 )
-
-KEY = "sk-very-secret"
-GOOD = [1.0, 2.0, 3.0, 4.0]
-LIMITS = HttpLimits(first_wait=0.001)
-NAN = float("nan")
-
-
-@dataclass
-class FakeSleep:
-    """Remembers how long it should have slept."""
-
-    slept: list[float] = field(default_factory=list)
-
-    def __call__(self, seconds: float) -> None:
-        self.slept.append(seconds)
-
-
-@pytest.fixture(scope="module")
-def shared_server() -> Iterator[EmbeddingServer]:
-    with running_server() as server:
-        yield server
-
-
-@pytest.fixture
-def server(shared_server: EmbeddingServer) -> EmbeddingServer:
-    shared_server.script.clear()
-    shared_server.requests.clear()
-    shared_server.headers.clear()
-    shared_server.always = good
-    return shared_server
-
-
-@pytest.fixture
-def sleep() -> FakeSleep:
-    return FakeSleep()
-
-
-@pytest.fixture
-def embedder(server: EmbeddingServer, sleep: FakeSleep) -> HttpEmbedder:
-    return HttpEmbedder(server.url, "nomic", api_key=KEY, limits=LIMITS, sleep=sleep)
 
 
 def test_vectors_come_back_normalized_in_the_order_of_the_texts(embedder: HttpEmbedder) -> None:
@@ -129,7 +85,7 @@ def test_an_estimate_of_tokens_is_cautious(embedder: HttpEmbedder) -> None:
 
 
 @pytest.mark.parametrize("code", [408, 429, 500, 502, 503, 504])
-def test_what_passes_is_asked_again(
+def test_an_error_that_passes_is_retried(
     embedder: HttpEmbedder, server: EmbeddingServer, sleep: FakeSleep, code: int
 ) -> None:
     server.script = [status(code), status(code)]
@@ -185,7 +141,7 @@ def test_a_server_that_keeps_failing_is_given_up(embedder: HttpEmbedder, server:
         (204, "answered 204", False),
     ],
 )
-def test_what_does_not_pass_is_not_asked_again(
+def test_an_error_that_lasts_is_not_retried(
     embedder: HttpEmbedder, server: EmbeddingServer, code: int, said: str, rejected: bool
 ) -> None:
     body = "" if code == 204 else '{"error": {"message": "input is too long"}}'
@@ -205,51 +161,6 @@ def test_a_server_that_repeats_the_key_does_not_get_it_into_the_message(
     with pytest.raises(EmbedderError, match=r"invalid key \*\*\*") as caught:
         embedder.embed(["a"])
     assert KEY not in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("reply", "said"),
-    [
-        (vectors(GOOD), "1 vectors for 2 texts"),
-        (vectors(GOOD, GOOD, GOOD), "3 vectors for 2 texts"),
-        (vectors(GOOD, [NAN, 1.0, 1.0, 1.0]), "text 2 holds NaN"),
-        (vectors([float("inf"), 1.0, 1.0, 1.0], GOOD), "text 1 holds NaN, infinity"),
-        (vectors(GOOD, [None, 1.0, 1.0, 1.0]), "text 2 holds NaN"),
-        (vectors(GOOD, [0.0] * 4), "text 2 holds NaN, infinity or only zeros"),
-        (vectors(GOOD, GOOD[:3]), "not a table of numbers"),
-        (vectors(GOOD[:3], GOOD[:3]), r"shape \(2, 3\), not \(2, 4\)"),
-        (vectors([], []), r"shape \(2, 0\), not \(2, 4\)"),
-        (vectors("AACAPw==", "AACAPw=="), "not a table of numbers"),
-        (status(200, "<html>login</html>"), "no JSON: <html>login</html>"),
-        (status(200, '{"detail": "hi"}'), "is it OpenAI-compatible"),
-    ],
-)
-def test_an_answer_that_is_no_vector_for_each_text_is_refused(
-    server: EmbeddingServer, reply: Reply, said: str
-) -> None:
-    server.script = [reply]
-    embedder = HttpEmbedder(server.url, "nomic", dimension=DIMENSION, limits=LIMITS)
-
-    with pytest.raises(EmbedderError, match=said):
-        embedder.embed(["a", "b"])
-
-
-def test_a_dimension_that_changes_is_refused(embedder: HttpEmbedder, server: EmbeddingServer) -> None:
-    embedder.embed(["a"])
-    server.script = [vectors([1.0, 2.0])]
-
-    with pytest.raises(EmbedderError, match=r"shape \(1, 2\), not \(1, 4\)"):
-        embedder.embed(["a"])
-
-
-def test_a_first_answer_without_numbers_teaches_no_dimension(
-    embedder: HttpEmbedder, server: EmbeddingServer
-) -> None:
-    server.script = [vectors([])]
-
-    with pytest.raises(EmbedderError):
-        embedder.embed(["a"])
-    assert embedder.dimension == DIMENSION
 
 
 @pytest.mark.parametrize("reply", [hang, trickle])
@@ -274,16 +185,6 @@ def test_a_call_is_bounded_however_many_attempts_are_left(server: EmbeddingServe
 
     assert time.monotonic() - began < 5
     assert len(server.requests) < 20
-
-
-def test_an_endless_answer_is_cut_off(
-    embedder: HttpEmbedder, server: EmbeddingServer, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(http, "_LARGEST_ANSWER", 1000)
-    server.script = [status(200, "x" * 100_000)]
-
-    with pytest.raises(EmbedderError, match="sent more than"):
-        embedder.embed(["a"])
 
 
 def test_a_server_that_is_not_there_is_an_embedder_error(sleep: FakeSleep) -> None:

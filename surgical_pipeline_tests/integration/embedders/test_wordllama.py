@@ -10,39 +10,11 @@ import wordllama
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from surgical_pipeline.documents.chunks import split_into_chunks
-from surgical_pipeline.embedders.protocol import BLANK_TEXT
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, WordTokenizer
+from surgical_pipeline_tests.integration.embedders.local_models import WORDLLAMA, embed_offline
 
 EMBEDDER = WordLlamaEmbedder()
-
-
-def test_it_says_what_is_stored_beside_its_vectors() -> None:
-    assert (EMBEDDER.name, EMBEDDER.dimension) == ("wordllama-256", 256)
-
-
-def test_near_meanings_are_nearer_than_far_ones() -> None:
-    leak, drip, cake = EMBEDDER.embed(
-        ["The fuel pump is leaking", "Fuel drips from the pump", "A recipe for chocolate cake"]
-    )
-
-    assert leak @ drip > leak @ cake + 0.2
-
-
-def test_every_vector_has_length_one() -> None:
-    vectors = EMBEDDER.embed(["a", "漢字 😀", "x" * 10_000, "code = {'a': 1}"])
-
-    assert vectors.shape == (4, 256)
-    assert vectors.dtype == np.float32
-    np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
-
-
-@pytest.mark.parametrize("blank", ["", "  ", "\n\t", "\x00"])
-def test_a_text_without_a_word_has_the_vector_of_the_word_empty(blank: str) -> None:
-    (vector,) = EMBEDDER.embed([blank])
-
-    np.testing.assert_array_equal(vector, EMBEDDER.embed([BLANK_TEXT])[0])
 
 
 def test_an_unpaired_surrogate_is_no_error() -> None:
@@ -116,16 +88,6 @@ def test_threads_share_one_model() -> None:
         np.testing.assert_array_equal(result, alone)
 
 
-def test_chunks_of_real_text_respect_the_limit() -> None:
-    content = "\n\n".join(f"Paragraph {i}: " + "the pump leaks at low pressure. " * 9 for i in range(60))
-
-    chunks = split_into_chunks("Pump", content, count_tokens=EMBEDDER.count_tokens, max_tokens=EMBEDDER.max_tokens)
-
-    counts = [EMBEDDER.count_tokens(chunk) for chunk in chunks]
-    assert max(counts) <= EMBEDDER.max_tokens
-    assert min(counts[:-1]) > EMBEDDER.max_tokens // 2
-
-
 def test_first_use_from_many_threads_loads_once_and_leaves_logging_alone() -> None:
     program = """
 import logging
@@ -142,17 +104,6 @@ assert logging.getLogger().level == logging.WARNING
 
 
 def test_it_works_without_a_home_directory_or_a_network(tmp_path: Path) -> None:
-    program = """
-import socket
-def refuse(*args, **kwargs):
-    raise OSError("no network here")
-socket.socket.connect = refuse
-socket.getaddrinfo = refuse
-from surgical_pipeline.embedders.registry import create_embedder
-assert create_embedder("wordllama").embed(["text"]).shape == (1, 256)
-"""
-    environment = {"HOME": str(tmp_path), "PATH": "/usr/bin:/bin"}
-
-    subprocess.run([sys.executable, "-c", program], check=True, timeout=60, env=environment)
+    embed_offline(WORDLLAMA, tmp_path)
 
     assert not list(tmp_path.iterdir())

@@ -5,21 +5,11 @@ from collections.abc import AsyncIterator
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline_tests.integration.gitlab.api import AT_ONCE
 from surgical_pipeline_tests.integration.gitlab.wire_server import WireServer
 
 _numbers = itertools.count(1)
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WireServer]:
-    async with WireServer() as running:
-        yield running
 
 
 @pytest.fixture
@@ -34,5 +24,7 @@ def deadline() -> Deadline:
 
 
 @pytest.fixture
-def fast_retry() -> RetryPolicy:
-    return RetryPolicy(max_attempts=4, base_seconds=0.0, cap_seconds=0.0)
+async def client(server: WireServer, token: str) -> AsyncIterator[GitLabClient]:
+    """A client of ``server``, which retries at once."""
+    async with GitLabClient(server.url, token, retry=AT_ONCE) as running:
+        yield running

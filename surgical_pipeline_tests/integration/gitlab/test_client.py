@@ -7,7 +7,7 @@ import pytest
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient, validate_base_url
 from surgical_pipeline.gitlab.errors import (
     CrossOriginError,
@@ -18,37 +18,29 @@ from surgical_pipeline.gitlab.errors import (
     ServerError,
     UnauthorizedError,
 )
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES, MERGE_REQUEST, MERGE_REQUESTS
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
 
 pytestmark = pytest.mark.anyio
 
 PROJECT = {"id": 7, "path_with_namespace": "acme/rocket"}
 BY_PATH = "/api/v4/projects/acme%2Frocket"
-ISSUES = "/api/v4/projects/7/issues"
-MERGE_REQUESTS = "/api/v4/projects/7/merge_requests"
-ISSUE = EntityKey(EntityType.ISSUE, 12)
-MERGE_REQUEST = EntityKey(EntityType.MERGE_REQUEST, 34)
 
 
-def client_of(server: WireServer, token: str) -> GitLabClient:
-    return GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0))
-
-
-async def test_a_project_is_found_by_its_encoded_path(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_a_project_is_found_by_its_encoded_path(
+    server: WireServer, client: GitLabClient, deadline: Deadline
+) -> None:
     server.on(BY_PATH, Reply(PROJECT))
-    async with client_of(server, token) as client:
-        project = await client.project("acme/rocket", deadline)
+    project = await client.project("acme/rocket", deadline)
     assert (project.project_id, project.path) == (7, "acme/rocket")
     assert project.payload == '{"id":7,"path_with_namespace":"acme/rocket"}'
 
 
 async def test_a_path_cannot_climb_out_of_its_place_in_the_url(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
-    async with client_of(server, token) as client:
-        with pytest.raises(ProjectNotFoundError):
-            await client.project("../../evil?x=1#y", deadline)
+    with pytest.raises(ProjectNotFoundError):
+        await client.project("../../evil?x=1#y", deadline)
     assert unquote(server.requests[0].path) == "/api/v4/projects/../../evil?x=1#y"
     assert server.requests[0].path.count("/") == 4
     assert server.requests[0].query == ()
@@ -56,12 +48,11 @@ async def test_a_path_cannot_climb_out_of_its_place_in_the_url(
 
 @pytest.mark.parametrize("location", ["/api/v4/projects/7", "{url}/api/v4/projects/7"])
 async def test_a_renamed_project_is_followed_to_its_id(
-    server: WireServer, token: str, deadline: Deadline, location: str
+    server: WireServer, client: GitLabClient, deadline: Deadline, location: str
 ) -> None:
     server.on(BY_PATH, Reply(b"", status=301, headers={"Location": location.format(url=server.url)}))
     server.on("/api/v4/projects/7", Reply({**PROJECT, "path_with_namespace": "acme/rocket-2"}))
-    async with client_of(server, token) as client:
-        assert (await client.project("acme/rocket", deadline)).path == "acme/rocket-2"
+    assert (await client.project("acme/rocket", deadline)).path == "acme/rocket-2"
 
 
 @pytest.mark.parametrize(
@@ -77,36 +68,37 @@ async def test_a_renamed_project_is_followed_to_its_id(
     ],
 )
 async def test_a_project_is_not_followed_out_of_the_api(
-    server: WireServer, token: str, deadline: Deadline, location: str, expected: type[InvalidPayloadError]
+    server: WireServer,
+    client: GitLabClient,
+    deadline: Deadline,
+    location: str,
+    expected: type[InvalidPayloadError],
 ) -> None:
     server.on(BY_PATH, Reply(b"", status=301, headers={"Location": location}))
-    async with client_of(server, token) as client:
-        with pytest.raises(expected) as raised:
-            await client.project("acme/rocket", deadline)
+    with pytest.raises(expected) as raised:
+        await client.project("acme/rocket", deadline)
     assert type(raised.value) is expected
     assert len(server.requests) == 1
 
 
-async def test_only_a_project_is_followed(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_only_a_project_is_followed(server: WireServer, client: GitLabClient, deadline: Deadline) -> None:
     """An entity or a list that is elsewhere now would be another project's."""
     for path in (ISSUES, f"{ISSUES}/12", f"{ISSUES}/12/discussions"):
         server.on(path, Reply(b"", status=301, headers={"Location": path.replace("/7/", "/8/")}))
-    async with client_of(server, token) as client:
-        for asked in (
-            client.entities_by_iids(7, EntityType.ISSUE, iids=[12], deadline=deadline),
-            client.entity(7, ISSUE, deadline),
-            client.dependent(7, ISSUE, dependent=Dependent.DISCUSSIONS, deadline=deadline),
-        ):
-            with pytest.raises(InvalidPayloadError, match="redirects instead of answering"):
-                await asked
+    for asked in (
+        client.entities_by_iids(7, EntityType.ISSUE, iids=[12], deadline=deadline),
+        client.entity(7, ISSUE, deadline),
+        client.dependent(7, ISSUE, dependent=Dependent.DISCUSSIONS, deadline=deadline),
+    ):
+        with pytest.raises(InvalidPayloadError, match="redirects instead of answering"):
+            await asked
     assert [request.path for request in server.requests] == [ISSUES, f"{ISSUES}/12", f"{ISSUES}/12/discussions"]
 
 
-async def test_redirects_in_a_circle_end(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_redirects_in_a_circle_end(server: WireServer, client: GitLabClient, deadline: Deadline) -> None:
     server.on(BY_PATH, Reply(b"", status=301, headers={"Location": BY_PATH}))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match="redirects more than"):
-            await client.project("acme/rocket", deadline)
+    with pytest.raises(InvalidPayloadError, match="redirects more than"):
+        await client.project("acme/rocket", deadline)
 
 
 @pytest.mark.parametrize(
@@ -118,15 +110,19 @@ async def test_redirects_in_a_circle_end(server: WireServer, token: str, deadlin
     ],
 )
 async def test_a_project_that_cannot_be_read_is_refused_by_meaning(
-    server: WireServer, token: str, deadline: Deadline, status: int, expected: type[GitLabError], code: FailureCode
+    server: WireServer,
+    client: GitLabClient,
+    deadline: Deadline,
+    status: int,
+    expected: type[GitLabError],
+    code: FailureCode,
 ) -> None:
     server.on(BY_PATH, Reply({"message": "no"}, status=status))
     server.on(ISSUES, Reply({"message": "no"}, status=status))
-    async with client_of(server, token) as client:
-        with pytest.raises(expected) as of_project:
-            await client.project("acme/rocket", deadline)
-        with pytest.raises(expected) as of_batch:
-            await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
+    with pytest.raises(expected) as of_project:
+        await client.project("acme/rocket", deadline)
+    with pytest.raises(expected) as of_batch:
+        await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
     for error in (of_project.value, of_batch.value):
         failure = error.as_failure("preflight")
         assert failure.code is code
@@ -134,112 +130,99 @@ async def test_a_project_that_cannot_be_read_is_refused_by_meaning(
 
 
 async def test_a_project_of_another_shape_is_an_invalid_payload_with_its_path(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(BY_PATH, Reply({"id": "7"}))
-    async with client_of(server, token) as client:
-        with pytest.raises(
-            InvalidPayloadError, match=r"field id of GitLab's project.*GET /api/v4/projects/acme%2F"
-        ):
-            await client.project("acme/rocket", deadline)
+    with pytest.raises(InvalidPayloadError, match=r"field id of GitLab's project.*GET /api/v4/projects/acme%2F"):
+        await client.project("acme/rocket", deadline)
 
 
 async def test_merge_requests_are_asked_for_past_gitlabs_cache(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(MERGE_REQUESTS, Reply([]))
-    async with client_of(server, token) as client:
-        await client.entities_by_iids(7, EntityType.MERGE_REQUEST, iids=[34], deadline=deadline)
+    await client.entities_by_iids(7, EntityType.MERGE_REQUEST, iids=[34], deadline=deadline)
     assert server.requests[0].values("with_labels_details") == ["true"]
 
 
 @pytest.mark.parametrize("iids", [[], range(1, 102), [0], [-1], [True], [2**31]])
 async def test_a_batch_that_would_mean_something_else_is_never_sent(
-    server: WireServer, token: str, deadline: Deadline, iids: list[int]
+    server: WireServer, client: GitLabClient, deadline: Deadline, iids: list[int]
 ) -> None:
-    async with client_of(server, token) as client:
-        with pytest.raises(ValueError, match="IID"):
-            await client.entities_by_iids(7, EntityType.ISSUE, iids=iids, deadline=deadline)
+    with pytest.raises(ValueError, match="IID"):
+        await client.entities_by_iids(7, EntityType.ISSUE, iids=iids, deadline=deadline)
     assert server.requests == []
 
 
 @pytest.mark.parametrize("project_id", [0, -3, True, 2**63])
 async def test_a_project_id_is_checked_before_it_goes_into_a_url(
-    server: WireServer, token: str, deadline: Deadline, project_id: int
+    server: WireServer, client: GitLabClient, deadline: Deadline, project_id: int
 ) -> None:
-    async with client_of(server, token) as client:
-        with pytest.raises(ValueError, match="project id"):
-            await client.entity(project_id, ISSUE, deadline)
+    with pytest.raises(ValueError, match="project id"):
+        await client.entity(project_id, ISSUE, deadline)
     assert server.requests == []
 
 
 async def test_a_server_that_ignores_the_iids_is_not_walked_through(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     """What it gave comes back as it is: the caller's identity check says what is wrong with it."""
     server.on(ISSUES, Reply([{"iid": n} for n in range(1, 21)], headers={"X-Next-Page": "2"}))
-    async with client_of(server, token) as client:
-        found = await client.entities_by_iids(7, EntityType.ISSUE, iids=[1, 2], deadline=deadline)
+    found = await client.entities_by_iids(7, EntityType.ISSUE, iids=[1, 2], deadline=deadline)
     assert len(found.items) == 20
     assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize("body", [{"message": "ok"}, None, 3, "text", True, [1], [[]], [None]])
 async def test_a_list_that_is_none_is_an_invalid_payload(
-    server: WireServer, token: str, deadline: Deadline, body: object
+    server: WireServer, client: GitLabClient, deadline: Deadline, body: object
 ) -> None:
     server.on(ISSUES, Reply(body))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match=r"where (a list was|objects were) expected"):
-            await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
+    with pytest.raises(InvalidPayloadError, match=r"where (a list was|objects were) expected"):
+        await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
 
 
 async def test_an_entity_is_given_or_none_where_gitlab_has_none(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{ISSUES}/12", Reply({"iid": 12}))
     server.on(f"{MERGE_REQUESTS}/34", Reply({"message": "404 Not found"}, status=404))
-    async with client_of(server, token) as client:
-        found = await client.entity(7, ISSUE, deadline)
-        assert found is not None
-        assert found.item == {"iid": 12}
-        assert await client.entity(7, MERGE_REQUEST, deadline) is None
+    found = await client.entity(7, ISSUE, deadline)
+    assert found is not None
+    assert found.item == {"iid": 12}
+    assert await client.entity(7, MERGE_REQUEST, deadline) is None
 
 
 async def test_an_entity_is_not_missing_where_its_project_is(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{ISSUES}/12", Reply({"message": "404 Project Not Found"}, status=404))
-    async with client_of(server, token) as client:
-        with pytest.raises(ProjectNotFoundError):
-            await client.entity(7, ISSUE, deadline)
+    with pytest.raises(ProjectNotFoundError):
+        await client.entity(7, ISSUE, deadline)
 
 
 async def test_a_forbidden_entity_is_an_error_not_a_miss(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{ISSUES}/12", Reply({"message": "403 Forbidden"}, status=403))
-    async with client_of(server, token) as client:
-        with pytest.raises(ForbiddenError):
-            await client.entity(7, ISSUE, deadline)
+    with pytest.raises(ForbiddenError):
+        await client.entity(7, ISSUE, deadline)
 
 
 async def test_an_entity_that_is_no_object_is_an_invalid_payload(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{ISSUES}/12", Reply([{"iid": 12}]))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match="a list where an object was expected"):
-            await client.entity(7, ISSUE, deadline)
+    with pytest.raises(InvalidPayloadError, match="a list where an object was expected"):
+        await client.entity(7, ISSUE, deadline)
 
 
 async def test_scopes_are_none_where_gitlab_does_not_tell_them(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
-    async with client_of(server, token) as client:
-        assert await client.token_scopes(deadline) is None
-        server.on("/api/v4/personal_access_tokens/self", Reply({"scopes": ["read_api"]}))
-        assert await client.token_scopes(deadline) == ("read_api",)
+    assert await client.token_scopes(deadline) is None
+    server.on("/api/v4/personal_access_tokens/self", Reply({"scopes": ["read_api"]}))
+    assert await client.token_scopes(deadline) == ("read_api",)
 
 
 async def test_a_base_url_with_a_path_prefix_is_kept(server: WireServer, token: str, deadline: Deadline) -> None:
@@ -250,12 +233,11 @@ async def test_a_base_url_with_a_path_prefix_is_kept(server: WireServer, token: 
 
 
 async def test_an_error_status_is_read_before_any_decoding(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(BY_PATH, Reply(b"\xff not json", status=500, content_type="application/json"))
-    async with client_of(server, token) as client:
-        with pytest.raises(ServerError):
-            await client.project("acme/rocket", deadline)
+    with pytest.raises(ServerError):
+        await client.project("acme/rocket", deadline)
 
 
 @pytest.mark.parametrize("token", ["", "  ", "two words", "tökén", "line\nbreak"])

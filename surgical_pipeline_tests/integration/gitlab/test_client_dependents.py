@@ -8,29 +8,20 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.records import DiscussionRecord, LinkedRecord, ResourceEventRecord
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import (
     InvalidPayloadError,
     NotFoundError,
 )
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES, MERGE_REQUEST, MERGE_REQUESTS
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
 
 pytestmark = pytest.mark.anyio
 
-ISSUES = "/api/v4/projects/7/issues"
-MERGE_REQUESTS = "/api/v4/projects/7/merge_requests"
-ISSUE = EntityKey(EntityType.ISSUE, 12)
-MERGE_REQUEST = EntityKey(EntityType.MERGE_REQUEST, 34)
-
-
-def client_of(server: WireServer, token: str) -> GitLabClient:
-    return GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0))
-
 
 async def test_a_hundred_issues_cost_one_request_and_each_dependent_one_more(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     def issues(request: Request) -> Reply:
         return Reply([{"iid": int(iid)} for iid in request.values("iids[]")])
@@ -38,12 +29,11 @@ async def test_a_hundred_issues_cost_one_request_and_each_dependent_one_more(
     server.answer(ISSUES, issues)
     for name in ("discussions", "resource_label_events", "resource_state_events", "resource_milestone_events"):
         server.on(f"{ISSUES}/12/{name}", Reply([]))
-    async with client_of(server, token) as client:
-        found = await client.entities_by_iids(7, EntityType.ISSUE, iids=range(1, 101), deadline=deadline)
-        assert client.stats.requests == 1
-        for count, dependent in enumerate(list(Dependent)[:4], start=2):
-            await client.dependent(7, ISSUE, dependent=dependent, deadline=deadline)
-            assert client.stats.requests == count
+    found = await client.entities_by_iids(7, EntityType.ISSUE, iids=range(1, 101), deadline=deadline)
+    assert client.stats.requests == 1
+    for count, dependent in enumerate(list(Dependent)[:4], start=2):
+        await client.dependent(7, ISSUE, dependent=dependent, deadline=deadline)
+        assert client.stats.requests == count
     assert [item["iid"] for item in found.items] == list(range(1, 101))
     query = server.requests[0].query
     assert query == (*(("iids[]", str(iid)) for iid in range(1, 101)), ("scope", "all"), ("per_page", "100"))
@@ -66,7 +56,7 @@ async def test_a_hundred_issues_cost_one_request_and_each_dependent_one_more(
 )
 async def test_each_dependent_comes_from_its_own_endpoint(
     server: WireServer,
-    token: str,
+    client: GitLabClient,
     deadline: Deadline,
     dependent: Dependent,
     path: str,
@@ -76,28 +66,25 @@ async def test_each_dependent_comes_from_its_own_endpoint(
     key = ISSUE if EntityType.ISSUE in dependent.applies_to else MERGE_REQUEST
     base = f"{ISSUES}/12" if key is ISSUE else f"{MERGE_REQUESTS}/34"
     server.on(f"{base}/{path}", Reply([item]))
-    async with client_of(server, token) as client:
-        found = await client.dependent(7, key, dependent=dependent, deadline=deadline)
+    found = await client.dependent(7, key, dependent=dependent, deadline=deadline)
     assert (found.key, found.dependent, found.source_version) == (key, dependent, None)
     assert [type(record) for record in found.records] == [kind]
     assert server.requests[0].query == (("per_page", "100"),)
 
 
 async def test_a_dependent_that_the_entity_cannot_have_is_refused(
-    server: WireServer, token: str, deadline: Deadline
+    client: GitLabClient, deadline: Deadline
 ) -> None:
-    async with client_of(server, token) as client:
-        with pytest.raises(ValueError, match="commits"):
-            await client.dependent(7, ISSUE, dependent=Dependent.COMMITS, deadline=deadline)
+    with pytest.raises(ValueError, match="commits"):
+        await client.dependent(7, ISSUE, dependent=Dependent.COMMITS, deadline=deadline)
 
 
 async def test_a_bad_item_fails_its_dependent_with_field_and_path(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{ISSUES}/12/discussions", Reply([{"id": "d", "notes": [{"id": True, "body": "secret"}]}]))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match=r"notes\.0\.id .*issues/12/discussions") as raised:
-            await client.dependent(7, ISSUE, dependent=Dependent.DISCUSSIONS, deadline=deadline)
+    with pytest.raises(InvalidPayloadError, match=r"notes\.0\.id .*issues/12/discussions") as raised:
+        await client.dependent(7, ISSUE, dependent=Dependent.DISCUSSIONS, deadline=deadline)
     assert "secret" not in raised.value.message
     failure = raised.value.as_failure("dependents", "discussions")
     assert (failure.stage, failure.dependent, failure.code) == (
@@ -108,19 +95,17 @@ async def test_a_bad_item_fails_its_dependent_with_field_and_path(
 
 
 async def test_a_missing_endpoint_fails_the_dependent_as_not_found(
-    server: WireServer, token: str, deadline: Deadline
+    client: GitLabClient, deadline: Deadline
 ) -> None:
-    async with client_of(server, token) as client:
-        with pytest.raises(NotFoundError):
-            await client.dependent(7, ISSUE, dependent=Dependent.LINKS, deadline=deadline)
+    with pytest.raises(NotFoundError):
+        await client.dependent(7, ISSUE, dependent=Dependent.LINKS, deadline=deadline)
 
 
 async def test_emoji_are_asked_for_of_merge_requests_too(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(f"{MERGE_REQUESTS}/34/award_emoji", Reply([{"id": 5}, {"id": 6}]))
-    async with client_of(server, token) as client:
-        found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.AWARD_EMOJI, deadline=deadline)
+    found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.AWARD_EMOJI, deadline=deadline)
     assert [record.record_id for record in found.records if isinstance(record, LinkedRecord)] == ["5", "6"]
 
 
@@ -132,11 +117,10 @@ async def test_emoji_are_asked_for_of_merge_requests_too(
     ],
 )
 async def test_approvals_are_one_object_and_become_one_record(
-    server: WireServer, token: str, deadline: Deadline, answer: dict[str, object]
+    server: WireServer, client: GitLabClient, deadline: Deadline, answer: dict[str, object]
 ) -> None:
     server.on(f"{MERGE_REQUESTS}/34/approvals", Reply(answer))
-    async with client_of(server, token) as client:
-        found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
+    found = await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
     (record,) = found.records
     assert isinstance(record, LinkedRecord)
     assert (record.record_id, json.loads(record.payload)) == ("approvals", answer)
@@ -145,12 +129,11 @@ async def test_approvals_are_one_object_and_become_one_record(
 
 @pytest.mark.parametrize("answer", [[], None, "approved", {"approved": "yes"}])
 async def test_approvals_that_are_no_such_object_are_an_invalid_payload(
-    server: WireServer, token: str, deadline: Deadline, answer: object
+    server: WireServer, client: GitLabClient, deadline: Deadline, answer: object
 ) -> None:
     server.on(f"{MERGE_REQUESTS}/34/approvals", Reply(answer))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match="merge_requests/34/approvals"):
-            await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
+    with pytest.raises(InvalidPayloadError, match="merge_requests/34/approvals"):
+        await client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline)
 
 
 @pytest.mark.parametrize(
@@ -163,9 +146,8 @@ async def test_approvals_that_are_no_such_object_are_an_invalid_payload(
     ],
 )
 async def test_a_dependent_of_another_entity_is_refused(
-    server: WireServer, token: str, deadline: Deadline, dependent: Dependent, path: str, answer: object
+    server: WireServer, client: GitLabClient, deadline: Deadline, dependent: Dependent, path: str, answer: object
 ) -> None:
     server.on(f"{MERGE_REQUESTS}/34/{path}", Reply(answer))
-    async with client_of(server, token) as client:
-        with pytest.raises(InvalidPayloadError, match=r"those of !34 in project 7 were asked for"):
-            await client.dependent(7, MERGE_REQUEST, dependent=dependent, deadline=deadline)
+    with pytest.raises(InvalidPayloadError, match=r"those of !34 in project 7 were asked for"):
+        await client.dependent(7, MERGE_REQUEST, dependent=dependent, deadline=deadline)

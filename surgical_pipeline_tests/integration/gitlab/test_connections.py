@@ -28,8 +28,8 @@ async def test_there_are_as_many_connections_as_there_were_requests_at_once(serv
         await asyncio.gather(*held)
         for _ in range(6):
             await ask(connections, f"{server.url}/free")
-        assert len(server._connections) == 3
-    await eventually(lambda: not server._connections)
+        assert len(server.open_connections) == 3
+    await eventually(lambda: not server.open_connections)
 
 
 async def test_a_request_that_is_cancelled_costs_its_connection_and_no_other(server: WireServer) -> None:

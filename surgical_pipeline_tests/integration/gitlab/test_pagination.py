@@ -1,28 +1,26 @@
 """Lists of more than one page, over real sockets."""
 
 import time
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DependentSet, ResourceEventRecord
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, ServerError
-from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES, MERGE_REQUEST, MERGE_REQUESTS
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
 
 pytestmark = pytest.mark.anyio
 
-EVENTS = "/api/v4/projects/7/issues/12/resource_label_events"
-ISSUES = "/api/v4/projects/7/issues"
+EVENTS = f"{ISSUES}/12/resource_label_events"
 
 
-async def events_of(server: WireServer, token: str, deadline: Deadline) -> DependentSet:
-    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
-        key = EntityKey(EntityType.ISSUE, 12)
-        return await client.dependent(7, key, dependent=Dependent.LABEL_EVENTS, deadline=deadline)
+async def events_of(client: GitLabClient, deadline: Deadline) -> DependentSet:
+    return await client.dependent(7, ISSUE, dependent=Dependent.LABEL_EVENTS, deadline=deadline)
 
 
 def ids(found: DependentSet) -> list[int]:
@@ -37,7 +35,7 @@ def link(server: WireServer, path: str, query: str) -> dict[str, str]:
 
 
 async def test_links_are_followed_to_the_end_however_short_the_pages(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     def page(request: Request) -> Reply:
         number = int(request.values("page")[0]) if request.values("page") else 1
@@ -45,47 +43,50 @@ async def test_links_are_followed_to_the_end_however_short_the_pages(
         return Reply(body, headers=link(server, EVENTS, f"page={number + 1}&per_page=100") if number < 4 else {})
 
     server.answer(EVENTS, page)
-    assert ids(await events_of(server, token, deadline)) == [1, 3, 4]
+    assert ids(await events_of(client, deadline)) == [1, 3, 4]
     assert [request.values("per_page") for request in server.requests] == [["100"]] * 4
 
 
-async def test_x_next_page_serves_where_there_is_no_link(
-    server: WireServer, token: str, deadline: Deadline
+async def test_x_next_page_is_followed_where_there_is_no_link(
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(
         EVENTS,
         Reply([{"id": 1}], headers={"X-Next-Page": "2"}),
         Reply([{"id": 2}], headers={"X-Next-Page": ""}),
     )
-    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert ids(await events_of(client, deadline)) == [1, 2]
     assert server.requests[1].values("page") == ["2"]
 
 
-async def test_a_keyset_cursor_is_carried_along(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_a_keyset_cursor_is_carried_along(
+    server: WireServer, client: GitLabClient, deadline: Deadline
+) -> None:
     server.on(
         EVENTS,
         Reply([{"id": 1}], headers=link(server, EVENTS, "pagination=keyset&cursor=eyJ%3D%3D&per_page=20")),
         Reply([{"id": 2}]),
     )
-    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert ids(await events_of(client, deadline)) == [1, 2]
     assert dict(server.requests[1].query) == {"per_page": "100", "pagination": "keyset", "cursor": "eyJ=="}
 
 
-async def test_a_link_cannot_widen_what_was_asked_for(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_a_link_cannot_widen_what_was_asked_for(
+    server: WireServer, client: GitLabClient, deadline: Deadline
+) -> None:
     """A next link without the iids would otherwise fetch every issue of the project."""
     server.on(
         ISSUES,
         Reply([{"iid": 1}], headers=link(server, ISSUES, "page=2&iids[]=666&scope=created_by_me")),
         Reply([{"iid": 2}]),
     )
-    async with GitLabClient(server.url, token) as client:
-        await client.entities_by_iids(7, EntityType.ISSUE, iids=[1, 2, 3], deadline=deadline)
+    await client.entities_by_iids(7, EntityType.ISSUE, iids=[1, 2, 3], deadline=deadline)
     assert server.requests[1].values("iids[]") == ["1", "2", "3"]
     assert server.requests[1].values("scope") == ["all"]
 
 
 async def test_a_fault_on_one_page_repeats_that_page_only(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(
         EVENTS,
@@ -94,16 +95,16 @@ async def test_a_fault_on_one_page_repeats_that_page_only(
         Reply([{"id": 2}], cut_after=3),
         Reply([{"id": 2}]),
     )
-    assert ids(await events_of(server, token, deadline)) == [1, 2]
+    assert ids(await events_of(client, deadline)) == [1, 2]
     assert [request.values("page") for request in server.requests] == [[], ["2"], ["2"], ["2"]]
 
 
 async def test_a_last_page_that_fails_gives_no_half_set(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply(b"", status=502, content_type=None))
     with pytest.raises(ServerError):
-        await events_of(server, token, deadline)
+        await events_of(client, deadline)
     assert [request.values("page") for request in server.requests] == [[], *[["2"]] * 4]
 
 
@@ -118,22 +119,24 @@ async def test_a_last_page_that_fails_gives_no_half_set(
     ],
 )
 async def test_a_next_page_that_makes_no_sense_is_refused(
-    server: WireServer, token: str, deadline: Deadline, headers: dict[str, str], said: str
+    server: WireServer, client: GitLabClient, deadline: Deadline, headers: dict[str, str], said: str
 ) -> None:
     server.on(EVENTS, Reply([{"id": 1}], headers=headers))
     with pytest.raises(InvalidPayloadError, match=said):
-        await events_of(server, token, deadline)
+        await events_of(client, deadline)
 
 
-async def test_pages_that_lead_back_are_noticed(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_pages_that_lead_back_are_noticed(
+    server: WireServer, client: GitLabClient, deadline: Deadline
+) -> None:
     server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}))
     with pytest.raises(InvalidPayloadError, match="lead back"):
-        await events_of(server, token, deadline)
+        await events_of(client, deadline)
     assert len(server.requests) == 2
 
 
 async def test_a_list_that_changes_while_it_is_read_is_read_anew(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     """A row deleted between two pages moves another one across the border, where nobody would see it."""
     server.on(
@@ -143,11 +146,11 @@ async def test_a_list_that_changes_while_it_is_read_is_read_anew(
         Reply([{"id": 2}, {"id": 3}], headers={"X-Next-Page": "2", "X-Total": "3"}),
         Reply([{"id": 4}], headers={"X-Total": "3"}),
     )
-    assert ids(await events_of(server, token, deadline)) == [2, 3, 4]
+    assert ids(await events_of(client, deadline)) == [2, 3, 4]
 
 
 async def test_a_list_that_never_holds_still_is_an_error(
-    server: WireServer, token: str, deadline: Deadline
+    server: WireServer, client: GitLabClient, deadline: Deadline
 ) -> None:
     totals = iter(range(100, 0, -1))
 
@@ -157,17 +160,52 @@ async def test_a_list_that_never_holds_still_is_an_error(
 
     server.answer(EVENTS, page)
     with pytest.raises(ServerError, match="changed 3 times"):
-        await events_of(server, token, deadline)
+        await events_of(client, deadline)
     assert len(server.requests) == 6
 
 
-async def test_an_item_on_two_pages_counts_once(server: WireServer, token: str, deadline: Deadline) -> None:
+async def test_what_is_fetched_is_dated_by_its_first_request_not_by_an_answer(
+    server: WireServer, token: str, deadline: Deadline
+) -> None:
+    """Only then is surely newer what another run fetched after this one began."""
+    now = datetime(2024, 1, 1, tzinfo=UTC)
+
+    replies = {
+        EVENTS: [Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply([{"id": 2}])],
+        ISSUES: [Reply([{"iid": 1}], headers={"X-Next-Page": "2"}), Reply([{"iid": 2}])],
+        f"{ISSUES}/12": [Reply({"iid": 12})],
+        f"{MERGE_REQUESTS}/34/approvals": [Reply({"iid": 34})],
+    }
+
+    def slow(request: Request) -> Reply:
+        nonlocal now
+        now += timedelta(minutes=1)
+        return replies[request.path].pop(0)
+
+    for path in replies:
+        server.answer(path, slow)
+    async with GitLabClient(server.url, token, clock=lambda: now) as client:
+        for fetch in (
+            lambda: events_of(client, deadline),
+            lambda: client.entities_by_iids(7, EntityType.ISSUE, iids=range(1, 9), deadline=deadline),
+            lambda: client.entity(7, ISSUE, deadline),
+            lambda: client.dependent(7, MERGE_REQUEST, dependent=Dependent.APPROVALS, deadline=deadline),
+        ):
+            began = now
+            found = await fetch()
+            assert found is not None
+            assert found.fetched_at == began < now
+
+
+async def test_an_item_on_two_pages_counts_once(
+    server: WireServer, client: GitLabClient, deadline: Deadline
+) -> None:
     server.on(EVENTS, Reply([{"id": 1}, {"id": 2}], headers={"X-Next-Page": "2"}), Reply([{"id": 2}, {"id": 3}]))
-    assert ids(await events_of(server, token, deadline)) == [1, 2, 3]
+    assert ids(await events_of(client, deadline)) == [1, 2, 3]
 
 
-async def test_the_budget_covers_all_pages_together(server: WireServer, token: str) -> None:
+async def test_the_budget_covers_all_pages_together(server: WireServer, client: GitLabClient) -> None:
     server.on(EVENTS, Reply([{"id": 1}], headers={"X-Next-Page": "2"}), Reply(hang=True))
     with pytest.raises(GitLabError) as raised:
-        await events_of(server, token, Deadline.after(0.2, time.monotonic))
+        await events_of(client, Deadline.after(0.2, time.monotonic))
     assert raised.value.code == "TIMEOUT"

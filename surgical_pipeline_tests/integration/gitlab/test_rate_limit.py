@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -11,12 +12,10 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import AT_ONCE, GOOD_VERSION, VERSION
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
 pytestmark = pytest.mark.anyio
-
-VERSION = "/api/v4/version"
-GOOD = Reply({"version": "18"})
 
 
 def refused(**headers: str) -> Reply:
@@ -28,7 +27,7 @@ async def test_never_more_requests_are_in_flight_than_allowed(
     server: WireServer, token: str, deadline: Deadline
 ) -> None:
     gate = asyncio.Event()
-    server.on(VERSION, Reply({"version": "18"}, gate=gate))
+    server.on(VERSION, replace(GOOD_VERSION, gate=gate))
     async with GitLabClient(server.url, token, max_in_flight=3) as client:
         asked = [asyncio.create_task(client.version(deadline)) for _ in range(20)]
         await eventually(lambda: server.in_flight == 3)
@@ -45,7 +44,7 @@ async def test_two_clients_of_one_token_share_the_bound(
     server: WireServer, token: str, deadline: Deadline
 ) -> None:
     gate = asyncio.Event()
-    server.on(VERSION, Reply({"version": "18"}, gate=gate))
+    server.on(VERSION, replace(GOOD_VERSION, gate=gate))
     async with (
         GitLabClient(server.url, token, max_in_flight=2) as one,
         GitLabClient(server.url, token, max_in_flight=2) as two,
@@ -75,10 +74,10 @@ async def test_retry_after_is_waited_out_where_it_fits(
     now = datetime.now(UTC)
     date = {"Date": format_datetime(now, usegmt=True)}
     later = format_datetime(now + timedelta(seconds=1), usegmt=True)
-    server.on(VERSION, refused(Retry_After="1" if form == "seconds" else later, **date), GOOD)
-    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
+    server.on(VERSION, refused(Retry_After="1" if form == "seconds" else later, **date), GOOD_VERSION)
+    async with GitLabClient(server.url, token, retry=AT_ONCE) as client:
         started = time.monotonic()
-        assert await client.version(deadline) == "18"
+        assert await client.version(deadline) == "18.5.1"
         assert 0.9 < time.monotonic() - started < 3
         assert (client.stats.rate_limited, client.stats.retries) == (1, 1)
 
@@ -89,7 +88,7 @@ async def test_retry_after_beyond_the_budget_is_told_at_once_and_holds_for_every
 ) -> None:
     if "RateLimit_Reset" in headers:
         headers = headers | {"RateLimit_Reset": str(int(time.time()) + 60)}
-    server.on(VERSION, refused(**headers), GOOD)
+    server.on(VERSION, refused(**headers), GOOD_VERSION)
     started = time.monotonic()
     async with GitLabClient(server.url, token) as one, GitLabClient(server.url, token) as two:
         with pytest.raises(RateLimitedError) as raised:
@@ -102,22 +101,22 @@ async def test_retry_after_beyond_the_budget_is_told_at_once_and_holds_for_every
 
 
 async def test_another_token_does_not_wait_along(server: WireServer, token: str, deadline: Deadline) -> None:
-    server.on(VERSION, refused(Retry_After="60"), GOOD)
+    server.on(VERSION, refused(Retry_After="60"), GOOD_VERSION)
     async with GitLabClient(server.url, token) as one, GitLabClient(server.url, token + "-other") as other:
         with pytest.raises(RateLimitedError):
             await one.version(deadline)
-        assert await other.version(deadline) == "18"
+        assert await other.version(deadline) == "18.5.1"
 
 
 async def test_a_429_pauses_those_who_come_after_it(server: WireServer, token: str, deadline: Deadline) -> None:
-    server.on(VERSION, refused(Retry_After="1"), GOOD)
-    async with GitLabClient(server.url, token, retry=RetryPolicy(base_seconds=0.0)) as client:
+    server.on(VERSION, refused(Retry_After="1"), GOOD_VERSION)
+    async with GitLabClient(server.url, token, retry=AT_ONCE) as client:
         first = asyncio.create_task(client.version(deadline))
         await eventually(lambda: client.stats.rate_limited == 1)
         started = time.monotonic()
-        assert await client.version(deadline) == "18"
+        assert await client.version(deadline) == "18.5.1"
         assert time.monotonic() - started > 0.8
-        assert await first == "18"
+        assert await first == "18.5.1"
     assert client.stats.rate_limited == 1
 
 
@@ -141,7 +140,7 @@ async def test_few_requests_left_are_spread_over_the_window(
         "RateLimit-Reset": str(now + 1),
         "Date": format_datetime(datetime.fromtimestamp(now, UTC), usegmt=True),
     }
-    server.on(VERSION, Reply({"version": "18"}, headers=headers))
+    server.on(VERSION, replace(GOOD_VERSION, headers=headers))
     async with GitLabClient(server.url, token, max_in_flight=4) as client:
         await client.version(deadline)
         started = time.monotonic()

@@ -14,16 +14,15 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import NetworkError
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import GOOD_VERSION, VERSION
 from surgical_pipeline_tests.integration.gitlab.http2_server import Http2Server
 from surgical_pipeline_tests.integration.gitlab.tiny_proxy import TinyProxy
-from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
+from surgical_pipeline_tests.integration.gitlab.wire_server import WireServer, eventually
 
 pytestmark = [
     pytest.mark.anyio,
     pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl, which makes the test's certificate"),
 ]
-
-VERSION = "/api/v4/version"
 
 
 @pytest.fixture(scope="module")
@@ -70,9 +69,9 @@ async def test_a_ca_bundle_makes_a_private_server_trusted(
     certificate: tuple[Path, Path], server_side: ssl.SSLContext, token: str, deadline: Deadline
 ) -> None:
     async with WireServer(server_side) as server:
-        server.on(VERSION, Reply({"version": "18"}))
+        server.on(VERSION, GOOD_VERSION)
         async with GitLabClient(server.url, token, ca_bundle=certificate[0]) as client:
-            assert await client.version(deadline) == "18"
+            assert await client.version(deadline) == "18.5.1"
 
 
 async def test_https_through_a_proxy_is_verified_and_hides_the_token_from_it(
@@ -87,9 +86,9 @@ async def test_https_through_a_proxy_is_verified_and_hides_the_token_from_it(
             monkeypatch.delenv(name)
     async with TinyProxy() as proxy, WireServer(server_side) as server:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
-        server.on(VERSION, Reply({"version": "18"}))
+        server.on(VERSION, GOOD_VERSION)
         async with GitLabClient(server.url, token, ca_bundle=certificate[0]) as client:
-            assert await client.version(deadline) == "18"
+            assert await client.version(deadline) == "18.5.1"
         assert proxy.asked == [f"CONNECT {server.url.removeprefix('https://')} HTTP/1.1"]
         assert not [head for head in proxy.heads if token.encode() in head]
         retry = RetryPolicy(max_attempts=1)

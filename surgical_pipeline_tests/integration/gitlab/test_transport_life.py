@@ -7,7 +7,6 @@ import time
 import traceback
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,36 +17,22 @@ from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import (
     BudgetExceededError,
-    GitLabError,
     NetworkError,
     ServerError,
     UnauthorizedError,
 )
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline_tests.integration.gitlab.api import AT_ONCE, GOOD_VERSION, VERSION, ask_version
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
 pytestmark = pytest.mark.anyio
-
-VERSION = "/api/v4/version"
-GOOD = Reply({"version": "18.5.1"})
-
-
-async def ask(server: WireServer, token: str, **options: Any) -> tuple[str | GitLabError, HttpStats]:
-    """The version, or the error that asking for it ended with."""
-    deadline = options.pop("deadline", None) or Deadline.after(10, time.monotonic)
-    options.setdefault("retry", RetryPolicy(base_seconds=0.0))
-    async with GitLabClient(server.url, token, **options) as client:
-        try:
-            return await client.version(deadline), client.stats
-        except GitLabError as error:
-            return error, client.stats
 
 
 async def test_the_token_travels_in_the_private_token_header_and_nowhere_else(
     server: WireServer, token: str
 ) -> None:
-    server.on(VERSION, GOOD)
-    assert (await ask(server, token))[0] == "18.5.1"
+    server.on(VERSION, GOOD_VERSION)
+    assert (await ask_version(server, token))[0] == "18.5.1"
     (request,) = server.requests
     assert request.headers["private-token"] == token
     assert token not in request.path + repr(request.query)
@@ -57,7 +42,7 @@ async def test_the_token_travels_in_the_private_token_header_and_nowhere_else(
 async def test_an_endpoint_that_hangs_costs_the_budget_and_no_more(server: WireServer, token: str) -> None:
     server.on(VERSION, Reply(hang=True))
     started = time.monotonic()
-    error, stats = await ask(server, token, deadline=Deadline.after(0.2, time.monotonic))
+    error, stats = await ask_version(server, token, deadline=Deadline.after(0.2, time.monotonic))
     assert isinstance(error, BudgetExceededError)
     assert error.code is FailureCode.TIMEOUT
     assert 0.15 < time.monotonic() - started < 2
@@ -67,15 +52,15 @@ async def test_an_endpoint_that_hangs_costs_the_budget_and_no_more(server: WireS
 async def test_an_answer_slower_than_the_request_timeout_is_asked_for_again(
     server: WireServer, token: str
 ) -> None:
-    server.on(VERSION, Reply(hang=True), GOOD)
-    answer, stats = await ask(server, token, request_timeout_seconds=0.1)
+    server.on(VERSION, Reply(hang=True), GOOD_VERSION)
+    answer, stats = await ask_version(server, token, request_timeout_seconds=0.1)
     assert answer == "18.5.1"
     assert stats.retries == 1
 
 
 async def test_with_no_time_left_nothing_is_sent(server: WireServer, token: str) -> None:
-    server.on(VERSION, GOOD)
-    error, stats = await ask(server, token, deadline=Deadline.after(0, time.monotonic))
+    server.on(VERSION, GOOD_VERSION)
+    error, stats = await ask_version(server, token, deadline=Deadline.after(0, time.monotonic))
     assert isinstance(error, BudgetExceededError)
     assert stats == HttpStats()
     assert server.requests == []
@@ -85,7 +70,7 @@ async def test_a_backoff_that_does_not_fit_the_budget_is_not_waited_for(server: 
     server.on(VERSION, Reply(b"", status=503, content_type=None))
     patient = RetryPolicy(base_seconds=60, cap_seconds=60, uniform=lambda: 1.0)
     started = time.monotonic()
-    error, stats = await ask(server, token, retry=patient)
+    error, stats = await ask_version(server, token, retry=patient)
     assert isinstance(error, ServerError)
     assert time.monotonic() - started < 2
     assert stats.requests == 1
@@ -94,7 +79,7 @@ async def test_a_backoff_that_does_not_fit_the_budget_is_not_waited_for(server: 
 async def test_a_cancelled_request_gives_its_place_back(
     server: WireServer, token: str, deadline: Deadline
 ) -> None:
-    server.on(VERSION, Reply(hang=True), GOOD)
+    server.on(VERSION, Reply(hang=True), GOOD_VERSION)
     async with GitLabClient(server.url, token, max_in_flight=1) as client:
         hanging = asyncio.create_task(client.version(deadline))
         await eventually(lambda: bool(server.requests))
@@ -109,19 +94,19 @@ async def test_a_cancelled_request_gives_its_place_back(
 async def test_connections_are_kept_for_the_next_request(
     server: WireServer, token: str, deadline: Deadline
 ) -> None:
-    server.on(VERSION, GOOD)
+    server.on(VERSION, GOOD_VERSION)
     async with GitLabClient(server.url, token) as client:
         for _ in range(5):
             await client.version(deadline)
-        assert len(server._connections) == 1
+        assert len(server.open_connections) == 1
 
 
 async def test_a_client_can_be_entered_again_in_another_event_loop(token: str) -> None:
     def one_life() -> str:
         async def life() -> str:
             async with WireServer() as server:
-                server.on(VERSION, GOOD)
-                answer, _ = await ask(server, token)
+                server.on(VERSION, GOOD_VERSION)
+                answer, _ = await ask_version(server, token)
                 return str(answer)
 
         return asyncio.run(life())
@@ -134,7 +119,7 @@ async def test_the_token_is_in_no_repr_log_or_pickled_error(
 ) -> None:
     caplog.set_level(logging.DEBUG)
     server.on(VERSION, Reply(b"", status=500, content_type=None), Reply(b"", status=401, content_type=None))
-    error, _ = await ask(server, token)
+    error, _ = await ask_version(server, token)
     assert isinstance(error, UnauthorizedError)
     client = GitLabClient(server.url, token)
     assert caplog.records
@@ -205,7 +190,7 @@ async def test_an_entity_carries_the_moment_its_last_request_was_sent(
         return sent[-1]
 
     server.on("/api/v4/projects/7/issues", Reply(b"", status=503, content_type=None), Reply([{"iid": 1}]))
-    retry = RetryPolicy(base_seconds=0.0)
+    retry = AT_ONCE
     async with GitLabClient(server.url, token, clock=clock, retry=retry) as client:
         found = await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
     assert found.items == ({"iid": 1},)

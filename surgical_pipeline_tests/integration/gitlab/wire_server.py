@@ -7,11 +7,10 @@ import asyncio
 import json
 import ssl
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 from urllib.parse import parse_qsl, urlsplit
+
+from surgical_pipeline_tests.integration.gitlab.local_server import LocalServer
 
 
 @dataclass(frozen=True)
@@ -47,21 +46,15 @@ Script = Callable[[Request], Reply]
 _NOT_SCRIPTED = Reply({"message": "404 Not Found"}, status=404)
 
 
-class WireServer:
+class WireServer(LocalServer):
     """``in_flight`` and ``peak`` count requests that are read and not yet answered."""
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
-        self._context = context
+        super().__init__(context)
         self.requests: list[Request] = []
         self.in_flight = 0
         self.peak = 0
         self._scripts: dict[str, list[Reply] | Script] = {}
-        self._closing = asyncio.Event()
-        self._connections: set[asyncio.Task[None]] = set()
-
-    @property
-    def url(self) -> str:
-        return f"{'https' if self._context else 'http'}://127.0.0.1:{self._port}"
 
     def on(self, path: str, *replies: Reply) -> None:
         self._scripts[path] = list(replies)
@@ -72,43 +65,17 @@ class WireServer:
     def asked(self, path: str) -> list[Request]:
         return [request for request in self.requests if request.path == path]
 
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._context)
-        self._port = int(self._server.sockets[0].getsockname()[1])
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._closing.set()
-        self._server.close()
-        for task in self._connections:
-            task.cancel()
-        await asyncio.gather(*self._connections, return_exceptions=True)
-        await self._server.wait_closed()
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._connections.add(task)
-        try:
-            while (request := await _read_request(reader)) is not None:
-                self.requests.append(request)
-                self.in_flight += 1
-                self.peak = max(self.peak, self.in_flight)
-                try:
-                    go_on = await self._reply(self._next_reply(request), writer)
-                finally:
-                    self.in_flight -= 1
-                if not go_on:
-                    return
-        except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            pass
-        finally:
-            self._connections.discard(task)
-            writer.close()
-            with suppress(ConnectionError, asyncio.CancelledError):
-                await writer.wait_closed()
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while (request := await _read_request(reader)) is not None:
+            self.requests.append(request)
+            self.in_flight += 1
+            self.peak = max(self.peak, self.in_flight)
+            try:
+                go_on = await self._reply(self._next_reply(request), writer)
+            finally:
+                self.in_flight -= 1
+            if not go_on:
+                return
 
     def _next_reply(self, request: Request) -> Reply:
         script = self._scripts.get(request.path)
@@ -122,7 +89,7 @@ class WireServer:
         if reply.gate is not None:
             await reply.gate.wait()
         if reply.hang:
-            await self._closing.wait()
+            await asyncio.Event().wait()
         if reply.hang_up:
             return False
         body = reply.encoded()

@@ -1,4 +1,5 @@
 from collections.abc import Callable
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ import pytest
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
+from surgical_pipeline_tests.ledger_dump import Row, query
 
 Start = Callable[..., StageRun]
+Rows = Callable[[str], list[Row]]
 
 
 @pytest.fixture
@@ -28,3 +31,9 @@ def start(sandbox: RunningSandbox, ledger: DuckDBLedger) -> Start:
         return StageRun(scope, **values)
 
     return started
+
+
+@pytest.fixture
+def rows(ledger: DuckDBLedger) -> Rows:
+    """Ask the ledger in SQL, as somebody outside this project would."""
+    return partial(query, ledger.path)

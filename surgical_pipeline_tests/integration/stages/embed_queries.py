@@ -1,10 +1,12 @@
 """What the tests of embed ask the ledger."""
 
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline_tests.ledger_dump import query
+
 LONG_THREAD = 51
 """An issue with more discussions than one call of the embedder takes."""
-VERSIONS = "SELECT document_id, content_hash FROM documents ORDER BY iid"
-EMBEDDED = "SELECT DISTINCT document_id FROM embeddings ORDER BY 1"
 
 
-def ids(rows: list[tuple[object, ...]]) -> set[object]:
-    return {row[0] for row in rows}
+def embedded_ids(ledger: DuckDBLedger) -> set[object]:
+    """Documents that have a vector."""
+    return {row[0] for row in query(ledger.path, "SELECT DISTINCT document_id FROM embeddings")}

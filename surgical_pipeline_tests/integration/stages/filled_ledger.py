@@ -6,53 +6,39 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.documents.text import EntityText, entity_document
-from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
+from surgical_pipeline.domain.records import DocumentVersion, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.stages.shared.backlog import run_embed_backlog
+from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, entity
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
-PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
-
-def fill(ledger: DuckDBLedger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT) -> None:
-    """Issues 1 to ``count`` with a document each; ``text`` stands in all of them."""
+def fill(
+    ledger: DuckDBLedger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT
+) -> list[DocumentVersion]:
+    """Issues 1 to ``count`` with a document each, which are given back; ``text`` stands in all of them."""
     keys = [EntityKey(EntityType.ISSUE, iid) for iid in range(1, count + 1)]
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-0", project, NOON)
-        upsert_entities(tx, "run-0", [_record(key, project) for key in keys])
-        sources = load_sources(tx, project.project_id, keys)
+        upsert_entities(tx, "run-0", [entity(key, project_id=project.project_id) for key in keys])
         batch = []
-        for source in sources:
-            entity = EntityText(project.path, source.key, project.project_id, f"Pump {source.key}", "opened")
-            document = entity_document(replace(entity, description=f"{text} {source.key}"))
+        for source in load_sources(tx, project.project_id, keys):
+            blank = EntityText(project.path, source.key, project.project_id, f"Pump {source.key}", "opened")
+            document = entity_document(replace(blank, description=f"{text} {source.key}"))
             batch.append(EntityDocuments(source.key, source.version, (document,)))
         assert not write_documents(tx, "run-0", project.project_id, batch)
-
-
-def _record(key: EntityKey, project: ProjectRecord) -> EntityRecord:
-    return EntityRecord(
-        key=key,
-        project_id=project.project_id,
-        gitlab_id=1000 * project.project_id + key.iid,
-        title="Pump",
-        state="opened",
-        updated_at=NOON,
-        fetched_at=NOON,
-        payload="{}",
-    )
+    return [document.version for one in batch for document in one.regenerated]
 
 
 class HangingEmbedder(FakeEmbedder):

@@ -25,8 +25,12 @@ from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
+from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 
 T = TypeVar("T")
+ISSUES = "/api/v4/projects/4201/issues"
+MERGE_REQUESTS = "/api/v4/projects/4201/merge_requests"
+"""Lists of the sandbox's project."""
 _QUICKLY = RetryPolicy(max_attempts=2, base_seconds=0.01)
 
 
@@ -102,6 +106,10 @@ class StageRun:
 
     def up_to_docs(self) -> GenerateDocsResult:
         return self.docs(self.up_to_dependents())
+
+    def up_to_embed(self, embedder: Embedder | None = None) -> EmbedResult:
+        """The whole run, by default with an embedder that never fails."""
+        return self.embed(self.up_to_docs().documents, embedder=embedder or FakeEmbedder())
 
     def outcome(self, key: EntityKey) -> EntityOutcome:
         (found,) = self.recorder.outcomes(keys={key})

@@ -1,38 +1,36 @@
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.integration.stages.conftest import Start
-from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
-from surgical_pipeline_tests.ledger_dump import query
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
+from surgical_pipeline_tests.integration.stages.stage_run import ISSUES, MERGE_REQUESTS, issue, merge_request
 
 LONG_THREAD = 51
 """An issue whose discussions fill two pages."""
-DISCUSSIONS = f"/api/v4/projects/4201/issues/{LONG_THREAD}/discussions"
+DISCUSSIONS = f"{ISSUES}/{LONG_THREAD}/discussions"
 NOTES = "SELECT note_id, payload FROM notes ORDER BY note_id"
 
 
-def test_every_page_of_every_core_dependent_arrives(start: Start, ledger: DuckDBLedger) -> None:
+def test_every_page_of_every_core_dependent_arrives(start: Start, rows: Rows) -> None:
     run = start(f"acme/rocket#12+{LONG_THREAD}!34")
     sources = run.up_to_ingest()
     assert run.dependents(sources) == sources
-    assert query(ledger.path, f"SELECT count(*) >= 150 FROM notes WHERE noteable_iid = {LONG_THREAD}") == [(True,)]
-    assert query(ledger.path, "SELECT dependents_replaced, dependent_failures FROM sync_runs") == [(12, 0)]
+    assert rows(f"SELECT count(*) >= 150 FROM notes WHERE noteable_iid = {LONG_THREAD}") == [(True,)]
+    assert rows("SELECT dependents_replaced, dependent_failures FROM sync_runs") == [(12, 0)]
     assert not any(one.has_warning for one in run.recorder.outcomes())
 
 
 def test_a_failed_page_keeps_all_that_was_there_and_the_rest_is_replaced(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     start(f"acme/rocket#12+{LONG_THREAD}").up_to_dependents()
-    before = query(ledger.path, f"{NOTES} LIMIT 10000")
+    before = rows(f"{NOTES} LIMIT 10000")
     added = sandbox.control.add_note(LONG_THREAD, "half of the pages must not bring this in")
     new = sandbox.control.add_note(12, "but this one comes")
     sandbox.control.add_fault(DISCUSSIONS, query="page=2", status=500)
     run = start(f"acme/rocket#12+{LONG_THREAD}")
     run.up_to_dependents()
-    after = query(ledger.path, NOTES)
+    after = rows(NOTES)
     assert set(before) <= set(after)
     assert {row[0] for row in after} - {row[0] for row in before} == {new.note["id"]} != {added.note["id"]}
     (failure,) = run.outcome(issue(LONG_THREAD)).dependent_failures
@@ -40,25 +38,25 @@ def test_a_failed_page_keeps_all_that_was_there_and_the_rest_is_replaced(
     assert run.outcome(issue(LONG_THREAD)).failure is None
     assert not run.outcome(issue(12)).has_warning
     counted = "SELECT dependents_replaced, dependent_failures FROM sync_runs WHERE run_id = 'run-2'"
-    assert query(ledger.path, counted) == [(7, 1)]
+    assert rows(counted) == [(7, 1)]
 
 
 def test_a_dependent_that_vanished_in_gitlab_vanishes_from_the_ledger(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     added = sandbox.control.add_note(12, "gone soon")
     start("acme/rocket#12").up_to_dependents()
     sandbox.control.delete_note(added.note["id"])
     start("acme/rocket#12").up_to_dependents()
-    assert query(ledger.path, f"SELECT count(*) FROM notes WHERE note_id = {added.note['id']}") == [(0,)]
+    assert rows(f"SELECT count(*) FROM notes WHERE note_id = {added.note['id']}") == [(0,)]
 
 
-def test_finished_entities_are_written_in_groups(start: Start, ledger: DuckDBLedger) -> None:
+def test_finished_entities_are_written_in_groups(start: Start, rows: Rows) -> None:
     run = start("acme/rocket#1-40")
     sources = run.up_to_ingest()
     windows = run.windows_of(lambda: run.dependents(sources, wanted=[Dependent.STATE_EVENTS]))
     assert windows <= len(sources.keys) // 3
-    fetched = query(ledger.path, "SELECT count(*) FROM dependent_fetches")
+    fetched = rows("SELECT count(*) FROM dependent_fetches")
     assert fetched == [(len(sources.keys),)]
 
 
@@ -74,18 +72,18 @@ def test_each_entity_is_asked_only_for_what_its_kind_has(start: Start, sandbox: 
     sandbox.control.clear_requests()
     run.dependents(sources, wanted=[Dependent.LINKS, Dependent.CLOSES_ISSUES])
     assert sorted(one.path for one in sandbox.control.requests().requests) == [
-        "/api/v4/projects/4201/issues/12/links",
-        "/api/v4/projects/4201/merge_requests/34/closes_issues",
+        f"{ISSUES}/12/links",
+        f"{MERGE_REQUESTS}/34/closes_issues",
     ]
 
 
-def test_a_slow_entity_times_out_alone(start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox) -> None:
-    sandbox.control.add_fault("/api/v4/projects/4201/issues/13/resource_state_events", delay_ms=20_000)
+def test_a_slow_entity_times_out_alone(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
+    sandbox.control.add_fault(f"{ISSUES}/13/resource_state_events", delay_ms=20_000)
     run = start("acme/rocket#12-14")
     run.dependents(run.up_to_ingest(), budgets=Budgets(entity_timeout_seconds=1))
     (failure,) = run.outcome(issue(13)).dependent_failures
     assert (failure.code, failure.dependent) == (FailureCode.TIMEOUT, "state_events")
-    assert query(ledger.path, "SELECT count(*) FROM dependent_fetches") == [(3 * 4 - 1,)]
+    assert rows("SELECT count(*) FROM dependent_fetches") == [(3 * 4 - 1,)]
 
 
 def test_a_spent_budget_is_a_timeout_of_each_dependent_that_was_left(
@@ -104,7 +102,7 @@ def test_a_spent_budget_is_a_timeout_of_each_dependent_that_was_left(
 def test_a_wait_that_gitlab_asks_for_beyond_the_budget_is_told_at_once_with_its_stage(
     start: Start, sandbox: RunningSandbox
 ) -> None:
-    """Whoever waited would not come back in this test's time."""
+    """A run that waited would outlast this test."""
     run = start("acme/rocket#12+13")
     sources = run.up_to_ingest()
     sandbox.control.add_fault("*/issues/12/discussions", status=429, headers={"Retry-After": "86400"})
@@ -147,9 +145,7 @@ def test_code_is_fetched_again_only_when_head_or_target_branch_moved(
     assert requests_of_a_run() >= 2
 
 
-def test_emoji_and_approvals_are_replaced_whole(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
-) -> None:
+def test_emoji_and_approvals_are_replaced_whole(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
     wanted = [Dependent.AWARD_EMOJI, Dependent.APPROVALS]
     emoji = (
         "SELECT noteable_type, noteable_iid, record_id::BIGINT FROM award_emoji "
@@ -166,10 +162,10 @@ def test_emoji_and_approvals_are_replaced_whole(
     first = sandbox.control.add_award(12, "rocket")["id"]
     other = sandbox.control.add_award(34, "rocket", kind="merge_request")["id"]
     run()
-    assert query(ledger.path, emoji) == [("issue", 12, first), ("merge_request", 34, other)]
-    assert query(ledger.path, approved) == [(34, "approvals", "true")]
+    assert rows(emoji) == [("issue", 12, first), ("merge_request", 34, other)]
+    assert rows(approved) == [(34, "approvals", "true")]
     sandbox.control.delete_award(12, first)
     sandbox.control.set_approvers(34)
     run()
-    assert query(ledger.path, emoji) == [("merge_request", 34, other)]
-    assert query(ledger.path, approved) == [(34, "approvals", "false")]
+    assert rows(emoji) == [("merge_request", 34, other)]
+    assert rows(approved) == [(34, "approvals", "false")]

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -19,27 +19,16 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.dependents import GROUP_SIZE, run_dependents
-from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
+from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer, eventually
 from surgical_pipeline_tests.integration.ledger.examples import entity, start
 from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.scripted_gitlab import BASE
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
 from surgical_pipeline_tests.ledger_dump import query
 
-BASE = "/api/v4/projects/7"
 CORE_PATHS = ("discussions", "resource_label_events", "resource_state_events", "resource_milestone_events")
 PATIENT = Budgets(entity_timeout_seconds=300, dependents_budget_seconds=600)
 IN_FLIGHT = 16
-
-
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WireServer]:
-    async with WireServer() as running:
-        yield running
 
 
 async def fetch(
@@ -108,6 +97,35 @@ async def test_one_hanging_entity_of_a_hundred_holds_up_nobody_else(
     gate.set()
     await going
     assert await fetched(ledger) == 4 * 100
+
+
+@pytest.mark.anyio
+async def test_the_timeout_of_an_entity_begins_with_its_own_first_request(
+    ledger: DuckDBLedger, server: WireServer
+) -> None:
+    now = 0.0
+
+    def slow(_: Request) -> Reply:
+        nonlocal now
+        now += 15
+        return Reply([])
+
+    keys = [issue(iid) for iid in range(1, 6)]
+    for key in keys:
+        server.answer(f"{BASE}/issues/{key.iid}/discussions", slow)
+    sources = Sources(project_id=7, project_path="acme/rocket", keys=tuple(keys))
+    budgets = Budgets(entity_timeout_seconds=20, dependents_budget_seconds=120)
+    run = start(ledger, "run-1", "acme/rocket#1-5")
+    async with GitLabClient(server.url, "a-token", limiter=RateLimiter(1)) as gitlab:
+        await run_dependents(
+            sources,
+            gitlab=gitlab,
+            run=run,
+            budgets=budgets,
+            dependents=[Dependent.DISCUSSIONS],
+            clock=lambda: now,
+        )
+    assert await fetched(ledger) == len(keys)
 
 
 @pytest.mark.anyio

@@ -14,7 +14,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.docs import MAX_ATTEMPTS
-from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
@@ -38,14 +38,28 @@ class OvertakenRecorder(SyncRunRecorder):
         return found
 
 
+Retitled = Callable[[str], Callable[[], object]]
+
+
+@pytest.fixture
+def retitled(start: Start, sandbox: RunningSandbox) -> Retitled:
+    """What happens meanwhile: issue 13 gets a title in GitLab, and another run ingests it."""
+
+    def change(title: str) -> None:
+        sandbox.control.update_issue(13, title=title)
+        start("acme/rocket#13").up_to_ingest()
+
+    return lambda title: partial(change, title)
+
+
 def overtaken_by(*changes: Callable[[], object]) -> Callable[[DuckDBLedger, str], SyncRunRecorder]:
     return partial(OvertakenRecorder, changes=changes)
 
 
-def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Start, ledger: DuckDBLedger) -> None:
+def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Start, rows: Rows) -> None:
     run = start("acme/rocket#12!34")
     result = run.up_to_docs()
-    stored = query(ledger.path, "SELECT document_id, content_hash FROM documents ORDER BY 1")
+    stored = rows("SELECT document_id, content_hash FROM documents ORDER BY 1")
     assert sorted((one.document_id, one.content_hash) for one in result.documents) == stored
     assert {"issue:4201:12", "merge_request:4201:34"} < set(result.regenerated_document_ids)
     assert (result.unchanged, result.errored) == (0, 0)
@@ -53,58 +67,45 @@ def test_each_entity_and_each_discussion_of_people_becomes_a_document(start: Sta
     assert sorted(told) == sorted(result.regenerated_document_ids)
 
 
-def test_an_unchanged_document_is_not_regenerated(start: Start, ledger: DuckDBLedger) -> None:
+def test_an_unchanged_document_is_not_regenerated(start: Start, rows: Rows) -> None:
     before = start("acme/rocket#12!34")
     first = before.up_to_docs()
     before.embed(first.documents, embedder=FakeEmbedder())
     again = start("acme/rocket#12!34")
     result = again.up_to_docs()
     assert (result.documents, result.unchanged) == ((), first.regenerated)
-    assert query(ledger.path, "SELECT DISTINCT run_id FROM documents") == [("run-1",)]
+    assert rows("SELECT DISTINCT run_id FROM documents") == [("run-1",)]
     assert not any(one.regenerated_document_ids for one in again.recorder.outcomes())
 
 
-def test_only_the_changed_document_is_regenerated(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
-) -> None:
-    before = start("acme/rocket#12+13")
-    before.embed(before.up_to_docs().documents, embedder=FakeEmbedder())
+def test_only_the_changed_document_is_regenerated(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
+    start("acme/rocket#12+13").up_to_embed()
     texts = "SELECT document_id, title, content, content_hash FROM documents"
-    known = query(ledger.path, texts)
+    known = rows(texts)
     added = sandbox.control.add_note(12, "a new thread")
     result = start("acme/rocket#12+13").up_to_docs()
     assert result.regenerated_document_ids == (f"discussion:4201:issue:12:{added.discussion_id}",)
-    new = set(query(ledger.path, texts)) - set(known)
+    new = set(rows(texts)) - set(known)
     assert {row[0] for row in new} == set(result.regenerated_document_ids)
-    assert query(ledger.path, "SELECT iid FROM documents WHERE iid <> 12 AND run_id <> 'run-1'") == []
+    assert rows("SELECT iid FROM documents WHERE iid <> 12 AND run_id <> 'run-1'") == []
 
 
 def test_a_source_that_another_run_changed_after_it_was_read_is_read_again(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, retitled: Retitled
 ) -> None:
-    def change() -> None:
-        sandbox.control.update_issue(13, title="changed behind its back")
-        start("acme/rocket#13").up_to_ingest()
-
-    run = start("acme/rocket#12+13", recorder=overtaken_by(change))
+    run = start("acme/rocket#12+13", recorder=overtaken_by(retitled("changed behind its back")))
     result = run.up_to_docs()
-    assert "changed behind its back" in str(query(ledger.path, TITLES)[1])
+    assert "changed behind its back" in str(rows(TITLES)[1])
     assert len(set(result.regenerated_document_ids)) == result.regenerated
     assert result.errored == 0
-    stored = query(ledger.path, "SELECT document_id, content_hash FROM documents")
+    stored = rows("SELECT document_id, content_hash FROM documents")
     assert {(one.document_id, one.content_hash) for one in result.documents} == set(stored)
     counted = "SELECT documents_regenerated FROM sync_runs WHERE run_id = 'run-1'"
-    assert query(ledger.path, counted) == [(result.regenerated,)]
+    assert rows(counted) == [(result.regenerated,)]
 
 
-def test_a_source_that_keeps_changing_is_given_up_and_named(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
-) -> None:
-    def change(number: int) -> None:
-        sandbox.control.update_issue(13, title=f"change {number}")
-        start("acme/rocket#13").up_to_ingest()
-
-    changes = [partial(change, number) for number in range(MAX_ATTEMPTS)]
+def test_a_source_that_keeps_changing_is_given_up_and_named(start: Start, rows: Rows, retitled: Retitled) -> None:
+    changes = [retitled(f"change {number}") for number in range(MAX_ATTEMPTS)]
     run = start("acme/rocket#12+13", recorder=overtaken_by(*changes))
     result = run.up_to_docs()
     failure = run.outcome(issue(13)).failure
@@ -112,42 +113,37 @@ def test_a_source_that_keeps_changing_is_given_up_and_named(
     assert (failure.code, failure.stage) == (FailureCode.DOCUMENT_ERROR, "docs")
     assert result.errored == 1
     assert not run.outcome(issue(12)).has_warning
-    assert query(ledger.path, "SELECT DISTINCT iid FROM documents") == [(12,)]
-    written = query(ledger.path, "SELECT document_id FROM documents")
+    assert rows("SELECT DISTINCT iid FROM documents") == [(12,)]
+    written = rows("SELECT document_id FROM documents")
     assert {(one.document_id,) for one in result.documents} == set(written)
     counted = "SELECT documents_regenerated FROM sync_runs WHERE run_id = 'run-1'"
-    assert query(ledger.path, counted) == [(len(written),)]
+    assert rows(counted) == [(len(written),)]
 
 
 def test_a_source_that_holds_still_at_the_last_attempt_is_written(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, retitled: Retitled
 ) -> None:
-    def change(number: int) -> None:
-        sandbox.control.update_issue(13, title=f"change {number}")
-        start("acme/rocket#13").up_to_ingest()
-
-    changes = [partial(change, number) for number in range(MAX_ATTEMPTS - 1)]
+    changes = [retitled(f"change {number}") for number in range(MAX_ATTEMPTS - 1)]
     run = start("acme/rocket#13", recorder=overtaken_by(*changes))
     assert run.up_to_docs().errored == 0
-    assert query(ledger.path, TITLES) == [(f"change {MAX_ATTEMPTS - 2}",)]
+    assert rows(TITLES) == [(f"change {MAX_ATTEMPTS - 2}",)]
 
 
-def test_a_document_whose_text_stays_tells_since_when_its_entity_is_as_it_is(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+def test_an_unchanged_document_still_gets_the_updated_at_of_its_entity(
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     dates = "SELECT d.updated_at, i.updated_at FROM documents d JOIN issues i USING (iid) WHERE kind = 'issue'"
-    before = start("acme/rocket#13")
-    before.embed(before.up_to_docs().documents, embedder=FakeEmbedder())
-    ((before_at, _),) = query(ledger.path, dates)
+    start("acme/rocket#13").up_to_embed()
+    ((before_at, _),) = rows(dates)
     sandbox.control.add_note(13, "hello", bump_updated_at=True)
     result = start("acme/rocket#13").up_to_docs()
     assert not [one for one in result.regenerated_document_ids if one.startswith("issue:")]
-    ((now, issue_updated_at),) = query(ledger.path, dates)
+    ((now, issue_updated_at),) = rows(dates)
     assert now == issue_updated_at != before_at
 
 
 def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12+13").up_to_docs()
     sandbox.control.update_issue(12, title="its last change")
@@ -157,7 +153,7 @@ def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
     for _ in range(2):
         start("acme/rocket#12+13").up_to_ingest()
     run.docs(sources)
-    assert query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE deleted_at IS NULL") == [(13,)]
+    assert rows("SELECT DISTINCT iid FROM documents WHERE deleted_at IS NULL") == [(13,)]
 
 
 @pytest.mark.parametrize("broken", ['{"iid": 13, "labels": 5}', "[]", '{"title": {"not": "text"}}'])

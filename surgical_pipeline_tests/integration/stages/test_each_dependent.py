@@ -1,6 +1,5 @@
 """Every dependent of both kinds, from its endpoint to its table: whole or not at all, and never back."""
 
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +9,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.handover import Sources
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
@@ -19,13 +18,13 @@ from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
 from surgical_pipeline_tests.integration.ledger.examples import start
+from surgical_pipeline_tests.integration.stages.scripted_gitlab import BASE, PLURALS
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
 from surgical_pipeline_tests.ledger_dump import query
 
 pytestmark = pytest.mark.anyio
 
 NEIGHBOUR = {issue(3): issue(4), merge_request(3): merge_request(4)}
-PLURALS = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
 TABLES = {
     Dependent.DISCUSSIONS: "notes",
     Dependent.LINKS: "issue_links",
@@ -41,17 +40,6 @@ CASES = [
 ]
 
 
-@pytest.fixture
-def anyio_backend() -> str:
-    return "asyncio"
-
-
-@pytest.fixture
-async def server() -> AsyncIterator[WireServer]:
-    async with WireServer() as running:
-        yield running
-
-
 class Story:
     """One dependent of one entity and of its neighbour, over several runs."""
 
@@ -63,7 +51,7 @@ class Story:
         """The neighbour's ids are others, as GitLab's are."""
         name = str(self.dependent)
         path = f"resource_{name}" if self.dependent in EVENT_DEPENDENTS else name
-        self.server.on(f"/api/v4/projects/7/{PLURALS[key.entity_type]}/{key.iid}/{path}", *pages)
+        self.server.on(f"{BASE}/{PLURALS[key.entity_type]}/{key.iid}/{path}", *pages)
 
     def page(self, *numbers: int, more: bool = False) -> Reply:
         if self.dependent is Dependent.APPROVALS:

@@ -8,8 +8,8 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.beside import run_beside
-from surgical_pipeline_tests.integration.stages.conftest import Start
-from surgical_pipeline_tests.integration.stages.embed_queries import EMBEDDED, LONG_THREAD, VERSIONS, ids
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
+from surgical_pipeline_tests.integration.stages.embed_queries import LONG_THREAD, embedded_ids
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.ledger_dump import query
@@ -22,7 +22,7 @@ def test_exactly_the_given_documents_get_vectors(start: Start, ledger: DuckDBLed
     run = start("acme/rocket#12!34")
     docs = run.up_to_docs()
     result = run.embed(docs.documents, embedder=FakeEmbedder())
-    assert set(result.embedded) == set(docs.regenerated_document_ids) == ids(query(ledger.path, EMBEDDED))
+    assert set(result.embedded) == set(docs.regenerated_document_ids) == embedded_ids(ledger)
     assert result.reused == result.superseded == result.failed == ()
     told = [one for outcome in run.recorder.outcomes() for one in outcome.embedded_document_ids]
     assert sorted(told) == sorted(result.embedded)
@@ -37,7 +37,7 @@ def test_scoped_embed_does_not_embed_unrelated_docs_created_after_docs_stage(
     run.embed(docs.documents, embedder=FakeEmbedder())
     other = query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE run_id = 'run-beside' ORDER BY iid")
     assert other == [(13,), (34,)]
-    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
+    assert embedded_ids(ledger) == set(docs.regenerated_document_ids)
 
 
 def test_documents_without_a_vector_are_left_alone_unless_they_are_named(
@@ -46,7 +46,7 @@ def test_documents_without_a_vector_are_left_alone_unless_they_are_named(
     run = start("acme/rocket#12+13")
     chosen, *_ = run.up_to_docs().documents
     run.embed([chosen], embedder=FakeEmbedder())
-    assert query(ledger.path, EMBEDDED) == [(chosen.document_id,)]
+    assert embedded_ids(ledger) == {chosen.document_id}
 
 
 def test_nothing_to_embed_calls_no_embedder(start: Start) -> None:
@@ -55,7 +55,7 @@ def test_nothing_to_embed_calls_no_embedder(start: Start) -> None:
     assert (result.embedded, embedder.calls) == ((), [])
 
 
-def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledger: DuckDBLedger) -> None:
+def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, rows: Rows) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder())
@@ -63,17 +63,17 @@ def test_a_vector_of_this_very_text_is_reused_without_a_call(start: Start, ledge
     result = run.embed(docs.documents, embedder=embedder)
     assert set(result.reused) == set(docs.regenerated_document_ids)
     assert (result.embedded, embedder.calls) == ((), [])
-    figures = query(ledger.path, "SELECT documents_embedded, documents_reused FROM sync_runs")
+    figures = rows("SELECT documents_embedded, documents_reused FROM sync_runs")
     assert figures == [(docs.regenerated, docs.regenerated)]
 
 
-def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, ledger: DuckDBLedger) -> None:
+def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, rows: Rows) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder())
     result = run.embed(docs.documents, embedder=FakeEmbedder(name="other-3"))
     assert set(result.embedded) == set(docs.regenerated_document_ids)
-    assert query(ledger.path, "SELECT DISTINCT model FROM embeddings ORDER BY 1") == [("fake-3",), ("other-3",)]
+    assert rows("SELECT DISTINCT model FROM embeddings ORDER BY 1") == [("fake-3",), ("other-3",)]
 
 
 def test_a_document_whose_text_changed_since_is_superseded(
@@ -87,7 +87,7 @@ def test_a_document_whose_text_changed_since_is_superseded(
     result = run.embed(docs.documents, embedder=FakeEmbedder())
     assert "issue:4201:12" in changed
     assert set(result.superseded) == changed & set(docs.regenerated_document_ids)
-    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids) - changed
+    assert embedded_ids(ledger) == set(docs.regenerated_document_ids) - changed
     counted = "SELECT documents_superseded FROM sync_runs WHERE run_id = 'run-1'"
     assert query(ledger.path, counted) == [(len(result.superseded),)]
 
@@ -126,7 +126,7 @@ def test_documents_of_several_calls_share_one_read_and_one_write_window(
     assert docs.regenerated > CALL_SIZE
     assert len(embedder.calls) == -(-docs.regenerated // CALL_SIZE)
     assert windows == 2
-    assert len(ids(query(ledger.path, EMBEDDED))) == docs.regenerated
+    assert len(embedded_ids(ledger)) == docs.regenerated
 
 
 @pytest.mark.parametrize(
@@ -141,19 +141,17 @@ def test_documents_of_several_calls_share_one_read_and_one_write_window(
 def test_a_window_takes_so_many_documents_and_so_much_text(
     start: Start, ledger: DuckDBLedger, count: int, characters: int, windows: int
 ) -> None:
-    fill(ledger, count, text="x" * (characters - 200))
+    documents = fill(ledger, count, text="x" * (characters - 200))
     run, embedder = start("acme/rocket#12"), FakeEmbedder()
-    documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
     assert run.windows_of(lambda: run.embed(documents, embedder=embedder)) == windows
-    assert query(ledger.path, EMBEDDED) == sorted((one.document_id,) for one in documents)
+    assert embedded_ids(ledger) == {one.document_id for one in documents}
 
 
 def test_each_document_is_told_once_however_often_its_window_is_written(
     start: Start, ledger: DuckDBLedger
 ) -> None:
-    fill(ledger, 2 * CALL_SIZE + 1)
+    first, *others = fill(ledger, 2 * CALL_SIZE + 1)
     run = start("acme/rocket#12")
-    first, *others = (DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS))
     gone = DocumentVersion("issue:7:0", "a hash")
     run.embed([first], embedder=FakeEmbedder())
     result = run.embed([gone, first, *others], embedder=FakeEmbedder(fails_on_calls=[1]))
@@ -164,12 +162,11 @@ def test_each_document_is_told_once_however_often_its_window_is_written(
     assert query(ledger.path, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
 
 
-def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: DuckDBLedger) -> None:
+def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, rows: Rows) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
     run.embed(docs.documents, embedder=FakeEmbedder(max_tokens=40))
-    chunks = query(
-        ledger.path,
+    chunks = rows(
         "SELECT chunk_index FROM embeddings WHERE document_id = 'issue:4201:12' ORDER BY chunk_index",
     )
     assert len(chunks) > 1
@@ -177,12 +174,11 @@ def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, ledger: Duck
 
 
 def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     def title(text: str, embedder: FakeEmbedder) -> tuple[str, ...]:
         sandbox.control.update_issue(12, title=text)
-        run = start("acme/rocket#12")
-        return run.embed(run.up_to_docs().documents, embedder=embedder).reused
+        return start("acme/rocket#12").up_to_embed(embedder).reused
 
     title("the first text", FakeEmbedder())
     title("another text, while the embedder is dead", FakeEmbedder(fails_on_calls=[1]))
@@ -190,14 +186,11 @@ def test_a_text_that_comes_back_finds_its_vectors_again_without_a_call(
     assert "issue:4201:12" in title("the first text", embedder)
     assert embedder.calls == []
     stale = "SELECT count(*) FROM documents JOIN embeddings USING (document_id) WHERE documents.content_hash <>"
-    assert query(ledger.path, f"{stale} embeddings.content_hash") == [(0,)]
+    assert rows(f"{stale} embeddings.content_hash") == [(0,)]
 
 
-def test_two_documents_of_one_text_share_its_vectors(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
-) -> None:
-    first = start("acme/rocket#12")
-    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
+def test_two_documents_of_one_text_share_its_vectors(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
+    start("acme/rocket#12").up_to_embed()
     sandbox.control.add_note(12, "Thanks!")
     sandbox.control.add_note(12, "Thanks!")
     second = start("acme/rocket#12")
@@ -210,7 +203,7 @@ def test_two_documents_of_one_text_share_its_vectors(
     docs, embedder = third.up_to_docs(), FakeEmbedder()
     result = third.embed(docs.documents, embedder=embedder)
     assert (result.reused, embedder.calls) == (docs.regenerated_document_ids, [])
-    vectors = query(ledger.path, f"SELECT DISTINCT vector FROM embeddings WHERE {hash_of(docs.documents[0])}")
+    vectors = rows(f"SELECT DISTINCT vector FROM embeddings WHERE {hash_of(docs.documents[0])}")
     assert len(vectors) == 1
 
 

@@ -6,7 +6,6 @@ import pytest
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.http import HttpEmbedder
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
@@ -17,8 +16,8 @@ from surgical_pipeline_tests.integration.embedders.embedding_server import (
     refusing,
     running_server,
 )
-from surgical_pipeline_tests.integration.stages.conftest import Start
-from surgical_pipeline_tests.integration.stages.embed_queries import EMBEDDED, LONG_THREAD, VERSIONS, ids
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
+from surgical_pipeline_tests.integration.stages.embed_queries import LONG_THREAD, embedded_ids
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.integration.stages.stage_run import issue
@@ -37,28 +36,48 @@ def test_an_embedder_that_fails_is_a_failure_of_each_document_and_the_next_call_
     assert {failure.code for failure in failures} == {FailureCode.EMBEDDER_ERROR}
     assert {failure.dependent for failure in failures} == set(result.failed)
     assert all(one.failure is None and one.ingested for one in run.recorder.outcomes())
-    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
+    assert embedded_ids(ledger) == set(result.embedded)
     assert query(ledger.path, "SELECT documents_embed_failed FROM sync_runs") == [(CALL_SIZE,)]
 
 
+@pytest.mark.parametrize(
+    ("embedder", "failed"),
+    [
+        (FakeEmbedder(refuses="Issue acme/rocket#12\n"), {"issue:4201:12"}),
+        (FakeEmbedder(fails_on_calls=[1]), None),
+    ],
+    ids=["one fails", "all fail"],
+)
+def test_only_documents_that_have_their_vector_are_told_as_embedded(
+    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, embedder: FakeEmbedder, failed: set[str] | None
+) -> None:
+    """Not those that failed, nor those whose text another run changed meanwhile."""
+    run = start("acme/rocket#12+13")
+    docs = run.up_to_docs()
+    sandbox.control.update_issue(13, title="a newer text")
+    start("acme/rocket#13").up_to_docs()
+    result = run.embed(docs.documents, embedder=embedder)
+    assert "issue:4201:13" in result.superseded
+    assert set(result.failed) == (failed or set(docs.regenerated_document_ids) - set(result.superseded))
+    told = {one for outcome in run.recorder.outcomes() for one in outcome.embedded_document_ids}
+    assert told == set(result.embedded) == embedded_ids(ledger)
+
+
 def test_a_dead_embedder_is_asked_twice_however_many_windows_there_are(start: Start, ledger: DuckDBLedger) -> None:
-    fill(ledger, 2 * WINDOW_SIZE)
+    documents = fill(ledger, 2 * WINDOW_SIZE)
     run, embedder = start("acme/rocket#12"), FakeEmbedder(fails_on_calls=range(100))
-    documents = [DocumentVersion(*map(str, row)) for row in query(ledger.path, VERSIONS)]
     result = run.embed(documents, embedder=embedder)
     assert (len(result.failed), result.embedded, len(embedder.calls)) == (2 * WINDOW_SIZE, (), 2)
 
 
 def test_a_failed_call_keeps_the_vectors_of_an_older_text(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
-    first = start("acme/rocket#12")
-    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
-    before = query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL")
+    start("acme/rocket#12").up_to_embed()
+    before = rows("SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL")
     sandbox.control.update_issue(12, title="a newer text")
-    second = start("acme/rocket#12")
-    second.embed(second.up_to_docs().documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    assert query(ledger.path, "SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL") == before
+    start("acme/rocket#12").up_to_embed(FakeEmbedder(fails_on_calls=[1]))
+    assert rows("SELECT * EXCLUDE vector FROM embeddings ORDER BY ALL") == before
 
 
 def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: DuckDBLedger) -> None:
@@ -69,26 +88,24 @@ def test_a_spent_budget_is_a_timeout_of_each_document(start: Start, ledger: Duck
     assert set(result.failed) == set(docs.regenerated_document_ids)
     failures = run.outcome(issue(12)).dependent_failures
     assert {failure.code for failure in failures} == {FailureCode.TIMEOUT}
-    assert query(ledger.path, EMBEDDED) == []
+    assert embedded_ids(ledger) == set()
 
 
-def test_a_spent_budget_starts_no_further_call(start: Start, ledger: DuckDBLedger) -> None:
+def test_a_spent_budget_starts_no_further_call(start: Start, rows: Rows) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
-    embedder, spent = FakeEmbedder(takes_seconds=0.5), Budgets(embed_budget_seconds=0.1)
+    embedder, spent = FakeEmbedder(takes_seconds=2), Budgets(embed_budget_seconds=1)
     windows = run.windows_of(lambda: run.embed(docs.documents, embedder=embedder, budgets=spent))
     failed = "SELECT count(*) FROM entity_failures WHERE code = 'TIMEOUT'"
-    assert query(ledger.path, failed) == [(docs.regenerated,)]
+    assert rows(failed) == [(docs.regenerated,)]
     assert len(embedder.calls) == 1
     assert windows == 2, "all that is left is told together"
 
 
 def test_the_next_run_embeds_what_this_one_could_not(start: Start, ledger: DuckDBLedger) -> None:
-    first, second = start("acme/rocket#12"), start("acme/rocket#12")
-    docs = first.up_to_docs()
-    first.embed(docs.documents, embedder=FakeEmbedder(fails_on_calls=[1]))
-    second.embed(second.up_to_docs().documents, embedder=FakeEmbedder())
-    assert ids(query(ledger.path, EMBEDDED)) == set(docs.regenerated_document_ids)
+    failed = start("acme/rocket#12").up_to_embed(FakeEmbedder(fails_on_calls=[1])).failed
+    start("acme/rocket#12").up_to_embed()
+    assert embedded_ids(ledger) == set(failed) != set()
 
 
 def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start, ledger: DuckDBLedger) -> None:
@@ -101,7 +118,7 @@ def test_a_text_that_the_model_refuses_fails_its_own_document_alone(start: Start
     (failure,) = run.outcome(issue(13)).dependent_failures
     assert (failure.code, failure.dependent) == (FailureCode.EMBEDDER_ERROR, refused)
     assert not run.outcome(issue(12)).has_warning
-    assert ids(query(ledger.path, EMBEDDED)) == set(result.embedded)
+    assert embedded_ids(ledger) == set(result.embedded)
 
 
 @pytest.mark.parametrize("always", [refusing, blind_to])

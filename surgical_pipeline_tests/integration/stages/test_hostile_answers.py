@@ -8,8 +8,8 @@ import asyncio
 import copy
 import itertools
 import json
-from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Collection, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,25 +23,24 @@ from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.answers import decoded_json
-from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
-from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.records import parse_dependent
-from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.stages.dependents import run_dependents
-from surgical_pipeline.stages.docs import run_generate_docs_for_sources
-from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
-from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
+from surgical_pipeline_tests.integration.gitlab.wire_server import Reply
 from surgical_pipeline_tests.integration.ledger.examples import start
+from surgical_pipeline_tests.integration.stages.scripted_gitlab import (
+    BASE,
+    PLURALS,
+    PROJECT,
+    SAMPLES,
+    gitlab_that_answers,
+    run_up_to_docs,
+)
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
 from surgical_pipeline_tests.unit.gitlab.owned import give_to
 
-PROJECT = 7
-BASE = f"/api/v4/projects/{PROJECT}"
 PLACE = "the hostile value comes here"
 ABSENT = b""
 
@@ -89,24 +88,6 @@ _NEVER_STORED = {"beyond a float", "nested 150 times", "nested 300 times"}
 """Wherever it stands."""
 _IDENTITY = {"iid", "project_id", "target_project_id"}
 _LOOKED_INTO = {"notes", "user", "label"}
-ENTITY_PATH_SLASHES = 5
-"""/api/v4/projects/7/issues; dependents lie deeper."""
-_PLURALS = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
-_OF_BOTH = {
-    "discussions": "discussion",
-    "resource_label_events": "resource_label_event",
-    "resource_state_events": "resource_state_event",
-    "award_emoji": "award_emoji",
-}
-_OF_ONE = {
-    EntityType.ISSUE: {"links": "issue_link", "closed_by": "merge_request_simple"},
-    EntityType.MERGE_REQUEST: {
-        "commits": "merge_request_commit",
-        "diffs": "merge_request_diff",
-        "closes_issues": "issue",
-        "approvals": "approvals",
-    },
-}
 _numbers = itertools.count(1)
 
 
@@ -128,7 +109,7 @@ def test_a_hostile_value_in_any_field_of_an_entity_costs_that_entity_at_most(
         "acme/rocket", issue_iids=range(1, len(issues) + 1), mr_iids=range(1, len(merge_requests) + 1)
     )
     answers = {f"{BASE}/issues": issues, f"{BASE}/merge_requests": merge_requests}
-    outcomes = whole_run(shared, scope, wire(answers, HOSTILE[name]))
+    outcomes = run(shared, scope, replies=wire(answers, HOSTILE[name]), dependents=())
     assert len(outcomes) == len(issues) + len(merge_requests)
     assert {one.failure.code for one in outcomes if one.failure} <= {FailureCode.INVALID_PAYLOAD}
     assert all(one.ingested != bool(one.failure) for one in outcomes)
@@ -140,8 +121,7 @@ def test_a_hostile_value_in_any_field_of_an_entity_costs_that_entity_at_most(
 def test_a_hostile_value_in_any_field_of_a_dependent_gives_records_or_an_invalid_payload(
     gitlab_payloads: Path, name: str
 ) -> None:
-    paths = _OF_BOTH | _OF_ONE[EntityType.ISSUE] | _OF_ONE[EntityType.MERGE_REQUEST]
-    for path, sample in paths.items():
+    for path, sample in (SAMPLES[EntityType.ISSUE] | SAMPLES[EntityType.MERGE_REQUEST]).items():
         dependent = Dependent[path.removeprefix("resource_").upper()]
         for bent in bent_items(whole(gitlab_payloads, sample)):
             body = wire({path: [bent]}, HOSTILE[name])[path].encoded()
@@ -157,8 +137,8 @@ def test_a_hostile_value_in_any_field_of_a_dependent_costs_that_dependent_at_mos
 ) -> None:
     answers: dict[str, Any] = {}
     counts = dict.fromkeys(EntityType, 0)
-    for kind, plural in _PLURALS.items():
-        for path, sample in (_OF_BOTH | _OF_ONE[kind]).items():
+    for kind, plural in PLURALS.items():
+        for path, sample in SAMPLES[kind].items():
             for iid, bent in enumerate(bent_items(whole(gitlab_payloads, sample)), 1):
                 dependent = Dependent[path.removeprefix("resource_").upper()]
                 give_to(bent, dependent, EntityKey(kind, iid), project_id=PROJECT, gitlab_id=100 + iid, but=PLACE)
@@ -169,7 +149,7 @@ def test_a_hostile_value_in_any_field_of_a_dependent_costs_that_dependent_at_mos
         answers |= {f"{BASE}/{plural}/{iid}/resource_milestone_events": [{"id": iid}] for iid in iids}
     issues, merge_requests = (range(1, counts[kind] + 1) for kind in EntityType)
     scope = Scope.of("acme/rocket", issue_iids=issues, mr_iids=merge_requests)
-    outcomes = whole_run(shared, scope, wire(answers, HOSTILE[name]))
+    outcomes = run(shared, scope, replies=wire(answers, HOSTILE[name]))
     assert [one.failure for one in outcomes if one.failure] == []
     failures = [failure for one in outcomes for failure in one.dependent_failures]
     # Not every kind has as many fields as there are entities; what was not scripted is a 404.
@@ -254,33 +234,6 @@ def without_place(value: Any) -> Any:
     return [without_place(one) for one in value] if isinstance(value, list) else value
 
 
-def whole_run(ledger: DuckDBLedger, scope: Scope, replies: dict[str, Reply]) -> list[EntityOutcome]:
-    run = start(ledger, f"run-{next(_numbers)}", str(scope))
-    snapshots = SnapshotFile(ledger.path.parent / f"{run.run_id}.jsonl")
-    try:
-        asyncio.run(_stages(run, scope, replies=replies, snapshots=snapshots))
-    except StageFailedError as error:
-        run.finish_failed(error.failure)
-    return run.outcomes()
-
-
-async def _stages(
-    run: SyncRunRecorder, scope: Scope, *, replies: dict[str, Reply], snapshots: SnapshotFile
-) -> None:
-    wanted = tuple(Dependent) if any(path.count("/") > ENTITY_PATH_SLASHES for path in replies) else ()
-    async with gitlab_that_answers(replies) as gitlab:
-        preflight = await run_preflight(scope, gitlab=gitlab, snapshots=snapshots, budgets=Budgets())
-        sources = await run_ingest(preflight, run=run)
-        await run_dependents(sources, gitlab=gitlab, run=run, budgets=Budgets(), dependents=wanted)
-    await run_generate_docs_for_sources(sources, run=run)
-
-
-@asynccontextmanager
-async def gitlab_that_answers(replies: dict[str, Reply]) -> AsyncIterator[GitLabClient]:
-    async with WireServer() as server:
-        server.on("/api/v4/projects/acme%2Frocket", Reply({"id": PROJECT, "path_with_namespace": "acme/rocket"}))
-        for path, reply in replies.items():
-            server.on(path, reply)
-        retry = RetryPolicy(max_attempts=2, base_seconds=0.0)
-        async with GitLabClient(server.url, "a-token", limiter=RateLimiter(), retry=retry) as gitlab:
-            yield gitlab
+def run(ledger: DuckDBLedger, scope: Scope, **options: Any) -> list[EntityOutcome]:
+    recorder = start(ledger, f"run-{next(_numbers)}", str(scope))
+    return run_up_to_docs(recorder, scope, folder=ledger.path.parent, **options)

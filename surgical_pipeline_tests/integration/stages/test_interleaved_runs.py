@@ -5,8 +5,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,23 +16,21 @@ from hypothesis import strategies as st
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.handover import EmbedResult, GenerateDocsResult, Sources
-from surgical_pipeline.domain.lifecycle import RunMode, Trigger
-from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
-from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.embedders.protocol import checked
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
+from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, entity, start
 from surgical_pipeline_tests.ledger_dump import query
 
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 KEYS = tuple(EntityKey(EntityType.ISSUE, iid) for iid in (1, 2, 3))
-PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
-NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 TEXTS = ("one", "two", "three")
 RUNS = 3
 
@@ -121,9 +118,8 @@ class World:
 
     def change(self, step: Change) -> None:
         self.seconds += 1
-        record = issue(step.key, step.text, fetched_at=NOON + timedelta(seconds=self.seconds))
         with self.ledger.write("change") as tx:
-            upsert_entities(tx, "somebody", [record])
+            upsert_entities(tx, "somebody", [issue(step.key, step.text, seconds=self.seconds)])
 
     def generate(self, step: Docs) -> None:
         sources = Sources(7, "acme/rocket", step.keys)
@@ -189,34 +185,23 @@ class World:
         return {str(one): (str(content_hash), str(text)) for one, content_hash, text in found}
 
 
-def issue(key: EntityKey, text: str, *, fetched_at: datetime) -> EntityRecord:
+def issue(key: EntityKey, text: str, *, seconds: int) -> EntityRecord:
+    """The issue with that text, as it was fetched so many seconds after noon."""
     payload = {"id": key.iid, "iid": key.iid, "title": f"Pump {key.iid}", "state": "opened"}
-    return EntityRecord(
-        key=key,
-        project_id=7,
-        gitlab_id=key.iid,
-        title="Pump",
-        state="opened",
-        updated_at=fetched_at,
-        fetched_at=fetched_at,
-        payload=json.dumps(payload | {"description": f"the text is {text}."}),
-    )
+    payload["description"] = f"the text is {text}."
+    return replace(entity(key, updated=seconds, fetched=seconds), payload=json.dumps(payload))
 
 
 @pytest.fixture(scope="module")
 def beginning(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, GenerateDocsResult]:
-    """A ledger of three issues and three running runs, the first of which made and embedded all documents.
-
-    Made once and copied.
-    """
+    """A ledger of three issues and three running runs; the first one made and embedded all documents."""
     path = tmp_path_factory.mktemp("beginning") / "ledger.duckdb"
     ledger = DuckDBLedger(path)
     for number in range(RUNS):
-        recorder = SyncRunRecorder(ledger, f"run-{number}")
-        recorder.start_surgical(Scope.parse("acme/rocket#1-3"), mode=RunMode.SURGICAL, trigger=Trigger.CLI)
+        start(ledger, f"run-{number}", "acme/rocket#1-3")
     with ledger.write("fill") as tx:
         upsert_project(tx, "somebody", PROJECT, NOON)
-        upsert_entities(tx, "somebody", [issue(key, "one", fetched_at=NOON) for key in KEYS])
+        upsert_entities(tx, "somebody", [issue(key, "one", seconds=0) for key in KEYS])
     world = World(ledger, [SyncRunRecorder(ledger, "run-0")])
     world.do(Docs(0, KEYS))
     world.do(Embed(0))

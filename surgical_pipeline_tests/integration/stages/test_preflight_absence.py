@@ -5,12 +5,16 @@ import pytest
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.integration.stages.conftest import Start
-from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request
-from surgical_pipeline_tests.ledger_dump import content_of, query
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
+from surgical_pipeline_tests.integration.stages.stage_run import (
+    ISSUES,
+    MERGE_REQUESTS,
+    StageRun,
+    issue,
+    merge_request,
+)
+from surgical_pipeline_tests.ledger_dump import content_of
 
-ISSUES = "/api/v4/projects/4201/issues"
-MERGE_REQUESTS = "/api/v4/projects/4201/merge_requests"
 MISSED = "SELECT count(*) FROM merge_requests WHERE missed_at IS NOT NULL OR deleted_at IS NOT NULL"
 
 
@@ -20,7 +24,7 @@ def failure_of(run: StageRun, iid: int) -> FailureCode | None:
 
 
 def test_merge_requests_that_the_token_may_not_read_fail_alone_and_are_no_miss(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket#12!34").up_to_ingest()
     sandbox.control.add_fault(MERGE_REQUESTS, status=403)
@@ -28,11 +32,11 @@ def test_merge_requests_that_the_token_may_not_read_fail_alone_and_are_no_miss(
         run = start("acme/rocket#12!34")
         assert run.up_to_ingest().keys == (issue(12),)
         assert failure_of(run, 34) is FailureCode.FORBIDDEN
-    assert query(ledger.path, MISSED) == [(0,)]
+    assert rows(MISSED) == [(0,)]
 
 
 def test_one_merge_request_that_may_not_be_read_fails_alone_and_is_no_miss(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     start("acme/rocket!34+35").up_to_ingest()
     sandbox.control.add_fault(MERGE_REQUESTS, leave_out_iids=[34])
@@ -41,7 +45,7 @@ def test_one_merge_request_that_may_not_be_read_fails_alone_and_is_no_miss(
         run = start("acme/rocket!34+35")
         assert run.up_to_ingest().keys == (merge_request(35),)
         assert failure_of(run, 34) is FailureCode.FORBIDDEN
-    assert query(ledger.path, MISSED) == [(0,)]
+    assert rows(MISSED) == [(0,)]
 
 
 @pytest.mark.parametrize("gone", [ISSUES, f"{ISSUES}/13"], ids=["before the lists", "before the single answers"])
@@ -61,18 +65,18 @@ def test_a_project_that_goes_during_preflight_fails_the_run_and_tombstones_nothi
 
 
 def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_without_the_right(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.update_issue(12, confidential=True)
     start("acme/rocket#12+13").up_to_docs()
-    assert query(ledger.path, "SELECT iid FROM issues WHERE confidential") == [(12,)]
-    flagged = query(ledger.path, "SELECT DISTINCT iid, confidential FROM documents ORDER BY iid")
+    assert rows("SELECT iid FROM issues WHERE confidential") == [(12,)]
+    flagged = rows("SELECT DISTINCT iid, confidential FROM documents ORDER BY iid")
     assert flagged == [(12, True), (13, False)]
     for _ in range(2):
         guest = start("acme/rocket#12+13", token=sandbox.guest_token)
         guest.up_to_ingest()
     assert guest.outcome(issue(12)).tombstoned
-    assert query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE deleted_at IS NULL") == [(13,)]
+    assert rows("SELECT DISTINCT iid FROM documents WHERE deleted_at IS NULL") == [(13,)]
 
 
 @pytest.mark.parametrize(
@@ -83,11 +87,11 @@ def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_with
     ],
 )
 def test_what_the_project_hides_from_the_token_as_a_whole_is_forbidden_and_no_miss(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, switch: str, listed: str, scope: str
+    start: Start, rows: Rows, sandbox: RunningSandbox, switch: str, listed: str, scope: str
 ) -> None:
     """GitLab gives an empty list and 404 then, as if everything had been deleted."""
     start(scope).up_to_ingest()
-    before = query(ledger.path, "SELECT iid, title FROM issues UNION ALL SELECT iid, title FROM merge_requests")
+    before = rows("SELECT iid, title FROM issues UNION ALL SELECT iid, title FROM merge_requests")
     sandbox.control.add_fault("/api/v4/projects/acme%2Frocket", override={switch: False})
     sandbox.control.add_fault(listed, leave_out_iids=[12, 13, 34, 35])
     sandbox.control.add_fault(f"{listed}/*", status=404)
@@ -100,27 +104,27 @@ def test_what_the_project_hides_from_the_token_as_a_whole_is_forbidden_and_no_mi
         "SELECT iid, title FROM issues WHERE missed_at IS NULL AND deleted_at IS NULL UNION ALL "
         "SELECT iid, title FROM merge_requests WHERE missed_at IS NULL AND deleted_at IS NULL"
     )
-    assert query(ledger.path, after) == before
+    assert rows(after) == before
 
 
-def test_a_moved_issue_says_where_it_went(start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox) -> None:
+def test_a_moved_issue_says_where_it_went(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
     sample = sandbox.app.state.world.sample.entities.values()
     moved = next(one for one in sample if one.kind == "issue" and one.payload["moved_to_id"])
     run = start(f"acme/rocket#{moved.iid}")
     run.up_to_ingest()
     assert run.outcome(issue(moved.iid)).moved_to_id == moved.payload["moved_to_id"]
-    kept = query(ledger.path, "SELECT iid, moved_to_id FROM issues")
+    kept = rows("SELECT iid, moved_to_id FROM issues")
     assert kept == [(moved.iid, moved.payload["moved_to_id"])]
 
 
 def test_a_renamed_project_keeps_its_id_and_gets_its_new_path(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, rows: Rows, sandbox: RunningSandbox
 ) -> None:
     earlier = {"path_with_namespace": "acme/rocket-old"}
     sandbox.control.add_fault("/api/v4/projects/4201", override=earlier, times=1)
     start("acme/rocket-old#12").up_to_ingest()
     known = "SELECT project_id, path FROM projects"
-    assert query(ledger.path, known) == [(4201, "acme/rocket-old")]
+    assert rows(known) == [(4201, "acme/rocket-old")]
     start("acme/rocket-old#12").up_to_ingest()
-    assert query(ledger.path, known) == [(4201, "acme/rocket")]
-    assert query(ledger.path, "SELECT DISTINCT project_id FROM issues") == [(4201,)]
+    assert rows(known) == [(4201, "acme/rocket")]
+    assert rows("SELECT DISTINCT project_id FROM issues") == [(4201,)]

@@ -14,9 +14,8 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue
-from surgical_pipeline_tests.ledger_dump import query
 
 T = TypeVar("T")
 
@@ -43,7 +42,7 @@ class HeldBack(SyncRunRecorder):
 @pytest.mark.parametrize("told", [True, False], ids=["updated_at moves", "updated_at stands still"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_issue_of_the_later_fetch_stands(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, order: str, told: bool
+    start: Start, rows: Rows, sandbox: RunningSandbox, order: str, told: bool
 ) -> None:
     runs = {name: start("acme/rocket#12") for name in "AB"}
     fetched: dict[str, tuple[int, PreflightResult]] = {}
@@ -57,13 +56,13 @@ def test_the_issue_of_the_later_fetch_stands(
         runs[name].ingest(preflight)
         assert runs[name].outcome(issue(12)).stale_skipped == (at < newest)
         newest = max(newest, at)
-        assert query(ledger.path, TITLE) == [(f"title {newest}",)]
+        assert rows(TITLE) == [(f"title {newest}",)]
 
 
 @pytest.mark.parametrize("broken", ["", "B"], ids=["both whole", "B loses a page"])
 @pytest.mark.parametrize("order", ORDERS)
 def test_the_notes_of_the_later_whole_fetch_stand_and_deleted_ones_vanish(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, order: str, broken: str
+    start: Start, rows: Rows, sandbox: RunningSandbox, order: str, broken: str
 ) -> None:
     first = start("acme/rocket#12")
     sources = first.up_to_ingest()
@@ -91,5 +90,5 @@ def test_the_notes_of_the_later_whole_fetch_stand_and_deleted_ones_vanish(
             recorder.go.set()
             work.result(60)
             newest = newest if name == broken else max(newest, at)
-            assert query(ledger.path, REMARKS) == ([] if newest < 0 else [(f"remark {newest}",)])
+            assert rows(REMARKS) == ([] if newest < 0 else [(f"remark {newest}",)])
             assert bool(runs[name].outcome(issue(12)).dependent_failures) == (name == broken)

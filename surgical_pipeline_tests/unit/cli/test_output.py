@@ -26,7 +26,6 @@ from surgical_pipeline.domain.outcomes import (
     EntityReport,
     HttpStats,
     LockStats,
-    ProjectRef,
     RunError,
     SyncResult,
 )
@@ -34,6 +33,7 @@ from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.ledger.runs import RunSummary
 from surgical_pipeline.ledger.search import SearchHit
 from surgical_pipeline.search.snippets import Snippet
+from surgical_pipeline_tests.unit.results import sync_result
 
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MARKUP = "see [bold]this[/bold] and [/nothing] at http://[fe80::1]:80"
@@ -61,26 +61,16 @@ def report(**values: object) -> EntityReport:
 
 
 def result(status: RunStatus, *, error: RunError | None = None) -> SyncResult:
-    return SyncResult(
-        run_id="a-run",
-        parent_run_id=None,
-        mode="surgical",
-        trigger="cli",
+    return sync_result(
         completion_status=status,
-        phase="done",
-        scope="acme/rocket#12",
-        project=ProjectRef(id=7, path="acme/rocket"),
         started_at=NOON,
         finished_at=NOON + timedelta(seconds=2.5),
         duration_ms=2500,
-        warnings_count=0,
         counters=Counters(
             documents_regenerated=3, documents_unchanged=4, documents_embedded=2, documents_reused=1
         ),
         lock=LockStats(windows=5, wait_ms=6, held_ms=70, longest_held_ms=33),
         http=HttpStats(requests=11, retries=2),
-        entity_outcomes=(),
-        entity_failures=(),
         error=error,
     )
 

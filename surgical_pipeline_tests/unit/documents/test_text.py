@@ -1,7 +1,7 @@
 import os
 import random
 from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from surgical_pipeline.documents.text import (
     DiscussionText,
     EntityText,
-    HistoryEvent,
     NoteText,
-    discussion_document,
     discussion_document_id,
     entity_document,
     entity_document_id,
@@ -22,97 +20,10 @@ from surgical_pipeline.documents.text import (
 )
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline_tests.unit.documents.examples import ISSUE, MERGE_REQUEST, moment, rendered_discussion
 
 T = TypeVar("T")
 GOLDEN = Path(__file__).parent / "golden"
-
-
-def moment(day: int, hour: int = 9) -> datetime:
-    return datetime(2024, 3, day, hour, 30, tzinfo=UTC)
-
-
-ISSUE = EntityText(
-    project_path="acme/rocket",
-    key=EntityKey(EntityType.ISSUE, 12),
-    project_id=7,
-    title="Fuel pump  leaks\tat low pressure",
-    state="closed",
-    labels=("severity::2", "bug"),
-    milestone="Launch 3",
-    author="alice",
-    assignees=("carol", "bob"),
-    created_at=moment(1),
-    updated_at=moment(9),
-    closed_at=moment(8),
-    due_date=date(2024, 3, 20),
-    web_url="https://gitlab.example.com/acme/rocket/-/issues/12",
-    references=("relates to acme/rocket#9", "closed by acme/rocket!34"),
-    description=(
-        "/label ~bug\n<!-- please fill in -->\n## What happens\n\nBelow 2 bar it leaks:\n\n"
-        "```\npressure=1.9 leak=true\n/close\n```\n\n| bar | leak |\n|-----|------|\n| 1.9 | yes |\n\n"
-        "- [x] reproduced\n- [ ] fixed\n\n![the pump](data:image/png;base64,iVBORw0KGgo=)\n"
-    ),
-    confidential=True,
-    history=(
-        HistoryEvent(moment(8), "bob", "closed"),
-        HistoryEvent(moment(1), "alice", "added label bug"),
-        HistoryEvent(moment(2, 8), "bob", "removed label triage"),
-        HistoryEvent(moment(2, 7), "bob", "added milestone Launch 3"),
-        HistoryEvent(None, None, "added label severity::2"),
-    ),
-)
-MERGE_REQUEST = EntityText(
-    project_path="acme/rocket",
-    key=EntityKey(EntityType.MERGE_REQUEST, 34),
-    project_id=7,
-    title="Draft: Replace the seal",
-    state="merged",
-    labels=("bug",),
-    author="bob",
-    assignees=("bob",),
-    reviewers=("dave", "carol"),
-    created_at=moment(3),
-    updated_at=moment(8),
-    merged_at=moment(8),
-    source_branch="12-seal",
-    target_branch="main",
-    draft=True,
-    web_url="https://gitlab.example.com/acme/rocket/-/merge_requests/34",
-    references=("closes acme/rocket#12",),
-    description="Closes #12.\n\n/assign @bob",
-)
-DISCUSSION = DiscussionText(
-    entity=MERGE_REQUEST,
-    discussion_id="6f1c2d",
-    notes=(
-        NoteText(
-            author="carol",
-            body="Why not *two* seals?\n\n> one is enough\n\nIt is not.",
-            created_at=moment(4),
-            updated_at=moment(4),
-            note_id=901,
-            position_path="src/pump.py",
-            position_line=42,
-            resolvable=True,
-            resolved=True,
-            resolved_by="bob",
-        ),
-        NoteText(author="bob", body="changed this line", created_at=moment(5), note_id=902, system=True),
-        NoteText(author="bob", body="/close", created_at=moment(5), note_id=903),
-        NoteText(
-            author="bob",
-            body="```suggestion\nseals = 2\n```",
-            created_at=moment(5),
-            updated_at=moment(6),
-            note_id=904,
-            internal=True,
-            resolvable=True,
-            resolved=True,
-            resolved_by="bob",
-        ),
-        NoteText(author=None, body="Thanks!", note_id=905),
-    ),
-)
 
 
 def printed(document: DocumentRecord) -> str:
@@ -120,12 +31,6 @@ def printed(document: DocumentRecord) -> str:
         discussion_id content_hash title"""
     head = "\n".join(f"{name}: {getattr(document, name)}" for name in columns.split())
     return f"{head}\n---\n{document.content}\n"
-
-
-def rendered_discussion(discussion: DiscussionText = DISCUSSION) -> DocumentRecord:
-    document = discussion_document(discussion)
-    assert document is not None
-    return document
 
 
 @pytest.mark.parametrize(
@@ -238,88 +143,11 @@ def test_a_title_of_several_lines_is_told_on_one() -> None:
     assert rendered_discussion(DiscussionText(titled, "1a", notes)).title == "Discussion of #12: Pump leaks badly"
 
 
-def test_a_discussion_of_an_entity_without_title_is_titled_by_its_reference() -> None:
-    untitled = replace(ISSUE, title=" ")
-
-    assert (
-        rendered_discussion(DiscussionText(untitled, "1a", (NoteText("bob", "hi"),))).title == "Discussion of #12"
-    )
-
-
 def test_text_that_no_database_takes_is_mended() -> None:
     document = entity_document(replace(ISSUE, title="a\x00b\ud800", description="\x00\ud800", milestone="\udfff"))
 
     (document.title + document.content).encode()
     assert "\x00" not in document.title + document.content
-
-
-@pytest.mark.parametrize(
-    "notes",
-    [
-        (),
-        (NoteText("bob", "changed the milestone", system=True),),
-        (NoteText("bob", ""), NoteText("bob", " \n")),
-        (
-            NoteText("bob", "/close"),
-            NoteText("bob", "<!-- nothing -->"),
-            NoteText("bob", "added label", system=True),
-        ),
-    ],
-    ids=["empty", "system", "blank", "machines"],
-)
-def test_a_discussion_that_no_person_took_part_in_has_no_document(notes: tuple[NoteText, ...]) -> None:
-    assert discussion_document(DiscussionText(ISSUE, "1a", notes)) is None
-
-
-def test_a_discussion_is_confidential_with_its_entity() -> None:
-    document = rendered_discussion(DiscussionText(ISSUE, "1a", (NoteText("bob", "hi"),)))
-
-    assert (document.confidential, document.internal) == (True, False)
-    assert document.document_id == "discussion:7:issue:12:1a"
-
-
-def test_a_discussion_with_an_internal_note_is_internal() -> None:
-    notes = (NoteText("bob", "hi"), NoteText("bob", "psst", internal=True))
-    open_issue = replace(ISSUE, confidential=False)
-
-    assert rendered_discussion(DiscussionText(open_issue, "1a", notes)).internal
-
-
-def test_turning_confidential_regenerates_the_discussions_too() -> None:
-    notes = (NoteText("bob", "hi"),)
-
-    before = rendered_discussion(DiscussionText(replace(ISSUE, confidential=False), "1a", notes))
-
-    assert rendered_discussion(DiscussionText(ISSUE, "1a", notes)).content_hash != before.content_hash
-
-
-def test_a_label_of_the_entity_does_not_regenerate_its_discussions() -> None:
-    labelled = replace(MERGE_REQUEST, labels=("bug", "urgent"), state="closed", updated_at=moment(20))
-
-    assert rendered_discussion(replace(DISCUSSION, entity=labelled)) == rendered_discussion()
-
-
-@pytest.mark.parametrize(
-    ("flags", "state"),
-    [
-        ([(False, False)], ""),
-        ([(True, False)], "unresolved"),
-        ([(True, True)], "resolved"),
-        ([(True, True), (True, False)], "unresolved"),
-        ([(False, False), (True, True)], "resolved"),
-    ],
-)
-def test_a_discussion_is_resolved_when_all_that_can_be_is(flags: list[tuple[bool, bool]], state: str) -> None:
-    notes = tuple(NoteText("bob", "hi", resolvable=able, resolved=done) for able, done in flags)
-
-    assert rendered_discussion(DiscussionText(ISSUE, "1a", notes)).state == state
-
-
-def test_a_discussion_is_as_new_as_the_newest_note_of_a_person() -> None:
-    document = rendered_discussion()
-
-    assert document.created_at == moment(4)
-    assert document.updated_at == moment(6)
 
 
 @pytest.mark.parametrize("key", [EntityKey(EntityType.ISSUE, 12), EntityKey(EntityType.MERGE_REQUEST, 34)])

@@ -23,34 +23,18 @@ WHOLE = EntityOutcome(
 )
 
 
+def whole_but(**change: object) -> EntityOutcome:
+    """The whole outcome without its vectors, and with this changed."""
+    return WHOLE.model_copy(update={"embedded_document_ids": (), **change})
+
+
 @pytest.mark.parametrize(
     ("phase", "kept"),
     [
         (Phase.INGEST, EntityOutcome(entity_type=EntityType.ISSUE, iid=12)),
-        (
-            Phase.DEPENDENTS,
-            WHOLE.model_copy(
-                update={
-                    "dependent_failures": (),
-                    "regenerated_document_ids": (),
-                    "embedded_document_ids": (),
-                }
-            ),
-        ),
-        (
-            Phase.DOCS,
-            WHOLE.model_copy(
-                update={
-                    "dependent_failures": (failure("dependents"),),
-                    "regenerated_document_ids": (),
-                    "embedded_document_ids": (),
-                }
-            ),
-        ),
-        (
-            Phase.EMBED,
-            WHOLE.model_copy(update={"dependent_failures": (failure("dependents"),), "embedded_document_ids": ()}),
-        ),
+        (Phase.DEPENDENTS, whole_but(dependent_failures=(), regenerated_document_ids=())),
+        (Phase.DOCS, whole_but(dependent_failures=(failure("dependents"),), regenerated_document_ids=())),
+        (Phase.EMBED, whole_but(dependent_failures=(failure("dependents"),))),
     ],
 )
 def test_what_earlier_stages_achieved_is_kept_and_the_rest_is_open_again(

@@ -13,12 +13,12 @@ from surgical_pipeline.domain.outcomes import (
     FailureReport,
     HttpStats,
     LockStats,
-    ProjectRef,
     SyncResult,
     count_warnings,
     failures_of,
 )
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline_tests.unit.results import sync_result
 
 NOT_FOUND = Failure(code=FailureCode.NOT_FOUND, message="gone", stage="preflight")
 TIMEOUT = Failure(code=FailureCode.TIMEOUT, message="20 s", stage="dependents", dependent="discussions")
@@ -114,28 +114,17 @@ def test_the_report_of_an_entity_has_every_field_of_its_outcome() -> None:
 
 
 def test_the_result_of_a_run_survives_json() -> None:
-    result = SyncResult(
-        run_id="r1",
-        parent_run_id=None,
-        mode="surgical",
-        trigger="cli",
-        completion_status="succeeded_with_warnings",
-        phase="done",
-        scope="acme/rocket#12!34",
-        project=ProjectRef(id=7, path="acme/rocket"),
+    result = sync_result(
         started_at=datetime(2024, 5, 1, tzinfo=UTC),
         finished_at=datetime(2024, 5, 1, 0, 1, tzinfo=UTC),
         duration_ms=60_000,
         warnings_count=3,
         counters=Counters(requested=2),
-        lock=LockStats(),
-        http=HttpStats(),
         entity_outcomes=tuple(EntityReport.of(outcome, "acme/rocket") for outcome in (BAD, HALF)),
         entity_failures=tuple(
             EntityFailureReport(entity="acme/rocket#12", **FailureReport.of(entry.failure).model_dump())
             for entry in failures_of(BAD)
         ),
-        error=None,
     )
 
     assert SyncResult.model_validate_json(result.model_dump_json()) == result

@@ -1,15 +1,8 @@
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.outcomes import (
-    Counters,
-    EntityOutcome,
-    EntityReport,
-    HttpStats,
-    LockStats,
-    ProjectRef,
-    SyncResult,
-)
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport, SyncResult
 from surgical_pipeline.domain.retry import plan_retry
 from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline_tests.unit.results import sync_result
 
 
 def failure(code: FailureCode, dependent: str | None = None) -> Failure:
@@ -21,26 +14,7 @@ def outcome(iid: int, kind: EntityType = EntityType.ISSUE, **what: object) -> En
 
 
 def result(*outcomes: EntityOutcome) -> SyncResult:
-    return SyncResult(
-        run_id="run-1",
-        parent_run_id=None,
-        mode="surgical",
-        trigger="cli",
-        completion_status="succeeded_with_warnings",
-        phase="done",
-        scope="acme/rocket#1",
-        project=ProjectRef(id=7, path="acme/rocket"),
-        started_at=None,
-        finished_at=None,
-        duration_ms=None,
-        warnings_count=0,
-        counters=Counters(),
-        lock=LockStats(),
-        http=HttpStats(),
-        entity_outcomes=tuple(EntityReport.of(one, "acme/rocket") for one in outcomes),
-        entity_failures=(),
-        error=None,
-    )
+    return sync_result(entity_outcomes=tuple(EntityReport.of(one, "acme/rocket") for one in outcomes))
 
 
 def test_only_what_failed_and_is_retryable_is_tried_again() -> None:

@@ -57,7 +57,7 @@ def test_the_servers_own_clock_is_the_reference() -> None:
 @given(
     st.dictionaries(st.sampled_from(["retry-after", "date", "ratelimit-remaining", "ratelimit-reset"]), st.text())
 )
-def test_no_header_breaks_the_reading(headers: dict[str, str]) -> None:
+def test_whatever_the_headers_say_retry_after_is_none_or_seconds(headers: dict[str, str]) -> None:
     given_headers = httpx.Headers({name: value.encode("utf-8", "replace") for name, value in headers.items()})  # type: ignore[arg-type]
     seconds = retry_after_seconds(given_headers, NOW)
     assert seconds is None or seconds >= 0

@@ -25,7 +25,7 @@ def test_what_no_database_stores_is_replaced() -> None:
 
 
 def nested(levels: int) -> object:
-    """Lists and objects by turns, ``levels`` inside each other."""
+    """Lists in objects in lists, ``levels`` deep."""
     item: object = "leaf"
     for level in range(levels):
         item = [item] if level % 2 else {"a": item}

@@ -95,7 +95,7 @@ def test_a_next_link_to_another_list_is_refused(target: str) -> None:
 
 
 @given(st.text(), st.text())
-def test_no_header_breaks_out_of_the_list(link: str, page: str) -> None:
+def test_no_header_leads_out_of_the_list(link: str, page: str) -> None:
     raw = [(b"link", link.encode()), (b"x-next-page", page.encode())]
     answer = Answer(FIRST, httpx.Headers(raw), [], datetime(2024, 1, 1, tzinfo=UTC))
     try:

@@ -3,7 +3,6 @@
 import copy
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,37 +23,7 @@ from surgical_pipeline.gitlab.records import (
 )
 from surgical_pipeline_tests.unit.gitlab.bending import bend, json_values
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
-
-NOW = datetime(2024, 6, 1, tzinfo=UTC)
-ISSUE: dict[str, object] = {
-    "id": 90,
-    "iid": 12,
-    "project_id": 7,
-    "title": "Tank pressure drops",
-    "state": "opened",
-    "updated_at": "2024-05-01T10:00:00.000Z",
-    "confidential": True,
-    "moved_to_id": 91,
-}
-MERGE_REQUEST: dict[str, object] = {
-    "id": 80,
-    "iid": 34,
-    "project_id": 7,
-    "target_project_id": 7,
-    "target_branch": "main",
-    "sha": "abc123",
-    "title": "Seal the tank",
-    "state": "merged",
-    "updated_at": "2024-05-01T10:00:00.000Z",
-}
-DISCUSSION: dict[str, object] = {
-    "id": "d1",
-    "individual_note": False,
-    "notes": [
-        {"id": 2, "body": "b", "author": {"username": "ada"}, "system": False, "internal": True},
-        {"id": 1, "body": "a", "author": None, "system": True, "created_at": "2024-05-01T10:00:00Z"},
-    ],
-}
+from surgical_pipeline_tests.unit.gitlab.examples import DISCUSSION, ISSUE, MERGE_REQUEST, NOW
 
 PARSERS: dict[str, Callable[[object], object]] = {
     "project": parse_project,
@@ -70,7 +39,7 @@ PARSERS: dict[str, Callable[[object], object]] = {
 
 
 @pytest.mark.parametrize("nested", [[], {}])
-def test_bottomless_nesting_is_an_invalid_payload(nested: Any) -> None:
+def test_nesting_without_end_is_an_invalid_payload(nested: Any) -> None:
     for _ in range(100_000):
         nested = [nested]
     for parse in PARSERS.values():

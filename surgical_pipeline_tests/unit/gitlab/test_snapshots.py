@@ -93,7 +93,7 @@ def test_a_foreign_line_is_an_error(snapshots: SnapshotFile, line: bytes) -> Non
         list(snapshots.batches())
 
 
-def test_a_batch_holds_something(snapshots: SnapshotFile) -> None:
+def test_a_batch_of_no_records_is_refused(snapshots: SnapshotFile) -> None:
     with pytest.raises(ValueError, match="at least one"):
         list(snapshots.batches(size=0))
 
@@ -105,7 +105,7 @@ def test_deleting_twice_is_fine(snapshots: SnapshotFile) -> None:
     assert not snapshots.path.exists()
 
 
-def test_the_value_travels_between_processes(snapshots: SnapshotFile) -> None:
+def test_a_snapshot_file_survives_a_pickle(snapshots: SnapshotFile) -> None:
     assert pickle.loads(pickle.dumps(snapshots)) == snapshots  # noqa: S301  our own bytes
 
 

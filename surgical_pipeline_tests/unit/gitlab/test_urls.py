@@ -66,7 +66,7 @@ def test_any_text_is_a_base_url_or_a_value_error(text: str) -> None:
     ApiUrls(url).build("projects", "a/b")
 
 
-def test_segments_cannot_leave_their_place() -> None:
+def test_no_segment_of_a_path_leads_elsewhere() -> None:
     url = ApiUrls("https://host/git").build("projects", "../..?a=b#c", "x/y", params=[("iids[]", "1")])
     assert str(url) == "https://host/git/api/v4/projects/..%2F..%3Fa%3Db%23c/x%2Fy?iids%5B%5D=1"
     assert path_of(url) == "/git/api/v4/projects/..%2F..%3Fa%3Db%23c/x%2Fy"

@@ -32,5 +32,5 @@ def test_any_text_becomes_one_that_can_be_encoded(text: str) -> None:
         (r'"\u0000"', r'"\u0000"'),
     ],
 )
-def test_only_halves_of_pairs_are_replaced(text: str, stored: str) -> None:
+def test_only_unpaired_surrogates_are_replaced(text: str, stored: str) -> None:
     assert storable_json(text) == stored

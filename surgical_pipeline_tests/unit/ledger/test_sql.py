@@ -4,6 +4,9 @@ import pytest
 
 from surgical_pipeline.domain.outcomes import Counters
 from surgical_pipeline.ledger import sql
+from surgical_pipeline_tests.surroundings import REPOSITORY
+
+PACKAGE = REPOSITORY / "surgical_pipeline"
 
 
 def test_a_file_is_read_into_named_described_queries() -> None:
@@ -54,3 +57,23 @@ def test_every_update_of_a_run_names_the_status_it_starts_from() -> None:
     assert len(updates) > 5
     unguarded = {query.name for query in updates if not re.search(r"status = 'running'", query.text)}
     assert unguarded == {"set_dagster_status"}
+
+
+def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
+    """The others: what Dagster says of a run, and what the recorder has counted."""
+    package = [(path.stem, path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    writes = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) sync_run(s|_phases)\b")
+    written = [query.name for query in sql.queries().values() if writes.search(query.text)]
+    by_others = {
+        (name, module)
+        for name in written
+        for module, text in package
+        if f'"{name}"' in text and module != "recorder"
+    }
+    assert len(written) > 10
+    assert by_others == {
+        ("queue_run", "runs"),
+        ("set_dagster_status", "runs"),
+        ("add_run_usage", "usage"),
+        ("add_phase_usage", "usage"),
+    }

@@ -104,7 +104,7 @@ def test_any_text_makes_a_question_that_can_be_looked_for(text: str) -> None:
     re.compile(question.sql_pattern.replace(r"\p{L}\p{N}", "a-z"))
 
 
-def test_a_word_may_be_a_little_longer_than_its_term() -> None:
+def test_a_word_may_be_longer_than_its_term_by_its_ending() -> None:
     assert Term("abort", ending=3).is_word("aborted")
     assert not Term("abort", ending=3).is_word("abortions")
     assert not Term("abort").is_word("aborts")

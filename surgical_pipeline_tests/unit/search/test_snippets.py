@@ -21,7 +21,7 @@ def test_the_sentence_with_most_of_the_words_is_shown_with_the_words_marked() ->
     assert marked(found) == ["fuel", "valve", "late"]
 
 
-def test_what_a_person_wrote_goes_before_the_facts() -> None:
+def test_a_snippet_is_of_what_a_person_wrote_before_it_is_of_the_facts() -> None:
     assert snippet(Question.of("valve"), f"{FACTS}\n\nA valve\nis  late").text == "… A valve is late".removeprefix(
         "… "
     )

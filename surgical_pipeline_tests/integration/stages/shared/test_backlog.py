@@ -16,9 +16,10 @@ from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.stages.shared.backlog import BacklogProgress, run_embed_backlog
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_SIZE
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
-from surgical_pipeline_tests.integration.stages.filled_ledger import PROJECT, fill, hanging_backlog
+from surgical_pipeline_tests.integration.stages.filled_ledger import fill, hanging_backlog
 from surgical_pipeline_tests.ledger_dump import content_of, query
 
 EMBEDDED = "SELECT count(DISTINCT document_id) FROM embeddings"
@@ -127,10 +128,9 @@ def test_another_model_is_a_backlog_and_no_migration(ledger: DuckDBLedger) -> No
 def test_a_surgical_run_with_another_model_leaves_what_is_unchanged_to_the_backlog(
     start: Start, ledger: DuckDBLedger
 ) -> None:
-    first = start("acme/rocket#12")
-    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
-    other, second = FakeEmbedder(name="other-3"), start("acme/rocket#12")
-    second.embed(second.up_to_docs().documents, embedder=other)
+    start("acme/rocket#12").up_to_embed()
+    other = FakeEmbedder(name="other-3")
+    start("acme/rocket#12").up_to_embed(other)
     assert other.calls == []
     assert run(ledger, other).embedded == count(ledger) == count(ledger, "SELECT count(*) FROM documents")
 
@@ -214,7 +214,7 @@ def test_a_document_that_changes_while_it_is_embedded_is_superseded(ledger: Duck
     ]
 
 
-def test_it_is_no_sync_run(ledger: DuckDBLedger) -> None:
+def test_a_backlog_leaves_no_row_of_a_run(ledger: DuckDBLedger) -> None:
     fill(ledger, 3)
     run(ledger, FakeEmbedder())
     assert count(ledger, "SELECT count(*) FROM sync_runs") == 0

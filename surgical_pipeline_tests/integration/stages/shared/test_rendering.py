@@ -17,7 +17,7 @@ from surgical_pipeline.ledger.documents import EntitySource, StoredDiscussion
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.rendering import documents_of
-from surgical_pipeline_tests.integration.stages.conftest import Start
+from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request
 from surgical_pipeline_tests.ledger_dump import query
@@ -74,27 +74,22 @@ def test_documents_of_the_sample_read_as_their_golden_file(
     assert found == (GOLDEN / name).read_text(encoding="utf-8")
 
 
-def test_the_same_sources_give_the_same_bytes_again(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
-) -> None:
+def test_the_same_sources_give_the_same_bytes_again(start: Start, rows: Rows, sandbox: RunningSandbox) -> None:
     every = "SELECT document_id, title, content, content_hash FROM documents ORDER BY 1"
     rendered(start("acme/rocket#12+51!34"), sandbox)
-    before = query(ledger.path, every)
+    before = rows(every)
     rendered(start("acme/rocket#12+51!34"), sandbox)
-    assert query(ledger.path, every) == before
-    assert query(ledger.path, "SELECT DISTINCT run_id FROM documents") == [("run-1",)]
+    assert rows(every) == before
+    assert rows("SELECT DISTINCT run_id FROM documents") == [("run-1",)]
 
 
-def test_links_fetched_later_regenerate_the_document_of_their_entity_alone(
-    start: Start, ledger: DuckDBLedger
-) -> None:
-    first = start("acme/rocket#12+13")
-    first.embed(first.up_to_docs().documents, embedder=FakeEmbedder())
+def test_links_fetched_later_regenerate_the_document_of_their_entity_alone(start: Start, rows: Rows) -> None:
+    start("acme/rocket#12+13").up_to_embed()
     linked = start("acme/rocket#12+13")
     sources = linked.dependents(linked.up_to_ingest(), wanted=[Dependent.LINKS, Dependent.CLOSED_BY])
     changed = linked.docs(sources).regenerated_document_ids
     told = "SELECT document_id FROM documents WHERE kind = 'issue' AND content LIKE '%References: %' ORDER BY 1"
-    assert query(ledger.path, told) == [(one,) for one in sorted(changed)]
+    assert rows(told) == [(one,) for one in sorted(changed)]
     assert changed
 
 

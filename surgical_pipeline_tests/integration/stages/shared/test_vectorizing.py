@@ -88,7 +88,7 @@ def test_documents_of_one_text_share_a_call_however_far_apart_they_are() -> None
     assert len(result.vectors) == 2 * CALL_SIZE + 2
 
 
-def test_documents_go_in_one_call() -> None:
+def test_documents_of_any_length_go_in_one_call() -> None:
     embedder = FakeEmbedder(max_tokens=16)
     result = run(documents("short", "word " * 100, "also short"), embedder)
     assert ids(result) == ["d0", "d1", "d2"]

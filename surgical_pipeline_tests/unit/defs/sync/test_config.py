@@ -96,7 +96,7 @@ def test_the_scope_comes_from_the_partition_where_the_config_names_none() -> Non
         ("", "", "a project is group/project"),
     ],
 )
-def test_neither_both_or_a_key_that_is_no_scope_is_an_error(
+def test_a_run_needs_a_scope_or_a_partition_key_that_is_one_and_not_both(
     scope: str, partition_key: str | None, sentence: str
 ) -> None:
     with pytest.raises(ScopeError) as caught:
