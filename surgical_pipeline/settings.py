@@ -17,6 +17,7 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
 class SettingsError(ValueError):
@@ -61,23 +62,32 @@ class Settings(BaseModel):
         return cls(environment=dict(os.environ if environment is None else environment))
 
     @property
-    def gitlab(self) -> GitLabSettings:
-        """Where GitLab is.
+    def gitlab_url(self) -> str:
+        """The checked address of GitLab, without a trailing slash.
 
         Raises:
-            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, the URL cannot be one, or
-                ``GITLAB_CA_BUNDLE`` is no file.
+            SettingsError: ``GITLAB_URL`` is missing or cannot be one.
         """
-        token, url = self._get("GITLAB_TOKEN"), self._get("GITLAB_URL")
+        url = self._unquoted("GITLAB_URL")
         if not url:
             raise SettingsError(
                 "GITLAB_URL is not set: export the address of your GitLab, such as https://gitlab.com",
                 FailureCode.NETWORK_ERROR,
             )
         try:
-            url = validate_base_url(url)
+            return validate_base_url(url)
         except ValueError as error:
             raise SettingsError(f"GITLAB_URL: {error}", FailureCode.NETWORK_ERROR) from error
+
+    @property
+    def gitlab(self) -> GitLabSettings:
+        """Where GitLab is.
+
+        Raises:
+            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, in quotes or cannot be one, or
+                ``GITLAB_CA_BUNDLE`` is no file.
+        """
+        url, token = self.gitlab_url, self._unquoted("GITLAB_TOKEN")
         if not token:
             raise SettingsError(
                 "GITLAB_TOKEN is not set: create a token with the scope read_api in GitLab and export it",
@@ -191,6 +201,17 @@ class Settings(BaseModel):
             return Scope.parse(text) if text else None
         except ScopeError as error:
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
+
+    def _unquoted(self, name: str) -> str:
+        """The value, in which a quotation mark at either end is a mistake.
+
+        Not every reader of an env file takes them off: `docker --env-file` does not.
+        """
+        value = self._get(name)
+        if value[:1] in _QUOTES or value[-1:] in _QUOTES:
+            code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
+            raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
+        return value
 
     def _get(self, name: str) -> str:
         return self.environment.get(name, "").strip()

@@ -9,6 +9,7 @@ from typing import NoReturn
 import typer
 from dotenv import dotenv_values
 
+from surgical_pipeline.cli.terminal import tell
 from surgical_pipeline.domain.scope import ScopeError
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
@@ -57,8 +58,8 @@ def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
 
 
 def fail(message: str, *, code: int) -> NoReturn:
-    """Say what is wrong on stderr and end the command; never returns."""
-    typer.secho(f"Error: {message}", fg="red", err=True)
+    """Say what is wrong on stderr, on one line, and end the command; never returns."""
+    tell(f"Error: {message}", style="red")
     raise typer.Exit(code)
 
 

@@ -5,8 +5,9 @@ from typing import Annotated
 import typer
 
 from surgical_pipeline.cli.commands import demo, doctor, embed_backlog, ledger, retry, runs, sandbox, search, sync
+from surgical_pipeline.cli.program import Program
 
-app = typer.Typer(
+app = Program(
     name="surgical-pipeline",
     help="Bring exactly the GitLab issues and merge requests you name up to date in DuckDB.",
     epilog="Exit codes: 0 succeeded, 3 succeeded with warnings, 1 failed, 130 cancelled, 2 wrong usage.",
@@ -29,7 +30,9 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(version("surgical-pipeline"))
+        from surgical_pipeline.cli.terminal import say
+
+        say(version("surgical-pipeline"))
         raise typer.Exit
 
 

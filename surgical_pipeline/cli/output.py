@@ -1,27 +1,36 @@
-"""How results look on a terminal; with `--json` one JSON document on stdout instead."""
+"""How results look; with `--json` one JSON document on stdout instead."""
 
-import sys
-from collections.abc import Mapping, Sequence
-from datetime import datetime
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-import typer
-from pydantic import BaseModel
-from pydantic_core import to_json
-from rich.console import Console
-from rich.markup import escape
-from rich.style import Style
-from rich.table import Table
+from rich.table import Column
 from rich.text import Text
 
+from surgical_pipeline.cli.terminal import (
+    comment,
+    each,
+    lines,
+    link,
+    on_terminal,
+    print_list,
+    print_rows,
+    say,
+    words,
+)
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.web_address import address_of, leads_to
 from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
 from surgical_pipeline.search.snippets import Snippet
+from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from surgical_pipeline.cli.actions.doctor import Finding
     from surgical_pipeline.cli.actions.search import ShownHit
+    from surgical_pipeline.defs.mirror import Change
 
 EXIT_CODES = {
     RunStatus.SUCCEEDED: 0,
@@ -37,138 +46,167 @@ _STYLES = {
 }
 
 
-def out() -> Console:
-    """Stdout; wide enough for a table row where it is piped."""
-    return Console(soft_wrap=not sys.stdout.isatty(), highlight=False, width=None if sys.stdout.isatty() else 140)
-
-
-def err() -> Console:
-    return Console(stderr=True, highlight=False)
-
-
-def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
-    """One document on stdout, UTF-8, indented."""
-    typer.echo(to_json(document, indent=2).decode())
-
-
 def print_result(result: SyncResult) -> None:
     """The outcome of each entity, then the run's own line, lock and HTTP figures."""
-    console = out()
-    console.print(entity_table(result.entity_outcomes))
-    print_summary(result, console)
+    print_entities(result.entity_outcomes, project=result.project.path, gitlab_url=_gitlab_url())
+    print_summary(result)
 
 
-def entity_table(outcomes: Sequence[EntityReport]) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("entity", "row", "dependents"):
-        table.add_column(header, no_wrap=True)
-    for header in ("documents", "embedded"):
-        table.add_column(header, justify="right")
-    table.add_column("failure", overflow="fold")
+def print_entities(outcomes: Sequence[EntityReport], *, project: str, gitlab_url: str | None) -> None:
+    """A row for each; its name leads to GitLab where that is known."""
+    columns = [Column(header, no_wrap=True) for header in ("entity", "row", "dependents")]
+    columns += [Column(header, justify="right") for header in ("documents", "embedded")]
+    rows = []
     for one in outcomes:
-        table.add_row(
-            one.entity,
-            one.row_word,
-            dependents_word(one),
-            str(len(one.regenerated_document_ids)),
-            str(len(one.embedded_document_ids)),
-            failure_text(one),
+        key = EntityKey(one.entity_type, one.iid)
+        address = address_of(gitlab_url, project, key) if gitlab_url else None
+        rows.append(
+            (
+                words((one.entity, link(address))),
+                words(one.row_word),
+                dependents_word(one),
+                *each((str(len(one.regenerated_document_ids)), str(len(one.embedded_document_ids)))),
+                failure_text(one),
+            )
         )
-    return table
+    print_rows([*columns, Column("failure", overflow="fold")], rows)
 
 
-def dependents_word(one: EntityReport) -> str:
+def dependents_word(one: EntityReport) -> Text:
     if not (one.ingested or one.stale_skipped):
-        return "-"
-    return f"[yellow]{len(one.dependent_failures)} failed[/]" if one.dependent_failures else "ok"
+        return words("-")
+    return words((f"{len(one.dependent_failures)} failed", "yellow")) if one.dependent_failures else words("ok")
 
 
-def failure_text(one: EntityReport) -> str:
+def failure_text(one: EntityReport) -> Text:
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
-    return "\n".join(
-        f"[yellow]{failure.code}[/]"
-        + (f" ({escape(failure.dependent)})" if failure.dependent else "")
-        + f" {escape(failure.message)}"
+    return lines(
+        words(
+            (failure.code, "yellow"),
+            f" ({failure.dependent})" if failure.dependent else "",
+            f" {failure.message}",
+        )
         for failure in failures
     )
 
 
-def print_summary(result: SyncResult, console: Console) -> None:
-    style = _STYLES.get(RunStatus(result.completion_status), "default")
+def print_summary(result: SyncResult) -> None:
+    style = _STYLES.get(RunStatus(result.completion_status), "")
     seconds = "" if result.duration_ms is None else f" in {result.duration_ms / 1000:.1f} s"
-    console.print()
-    console.print(f"[{style}]{result.completion_status}[/]{seconds}, phase {result.phase}, run {result.run_id}")
+    say()
+    say((result.completion_status, style), f"{seconds}, phase {result.phase}, run {result.run_id}")
     if result.error:
-        console.print(f"[red]{result.error.code}[/]: {escape(result.error.message)}\n{escape(result.error.hint)}")
+        say((result.error.code, "red"), f": {result.error.message}")
+        say(result.error.hint)
     counters = result.counters
-    console.print(
+    say(
         f"documents: {counters.documents_regenerated} written, {counters.documents_unchanged} unchanged; "
         f"embedded: {counters.documents_embedded}, reused: {counters.documents_reused}"
     )
-    console.print(
+    say(
         f"lock: {result.lock.windows} windows, waited {result.lock.wait_ms:.0f} ms, "
         f"held {result.lock.held_ms:.0f} ms (longest {result.lock.longest_held_ms:.0f} ms); "
         f"HTTP: {result.http.requests} requests, {result.http.retries} retries"
     )
 
 
-def local_time(moment: datetime | None) -> str:
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S") if moment else ""
+def shown_time(moment: datetime | None) -> str:
+    """On a terminal the local time and its zone; into a pipe UTC, as JSON has it."""
+    if moment is None:
+        return ""
+    if on_terminal():
+        return f"{moment.astimezone():%Y-%m-%d %H:%M:%S %Z}"
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
-def runs_table(runs: Sequence[RunSummary]) -> Table:
+def print_runs(runs: Sequence[RunSummary]) -> None:
     """The newest first; what matters most to somebody who looks for trouble stands in front."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for header in ("run", "started", "status", "phase", "trigger", "scope"):
-        table.add_column(header, no_wrap=header != "scope", overflow="fold")
-    table.add_column("warnings", justify="right")
-    table.add_column("failure")
-    for run in runs:
-        style = _STYLES.get(run.status, "default")
-        table.add_row(
-            run.run_id[:8],
-            local_time(run.started_at or run.queued_at),
-            f"[{style}]{run.status}[/]",
-            run.phase,
-            run.trigger,
-            escape(run.scope),
-            str(run.warnings_count),
-            run.failure_code or "",
+    columns = [Column(header, no_wrap=True) for header in ("run", "started", "status", "phase", "trigger")]
+    columns += [Column("scope", overflow="fold"), Column("warnings", justify="right"), Column("failure")]
+    rows = [
+        (
+            words(shown_run_id(run.run_id)),
+            words(shown_time(run.started_at or run.queued_at)),
+            words((run.status, _STYLES.get(run.status, ""))),
+            *each((run.phase, run.trigger, run.scope, str(run.warnings_count), run.failure_code or "")),
         )
-    return table
+        for run in runs
+    ]
+    print_list(columns, rows, empty="No runs.")
 
 
-def hits_table(hits: Sequence["ShownHit"]) -> Table:
+def shown_run_id(run_id: str) -> str:
+    """The beginning on a terminal, which is enough for every command; the whole into a pipe."""
+    return run_id[:8] if on_terminal() else run_id
+
+
+def print_changes(changes: Sequence["Change"]) -> None:
+    """What was put right between ledger and Dagster, in the order in which it was."""
+    columns = [Column("run", no_wrap=True), Column("what", no_wrap=True), Column("why", overflow="fold")]
+    rows = [tuple(each((shown_run_id(change.run_id), change.what, change.detail))) for change in changes]
+    print_list(columns, rows, empty="The ledger and Dagster agree.")
+    if changes:
+        comment(f"{len(changes)} changes")
+
+
+def print_findings(findings: Sequence["Finding"]) -> None:
+    """What `doctor` found, and under each what to do about it."""
+    rows = []
+    for one in findings:
+        mark = ("FAIL", "red") if not one.ok else ("warn", "yellow") if one.what_to_do else ("ok", "green")
+        found, advice = words(one.found), words((one.what_to_do, "yellow"))
+        texts = (lines((found, advice) if advice else (found,)),) if on_terminal() else (found, advice)
+        rows.append((words(mark), words(one.check), *texts))
+    columns = [Column("", no_wrap=True), Column("check", no_wrap=True), Column("found", overflow="fold")]
+    print_rows(columns, rows)
+
+
+def print_hits(hits: Sequence["ShownHit"]) -> None:
     """The best first; under each title why it was found, the question's words in bold."""
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    table.add_column("score", justify="right")
-    table.add_column("entity", no_wrap=True)
-    table.add_column("title and snippet", overflow="fold")
-    table.add_column("link", overflow="fold")
+    columns = [Column("score", justify="right"), Column("entity", no_wrap=True)]
+    columns += [Column("title and snippet", overflow="fold"), Column("link", overflow="fold")]
+    rows = []
     for shown in hits:
-        hit = shown.hit
-        text = Text(f"{hit.title}\n", overflow="fold")
-        text.append_text(snippet_text(shown.snippet))
-        link = Text(hit.web_url or "", style=Style(link=hit.web_url))  # whole, also where it wraps
-        table.add_row(f"{hit.score:.3f}", hit.entity, text, link)
-    return table
-
-
-def print_check(report: CheckReport) -> None:
-    console = out()
-    for violation in report.violations:
-        console.print(f"[red]{violation.invariant}[/]: not so in {violation.count} places: {violation.meaning}")
-        for example in violation.examples:
-            console.print(f"  {escape(example)}")
-    rows = f"{sum(report.rows.values()):,} rows in {len(report.rows)} tables"
-    good = len(report.checked) - len(report.violations)
-    console.print(
-        f"{rows} read, schema version {report.schema_version}; {good} of {len(report.checked)} rules kept"
-    )
+        hit, title, snippet = shown.hit, words(shown.hit.title), snippet_text(shown.snippet)
+        key = EntityKey(hit.entity_type, hit.iid)
+        safe = hit.web_url if hit.web_url and leads_to(hit.web_url, hit.project_path, key) else None
+        address = words((hit.web_url or "", link(safe)))  # whole, also where it wraps
+        texts = (lines((title, snippet)),) if on_terminal() else (title, snippet)
+        rows.append((words(f"{hit.score:.3f}"), words((hit.entity, link(safe))), *texts, address))
+    print_list(columns, rows, empty="Nothing found.")
 
 
 def snippet_text(snippet: Snippet) -> Text:
-    text = Text(snippet.text, style="dim")
-    for start, end in snippet.highlights:
-        text.stylize("bold not dim", start, end)
-    return text
+    parts, end = [], 0
+    for start, following in snippet.highlights:
+        parts += [(snippet.text[end:start], "dim"), (snippet.text[start:following], "bold")]
+        end = following
+    return words(*parts, (snippet.text[end:], "dim"))
+
+
+def print_check(report: CheckReport) -> None:
+    """A row for each broken rule; under it some of the places, or behind it into a pipe."""
+    columns = [Column("rule", no_wrap=True), Column("places", justify="right"), Column("what should be true")]
+    rows = [
+        (
+            words((violation.invariant, "red")),
+            words(str(violation.count)),
+            lines((words(violation.meaning), *map(words, violation.examples))),
+        )
+        for violation in report.violations
+    ]
+    if rows:
+        print_rows(columns, rows)
+    good = len(report.checked) - len(report.violations)
+    say(
+        f"{sum(report.rows.values()):,} rows in {len(report.rows)} tables read, schema version "
+        f"{report.schema_version}; {good} of {len(report.checked)} rules kept"
+    )
+
+
+def _gitlab_url() -> str | None:
+    """For links only: a setting that is wrong is told where it matters."""
+    try:
+        return Settings.from_environment().gitlab_url
+    except SettingsError:
+        return None

@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field
 
-from surgical_pipeline.defs.dagster_words import as_dagster_failure
+from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.gateways import Gateways, RunGateways
 from surgical_pipeline.defs.sync.session import run_async
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError
 from surgical_pipeline.ledger.errors import LedgerError
@@ -53,9 +54,9 @@ def embed_missing(context: dg.OpExecutionContext, config: BacklogConfig) -> None
             )
         )
     except (SettingsError, EmbedderError, LedgerError) as error:
-        raise _failed(error.code, error) from error
+        raise _failed(error.code, error) from as_cause(error)
     except UnknownProjectError as error:
-        raise _failed(FailureCode.PROJECT_NOT_FOUND, error) from error
+        raise _failed(FailureCode.PROJECT_NOT_FOUND, error) from as_cause(error)
     if progress.ended_by:
         raise as_dagster_failure(progress.ended_by)
     context.add_output_metadata({"model": embedder.name, **_figures(progress)})
@@ -69,7 +70,9 @@ def _figures(progress: BacklogProgress) -> dict[str, Any]:
         "superseded": progress.superseded,
         "failed": len(progress.failed),
         "pruned": progress.pruned,
-        "first failures": "\n".join(f"{one.document_id}: {one.failure.message}" for one in progress.failed[:10]),
+        "first failures": "\n".join(
+            on_one_line(f"{one.document_id}: {one.failure.message}") for one in progress.failed[:10]
+        ),
     }
 
 

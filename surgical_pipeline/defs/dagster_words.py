@@ -1,11 +1,14 @@
 """Between Dagster's events and our endings: why a run failed by its log, and an ending as one of its events."""
 
+import traceback
+
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.foreign_text import make_logs_visible, visible
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.ledger.runs import RunSummary
 
@@ -14,11 +17,20 @@ _NOT_HERE = (
     "was put in its place"
 )
 
+# Where Dagster loads us, its log goes to terminals, too: the records that it makes of our errors, and our own.
+make_logs_visible("surgical_pipeline", "dagster")
+
+
+def as_cause(error: Exception) -> Exception:
+    """``error``, for Dagster to show under a failure; one that tells the same in escapes, where it needs them."""
+    told = "".join(traceback.format_exception(error))
+    return error if visible(told) == told else RuntimeError(visible(told))
+
 
 def as_dagster_failure(failure: Failure) -> dg.Failure:
     """What an op raises to end its run by ``failure``, with the code where ``failure_of`` looks for it."""
     return dg.Failure(
-        description=f"{failure.code}: {failure.message}",
+        description=visible(f"{failure.code}: {failure.message}"),
         metadata={"code": str(failure.code), "what to do": failure.code.advice, "stage": failure.stage},
         allow_retries=False,
     )
@@ -68,7 +80,7 @@ def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
 
 def report_ending(instance: dg.DagsterInstance, run: dg.DagsterRun, status: RunStatus, why: str) -> None:
     """Tell Dagster how a run ended whose process can no longer do so."""
-    message = f"Ended by the ledger as {status}: {why}"
+    message = visible(f"Ended by the ledger as {status}: {why}")
     if status is RunStatus.CANCELLED:
         instance.report_run_canceled(run, message)
     elif status is RunStatus.FAILED:

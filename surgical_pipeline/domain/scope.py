@@ -20,6 +20,9 @@ MAX_IID = 2**31 - 1
 CHUNK_SIZE = 100
 """Entities of one partition key; also the largest page GitLab gives."""
 
+_SHOWN = 200
+"""Characters of a scope text that an error repeats, those around the place it is about."""
+
 _SEGMENT = r"(?!\.{1,3}(?:/|$))[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _PROJECT_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
 _PROJECT_ID = re.compile(r"[1-9][0-9]{0,17}")
@@ -48,7 +51,10 @@ class ScopeError(ValueError):
     def _sentence(self) -> str:
         if not self.text:
             return self.reason
-        return f"{self.reason} (in {self.text!r}, at character {self.position + 1})"
+        start = max(0, self.position - _SHOWN // 2) if len(self.text) > _SHOWN else 0
+        shown = self.text[start : start + _SHOWN]
+        shown = f"{'…' * (start > 0)}{shown}{'…' * (start + _SHOWN < len(self.text))}"
+        return f"{self.reason} (in {shown!r}, at character {self.position + 1})"
 
 
 @dataclass(frozen=True, order=True, slots=True)

@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import dataclass
+from datetime import datetime
 
 import pytest
 
@@ -144,11 +145,20 @@ def test_runs_list_names_the_runs_newest_first(here: Synced) -> None:
     assert [run["run_id"] for run in chosen] == [here.run_id]
 
 
-def test_runs_list_is_a_table_for_people(here: Synced) -> None:
-    header, *lines = called("runs", "list").stdout.splitlines()
-    assert header.split() == ["run", "started", "status", "phase", "trigger", "scope", "warnings", "failure"]
-    assert lines[-1].startswith(here.run_id[:8])
-    assert "succeeded_with_warnings" in lines[-2]
+def test_runs_list_is_a_row_for_each_run_into_a_pipe(here: Synced) -> None:
+    *_, warned, succeeded = [line.split("\t") for line in called("runs", "list").stdout.splitlines()]
+    assert (succeeded[0], *succeeded[2:]) == (
+        here.run_id,
+        "succeeded",
+        "done",
+        "cli",
+        "acme/rocket#12+13!34+35",
+        "0",
+        "",
+    )
+    assert warned[2] == "succeeded_with_warnings"
+    started = json.loads(called("runs", "list", "--json").stdout)[-1]["started_at"]
+    assert datetime.fromisoformat(succeeded[1]) == datetime.fromisoformat(started).replace(microsecond=0)
 
 
 # ---------------------------------------------------------------------- search and doctor
@@ -167,10 +177,11 @@ def test_search_finds_a_synced_document() -> None:
 
 
 @pytest.mark.usefixtures("here")
-def test_search_is_a_table_for_people_and_says_when_there_is_nothing() -> None:
+def test_search_is_a_row_for_each_hit_into_a_pipe_and_says_beside_it_when_there_is_nothing() -> None:
     assert "acme/rocket!34" in called("search", "valve telemetry", "--kind", "merge_request").stdout
     nothing = called("search", "valve telemetry", "--project", "acme/launchpad")
-    assert (nothing.exit_code, nothing.stdout) == (0, "Nothing found.\n")
+    assert (nothing.exit_code, nothing.stdout) == (0, "")
+    assert nothing.stderr.endswith("Nothing found.\n")
 
 
 def test_doctor_is_content_with_a_whole_installation(installation: Installation) -> None:
@@ -214,5 +225,5 @@ def test_doctor_shows_brackets_of_an_address_as_they_are(monkeypatch: pytest.Mon
     monkeypatch.setenv("SURGICAL_LEDGER", "/no/[/such]/[bold]folder/l.duckdb")
     done = called("doctor")
     assert done.exit_code == 1
-    assert "FAIL ledger" in done.stdout
+    assert "FAIL\tledger" in done.stdout
     assert "/no/[/such]/[bold]folder" in done.stdout

@@ -166,7 +166,7 @@ def test_doctor_leaves_a_ledger_of_a_newer_version_as_it_is(made: DuckDBLedger) 
     before = made.path.read_bytes()
     done = called("doctor")
     assert done.exit_code == 1
-    assert "FAIL ledger" in done.stdout
+    assert "FAIL\tledger" in done.stdout
     assert made.path.read_bytes() == before
 
 

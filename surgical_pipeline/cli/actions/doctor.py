@@ -3,9 +3,11 @@
 import asyncio
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 from pydantic import BaseModel
 
+from surgical_pipeline.cli.mounts import mount_of_file
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -19,7 +21,7 @@ ENOUGH_SCOPES = frozenset({"api", "read_api"})
 
 
 class Finding(BaseModel):
-    """``what_to_do`` is empty where nothing is to be done."""
+    """``what_to_do`` is empty where nothing is to be done; where it is not and ``ok`` is, it is a warning."""
 
     check: str
     ok: bool
@@ -29,7 +31,12 @@ class Finding(BaseModel):
 
 def check_up(settings: Settings) -> list[Finding]:
     """All findings, in the order in which to mend them."""
-    return [*_check_gitlab(settings), _check_ledger(settings), _check_embedder(settings)]
+    return [
+        *_check_gitlab(settings),
+        _check_ledger(settings),
+        *_check_filesystem(settings),
+        _check_embedder(settings),
+    ]
 
 
 def _check_gitlab(settings: Settings) -> Iterator[Finding]:
@@ -81,6 +88,20 @@ def _check_ledger(settings: Settings) -> Finding:
         return Finding(check="ledger", ok=False, found=str(error), what_to_do=error.code.advice)
     state = "writable, schema current" if existed else "made, schema current"
     return Finding(check="ledger", ok=True, found=f"{ledger.location}, {state}")
+
+
+def _check_filesystem(settings: Settings) -> Iterator[Finding]:
+    """Nothing to tell of a local disk."""
+    with suppress(SettingsError):  # told already
+        mount = mount_of_file(settings.ledger_path)
+        if mount is not None and mount.is_remote:
+            yield Finding(
+                check="filesystem",
+                ok=True,
+                found=f"the ledger lies on {mount.point}, which is {mount.kind} ({mount.source})",
+                what_to_do="Locks and lasting writes are not promised there, so runs can damage the file. "
+                "Set SURGICAL_LEDGER to a path on a local disk.",
+            )
 
 
 def _check_embedder(settings: Settings) -> Finding:

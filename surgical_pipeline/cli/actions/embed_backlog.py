@@ -1,8 +1,8 @@
 """The embedding backlog from a terminal: check what can be checked, run the job with a bar, tell the result."""
 
 from pydantic import BaseModel
-from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Column
 
 from surgical_pipeline.cli.environment import (
     EXIT_FAILED,
@@ -12,7 +12,8 @@ from surgical_pipeline.cli.environment import (
     ledger_errors,
     usage_errors,
 )
-from surgical_pipeline.cli.output import EXIT_CODES, err, out
+from surgical_pipeline.cli.output import EXIT_CODES
+from surgical_pipeline.cli.terminal import err, print_rows, say, words
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launch_backlog
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -100,12 +101,18 @@ def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bo
 
 
 def print_backlog(report: BacklogReport) -> None:
-    console = out()
-    for one in report.failed:
-        console.print(f"[yellow]{one.code}[/] {escape(one.document_id)}: {escape(one.message)}")
+    columns = [
+        Column("code", no_wrap=True),
+        Column("document", overflow="fold"),
+        Column("failure", overflow="fold"),
+    ]
+    rows = [(words((one.code, "yellow")), words(one.document_id), words(one.message)) for one in report.failed]
+    if rows:
+        print_rows(columns, rows)
     if report.error:
-        console.print(f"[red]{escape(report.error)}[/]\nCall it again: it goes on where it stopped.")
-    console.print(
+        say((report.error, "red"))
+        say("Call it again: it goes on where it stopped.")
+    say(
         f"{report.model}: {report.total} documents had no vector; embedded: {report.embedded}, reused: "
         f"{report.reused}, superseded: {report.superseded}, failed: {len(report.failed)}, left: {report.remaining}"
         + (f"; vectors of other models dropped from {report.pruned}" if report.pruned else "")

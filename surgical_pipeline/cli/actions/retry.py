@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from surgical_pipeline.cli.actions.sync import checked_ledger, execute
 from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors
 from surgical_pipeline.cli.interrupts import Interrupts
-from surgical_pipeline.cli.output import out
+from surgical_pipeline.cli.terminal import say
 from surgical_pipeline.defs.launch import repeated_config
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
@@ -46,17 +46,17 @@ def retry_run(
 
 def print_left_alone(retried: RetryResult) -> None:
     """A line for each entity that failed for good; those that are up to date are counted."""
-    console = out()
     up_to_date = sum(one.code is None for one in retried.left_alone)
     for one in retried.left_alone:
         if one.code is not None:
-            console.print(f"left alone: {one.entity} {one.code} {one.reason}", markup=False)
+            say(f"left alone: {one.entity} {one.code} {one.reason}")
     if up_to_date:
-        console.print(f"left alone: {up_to_date} that are up to date", markup=False)
+        say(f"left alone: {up_to_date} that are up to date")
     if retried.scope is None:
-        console.print("Nothing of this run is worth another try.")
+        say("Nothing of this run is worth another try.")
     else:
-        console.print(f"tried again: {retried.scope}\n", markup=False)
+        say(f"tried again: {retried.scope}")
+        say()
 
 
 def _ended_run(ledger: Ledger, prefix: str) -> SyncResult:

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 
-import typer
-
 from surgical_pipeline.cli.environment import (
     EXIT_FAILED,
     EXIT_USAGE,
@@ -14,6 +12,7 @@ from surgical_pipeline.cli.environment import (
     ledger_errors,
     usage_errors,
 )
+from surgical_pipeline.cli.terminal import tell
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.documents.chunks import split_into_chunks
 from surgical_pipeline.documents.text import DISCUSSION_KIND
@@ -141,7 +140,7 @@ def _embed(question: Question, embedder: Embedder) -> QuestionVector | None:
 
 
 def _note(text: str) -> None:
-    typer.secho(f"Note: {text}", fg="yellow", err=True)
+    tell(f"Note: {text}", style="yellow")
 
 
 def _snippet(question: Question, hit: SearchHit, embedder: Embedder | None) -> Snippet:

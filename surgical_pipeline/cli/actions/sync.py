@@ -9,7 +9,8 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.interrupts import Interrupts
-from surgical_pipeline.cli.output import EXIT_CODES, err, print_json, print_result
+from surgical_pipeline.cli.output import EXIT_CODES, print_result
+from surgical_pipeline.cli.terminal import err, print_json
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launched, run_config
 from surgical_pipeline.domain.budgets import Budgets

@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from surgical_pipeline.domain.outcomes import SyncResult
 
 SCOPE = "acme/rocket#12+14+9999!34+35"
@@ -25,23 +23,22 @@ def demo(
     as_json: Annotated[bool, typer.Option("--json", help="Print one SyncResult document on stdout.")] = False,
 ) -> None:
     """Sync three issues and two merge requests of an embedded GitLab, one of which does not exist."""
-    from surgical_pipeline.cli.output import out, print_json, print_result
+    from surgical_pipeline.cli.output import print_result
+    from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.sandbox.server import RunningSandbox
 
-    console = out()
     with RunningSandbox() as sandbox:
         _set_environment(home.absolute(), url=sandbox.url, token=sandbox.token)
         if not as_json:
-            console.print(
-                f"A sandbox GitLab listens on {sandbox.url}; the Dagster job runs over [bold]{SCOPE}[/]\n"
-            )
+            say(f"A sandbox GitLab listens on {sandbox.url}; the Dagster job runs over ", (SCOPE, "bold"))
+            say()
         result = _sync(progress=not as_json)
     if as_json:
         print_json(result)
     else:
         print_result(result)
-        _print_search(console)
-        _print_next(console, home)
+        _print_search()
+        _print_next(home)
     _judge(result)
 
 
@@ -64,7 +61,7 @@ def _set_environment(home: Path, *, url: str, token: str) -> None:
 
 def _sync(*, progress: bool) -> "SyncResult":
     from surgical_pipeline.cli.interrupts import noted_interrupts
-    from surgical_pipeline.cli.output import err
+    from surgical_pipeline.cli.terminal import err
     from surgical_pipeline.domain.budgets import Budgets
     from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
     from surgical_pipeline.domain.scope import Scope
@@ -82,31 +79,38 @@ def _sync(*, progress: bool) -> "SyncResult":
         )
 
 
-def _print_search(console: "Console") -> None:
+def _print_search() -> None:
     from surgical_pipeline.cli.actions.search import find
-    from surgical_pipeline.cli.output import hits_table
+    from surgical_pipeline.cli.output import print_hits
+    from surgical_pipeline.cli.terminal import say
     from surgical_pipeline.settings import Settings
 
-    console.print(f"\nA search in the new embeddings for [bold]{QUESTION!r}[/]:")
-    console.print(hits_table(find(QUESTION, settings=Settings.from_environment(), limit=1)))
+    say()
+    say("A search in the new embeddings for ", (repr(QUESTION), "bold"), ":")
+    print_hits(find(QUESTION, settings=Settings.from_environment(), limit=1))
 
 
-def _print_next(console: "Console", home: Path) -> None:
-    console.print(
-        "\nTry next:\n"
-        "  make demo         again: takes seconds, and renders and embeds nothing, for nothing has changed\n"
-        "  make ui           the same in Dagster's UI, with this run in its history\n"
-        f"  DAGSTER_HOME={home.absolute()} .venv/bin/surgical-pipeline runs list\n"
-        "  surgical-pipeline sync group/project#12!34   with your own GITLAB_URL and GITLAB_TOKEN"
-    )
+def _print_next(home: Path) -> None:
+    from surgical_pipeline.cli.terminal import say
+
+    for line in (
+        "",
+        "Try next:",
+        "  make demo         again: takes seconds, and renders and embeds nothing, for nothing has changed",
+        "  make ui           the same in Dagster's UI, with this run in its history",
+        f"  DAGSTER_HOME={home.absolute()} .venv/bin/surgical-pipeline runs list",
+        "  surgical-pipeline sync group/project#12!34   with your own GITLAB_URL and GITLAB_TOKEN",
+    ):
+        say(line)
 
 
 def _judge(result: "SyncResult") -> None:
     """The one warning is planned; anything else is not, and ends with exit code 1."""
+    from surgical_pipeline.cli.terminal import tell
+
+    tell()
     failed = [one.entity for one in result.entity_outcomes if one.failure or one.dependent_failures]
     if result.completion_status != "succeeded_with_warnings" or failed != [MISSING]:
-        typer.secho("\nThis is not what the demo expected.", fg="red", err=True)
+        tell("This is not what the demo expected.", style="red")
         raise typer.Exit(1)
-    typer.echo(
-        f"\nThe warning is planned: {MISSING} does not exist, and a run says so instead of dropping it.", err=True
-    )
+    tell(f"The warning is planned: {MISSING} does not exist, and a run says so instead of dropping it.")

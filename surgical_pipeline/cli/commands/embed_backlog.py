@@ -20,7 +20,7 @@ def embed_backlog(
     all have theirs; 3: the model refused some texts; 1: no embedder or no ledger; 130: stopped.
     """
     from surgical_pipeline.cli.actions.embed_backlog import print_backlog, run_backlog
-    from surgical_pipeline.cli.output import print_json
+    from surgical_pipeline.cli.terminal import print_json
 
     report = run_backlog(project, prune=prune, verbose=verbose, progress=not as_json and sys.stderr.isatty())
     if as_json:

@@ -17,7 +17,7 @@ def backup(
 ) -> None:
     """Copy the ledger to one file, as it is at one moment, while others work."""
     from surgical_pipeline.cli.environment import existing_ledger_file, ledger_errors
-    from surgical_pipeline.cli.output import print_json
+    from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.ledger.duckdb import maintenance
     from surgical_pipeline.settings import Settings
 
@@ -27,14 +27,15 @@ def backup(
     if as_json:
         print_json(made)
     else:
-        typer.echo(f"{made.path}: {made.size_bytes:,} bytes in {made.seconds:.1f} s")
+        say(f"{made.path}: {made.size_bytes:,} bytes in {made.seconds:.1f} s")
 
 
 @app.command()
 def check(as_json: Annotated[bool, _JSON] = False) -> None:
     """Read the whole ledger and look for what must not be. Exit code 0: all is well; 1: something is wrong."""
     from surgical_pipeline.cli.environment import EXIT_FAILED, existing_ledger, ledger_errors
-    from surgical_pipeline.cli.output import print_check, print_json
+    from surgical_pipeline.cli.output import print_check
+    from surgical_pipeline.cli.terminal import print_json
     from surgical_pipeline.ledger import invariants
     from surgical_pipeline.settings import Settings
 
@@ -52,7 +53,7 @@ def check(as_json: Annotated[bool, _JSON] = False) -> None:
 def compact(as_json: Annotated[bool, _JSON] = False) -> None:
     """Write the ledger anew: without the room of deleted rows, all indexes rebuilt. Others wait meanwhile."""
     from surgical_pipeline.cli.environment import existing_ledger_file, ledger_errors
-    from surgical_pipeline.cli.output import print_json
+    from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.ledger.duckdb import maintenance
     from surgical_pipeline.settings import Settings
 
@@ -62,4 +63,4 @@ def compact(as_json: Annotated[bool, _JSON] = False) -> None:
     if as_json:
         print_json(done)
     else:
-        typer.echo(f"{done.path}: {done.bytes_before:,} bytes before, {done.bytes_after:,} after")
+        say(f"{done.path}: {done.bytes_before:,} bytes before, {done.bytes_after:,} after")

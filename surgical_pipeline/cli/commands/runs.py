@@ -16,7 +16,8 @@ def list_(
 ) -> None:
     """The latest runs, newest first."""
     from surgical_pipeline.cli.environment import EXIT_USAGE, existing_ledger, fail, ledger_errors
-    from surgical_pipeline.cli.output import out, print_json, runs_table
+    from surgical_pipeline.cli.output import print_runs
+    from surgical_pipeline.cli.terminal import print_json
     from surgical_pipeline.domain.lifecycle import RunStatus
     from surgical_pipeline.ledger.runs import list_runs
     from surgical_pipeline.settings import Settings
@@ -29,7 +30,7 @@ def list_(
     if as_json:
         print_json([run.model_dump(mode="json") for run in runs])
     else:
-        out().print(runs_table(runs) if runs else "No runs.")
+        print_runs(runs)
 
 
 @app.command()
@@ -39,7 +40,8 @@ def show(
 ) -> None:
     """One run with the outcome of each entity; with --json the same document that `sync --json` printed."""
     from surgical_pipeline.cli.environment import EXIT_USAGE, existing_ledger, fail, ledger_errors
-    from surgical_pipeline.cli.output import print_json, print_result
+    from surgical_pipeline.cli.output import print_result
+    from surgical_pipeline.cli.terminal import print_json
     from surgical_pipeline.ledger.runs import find_run, load_result
     from surgical_pipeline.settings import Settings
 
@@ -63,7 +65,8 @@ def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
     with WORKER_LOST, in the ledger and in Dagster.
     """
     from surgical_pipeline.cli.environment import ledger_errors, usage_errors
-    from surgical_pipeline.cli.output import out, print_json
+    from surgical_pipeline.cli.output import print_changes
+    from surgical_pipeline.cli.terminal import print_json
     from surgical_pipeline.defs.launch import reconcile_now
     from surgical_pipeline.ledger.opening import open_ledger
     from surgical_pipeline.settings import Settings
@@ -76,7 +79,5 @@ def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
         changes = reconcile_now(ledger)
     if as_json:
         print_json([change.model_dump() for change in changes])
-        return
-    for change in changes:
-        out().print(f"{change.run_id[:8]}  {change.what:<9} {change.detail}", markup=False)
-    out().print(f"{len(changes)} changes" if changes else "The ledger and Dagster agree.")
+    else:
+        print_changes(changes)

@@ -17,13 +17,14 @@ def serve(
 ) -> None:
     """Serve the sandbox until interrupted."""
     from surgical_pipeline.cli.environment import EXIT_FAILED, fail
+    from surgical_pipeline.cli.terminal import tell
     from surgical_pipeline.sandbox.sample.build import build_sample
     from surgical_pipeline.sandbox.server import create_app
     from surgical_pipeline.sandbox.server import serve as serve_sandbox
     from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 
     def announce(chosen: int) -> None:
-        typer.echo(f"export GITLAB_URL=http://{host}:{chosen} GITLAB_TOKEN={SANDBOX_TOKEN}", err=True)
+        tell(f"export GITLAB_URL=http://{host}:{chosen} GITLAB_TOKEN={SANDBOX_TOKEN}")
 
     try:
         serve_sandbox(host, port, app=create_app(build_sample(issues=issues)), on_listening=announce)
@@ -40,6 +41,7 @@ def execute(
     import signal
     import subprocess
 
+    from surgical_pipeline.cli.environment import EXIT_USAGE, fail
     from surgical_pipeline.sandbox.server import RunningSandbox
 
     with RunningSandbox() as sandbox:
@@ -47,8 +49,7 @@ def execute(
         try:
             child = subprocess.Popen(command, env=environment)  # noqa: S603  the person's own command
         except OSError as error:
-            typer.secho(f"Error: {command[0]} cannot be started: {error.strerror}", fg="red", err=True)
-            raise typer.Exit(2) from error
+            fail(f"{command[0]} cannot be started: {error.strerror}", code=EXIT_USAGE)
         # Ctrl+C reaches the child through the terminal; SIGTERM has to be handed on. Either way it decides when.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())

@@ -30,7 +30,8 @@ def search(  # noqa: PLR0913, PLR0917  an argument for each option
 ) -> None:
     """Documents that TEXT names, that hold its words or are near in meaning, best first."""
     from surgical_pipeline.cli.actions import search as searching
-    from surgical_pipeline.cli.output import hits_table, out, print_json
+    from surgical_pipeline.cli.output import print_hits
+    from surgical_pipeline.cli.terminal import print_json
     from surgical_pipeline.settings import Settings
 
     settings = Settings.from_environment()
@@ -50,4 +51,4 @@ def search(  # noqa: PLR0913, PLR0917  an argument for each option
     if as_json:
         print_json([searching.as_document(hit) for hit in hits])
     else:
-        out().print(hits_table(hits) if hits else "Nothing found.")
+        print_hits(hits)

@@ -7,7 +7,6 @@ import typer
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
-from surgical_pipeline.domain.scope import Scope
 
 _DEFAULTS = Budgets()
 
@@ -16,7 +15,9 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     scopes: Annotated[
         list[str],
         typer.Argument(
-            metavar="SCOPE...", help="What to sync, in GitLab's notation: group/project#12+14!34, ranges as #3-9."
+            metavar="SCOPE...",
+            help="What to sync, in GitLab's notation: group/project#12+14!34, ranges as #3-9; or addresses out of "
+            "a browser; @FILE for a list of both, - for a list on stdin.",
         ),
     ],
     *,
@@ -48,9 +49,10 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     """
     from surgical_pipeline.cli.environment import usage_errors
     from surgical_pipeline.cli.interrupts import noted_interrupts
+    from surgical_pipeline.cli.scopes import read_scope
 
     with usage_errors():
-        scope = Scope.merged(Scope.parse(text) for text in scopes)
+        scope = read_scope(scopes)
         wanted = choose_dependents(name.strip() for name in dependents.split(",") if name.strip())
     budgets = Budgets(
         preflight_budget_seconds=preflight_budget_seconds,

@@ -5,6 +5,7 @@ from datetime import datetime
 import dagster as dg
 
 from surgical_pipeline.defs.mirror import Mirror
+from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings
 
@@ -24,5 +25,5 @@ def mirror(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     look = Mirror(context.instance, ledger)
     since = datetime.fromisoformat(context.cursor) if context.cursor else None
     context.update_cursor(look.reconcile(since).isoformat())
-    told = "; ".join(f"{change.run_id[:8]} {change.what}: {change.detail}" for change in look.changes)
+    told = on_one_line("; ".join(f"{change.run_id[:8]} {change.what}: {change.detail}" for change in look.changes))
     return dg.SkipReason(told or "The ledger and Dagster agree.")

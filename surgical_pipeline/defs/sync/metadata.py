@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import dagster as dg
 
 from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.domain.foreign_text import in_markdown_cell
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
 from surgical_pipeline.ledger.runs import load_result
 
@@ -52,11 +53,10 @@ def outcome_table(outcomes: Iterable[EntityReport]) -> str:
 
 def _row(one: EntityReport) -> str:
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
-    text = "; ".join(f"{failure.code}: {failure.message}" for failure in failures)
     cells = (
-        one.entity,
+        in_markdown_cell(one.entity),
         one.row_word,
-        text.replace("|", "\\|").replace("\n", " "),
+        in_markdown_cell("; ".join(f"{failure.code}: {failure.message}" for failure in failures)),
         str(len(one.regenerated_document_ids)),
         str(len(one.embedded_document_ids)),
     )

@@ -11,7 +11,7 @@ from dagster._core.errors import DagsterExecutionInterruptedError
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
-from surgical_pipeline.defs.dagster_words import as_dagster_failure, report_canceling
+from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
 from surgical_pipeline.domain.budgets import Budgets
@@ -119,7 +119,7 @@ def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoRet
         gateways.fail(failure)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")
-    raise as_dagster_failure(failure) from cause
+    raise as_dagster_failure(failure) from as_cause(cause)
 
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:

@@ -1,0 +1,96 @@
+"""The command line as a process: streams that are full, closed or were never open, and errors nobody foresaw."""
+
+import io
+import os
+import sys
+import traceback
+from typing import Any, TextIO
+
+import typer
+
+_STDIN, _STDOUT, _STDERR = 0, 1, 2
+
+
+class Program(typer.Typer):
+    """Ends with one line and exit code 1 where its output cannot be written; in silence where nobody reads on."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        from surgical_pipeline.domain.foreign_text import make_logs_visible
+
+        _open_missing_streams()
+        sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
+        output = _Output(_STDOUT, "w", closefd=False)
+        sys.stdout = _text_stream(output, like=sys.stdout)
+        sys.stderr = _text_stream(_Remarks(_STDERR, "w", closefd=False), like=sys.stderr)
+        make_logs_visible()
+        sys.exit(self._delivered(self._ended(args, kwargs, output), output))
+
+    def _ended(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: "_Output") -> Any:
+        try:
+            return super().__call__(*args, **kwargs)
+        except SystemExit as end:
+            return end.code
+        except Exception:  # noqa: BLE001  a defect: people report what they see here
+            if output.failure is None:
+                _print_traceback()
+            return 1
+
+    @staticmethod
+    def _delivered(code: Any, output: "_Output") -> Any:
+        """The exit code, once everything has left the process."""
+        try:
+            sys.stdout.flush()
+        except OSError as error:
+            output.failure = output.failure or error
+        if output.failure is None:
+            return code
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # Python flushes once more when it ends
+        if not isinstance(output.failure, BrokenPipeError):
+            reason = os.strerror(output.failure.errno or 0)
+            sys.stderr.write(f"Error: the output could not be written: {reason}\n")
+        return 1
+
+
+class _Output(io.FileIO):
+    """Stdout. ``failure``: why something of it was lost, whoever caught that meanwhile."""
+
+    failure: OSError | None = None
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError as error:
+            self.failure = error
+            raise
+
+
+class _Remarks(io.FileIO):
+    """Stderr: what nobody can take is dropped, for it may not change how a command ends."""
+
+    def write(self, data: Any, /) -> int:
+        try:
+            return super().write(data)
+        except OSError:
+            return len(memoryview(data))
+
+
+def _open_missing_streams() -> None:
+    """A number that is free would be given to the next file, such as the ledger, and prints would go into it."""
+    for stream in (_STDIN, _STDOUT, _STDERR):
+        try:
+            os.fstat(stream)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDONLY), True)
+
+
+def _text_stream(raw: io.FileIO, *, like: TextIO | None) -> TextIO:
+    """What the locale's encoding does not have is written as an escape."""
+    encoding = like.encoding if like else "utf-8"
+    by_line = raw.isatty() or isinstance(raw, _Remarks)
+    return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=by_line)
+
+
+def _print_traceback() -> None:
+    from surgical_pipeline.domain.foreign_text import visible
+
+    sys.stderr.write(visible(traceback.format_exc()))

@@ -1,0 +1,125 @@
+"""Where text leaves the program. No other module of the command line prints, so nothing goes out unescaped.
+
+On a terminal tables are laid out, and links can be clicked. Into a pipe goes one line a row, fields apart by tabs,
+nothing wrapped, padded or coloured.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.style import Style
+from rich.table import Column, Table
+from rich.text import Text
+
+from surgical_pipeline.domain.foreign_text import on_one_line, visible, visible_json
+
+Part = str | tuple[str, str | Style]
+"""A text, or a text and its style."""
+
+
+class _SafeConsole(Console):
+    """Whatever is rendered, rich's own control sequences are the only ones."""
+
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            if segment.control:
+                yield segment
+            else:
+                yield Segment(visible(segment.text), _without_hostile_link(segment.style))
+
+    def on_broken_pipe(self) -> None:
+        """Leave it to `Program`, as any other error of the stream."""
+        raise  # noqa: PLE0704  inside rich's handler
+
+
+def on_terminal() -> bool:
+    """Whether stdout is one."""
+    return sys.stdout.isatty()
+
+
+def out() -> Console:
+    """For what needs rich itself; `say` and `print_rows` serve all else."""
+    return _SafeConsole(highlight=False, markup=False, emoji=False)
+
+
+def err() -> Console:
+    return _SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+def words(*parts: Part) -> Text:
+    """Parts as one line: line ends and tabs in them are blanks, and what acts or hides is an escape."""
+    text = Text()
+    for part in parts:
+        content, style = (part, "") if isinstance(part, str) else part
+        text.append(on_one_line(content), style)
+    return text
+
+
+def lines(texts: Iterable[Text]) -> Text:
+    """Below each other on a terminal; apart by ``; `` into a pipe."""
+    return Text("\n").join(texts)
+
+
+def say(*parts: Part) -> None:
+    """A line on stdout."""
+    if on_terminal():
+        out().print(words(*parts))
+    else:
+        sys.stdout.write(f"{words(*parts).plain}\n")
+
+
+def tell(*parts: Part, style: str = "") -> None:
+    """A line on stderr, which no table or document takes."""
+    err().print(words(*parts), style=style, soft_wrap=True)
+
+
+def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
+    """A table; into a pipe its rows only, without a header."""
+    if on_terminal():
+        table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+        for row in rows:
+            table.add_row(*row)
+        out().print(table)
+        return
+    for row in rows:
+        sys.stdout.write("\t".join(cell.plain.replace("\n", "; ") for cell in row) + "\n")
+
+
+def print_list(columns: Sequence[Column], rows: Sequence[Sequence[Text]], *, empty: str) -> None:
+    """Rows and nothing else on stdout; that there is none is told there on a terminal only."""
+    if rows:
+        print_rows(columns, rows)
+    else:
+        comment(empty)
+
+
+def comment(*parts: Part) -> None:
+    """A sentence beside rows: on stderr where stdout holds what a program reads."""
+    (say if on_terminal() else tell)(*parts)
+
+
+def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
+    """One document on stdout, UTF-8 whatever the terminal has, indented."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(f"{visible_json(to_json(document, indent=2).decode())}\n".encode())
+    sys.stdout.buffer.flush()
+
+
+def link(address: str | None) -> Style:
+    """The style of a text that leads there when it is clicked; without an address, no style."""
+    return Style(link=address) if address else Style.null()
+
+
+def _without_hostile_link(style: Style | None) -> Style | None:
+    if style is None or not style.link or (style.link.isascii() and style.link.isprintable()):
+        return style
+    return style.update_link(None)
+
+
+def each(texts: Iterable[str]) -> Iterator[Text]:
+    """Texts without a style, as the cells of a row."""
+    return (words(text) for text in texts)
