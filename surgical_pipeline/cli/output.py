@@ -64,33 +64,29 @@ def entity_table(outcomes: Sequence[EntityReport]) -> Table:
         table.add_column(header, no_wrap=True)
     for header in ("documents", "embedded"):
         table.add_column(header, justify="right")
-    table.add_column("failure", overflow="fold")
+    table.add_column("failures and warnings", overflow="fold")
     for one in outcomes:
         table.add_row(
             one.entity,
             one.row_word,
-            dependents_word(one),
+            f"[yellow]{one.dependents_word}[/]" if one.dependent_failures else one.dependents_word,
             str(len(one.regenerated_document_ids)),
             str(len(one.embedded_document_ids)),
-            failure_text(one),
+            what_to_know(one),
         )
     return table
 
 
-def dependents_word(one: EntityReport) -> str:
-    if not (one.ingested or one.stale_skipped):
-        return "-"
-    return f"[yellow]{len(one.dependent_failures)} failed[/]" if one.dependent_failures else "ok"
-
-
-def failure_text(one: EntityReport) -> str:
+def what_to_know(one: EntityReport) -> str:
+    """Failures and warnings, a line each."""
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
-    return "\n".join(
+    lines = [
         f"[yellow]{failure.code}[/]"
         + (f" ({escape(failure.dependent)})" if failure.dependent else "")
         + f" {escape(failure.message)}"
         for failure in failures
-    )
+    ]
+    return "\n".join([*lines, *(f"[yellow]warning[/] {escape(warning.message)}" for warning in one.warnings)])
 
 
 def print_summary(result: SyncResult, console: Console) -> None:

@@ -29,7 +29,7 @@ GetPage = Callable[[httpx.URL], Awaitable[Answer]]
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """Every item of every page. ``fetched_at``: when the request for the first page was sent, in UTC.
+    """Every item of every page. ``fetched_at``: when the request for the first page was sent, by GitLab's clock.
 
     ``size``: bytes of all pages.
     """

@@ -50,7 +50,7 @@ def create_app(
         sample: what it holds; the standard sample by default.
         prefix: a relative URL root such as `/gitlab`, in front of `/api/v4` and `/sandbox`.
         rate_limit: requests a minute for everybody together, 429 beyond; none by default.
-        clock: gives the aware instants of changes made through `/sandbox`.
+        clock: gives the aware instants of changes made through `/sandbox`, and the `Date` of answers.
     """
     prefix = prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
@@ -58,7 +58,7 @@ def create_app(
     traffic = Traffic(rate_limit=rate_limit)
     app = Starlette(
         routes=[*api_routes(), *control_routes()],
-        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix)],
+        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix, clock=clock)],
         exception_handlers={ApiError: answer_api_error, 404: answer_unknown_route, 405: answer_wrong_method},
     )
     app.router.redirect_slashes = False
@@ -80,6 +80,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                date_header=False,
                 timeout_graceful_shutdown=1,
             )
         )

@@ -6,13 +6,15 @@ no longer has is remembered, and tombstoned at the second miss in a row.
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.protocol import Transaction
@@ -23,20 +25,29 @@ WINDOW_SIZE = 100
 """Entities of one write window."""
 
 
-async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sources:
+async def run_ingest(
+    preflight: PreflightResult, *, run: SyncRunRecorder, clock: GitLabClock | None = None
+) -> Sources:
     """Write project, entities and misses, with an outcome for each.
+
+    ``clock``: GitLab's, as this process knows it. Where it has not heard it, as in a run that goes on here with
+    another process's snapshots, what the ledger says of its fetches is believed.
 
     Raises:
         StageFailedError: nothing usable came of all that was asked for.
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
     first = next(batches, ())
+    gitlab_clock = clock or GitLabClock()
     outcomes = await run.in_window(
         STAGE,
-        lambda tx: _write_absences(tx, run=run, preflight=preflight) + _write_entities(tx, run=run, batch=first),
+        lambda tx: (
+            _write_absences(tx, run=run, preflight=preflight, present=gitlab_clock.present())
+            + _write_entities(tx, run=run, batch=first, clock=gitlab_clock)
+        ),
     )
     for batch in batches:
-        outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
+        outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch, clock=gitlab_clock))
     if not any(outcome.usable for outcome in outcomes):
         raise StageFailedError(_nothing_usable(outcomes))
     return Sources(
@@ -46,13 +57,15 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     )
 
 
-def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult) -> list[EntityOutcome]:
+def _write_absences(
+    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
+) -> list[EntityOutcome]:
     """The project, and what could not be fetched: it is known before the first entity is written."""
     project = preflight.project
-    content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at)
+    content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at, present=present)
     run.set_project(project.project_id, project.path, tx=tx)
     misses = content.record_misses(
-        tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at
+        tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at, present=present
     )
     not_found = Failure(
         code=FailureCode.NOT_FOUND, message=f"{project.path} has no such IID (any more)", stage="preflight"
@@ -73,9 +86,11 @@ def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: Preflig
 
 
 def _write_entities(
-    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord]
+    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord], clock: GitLabClock
 ) -> list[EntityOutcome]:
-    written = content.upsert_entities(tx, run.run_id, records=batch)
+    present = clock.present()
+    odd = content.find_oddities(tx, batch, present=present)
+    written = content.upsert_entities(tx, run.run_id, records=batch, present=present)
     outcomes = [
         EntityOutcome(
             entity_type=record.key.entity_type,
@@ -85,6 +100,10 @@ def _write_entities(
             stale_skipped=record.key not in written,
             settled=is_settled(record.updated_at, record.fetched_at),
             moved_to_id=record.moved_to_id,
+            warnings=tuple(
+                EntityWarning(stage=STAGE, message=message)
+                for message in (odd.get(record.key, ()) if record.key in written else ())
+            ),
         )
         for record in batch
     ]
