@@ -64,30 +64,26 @@ def print_entities(outcomes: Sequence[EntityReport], *, project: str, gitlab_url
             (
                 words((one.entity, link(address))),
                 words(one.row_word),
-                dependents_word(one),
+                words((one.dependents_word, "yellow" if one.dependent_failures else "")),
                 *each((str(len(one.regenerated_document_ids)), str(len(one.embedded_document_ids)))),
-                failure_text(one),
+                what_to_know(one),
             )
         )
-    print_rows([*columns, Column("failure", overflow="fold")], rows)
+    print_rows([*columns, Column("failures and warnings", overflow="fold")], rows)
 
 
-def dependents_word(one: EntityReport) -> Text:
-    if not (one.ingested or one.stale_skipped):
-        return words("-")
-    return words((f"{len(one.dependent_failures)} failed", "yellow")) if one.dependent_failures else words("ok")
-
-
-def failure_text(one: EntityReport) -> Text:
+def what_to_know(one: EntityReport) -> Text:
+    """Failures and warnings, a line each."""
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
-    return lines(
+    told = [
         words(
             (failure.code, "yellow"),
             f" ({failure.dependent})" if failure.dependent else "",
             f" {failure.message}",
         )
         for failure in failures
-    )
+    ]
+    return lines([*told, *(words(("warning", "yellow"), f" {warning.message}") for warning in one.warnings)])
 
 
 def print_summary(result: SyncResult) -> None:

@@ -17,6 +17,7 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
@@ -43,6 +44,7 @@ class RunGateways:
         self._failure: Failure | None = None
         self._run_id = run_id
         self._alive = ExitStack()
+        self.gitlab_clock = GitLabClock()
 
     def enter(
         self,
@@ -128,18 +130,18 @@ class RunGateways:
     @asynccontextmanager
     async def gitlab(self, max_in_flight: int) -> AsyncIterator[GitLabClient]:
         """A connected client; what it sent is counted when it closes."""
-        async with open_gitlab(self.settings, max_in_flight) as client:
+        async with open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock) as client:
             try:
                 yield client
             finally:
                 self.run.count_requests(client.stats)
 
 
-def open_gitlab(settings: Settings, max_in_flight: int = 16) -> GitLabClient:
+def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:
     """A client for the configured GitLab, not yet connected; use it as an async context manager."""
     gitlab = settings.gitlab
     token = gitlab.token.get_secret_value()
-    return GitLabClient(gitlab.url, token, max_in_flight=max_in_flight, ca_bundle=gitlab.ca_bundle)
+    return GitLabClient(gitlab.url, token, max_in_flight=max_in_flight, ca_bundle=gitlab.ca_bundle, clock=clock)
 
 
 def open_embedder(settings: Settings) -> Embedder:

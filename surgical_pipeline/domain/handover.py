@@ -18,7 +18,7 @@ class PreflightResult:
     """Preflight to ingest.
 
     ``missing``: IIDs that neither the list nor the single answer gave while the project answered.
-    ``asked_at``: when preflight began, in UTC; a miss counts from then.
+    ``asked_at``: when preflight began to ask for them, by GitLab's clock, in UTC; a miss counts from then.
     """
 
     project: ProjectRecord

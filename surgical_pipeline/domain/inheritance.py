@@ -16,6 +16,8 @@ def inherited_outcome(outcome: EntityOutcome, *, phase: Phase) -> EntityOutcome:
         update={
             "failure": failure if failure and failure.stage in done else None,
             "dependent_failures": tuple(one for one in outcome.dependent_failures if one.stage in done),
+            "dependents_stale_skipped": outcome.dependents_stale_skipped if Phase.DEPENDENTS in done else (),
+            "warnings": tuple(one for one in outcome.warnings if one.stage in done),
             "regenerated_document_ids": outcome.regenerated_document_ids if Phase.DOCS in done else (),
             "embedded_document_ids": (),
         }
@@ -33,6 +35,7 @@ def inherited_counters(parent: Counters, outcomes: Sequence[EntityOutcome], *, p
         stale_skipped=sum(one.stale_skipped for one in outcomes),
         tombstoned=sum(one.tombstoned for one in outcomes),
         dependents_replaced=parent.dependents_replaced if dependents_done else 0,
+        dependents_stale_skipped=sum(len(one.dependents_stale_skipped) for one in outcomes),
         dependent_failures=sum(len(one.dependent_failures) for one in outcomes),
         documents_regenerated=sum(len(one.regenerated_document_ids) for one in outcomes),
         documents_unchanged=parent.documents_unchanged if docs_done else 0,

@@ -11,6 +11,15 @@ SCHEMA_VERSION = 1
 """Of ``SyncResult``: raised when a field changes its meaning or goes, not when one is added."""
 
 
+class EntityWarning(BaseModel):
+    """What somebody should know about an entity though nothing of it failed."""
+
+    model_config = ConfigDict(frozen=True)
+
+    stage: str = Field(description="The phase in which it was noticed: ingest or dependents.")
+    message: str
+
+
 class EntityOutcome(BaseModel):
     """What became of one requested entity. There is exactly one for each, whatever ended the run."""
 
@@ -29,6 +38,9 @@ class EntityOutcome(BaseModel):
     failure: Failure | None = None
     """Why the entity itself is not up to date; dependents fail on their own, below."""
     dependent_failures: tuple[Failure, ...] = ()
+    dependents_stale_skipped: tuple[str, ...] = ()
+    """Dependents that were fetched and not written: another run had fetched them later."""
+    warnings: tuple[EntityWarning, ...] = ()
     regenerated_document_ids: tuple[str, ...] = ()
     embedded_document_ids: tuple[str, ...] = ()
 
@@ -43,7 +55,7 @@ class EntityOutcome(BaseModel):
 
     @property
     def has_warning(self) -> bool:
-        return self.failure is not None or bool(self.dependent_failures)
+        return self.failure is not None or bool(self.dependent_failures) or bool(self.warnings)
 
 
 class Counters(BaseModel):
@@ -58,6 +70,7 @@ class Counters(BaseModel):
     tombstoned: int = 0
     failed: int = 0
     dependents_replaced: int = 0
+    dependents_stale_skipped: int = 0
     dependent_failures: int = 0
     documents_regenerated: int = 0
     documents_unchanged: int = 0
@@ -169,7 +182,9 @@ class EntityReport(BaseModel):
     settled: bool | None
     moved_to_id: int | None
     dependent_failures: tuple[FailureReport, ...]
+    dependents_stale_skipped: tuple[str, ...]
     failure: FailureReport | None
+    warnings: tuple[EntityWarning, ...]
     regenerated_document_ids: tuple[str, ...]
     embedded_document_ids: tuple[str, ...]
 
@@ -186,7 +201,9 @@ class EntityReport(BaseModel):
             settled=outcome.settled,
             moved_to_id=outcome.moved_to_id,
             dependent_failures=tuple(map(FailureReport.of, outcome.dependent_failures)),
+            dependents_stale_skipped=outcome.dependents_stale_skipped,
             failure=FailureReport.of(outcome.failure) if outcome.failure else None,
+            warnings=outcome.warnings,
             regenerated_document_ids=outcome.regenerated_document_ids,
             embedded_document_ids=outcome.embedded_document_ids,
         )
@@ -201,6 +218,15 @@ class EntityReport(BaseModel):
         if self.tombstoned:
             return "tombstoned"
         return "not written" if self.fetched else "not fetched"
+
+    @property
+    def dependents_word(self) -> str:
+        """What became of its dependents, as tables tell it."""
+        if not (self.ingested or self.stale_skipped):
+            return "-"
+        failed, newer = len(self.dependent_failures), len(self.dependents_stale_skipped)
+        words = [f"{failed} failed"] if failed else []
+        return ", ".join([*words, f"{newer} already newer"] if newer else words) or "ok"
 
 
 class RunError(BaseModel):
@@ -242,8 +268,11 @@ class SyncResult(BaseModel):
 
 
 def count_warnings(outcomes: Iterable[EntityOutcome]) -> int:
-    """Warnings of a run: each failed entity and each failed dependent counts one."""
-    return sum((outcome.failure is not None) + len(outcome.dependent_failures) for outcome in outcomes)
+    """Warnings of a run: each failed entity, each failed dependent and each warning of an entity counts one."""
+    return sum(
+        (outcome.failure is not None) + len(outcome.dependent_failures) + len(outcome.warnings)
+        for outcome in outcomes
+    )
 
 
 def failures_of(outcome: EntityOutcome) -> tuple[EntityFailure, ...]:

@@ -1,7 +1,7 @@
 """What travels between GitLab and the ledger: key columns picked out of a payload, and the payload itself.
 
-``payload`` is always the JSON text as GitLab gave it. ``fetched_at`` is when the fetch *began*, in UTC: whatever
-GitLab changed after that moment may be missing from it.
+``payload`` is always the JSON text as GitLab gave it. ``fetched_at`` is when the fetch *began*, by GitLab's
+clock, in UTC: whatever GitLab changed after that moment may be missing from it.
 """
 
 from dataclasses import dataclass

@@ -2,12 +2,12 @@
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 from http import HTTPStatus
 
 import httpx
 
+from surgical_pipeline.gitlab.clock import http_date
 from surgical_pipeline.gitlab.errors import (
     ForbiddenError,
     GitLabError,
@@ -35,7 +35,10 @@ _REFUSALS: dict[int, type[GitLabError]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A 200 with JSON. ``sent_at``: when the request that gave it was sent, in UTC. ``size``: its bytes."""
+    """A 200 with JSON.
+
+    ``sent_at``: when the request that gave it was sent, by GitLab's clock. ``size``: its bytes.
+    """
 
     url: httpx.URL
     headers: httpx.Headers
@@ -144,7 +147,7 @@ def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
     seconds = _seconds(text)
     if seconds is not None:
         return seconds
-    moment = _http_date(text)
+    moment = http_date(text)
     if moment is not None:
         return max(0.0, (moment - _server_now(headers, now)).total_seconds())
     window = rate_limit_window(headers, now)
@@ -170,16 +173,8 @@ def _seconds(text: str) -> float | None:
     return float(text) if len(text.lstrip("0")) <= _MAX_SECONDS_DIGITS + 1 else float(10**_MAX_SECONDS_DIGITS)
 
 
-def _http_date(text: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
-    except (ValueError, TypeError, OverflowError, IndexError):
-        return None
-
-
 def _server_now(headers: httpx.Headers, now: datetime) -> datetime:
-    return _http_date(headers.get("date", "")) or now
+    return http_date(headers.get("date", "")) or now
 
 
 def _is_json(headers: httpx.Headers) -> bool:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -21,6 +21,7 @@ from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.answers import Answer
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.identity import Owner, check_owner
@@ -44,7 +45,7 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class FetchedEntities:
-    """What a batch gave: JSON objects, unchecked. ``fetched_at``: when the fetch began, in UTC."""
+    """What a batch gave: JSON objects, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
 
     items: tuple[dict[str, object], ...]
     fetched_at: datetime
@@ -52,14 +53,10 @@ class FetchedEntities:
 
 @dataclass(frozen=True, slots=True)
 class FetchedEntity:
-    """One JSON object, unchecked. ``fetched_at``: when the fetch began, in UTC."""
+    """One JSON object, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
 
     item: dict[str, object]
     fetched_at: datetime
-
-
-def _utc_now() -> datetime:
-    return datetime.now(UTC)
 
 
 class GitLabClient:
@@ -67,6 +64,7 @@ class GitLabClient:
 
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token travels in a header only and is in no repr, message or log. Proxies come from the environment.
+    ``clock`` may be shared by the clients of one run.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -83,7 +81,7 @@ class GitLabClient:
         max_answer_bytes: int = MAX_ANSWER_BYTES,
         limiter: RateLimiter | None = None,
         retry: RetryPolicy | None = None,
-        clock: Callable[[], datetime] = _utc_now,
+        clock: GitLabClock | None = None,
         monotonic: MonotonicClock = time.monotonic,
     ) -> None:
         token = _checked_token(token)
@@ -91,7 +89,7 @@ class GitLabClient:
         self._limiter = limiter or shared_limiter(
             self._urls.origin, token, max_in_flight=max_in_flight, monotonic=monotonic
         )
-        self._clock = clock
+        self.clock = clock or GitLabClock()
         self._places_ahead = asyncio.Semaphore(max_in_flight)
         self._transport = Transport(
             self._urls,
@@ -101,7 +99,7 @@ class GitLabClient:
             request_timeout_seconds=request_timeout_seconds,
             max_answer_bytes=max_answer_bytes,
             ca_bundle=ca_bundle,
-            clock=clock,
+            clock=self.clock,
         )
 
     def __repr__(self) -> str:
@@ -131,8 +129,15 @@ class GitLabClient:
         return self._transport.stats
 
     def now(self) -> datetime:
-        """The clock that ``fetched_at`` is read from, in UTC."""
-        return self._clock()
+        """GitLab's present time, in UTC: the clock that ``fetched_at`` is read from.
+
+        Raises:
+            RuntimeError: GitLab has not answered yet, so its clock is not known.
+        """
+        present = self.clock.present()
+        if present is None:
+            raise RuntimeError("GitLab's clock is asked for before its first answer")
+        return present
 
     async def project(self, path_or_id: str, deadline: Deadline) -> ProjectRecord:
         """The project by full path or numeric id; a renamed project is found under its old path too.

@@ -34,7 +34,7 @@ _NEXT = re.compile(r'\brel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE
 
 @dataclass(frozen=True, slots=True)
 class WholeList:
-    """Every item of every page. ``fetched_at``: when the request for the first page was sent, in UTC.
+    """Every item of every page. ``fetched_at``: when the request for the first page was sent, by GitLab's clock.
 
     ``size``: bytes of all pages.
     """

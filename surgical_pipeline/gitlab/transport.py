@@ -18,6 +18,7 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit_window
 from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.connections import Connections
 from surgical_pipeline.gitlab.errors import (
     AnswerBrokeOffError,
@@ -57,7 +58,7 @@ class Transport:
         request_timeout_seconds: float,
         max_answer_bytes: int,
         ca_bundle: Path | None,
-        clock: Callable[[], datetime],
+        clock: GitLabClock,
     ) -> None:
         self._urls = urls
         self._token = token
@@ -162,7 +163,7 @@ class Transport:
         if self._connections is None:
             raise RuntimeError("the GitLab client is used outside `async with`")
         self.stats += HttpStats(requests=1)
-        sent_at = self._clock()
+        sent = self._clock.reading()
         try:
             async with self._connections.get(url) as response:
                 self._heed_limits(response)
@@ -172,7 +173,9 @@ class Transport:
                     if location is not None:
                         return _Redirect(location, self._error(response, body, url))
                     raise self._error(response, body, url)
-                return _Received(url, response.headers, await self._read(response), sent_at, self._foreign)
+                self._clock.heed(response.headers, sent=sent)
+                body = await self._read(response)
+                return _Received(url, response.headers, body, self._clock.at(sent), self._foreign)
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Only the error's kind and text: httpx keeps the request, and with it the token, on the object.
             told = self._foreign.quoted(str(error)) or type(error).__name__
@@ -193,14 +196,14 @@ class Transport:
         return body
 
     def _error(self, response: httpx.Response, body: bytes, url: httpx.URL) -> GitLabError:
-        error = error_for(response, body, path=path_of(url), now=self._clock(), foreign=self._foreign)
+        error = error_for(response, body, path=path_of(url), now=self._clock.now(), foreign=self._foreign)
         if isinstance(error, RateLimitedError):
             self.stats += HttpStats(rate_limited=1)
             self._limiter.pause(error.retry_after_seconds or self._retry.delay(1))
         return error
 
     def _heed_limits(self, response: httpx.Response) -> None:
-        window = rate_limit_window(response.headers, self._clock())
+        window = rate_limit_window(response.headers, self._clock.now())
         if window is not None and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self._limiter.observe(window.remaining, window.reset_in_seconds)
 

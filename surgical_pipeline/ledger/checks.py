@@ -10,12 +10,18 @@ from surgical_pipeline.ledger.protocol import Transaction
 class ScopeCheck:
     """Rows that carry a run's stamp: how many, and by table how many of them it had no business to write.
 
-    ``outside`` names only tables that have such rows: empty is what it should be. A row that is gone has no stamp
-    and is not counted.
+    ``outside`` names only tables that have such rows: empty is what it should be. A row that is gone has no stamp:
+    ``gone`` counts the rows of dependents of other entities that were written and are not there any more, whoever
+    deleted them.
     """
 
     written: int
     outside: Mapping[str, int]
+    gone: int = 0
+
+    @property
+    def ok(self) -> bool:
+        return not self.outside and not self.gone
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,22 @@ class Checked:
 
 
 def rows_outside_scope(tx: Transaction, run_id: str) -> ScopeCheck:
-    """Every content row that the run wrote, against the entities it was asked for."""
+    """Every content row that the run wrote, and what is missing of others, against the entities it was asked for.
+
+    Rows and their count are written in one transaction, so what others write meanwhile makes no difference; only
+    where the sums differ, which no run should lead to, is it looked up whose rows are gone.
+    """
     rows = tx.execute("count_rows_outside_scope", run_id=run_id)
     return ScopeCheck(
         written=sum(written for _, written, _ in rows),
         outside={table: outside for table, _, outside in rows if outside},
+        gone=_gone_outside_scope(tx, run_id),
     )
+
+
+def _gone_outside_scope(tx: Transaction, run_id: str) -> int:
+    ((written, present),) = tx.execute("count_dependent_rows")
+    return 0 if written == present else int(tx.column("count_rows_gone_outside_scope", run_id=run_id)[0])
 
 
 def what_is_checked(tx: Transaction, run_id: str) -> Checked:

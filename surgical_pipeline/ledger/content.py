@@ -1,13 +1,18 @@
-"""Projects, issues and merge requests: fresher replaces older, and what GitLab lost is marked, then tombstoned."""
+"""Projects, issues and merge requests: fresher replaces older, and what GitLab lost is marked, then tombstoned.
 
-from collections.abc import Collection, Iterable, Sequence
+``present`` is GitLab's present time, asked for within the window that writes: what the ledger has as fetched later
+than that is not believed (``domain.freshness.latest_believed``). None: all is believed.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from surgical_pipeline.domain.freshness import REPLICA_LAG, latest_believed, replaces, shown_time, unbelieved_text
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.columns import columns, key_columns
+from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
 from surgical_pipeline.ledger.protocol import Transaction
 
@@ -20,7 +25,14 @@ class Misses:
     missed: frozenset[EntityKey]
 
 
-def upsert_project(tx: Transaction, run_id: str, project: ProjectRecord, fetched_at: datetime) -> None:
+def upsert_project(
+    tx: Transaction,
+    run_id: str,
+    project: ProjectRecord,
+    fetched_at: datetime,
+    *,
+    present: datetime | None = None,
+) -> None:
     """Write the project unless the ledger has a later fetch of it."""
     tx.execute(
         "upsert_project",
@@ -29,36 +41,64 @@ def upsert_project(tx: Transaction, run_id: str, project: ProjectRecord, fetched
         run_id=run_id,
         fetched_at=fetched_at,
         payload=storable_json(project.payload),
+        believed=latest_believed(present),
     )
 
 
-def upsert_entities(tx: Transaction, run_id: str, records: Iterable[EntityRecord]) -> frozenset[EntityKey]:
+def upsert_entities(
+    tx: Transaction, run_id: str, records: Iterable[EntityRecord], *, present: datetime | None = None
+) -> frozenset[EntityKey]:
     """Write those that are not older than what the ledger has, and give their keys.
 
-    Order: ``(updated_at, fetched_at)``; equal is written, so a repeated write does the same again. An entity is
-    live again, written or not, unless it was missed after this fetch began. Of two records for one entity the
-    fresher counts.
+    Order: ``domain.freshness.replaces``. An entity is live again, written or not, unless it was missed after this
+    fetch began. Of two records for one entity the fresher counts.
     """
     fresh = _freshest(records)
-    written = _keys(tx.execute("upsert_entities", run_id=run_id, **_entity_columns(fresh)))
+    believed = latest_believed(present)
+    upsert = {"run_id": run_id, "replica_lag": REPLICA_LAG, "believed": believed, **_entity_columns(fresh)}
+    written = _keys(tx.execute("upsert_entities", **upsert))
     stale = [record for record in fresh if record.key not in written]
     if stale:
-        _clear_misses(tx, run_id, stale)
+        _clear_misses(tx, run_id, stale, believed=believed)
     return written
 
 
-def _clear_misses(tx: Transaction, run_id: str, stale: Sequence[EntityRecord]) -> None:
+def find_oddities(
+    tx: Transaction, records: Iterable[EntityRecord], *, present: datetime | None = None
+) -> dict[EntityKey, tuple[str, ...]]:
+    """What is odd about writing these, in sentences; ask before ``upsert_entities``, in the same window."""
+    new = {record.key: record for record in _freshest(records)}
+    names = ("project_id", "entity_type", "iid", "updated_at")
+    incoming = [(one.project_id, str(one.key.entity_type), one.key.iid, one.updated_at) for one in new.values()]
+    believed = latest_believed(present)
+    rows = tx.rows("find_odd_entities", believed=believed, **columns(incoming, *names))
+    return {key_of(row): tuple(_oddities(row, new[key_of(row)].updated_at, believed=believed)) for row in rows}
+
+
+def _oddities(stored: Mapping[str, Any], updated_at: datetime, *, believed: datetime) -> Iterator[str]:
+    if stored["fetched_at"] > believed:
+        yield unbelieved_text("it", stored["fetched_at"])
+    if stored["updated_at"] > updated_at:
+        went = f"from {shown_time(stored['updated_at'])} to {shown_time(updated_at)}"
+        yield f"its updated_at went back {went}; the later fetch counts"
+
+
+def _clear_misses(tx: Transaction, run_id: str, stale: Sequence[EntityRecord], *, believed: datetime) -> None:
     """GitLab gave them, if with an ``updated_at`` that went back (a backup, a replica that lags): no miss."""
     found = [
         (record.project_id, str(record.key.entity_type), record.key.iid, record.fetched_at) for record in stale
     ]
     names = ("project_id", "entity_type", "iid", "fetched_at")
-    tx.execute("clear_misses", run_id=run_id, **columns(found, *names))
+    tx.execute("clear_misses", run_id=run_id, believed=believed, **columns(found, *names))
 
 
 def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:
-    by_age = sorted(records, key=lambda record: (record.updated_at, record.fetched_at))
-    return list({(record.project_id, record.key): record for record in by_age}.values())
+    freshest: dict[tuple[int, EntityKey], EntityRecord] = {}
+    for record in sorted(records, key=lambda one: one.fetched_at):
+        known = freshest.get((record.project_id, record.key))
+        if known is None or replaces(record, known):
+            freshest[record.project_id, record.key] = record
+    return list(freshest.values())
 
 
 def _entity_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:
@@ -85,15 +125,27 @@ def _keys(rows: Iterable[tuple[str, int]]) -> frozenset[EntityKey]:
 
 
 def record_misses(
-    tx: Transaction, run_id: str, project_id: int, keys: Collection[EntityKey], *, missed_at: datetime
+    tx: Transaction,
+    run_id: str,
+    project_id: int,
+    keys: Collection[EntityKey],
+    *,
+    missed_at: datetime,
+    present: datetime | None = None,
 ) -> Misses:
-    """Note that GitLab answered without these entities. ``missed_at``: when the asking began, UTC.
+    """Note that GitLab answered without these entities. ``missed_at``: when the asking began, by GitLab's clock.
 
     The first miss marks the row. A second one by another run, with no successful fetch between, tombstones it with
     its documents and deletes their embeddings. What was fetched after ``missed_at``, what is deleted already and
     what the ledger never had is only missed. The same run may repeat this and gets the same answer.
     """
-    miss = {"run_id": run_id, "project_id": project_id, "missed_at": missed_at, **key_columns(keys)}
+    miss = {
+        "run_id": run_id,
+        "project_id": project_id,
+        "missed_at": missed_at,
+        "believed": latest_believed(present),
+        **key_columns(keys),
+    }
     tombstoned = _keys(tx.execute("tombstone_entities", **miss))
     tx.execute("mark_missed", **miss)
     if tombstoned:

@@ -2,13 +2,16 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Protocol, cast
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
+from surgical_pipeline.domain.freshness import latest_believed
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, LinkedRecord, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
+from surgical_pipeline.ledger.ownership import Held, find_foreign, held_records
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
 from surgical_pipeline.ledger.protocol import Transaction
 
@@ -28,28 +31,58 @@ class CodeVersion:
         return self.known.get(dependent) == self.current
 
 
+@dataclass(frozen=True, slots=True)
+class Replacement:
+    """What became of sets: each dependent of each entity is in exactly one of the first three.
+
+    ``stale``: the ledger has a later fetch. ``foreign``: some record of it belongs to another entity, in a
+    sentence. ``unbelieved``: those of the replaced that the ledger had as fetched in GitLab's future, and when.
+    """
+
+    replaced: frozenset[Held] = frozenset()
+    stale: frozenset[Held] = frozenset()
+    foreign: Mapping[Held, str] = field(default_factory=dict)
+    unbelieved: Mapping[Held, datetime] = field(default_factory=dict)
+
+
 def replace_dependents(
-    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]
-) -> frozenset[tuple[EntityKey, Dependent]]:
-    """Replace each set's dependent of its entity, and give which were replaced.
+    tx: Transaction,
+    run_id: str,
+    project_id: int,
+    sets: Sequence[DependentSet],
+    *,
+    present: datetime | None = None,
+) -> Replacement:
+    """Replace each set's dependent of its entity.
 
     A set fetched before the one that the ledger has is skipped; one fetched at the same moment is written, so a
     repeated write does the same again. Of two sets for one dependent of one entity the later fetched counts. A
-    note or event that another entity had moves to the entity of the later fetch.
+    set with a note or event that another entity has is refused: GitLab copies them, and never moves one.
+
+    Args:
+        tx: the window.
+        run_id: the run that fetched them.
+        project_id: of all the sets' entities.
+        sets: each complete to its last page.
+        present: GitLab's present time, asked for within this window; a fetch that the ledger has as begun later
+            than that is not believed. None: all is believed.
     """
     latest = _latest(sets)
-    if not latest:
-        return frozenset()
-    claimed = _claim(tx, run_id, project_id, latest)
+    foreign = find_foreign(tx, project_id, latest)
+    own = [one for one in latest if (one.key, one.dependent) not in foreign]
+    if not own:
+        return Replacement(foreign=foreign)
+    believed = latest_believed(present)
+    unbelieved = _unbelieved(tx, project_id, own, believed=believed)
+    claimed = _claim(tx, run_id, project_id, own, believed=believed)
     for replace in (_replace_discussions, _replace_events, _replace_linked):
         mine = [
-            one
-            for one in latest
-            if (one.key, one.dependent) in claimed and _how_replaced(one.dependent) is replace
+            one for one in own if (one.key, one.dependent) in claimed and _how_replaced(one.dependent) is replace
         ]
         if mine:
             replace(tx, mine, run_id=run_id, project_id=project_id)
-    return claimed
+    stale = frozenset((one.key, one.dependent) for one in own) - claimed
+    return Replacement(claimed, stale, foreign, {one: at for one, at in unbelieved.items() if one in claimed})
 
 
 def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
@@ -70,7 +103,7 @@ def source_versions(
 ) -> dict[tuple[EntityKey, Dependent], str]:
     """Of which state of the entity the ledger has a dependent, where the fetch told it."""
     return {
-        (key_of(row), Dependent[row["dependent"].upper()]): row["source_version"]
+        _held(row): row["source_version"]
         for row in tx.rows("load_dependent_fetches", project_id=project_id, **key_columns(keys))
         if row["source_version"] is not None
     }
@@ -81,21 +114,38 @@ def _latest(sets: Iterable[DependentSet]) -> list[DependentSet]:
     return list({(one.key, one.dependent): one for one in by_age}.values())
 
 
+def _unbelieved(
+    tx: Transaction, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
+) -> dict[Held, datetime]:
+    keys = key_columns({one.key for one in sets})
+    rows = tx.rows("find_unbelieved_dependents", project_id=project_id, believed=believed, **keys)
+    return {_held(row): row["fetched_at"] for row in rows}
+
+
 def _claim(
-    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet]
-) -> frozenset[tuple[EntityKey, Dependent]]:
+    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
+) -> frozenset[Held]:
     rows = [
-        (str(one.key.entity_type), one.key.iid, str(one.dependent), one.fetched_at, one.source_version)
+        (
+            str(one.key.entity_type),
+            one.key.iid,
+            str(one.dependent),
+            one.fetched_at,
+            len(held_records(one)),
+            one.source_version,
+        )
         for one in sets
     ]
-    names = ("entity_type", "iid", "dependent", "fetched_at", "source_version")
-    claimed = tx.rows("claim_dependents", run_id=run_id, project_id=project_id, **columns(rows, *names))
-    return frozenset((key_of(row), Dependent[row["dependent"].upper()]) for row in claimed)
+    names = ("entity_type", "iid", "dependent", "fetched_at", "row_count", "source_version")
+    claim = {"run_id": run_id, "project_id": project_id, "believed": believed, **columns(rows, *names)}
+    return frozenset(_held(row) for row in tx.rows("claim_dependents", **claim))
+
+
+def _held(row: Mapping[str, Any]) -> Held:
+    return key_of(row), Dependent[row["dependent"].upper()]
 
 
 class _Replace(Protocol):
-    """Sets come oldest first: where two hold the same id, the later one's record is kept."""
-
     def __call__(self, tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None: ...
 
 
@@ -179,7 +229,7 @@ def _write_notes(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) ->
         "payload",
     )
     if rows:
-        tx.execute("upsert_notes", **stamp, **columns(list(rows.values()), *names))
+        tx.execute("insert_notes", **stamp, **columns(list(rows.values()), *names))
 
 
 def _replace_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:
@@ -199,7 +249,7 @@ def _replace_events(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any)
     }
     names = ("event_type", "event_id", "noteable_type", "noteable_iid", "created_at", "fetched_at", "payload")
     if rows:
-        tx.execute("upsert_resource_events", **stamp, **columns(list(rows.values()), *names))
+        tx.execute("insert_resource_events", **stamp, **columns(list(rows.values()), *names))
 
 
 def _replace_linked(tx: Transaction, sets: Sequence[DependentSet], **stamp: Any) -> None:

@@ -12,6 +12,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
+from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.payloads import storable_text
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.search import index_documents
@@ -106,9 +107,7 @@ def write_documents(
     valid = {key: entry for key, entry in distinct.items() if versions.get(key) == entry.source_version}
     documents = {document.document_id: document for entry in valid.values() for document in entry.regenerated}
     if documents:
-        tx.execute(
-            "upsert_documents", run_id=run_id, project_id=project_id, **_document_columns(documents.values())
-        )
+        _upsert(tx, run_id, project_id, documents)
         index_documents(tx, list(documents))
     unchanged = {document.document_id: document for entry in valid.values() for document in entry.unchanged}
     if unchanged:
@@ -118,6 +117,14 @@ def write_documents(
     if valid:
         _tombstone_stale(tx, run_id, project_id, valid)
     return frozenset(distinct.keys() - valid.keys())
+
+
+def _upsert(tx: Transaction, run_id: str, project_id: int, documents: Mapping[str, DocumentRecord]) -> None:
+    written = tx.column(
+        "upsert_documents", run_id=run_id, project_id=project_id, **_document_columns(documents.values())
+    )
+    if refused := sorted(documents.keys() - set(written)):
+        raise LedgerError(f"the documents {', '.join(refused[:3])} belong to other entities: nothing was written")
 
 
 def _tombstone_stale(

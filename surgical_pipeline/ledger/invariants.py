@@ -122,12 +122,16 @@ _INVARIANTS: dict[str, tuple[str, _Find]] = {
         "rows of a dependent have their row in dependent_fetches",
         partial(_find, query_name="find_unclaimed_dependents"),
     ),
+    "dependents_counted": (
+        "a dependent has as many rows as its last fetch wrote",
+        partial(_find, query_name="find_miscounted_dependents"),
+    ),
     "entity_counters": (
         "a run's counters of entities and documents are what its outcomes add up to",
         partial(_find, query_name="find_wrong_entity_counters"),
     ),
     "failure_counters": (
-        "a run's counters of failures are what entity_failures adds up to",
+        "a run's counters of failures and warnings are what entity_failures and the outcomes' warnings add up to",
         partial(_find, query_name="find_wrong_failure_counters"),
     ),
     "keys_unique": (

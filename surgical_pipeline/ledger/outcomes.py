@@ -1,16 +1,17 @@
 """The outcomes of a run's entities: one row each from its first moment, replaced whole as the run goes on."""
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.protocol import Transaction
 
-_ID_SEPARATOR = "\x1f"
+_SEPARATOR = "\x1f"
 
 
 def with_run_failure(
@@ -87,6 +88,8 @@ def _outcome(row: dict[str, Any], dependent_failures: dict[EntityKey, list[Failu
         moved_to_id=row["moved_to_id"],
         failure=own,
         dependent_failures=tuple(dependent_failures.get(key, ())),
+        dependents_stale_skipped=tuple(row["dependents_stale_skipped"]),
+        warnings=tuple(EntityWarning(**warning) for warning in json.loads(row["warnings"])),
         regenerated_document_ids=tuple(row["regenerated_document_ids"]),
         embedded_document_ids=tuple(row["embedded_document_ids"]),
     )
@@ -139,8 +142,10 @@ def _outcome_columns(outcomes: Iterable[EntityOutcome]) -> dict[str, list[Any]]:
             outcome.failure.message if outcome.failure else None,
             outcome.failure.stage if outcome.failure else None,
             outcome.failure.dependent if outcome.failure else None,
-            _ID_SEPARATOR.join(outcome.regenerated_document_ids),
-            _ID_SEPARATOR.join(outcome.embedded_document_ids),
+            _SEPARATOR.join(outcome.dependents_stale_skipped),
+            json.dumps([warning.model_dump() for warning in outcome.warnings]),
+            _SEPARATOR.join(outcome.regenerated_document_ids),
+            _SEPARATOR.join(outcome.embedded_document_ids),
         )
         for outcome in outcomes
     ]
@@ -158,6 +163,8 @@ def _outcome_columns(outcomes: Iterable[EntityOutcome]) -> dict[str, list[Any]]:
         "failure_message",
         "failure_stage",
         "failure_dependent",
+        "dependents_stale_skipped",
+        "warnings",
         "regenerated",
         "embedded",
     )

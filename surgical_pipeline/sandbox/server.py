@@ -53,7 +53,7 @@ def create_app(
         external_url: what `Link` and all web addresses name, as behind a tunnel or a proxy; by default `Link`
             names the host that was asked, and web addresses a host of the sample.
         rate_limit: requests a minute for everybody together, 429 beyond; none by default.
-        clock: gives the aware instants of changes made through `/sandbox`.
+        clock: gives the aware instants of changes made through `/sandbox`, and the `Date` of answers.
     """
     prefix = prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
@@ -61,7 +61,7 @@ def create_app(
     traffic = Traffic(rate_limit=rate_limit)
     app = Starlette(
         routes=[*api_routes(), *control_routes()],
-        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix)],
+        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix, clock=clock)],
         exception_handlers={ApiError: answer_api_error, 404: answer_unknown_route, 405: answer_wrong_method},
     )
     app.router.redirect_slashes = False
@@ -84,6 +84,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 lifespan="off",
                 server_header=False,
+                date_header=False,
                 timeout_graceful_shutdown=1,
             )
         )

@@ -6,13 +6,15 @@ import asyncio
 import time
 from collections import deque
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import format_datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from surgical_pipeline.sandbox.control_models import Fault, FaultSpec, LoggedRequest, RequestLogView
 from surgical_pipeline.sandbox.faults import Answer, FaultBoard, bend, refusal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -104,12 +106,16 @@ class Traffic:
 
 
 class TrafficMiddleware:
-    """ASGI: takes the prefix off, keeps `%2F` in the path, and lets faults happen to requests of the API."""
+    """ASGI: takes the prefix off, keeps `%2F` in the path, and lets faults happen to requests of the API.
 
-    def __init__(self, app: ASGIApp, *, traffic: Traffic, prefix: str) -> None:
+    `clock` gives the `Date` of answers.
+    """
+
+    def __init__(self, app: ASGIApp, *, traffic: Traffic, prefix: str, clock: Callable[[], datetime]) -> None:
         self.app = app
         self.traffic = traffic
         self.prefix = prefix
+        self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -135,6 +141,9 @@ class TrafficMiddleware:
             """The latency counts from the request on, so that the time an answer takes to make is within it."""
             if message["type"] == "http.response.start":
                 await self.traffic.pause(self.traffic.latency_ms - (time.perf_counter() - start) * 1000)
+                if b"date" not in dict(message["headers"]):  # a fault may have set it
+                    date = format_datetime(self.clock().astimezone(UTC), usegmt=True).encode()
+                    message["headers"] = [*message["headers"], (b"date", date)]
             await send(message)
 
         try:

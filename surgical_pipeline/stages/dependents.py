@@ -13,14 +13,17 @@ from functools import partial
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.freshness import unbelieved_text
 from surgical_pipeline.domain.handover import Sources
 from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, LinkedRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError, ProjectNotFoundError, UnauthorizedError
 from surgical_pipeline.ledger import dependents as store
-from surgical_pipeline.ledger.dependents import CodeVersion
+from surgical_pipeline.ledger.dependents import CodeVersion, Replacement
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.shared.concurrency import run_all, run_each
@@ -84,7 +87,8 @@ async def run_dependents(
         await run_each(jobs, fetch.one, at_once=gitlab.max_in_flight)
         await finished.put(None)
 
-    await run_all((fetch_everything(), _write_groups(finished, run=run, project_id=sources.project_id)))
+    writing = _write_groups(finished, run=run, project_id=sources.project_id, clock=gitlab.clock)
+    await run_all((fetch_everything(), writing))
     return sources
 
 
@@ -183,10 +187,10 @@ class _Fetch:
             return error.as_failure(STAGE, dependent=dependent)
 
 
-async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int) -> None:
+async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int, clock: GitLabClock) -> None:
     """Write entities as they finish, as many to a window as finished meanwhile."""
     async for group, last in _groups(finished):
-        write = partial(_write_group, run=run, project_id=project_id, group=group, last=last)
+        write = partial(_write_group, run=run, project_id=project_id, group=group, clock=clock, last=last)
         await run.in_window(STAGE, write)
 
 
@@ -212,19 +216,48 @@ async def _groups(finished: _Finished) -> AsyncIterator[tuple[list[_Entity], boo
 
 
 def _write_group(
-    tx: Transaction, *, run: SyncRunRecorder, project_id: int, group: Sequence[_Entity], last: bool
+    tx: Transaction,
+    *,
+    run: SyncRunRecorder,
+    project_id: int,
+    group: Sequence[_Entity],
+    clock: GitLabClock,
+    last: bool,
 ) -> None:
     sets = [one for entity in group for one in entity.sets]
-    replaced = store.replace_dependents(tx, run.run_id, project_id, sets)
-    failed = {entity.key: tuple(entity.failures) for entity in group if entity.failures}
-    if failed:
+    done = store.replace_dependents(tx, run.run_id, project_id, sets, present=clock.present())
+    failures = {entity.key: (*entity.failures, *_refused(entity.key, done)) for entity in group}
+    told = {key for key, found in failures.items() if found} | {key for key, _ in (*done.stale, *done.unbelieved)}
+    if told:
         run.save_outcomes(
-            tx,
-            [
-                outcome.model_copy(update={"dependent_failures": failed[outcome.key]})
-                for outcome in run.outcomes(tx, keys=failed.keys())
-            ],
+            tx, [_outcome(known, failures[known.key], done=done) for known in run.outcomes(tx, keys=told)]
         )
-    run.add_counters(tx, dependents_replaced=len(replaced), dependent_failures=sum(map(len, failed.values())))
+    run.add_counters(
+        tx,
+        dependents_replaced=len(done.replaced),
+        dependents_stale_skipped=len(done.stale),
+        dependent_failures=sum(map(len, failures.values())),
+    )
     if last:
         run.set_phase(Phase.DOCS, tx)
+
+
+def _refused(key: EntityKey, done: Replacement) -> Iterator[Failure]:
+    for (owner, dependent), message in done.foreign.items():
+        if owner == key:
+            yield Failure(code=FailureCode.INVALID_PAYLOAD, message=message, stage=STAGE, dependent=str(dependent))
+
+
+def _outcome(known: EntityOutcome, failures: tuple[Failure, ...], *, done: Replacement) -> EntityOutcome:
+    unbelieved = [
+        EntityWarning(stage=STAGE, message=unbelieved_text(f"its {dependent}", fetched_at))
+        for (key, dependent), fetched_at in done.unbelieved.items()
+        if key == known.key
+    ]
+    return known.model_copy(
+        update={
+            "dependent_failures": failures,
+            "dependents_stale_skipped": tuple(str(one) for one in Dependent if (known.key, one) in done.stale),
+            "warnings": (*known.warnings, *unbelieved),
+        }
+    )

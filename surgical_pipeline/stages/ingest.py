@@ -6,15 +6,17 @@ no longer has is remembered, and tombstoned at the second miss in a row.
 
 from collections import Counter
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from functools import partial
 
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.protocol import Transaction
@@ -25,20 +27,26 @@ WINDOW_SIZE = 100
 """Entities of one write window."""
 
 
-async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sources:
+async def run_ingest(
+    preflight: PreflightResult, *, run: SyncRunRecorder, clock: GitLabClock | None = None
+) -> Sources:
     """Write project, entities and misses, with an outcome for each.
+
+    ``clock``: GitLab's, as this process knows it. Where it has not heard it, as in a run that goes on here with
+    another process's snapshots, what the ledger says of its fetches is believed.
 
     Raises:
         StageFailedError: nothing usable came of all that was asked for.
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
+    gitlab_clock = clock or GitLabClock()
     outcomes = list[EntityOutcome]()
     gitlab_ids = dict[EntityKey, int]()
     batch: Sequence[EntityRecord] | None = next(batches, ())
     absences: PreflightResult | None = preflight
     while batch is not None:
         following = next(batches, None)
-        write = partial(_write, run=run, absences=absences, batch=batch)
+        write = partial(_write, run=run, absences=absences, batch=batch, clock=gitlab_clock)
         if following is None:
             write = partial(_write_last, write=write, run=run, usable=any(one.usable for one in outcomes))
         outcomes += await run.in_window(STAGE, write)
@@ -55,10 +63,17 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
 
 
 def _write(
-    tx: Transaction, *, run: SyncRunRecorder, absences: PreflightResult | None, batch: Sequence[EntityRecord]
+    tx: Transaction,
+    *,
+    run: SyncRunRecorder,
+    absences: PreflightResult | None,
+    batch: Sequence[EntityRecord],
+    clock: GitLabClock,
 ) -> list[EntityOutcome]:
-    outcomes = [] if absences is None else _write_absences(tx, run=run, preflight=absences)
-    return outcomes + _write_entities(tx, run=run, batch=batch)
+    outcomes = []
+    if absences is not None:
+        outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present())
+    return outcomes + _write_entities(tx, run=run, batch=batch, clock=clock)
 
 
 def _write_last(
@@ -71,13 +86,15 @@ def _write_last(
     return outcomes
 
 
-def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult) -> list[EntityOutcome]:
+def _write_absences(
+    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
+) -> list[EntityOutcome]:
     """The project, and what could not be fetched: it is known before the first entity is written."""
     project = preflight.project
-    content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at)
+    content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at, present=present)
     run.set_project(project.project_id, project.path, tx=tx)
     misses = content.record_misses(
-        tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at
+        tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at, present=present
     )
     not_found = Failure(
         code=FailureCode.NOT_FOUND, message=f"{project.path} has no such IID (any more)", stage="preflight"
@@ -98,9 +115,11 @@ def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: Preflig
 
 
 def _write_entities(
-    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord]
+    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord], clock: GitLabClock
 ) -> list[EntityOutcome]:
-    written = content.upsert_entities(tx, run.run_id, records=batch)
+    present = clock.present()
+    odd = content.find_oddities(tx, batch, present=present)
+    written = content.upsert_entities(tx, run.run_id, records=batch, present=present)
     outcomes = [
         EntityOutcome(
             entity_type=record.key.entity_type,
@@ -110,6 +129,10 @@ def _write_entities(
             stale_skipped=record.key not in written,
             settled=is_settled(record.updated_at, record.fetched_at),
             moved_to_id=record.moved_to_id,
+            warnings=tuple(
+                EntityWarning(stage=STAGE, message=message)
+                for message in (odd.get(record.key, ()) if record.key in written else ())
+            ),
         )
         for record in batch
     ]

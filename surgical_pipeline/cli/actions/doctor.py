@@ -4,13 +4,17 @@ import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from datetime import timedelta
+from math import ceil
 
 from pydantic import BaseModel
 
 from surgical_pipeline.cli.mounts import mount_of_file
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.freshness import CLOCK_MARGIN
 from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
@@ -46,7 +50,7 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
         return
     try:
-        version, scopes, named = asyncio.run(_ask_gitlab(settings))
+        version, scopes, clock, named = asyncio.run(_ask_gitlab(settings))
     except GitLabError as error:
         yield Finding(check="gitlab", ok=False, found=f"{gitlab.url}: {error}", what_to_do=error.code.advice)
         return
@@ -63,17 +67,36 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
         enough = bool(ENOUGH_SCOPES & set(scopes))
         advice = "" if enough else "Create a token with the scope read_api and set GITLAB_TOKEN."
         yield Finding(check="token", ok=enough, found=f"scopes {', '.join(scopes) or 'none'}", what_to_do=advice)
+    yield _clock_finding(clock.ahead)
 
 
-async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None, str | None]:
-    """Version, scopes of the token, and what GitLab's links name, where that is not GITLAB_URL."""
+async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None, GitLabClock, str | None]:
+    """Version, scopes of the token, clock, and what GitLab's links name, where that is not GITLAB_URL."""
     async with open_gitlab(settings) as client:
         deadline = Deadline.after(TIMEOUT_SECONDS, time.monotonic)
         version, scopes = await client.version(deadline), await client.token_scopes(deadline)
         try:
-            return version, scopes, await client.linked_base_url(deadline)
+            return version, scopes, client.clock, await client.linked_base_url(deadline)
         except GitLabError:  # a token with few scopes may not ask for lists; what it lacks is told below
-            return version, scopes, None
+            return version, scopes, client.clock, None
+
+
+def _clock_finding(ahead: timedelta | None) -> Finding:
+    """Never in the way of a sync: fetches are told by GitLab's clock. Heartbeats are told by the machine's."""
+    if ahead is None:
+        found = "GitLab's answers carry no usable Date: fetches are told by this machine's clock"
+        advice = "Keep the clocks of all machines that write to this ledger right, for example with NTP."
+        return Finding(check="clock", ok=True, found=found, what_to_do=advice)
+    if abs(ahead) <= CLOCK_MARGIN:
+        return Finding(
+            check="clock", ok=True, found=f"within {max(1, ceil(abs(ahead).total_seconds()))} s of GitLab's"
+        )
+    way = "behind" if ahead > timedelta() else "ahead of"
+    found = f"this machine's is {abs(ahead)} {way} GitLab's"
+    advice = (
+        "Set it right, for example with NTP: other machines may take its runs for lost. Fetches are not affected."
+    )
+    return Finding(check="clock", ok=True, found=found, what_to_do=advice)
 
 
 def _check_ledger(settings: Settings) -> Finding:

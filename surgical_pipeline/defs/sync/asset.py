@@ -71,7 +71,8 @@ def ingest(
 ) -> tuple[None, None, Sources]:
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
-        sources = run_async(lambda: run_ingest(preflight, run=session.gateways.run))
+        gateways = session.gateways
+        sources = run_async(lambda: run_ingest(preflight, run=gateways.run, clock=gateways.gitlab_clock))
     return None, None, sources
 
 

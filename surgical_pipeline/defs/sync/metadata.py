@@ -36,27 +36,30 @@ def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
 
 
 def outcome_table(outcomes: Iterable[EntityReport]) -> str:
-    """One Markdown row per entity, those with failures first, at most ``MAX_TABLE_ROWS``.
+    """One Markdown row per entity, those with failures or warnings first, at most ``MAX_TABLE_ROWS``.
 
     Dagster's page cuts a wide table off at the right, so what matters most stands at the left.
     """
-    rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures))
+    rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures or one.warnings))
     lines = [
-        "| entity | row | failure | docs | embedded |",
-        "|---|---|---|---:|---:|",
+        "| entity | row | dependents | failures and warnings | docs | embedded |",
+        "|---|---|---|---|---:|---:|",
         *(_row(one) for one in rows[:MAX_TABLE_ROWS]),
     ]
     if len(rows) > MAX_TABLE_ROWS:
-        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | |")
+        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | | |")
     return "\n".join(lines)
 
 
 def _row(one: EntityReport) -> str:
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
+    told = [f"{failure.code}: {failure.message}" for failure in failures]
+    text = "; ".join([*told, *(f"warning: {warning.message}" for warning in one.warnings)])
     cells = (
         in_markdown_cell(one.entity),
         one.row_word,
-        in_markdown_cell("; ".join(f"{failure.code}: {failure.message}" for failure in failures)),
+        one.dependents_word,
+        in_markdown_cell(text),
         str(len(one.regenerated_document_ids)),
         str(len(one.embedded_document_ids)),
     )

@@ -44,6 +44,32 @@ LEFT JOIN entity_outcomes
 GROUP BY stamped.table_name
 ORDER BY stamped.table_name;
 
+-- name: count_dependent_rows
+-- How many rows the last fetches of all dependents wrote, and how many there are.
+SELECT
+    (SELECT COALESCE(SUM(row_count), 0)::BIGINT FROM dependent_fetches) AS written,
+    (SELECT COUNT(*) FROM discussions) + (SELECT COUNT(*) FROM notes)
+        + (SELECT COUNT(*) FROM resource_events) + (SELECT COUNT(*) FROM linked_records) AS present;
+
+-- name: count_rows_gone_outside_scope
+-- Rows of dependents that were written and are gone, of entities that the run was not asked for.
+SELECT COALESCE(SUM(dependent_fetches.row_count - COALESCE(counted.row_count, 0)), 0)::BIGINT AS gone
+FROM dependent_fetches
+LEFT JOIN dependent_row_counts AS counted
+    ON counted.project_id = dependent_fetches.project_id
+    AND counted.entity_type = dependent_fetches.entity_type
+    AND counted.iid = dependent_fetches.iid
+    AND counted.dependent = dependent_fetches.dependent
+WHERE dependent_fetches.row_count > COALESCE(counted.row_count, 0)
+  AND NOT EXISTS (
+      SELECT 1
+      FROM entity_outcomes
+      JOIN sync_runs ON sync_runs.run_id = entity_outcomes.run_id
+      WHERE entity_outcomes.run_id = $run_id
+        AND sync_runs.project_id = dependent_fetches.project_id
+        AND entity_outcomes.entity_type = dependent_fetches.entity_type
+        AND entity_outcomes.iid = dependent_fetches.iid);
+
 -- name: count_what_is_checked
 -- How many rows the other checks go through: a violation that is not found means little where nothing was looked at.
 SELECT

@@ -1,5 +1,6 @@
 -- Projects, issues and merge requests. A row is replaced only by a fresher one: the WHERE of each upsert says which is.
--- Equal counts as fresher, so that a write repeated after a kill does the same again.
+-- Equal counts as fresher, so that a write repeated after a kill does the same again. $believed is the latest time that
+-- a fetch can have begun by now: what is stored as later was written by a clock that was wrong, and guards nothing.
 
 -- name: upsert_project
 -- The project as last fetched.
@@ -10,7 +11,8 @@ ON CONFLICT (project_id) DO UPDATE SET
     run_id = excluded.run_id,
     fetched_at = excluded.fetched_at,
     payload = excluded.payload
-WHERE projects.fetched_at <= excluded.fetched_at;
+WHERE projects.fetched_at <= excluded.fetched_at
+   OR projects.fetched_at > $believed;
 
 -- name: upsert_entities
 -- Write the fresher entities and name them; each is live again unless it was missed after this fetch began.
@@ -43,16 +45,39 @@ ON CONFLICT (project_id, entity_type, iid) DO UPDATE SET
     sha = excluded.sha,
     target_branch = excluded.target_branch,
     target_project_id = excluded.target_project_id,
-    deleted_at = CASE WHEN entities.missed_at > excluded.fetched_at THEN entities.deleted_at END,
-    missed_at = CASE WHEN entities.missed_at > excluded.fetched_at THEN entities.missed_at END,
-    missed_run_id = CASE WHEN entities.missed_at > excluded.fetched_at THEN entities.missed_run_id END,
+    deleted_at = CASE
+        WHEN entities.missed_at > excluded.fetched_at AND entities.missed_at <= $believed THEN entities.deleted_at END,
+    missed_at = CASE
+        WHEN entities.missed_at > excluded.fetched_at AND entities.missed_at <= $believed THEN entities.missed_at END,
+    missed_run_id = CASE
+        WHEN entities.missed_at > excluded.fetched_at AND entities.missed_at <= $believed THEN entities.missed_run_id END,
     run_id = excluded.run_id,
     fetched_at = excluded.fetched_at,
     payload = excluded.payload
--- Fresher is: by updated_at, then by fetched_at.
-WHERE entities.updated_at < excluded.updated_at
-   OR (entities.updated_at = excluded.updated_at AND entities.fetched_at <= excluded.fetched_at)
+-- Fresher is what was fetched later by more than a replica may lag. Closer together: by updated_at, then by fetched_at.
+WHERE entities.fetched_at > $believed
+   OR excluded.fetched_at > entities.fetched_at + $replica_lag::INTERVAL
+   OR (excluded.fetched_at >= entities.fetched_at - $replica_lag::INTERVAL
+       AND (entities.updated_at < excluded.updated_at
+            OR (entities.updated_at = excluded.updated_at AND entities.fetched_at <= excluded.fetched_at)))
 RETURNING entity_type, iid;
+
+-- name: find_odd_entities
+-- Of these fetched entities those that the ledger has with a later updated_at, or as fetched in the future.
+SELECT entities.entity_type, entities.iid, entities.updated_at, entities.fetched_at
+FROM entities
+JOIN (
+    SELECT
+        unnest($project_id::BIGINT[]) AS project_id,
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
+) AS incoming
+    ON incoming.project_id = entities.project_id
+    AND incoming.entity_type = entities.entity_type
+    AND incoming.iid = entities.iid
+WHERE entities.updated_at > incoming.updated_at
+   OR entities.fetched_at > $believed;
 
 -- name: clear_misses
 -- Entities that GitLab gave after they were missed, if not fresher than the row: they are there after all.
@@ -67,15 +92,15 @@ FROM (
 WHERE entities.project_id = found.project_id
   AND entities.entity_type = found.entity_type
   AND entities.iid = found.iid
-  AND entities.missed_at <= found.fetched_at;
+  AND (entities.missed_at <= found.fetched_at OR entities.missed_at > $believed);
 
 -- name: tombstone_entities
 -- Live entities that an earlier run had missed already, missed again; and those this run tombstoned itself before.
 UPDATE entities SET deleted_at = $missed_at, missed_at = $missed_at, missed_run_id = $run_id, run_id = $run_id
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
-  AND fetched_at <= $missed_at
-  AND missed_at <= $missed_at
+  AND (fetched_at <= $missed_at OR fetched_at > $believed)
+  AND (missed_at <= $missed_at OR missed_at > $believed)
   AND (deleted_at IS NULL) = (missed_run_id <> $run_id)
 RETURNING entity_type, iid;
 
@@ -84,7 +109,7 @@ RETURNING entity_type, iid;
 UPDATE entities SET missed_at = $missed_at, missed_run_id = $run_id, run_id = $run_id
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
-  AND fetched_at <= $missed_at
+  AND (fetched_at <= $missed_at OR fetched_at > $believed)
   AND missed_at IS NULL;
 
 -- name: tombstone_documents_of_entities

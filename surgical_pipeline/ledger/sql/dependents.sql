@@ -1,23 +1,72 @@
 -- What hangs on an entity. Each dependent of an entity is replaced whole: the claim first, then delete and insert of
--- what was claimed. Parameters $entity_types and $iids, where need be with $dependents, name what was claimed.
+-- what was claimed. Parameters $entity_types and $iids, where need be with $dependents, name what was claimed. No insert
+-- has an ON CONFLICT: a row that another entity has cannot be taken over.
 
 -- name: claim_dependents
 -- Take the right to replace, unless the ledger has a later fetch; name what was taken.
-INSERT INTO dependent_fetches (project_id, entity_type, iid, dependent, fetched_at, source_version, run_id)
+INSERT INTO dependent_fetches (project_id, entity_type, iid, dependent, fetched_at, row_count, source_version, run_id)
 SELECT
     $project_id,
     unnest($entity_type::VARCHAR[]),
     unnest($iid::BIGINT[]),
     unnest($dependent::VARCHAR[]),
     unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($row_count::BIGINT[]),
     unnest($source_version::VARCHAR[]),
     $run_id
 ON CONFLICT (project_id, entity_type, iid, dependent) DO UPDATE SET
     fetched_at = excluded.fetched_at,
+    row_count = excluded.row_count,
     source_version = excluded.source_version,
     run_id = excluded.run_id
 WHERE dependent_fetches.fetched_at <= excluded.fetched_at
+   OR dependent_fetches.fetched_at > $believed
 RETURNING entity_type, iid, dependent;
+
+-- name: find_unbelieved_dependents
+-- What the ledger has of these entities as fetched in the future: by a clock that was wrong.
+SELECT entity_type, iid, dependent, fetched_at
+FROM dependent_fetches
+WHERE project_id = $project_id
+  AND fetched_at > $believed
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: find_notes_of_others
+-- Of these notes, each with the entity that GitLab gave it for, those that the ledger has for another.
+SELECT
+    incoming.entity_type, incoming.iid, incoming.dependent, notes.note_id AS record_id,
+    notes.project_id AS owner_project_id, notes.noteable_type AS owner_type, notes.noteable_iid AS owner_iid
+FROM (
+    SELECT
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($dependent::VARCHAR[]) AS dependent,
+        unnest($record_id::BIGINT[]) AS note_id
+) AS incoming
+JOIN notes ON notes.note_id = incoming.note_id
+WHERE notes.project_id <> $project_id
+   OR notes.noteable_type <> incoming.entity_type
+   OR notes.noteable_iid <> incoming.iid;
+
+-- name: find_events_of_others
+-- The same of these events.
+SELECT
+    incoming.entity_type, incoming.iid, incoming.dependent, resource_events.event_id AS record_id,
+    resource_events.project_id AS owner_project_id, resource_events.noteable_type AS owner_type,
+    resource_events.noteable_iid AS owner_iid
+FROM (
+    SELECT
+        unnest($entity_type::VARCHAR[]) AS entity_type,
+        unnest($iid::BIGINT[]) AS iid,
+        unnest($dependent::VARCHAR[]) AS dependent,
+        unnest($record_id::BIGINT[]) AS event_id
+) AS incoming
+JOIN resource_events
+    ON resource_events.event_type = incoming.dependent
+    AND resource_events.event_id = incoming.event_id
+WHERE resource_events.project_id <> $project_id
+   OR resource_events.noteable_type <> incoming.entity_type
+   OR resource_events.noteable_iid <> incoming.iid;
 
 -- name: load_dependent_fetches
 -- What was fetched of these entities, when, and of which state of theirs.
@@ -62,8 +111,8 @@ DELETE FROM notes
 WHERE project_id = $project_id
   AND (noteable_type, noteable_iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
--- name: upsert_notes
--- Notes of entities whose old ones were just deleted; a note that moved here leaves the entity it was on.
+-- name: insert_notes
+-- Notes of entities whose old ones were just deleted.
 INSERT INTO notes (
     note_id, project_id, noteable_type, noteable_iid, discussion_id, position,
     author, system, internal, created_at, updated_at, run_id, fetched_at, payload)
@@ -81,22 +130,7 @@ SELECT
     unnest($updated_at::TIMESTAMPTZ[]),
     $run_id,
     unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON
-ON CONFLICT (note_id) DO UPDATE SET
-    project_id = excluded.project_id,
-    noteable_type = excluded.noteable_type,
-    noteable_iid = excluded.noteable_iid,
-    discussion_id = excluded.discussion_id,
-    position = excluded.position,
-    author = excluded.author,
-    system = excluded.system,
-    internal = excluded.internal,
-    created_at = excluded.created_at,
-    updated_at = excluded.updated_at,
-    run_id = excluded.run_id,
-    fetched_at = excluded.fetched_at,
-    payload = excluded.payload
-WHERE notes.fetched_at <= excluded.fetched_at;
+    unnest($payload::VARCHAR[])::JSON;
 
 -- name: delete_resource_events
 -- All events of these types of these entities.
@@ -105,8 +139,8 @@ WHERE project_id = $project_id
   AND (noteable_type, noteable_iid, event_type) IN (
       SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]), unnest($dependents::VARCHAR[]));
 
--- name: upsert_resource_events
--- Events of entities whose old ones were just deleted; an event that moved here leaves the entity it was on.
+-- name: insert_resource_events
+-- Events of entities whose old ones were just deleted.
 INSERT INTO resource_events (
     event_type, event_id, project_id, noteable_type, noteable_iid, created_at, run_id, fetched_at, payload)
 SELECT
@@ -118,16 +152,7 @@ SELECT
     unnest($created_at::TIMESTAMPTZ[]),
     $run_id,
     unnest($fetched_at::TIMESTAMPTZ[]),
-    unnest($payload::VARCHAR[])::JSON
-ON CONFLICT (event_type, event_id) DO UPDATE SET
-    project_id = excluded.project_id,
-    noteable_type = excluded.noteable_type,
-    noteable_iid = excluded.noteable_iid,
-    created_at = excluded.created_at,
-    run_id = excluded.run_id,
-    fetched_at = excluded.fetched_at,
-    payload = excluded.payload
-WHERE resource_events.fetched_at <= excluded.fetched_at;
+    unnest($payload::VARCHAR[])::JSON;
 
 -- name: delete_linked_records
 -- All records of these dependents of these entities.

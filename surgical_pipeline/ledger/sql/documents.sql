@@ -64,7 +64,7 @@ WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: upsert_documents
--- Write documents and make them live. Labels come joined by the ASCII unit separator.
+-- Write documents, make them live and name them. Labels come joined by the ASCII unit separator.
 INSERT INTO documents (
     document_id, kind, project_id, entity_type, iid, discussion_id, title, content, content_hash, web_url,
     state, labels, author, confidential, internal, created_at, updated_at, deleted_at, run_id)
@@ -94,9 +94,6 @@ FROM (
 ) AS incoming
 ON CONFLICT (document_id) DO UPDATE SET
     kind = excluded.kind,
-    project_id = excluded.project_id,
-    entity_type = excluded.entity_type,
-    iid = excluded.iid,
     discussion_id = excluded.discussion_id,
     title = excluded.title,
     content = excluded.content,
@@ -110,7 +107,12 @@ ON CONFLICT (document_id) DO UPDATE SET
     created_at = excluded.created_at,
     updated_at = excluded.updated_at,
     deleted_at = NULL,
-    run_id = excluded.run_id;
+    run_id = excluded.run_id
+-- What another entity has is not taken over.
+WHERE documents.project_id = excluded.project_id
+  AND documents.entity_type = excluded.entity_type
+  AND documents.iid = excluded.iid
+RETURNING document_id;
 
 -- name: refresh_documents
 -- What is not in a document's text and changes all the same: where it stands in GitLab, and since when.

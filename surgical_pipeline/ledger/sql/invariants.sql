@@ -109,21 +109,27 @@ ORDER BY 1;
 -- name: find_unclaimed_dependents
 -- Entities with rows of a dependent that, by dependent_fetches, was never fetched.
 SELECT held.dependent || ' of ' || held.entity_type || ' ' || held.iid || ' in project ' || held.project_id
-FROM (
-    SELECT project_id, noteable_type AS entity_type, noteable_iid AS iid, 'discussions' AS dependent FROM discussions
-    UNION
-    SELECT project_id, noteable_type, noteable_iid, 'discussions' FROM notes
-    UNION
-    SELECT project_id, noteable_type, noteable_iid, event_type FROM resource_events
-    UNION
-    SELECT project_id, entity_type, iid, dependent FROM linked_records
-) AS held
+FROM dependent_row_counts AS held
 LEFT JOIN dependent_fetches
     ON dependent_fetches.project_id = held.project_id
     AND dependent_fetches.entity_type = held.entity_type
     AND dependent_fetches.iid = held.iid
     AND dependent_fetches.dependent = held.dependent
 WHERE dependent_fetches.dependent IS NULL
+ORDER BY 1;
+
+-- name: find_miscounted_dependents
+-- Dependents that have more or fewer rows than their last fetch wrote.
+SELECT dependent_fetches.dependent || ' of ' || dependent_fetches.entity_type || ' ' || dependent_fetches.iid
+    || ' in project ' || dependent_fetches.project_id || ': ' || dependent_fetches.row_count || ' written, '
+    || COALESCE(counted.row_count, 0) || ' there'
+FROM dependent_fetches
+LEFT JOIN dependent_row_counts AS counted
+    ON counted.project_id = dependent_fetches.project_id
+    AND counted.entity_type = dependent_fetches.entity_type
+    AND counted.iid = dependent_fetches.iid
+    AND counted.dependent = dependent_fetches.dependent
+WHERE dependent_fetches.row_count <> COALESCE(counted.row_count, 0)
 ORDER BY 1;
 
 -- name: find_wrong_entity_counters
@@ -133,10 +139,10 @@ FROM (
     SELECT
         sync_runs.run_id,
         unnest(ARRAY['fetched', 'ingested', 'stale_skipped', 'tombstoned', 'failed',
-            'documents_regenerated', 'documents_embedded + documents_reused']) AS name,
+            'dependents_stale_skipped', 'documents_regenerated', 'documents_embedded + documents_reused']) AS name,
         unnest(ARRAY[
             fetched, ingested, stale_skipped, tombstoned, failed,
-            documents_regenerated, documents_embedded + documents_reused]) AS told,
+            dependents_stale_skipped, documents_regenerated, documents_embedded + documents_reused]) AS told,
         unnest(ARRAY[
             COALESCE(sum_fetched, 0), COALESCE(sum_ingested, 0), COALESCE(sum_stale_skipped, 0),
             COALESCE(sum_tombstoned, 0),
@@ -144,7 +150,8 @@ FROM (
                 WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(sum_failed, 0)
                 ELSE failed
             END,
-            COALESCE(sum_regenerated, 0), COALESCE(sum_embedded, 0)]) AS counted
+            COALESCE(sum_dependents_stale_skipped, 0), COALESCE(sum_regenerated, 0), COALESCE(sum_embedded, 0)
+        ]) AS counted
     FROM sync_runs
     LEFT JOIN (
         SELECT
@@ -154,6 +161,7 @@ FROM (
             COUNT(CASE WHEN stale_skipped THEN 1 END) AS sum_stale_skipped,
             COUNT(CASE WHEN tombstoned THEN 1 END) AS sum_tombstoned,
             COUNT(failure_code) AS sum_failed,
+            SUM(cardinality(dependents_stale_skipped)) AS sum_dependents_stale_skipped,
             SUM(cardinality(regenerated_document_ids)) AS sum_regenerated,
             SUM(cardinality(embedded_document_ids)) AS sum_embedded
         FROM entity_outcomes
@@ -164,7 +172,7 @@ WHERE told <> counted
 ORDER BY run_id, name;
 
 -- name: find_wrong_failure_counters
--- Runs whose counters of failures are not what entity_failures adds up to.
+-- Runs whose counters of failures are not what entity_failures and, for warnings_count, the warnings add up to.
 SELECT run_id || ': ' || name || ' is ' || told || ', the rows say ' || counted
 FROM (
     SELECT
@@ -174,7 +182,8 @@ FROM (
         unnest(ARRAY[
             COALESCE(of_dependents, 0),
             CASE
-                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') THEN COALESCE(of_all, 0)
+                WHEN status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
+                THEN COALESCE(of_all, 0) + COALESCE(sum_warnings, 0)
                 ELSE warnings_count
             END]) AS counted
     FROM sync_runs
@@ -186,6 +195,11 @@ FROM (
         FROM entity_failures
         GROUP BY run_id
     ) AS failures ON failures.run_id = sync_runs.run_id
+    LEFT JOIN (
+        SELECT run_id, SUM(json_array_length(warnings)) AS sum_warnings
+        FROM entity_outcomes
+        GROUP BY run_id
+    ) AS outcomes ON outcomes.run_id = sync_runs.run_id
 ) AS compared
 WHERE told <> counted
 ORDER BY run_id, name;

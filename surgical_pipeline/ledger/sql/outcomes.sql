@@ -2,8 +2,9 @@
 
 -- name: insert_pending_outcomes
 -- One pending row for each requested entity, from the run's first moment.
-INSERT INTO entity_outcomes (run_id, entity_type, iid, regenerated_document_ids, embedded_document_ids)
-SELECT $run_id, entity_type, iid, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[]
+INSERT INTO entity_outcomes (
+    run_id, entity_type, iid, dependents_stale_skipped, regenerated_document_ids, embedded_document_ids)
+SELECT $run_id, entity_type, iid, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[]
 FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGINT[]) AS iid) AS requested
 ON CONFLICT (run_id, entity_type, iid) DO NOTHING;
 
@@ -28,14 +29,17 @@ WHERE run_id = $run_id
 ORDER BY entity_type, iid, position;
 
 -- name: upsert_outcomes
--- Replace outcomes whole. Lists of ids come joined by the ASCII unit separator.
+-- Replace outcomes whole. Lists of names and ids come joined by the ASCII unit separator.
 INSERT INTO entity_outcomes (
     run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
     failure_code, failure_message, failure_stage, failure_dependent,
-    regenerated_document_ids, embedded_document_ids)
+    dependents_stale_skipped, warnings, regenerated_document_ids, embedded_document_ids)
 SELECT
     $run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
     failure_code, failure_message, failure_stage, failure_dependent,
+    CASE WHEN dependents_stale_skipped = ''
+        THEN ARRAY[]::VARCHAR[] ELSE string_to_array(dependents_stale_skipped, chr(31)) END,
+    warnings::JSON,
     CASE WHEN regenerated = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(regenerated, chr(31)) END,
     CASE WHEN embedded = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(embedded, chr(31)) END
 FROM (
@@ -52,6 +56,8 @@ FROM (
         unnest($failure_message::VARCHAR[]) AS failure_message,
         unnest($failure_stage::VARCHAR[]) AS failure_stage,
         unnest($failure_dependent::VARCHAR[]) AS failure_dependent,
+        unnest($dependents_stale_skipped::VARCHAR[]) AS dependents_stale_skipped,
+        unnest($warnings::VARCHAR[]) AS warnings,
         unnest($regenerated::VARCHAR[]) AS regenerated,
         unnest($embedded::VARCHAR[]) AS embedded
 ) AS incoming
@@ -66,6 +72,8 @@ ON CONFLICT (run_id, entity_type, iid) DO UPDATE SET
     failure_message = excluded.failure_message,
     failure_stage = excluded.failure_stage,
     failure_dependent = excluded.failure_dependent,
+    dependents_stale_skipped = excluded.dependents_stale_skipped,
+    warnings = excluded.warnings,
     regenerated_document_ids = excluded.regenerated_document_ids,
     embedded_document_ids = excluded.embedded_document_ids;
 

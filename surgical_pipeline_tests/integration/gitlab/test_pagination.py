@@ -10,6 +10,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DependentSet, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, ServerError
 from surgical_pipeline_tests.integration.gitlab.api import ISSUE, ISSUES, MERGE_REQUEST, MERGE_REQUESTS
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, Request, WireServer
@@ -184,7 +185,8 @@ async def test_what_is_fetched_is_dated_by_its_first_request_not_by_an_answer(
 
     for path in replies:
         server.answer(path, slow)
-    async with GitLabClient(server.url, token, clock=lambda: now) as client:
+    clock = GitLabClock(wall=lambda: now, uptime=lambda: now.timestamp())
+    async with GitLabClient(server.url, token, clock=clock) as client:
         for fetch in (
             lambda: events_of(client, deadline),
             lambda: client.entities_by_iids(7, EntityType.ISSUE, iids=range(1, 9), deadline=deadline),

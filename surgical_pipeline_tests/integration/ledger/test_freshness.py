@@ -62,6 +62,14 @@ def interleaved(one: str, other: str) -> Iterator[str]:
     yield from (other[0] + rest for rest in interleaved(one, other[1:]))
 
 
+def takes_over(mine: EntityRecord, before: EntityRecord) -> bool:
+    """Later by more than replicas lag wins; within that the later ``updated_at``, then the later fetch."""
+    later = (mine.fetched_at - before.fetched_at).total_seconds()
+    if abs(later) > 60:
+        return later > 0
+    return (mine.updated_at, mine.fetched_at) >= (before.updated_at, before.fetched_at)
+
+
 class World:
     """A GitLab, its ledger's open window, and what must be in it. ``row`` and ``thread``: what stands there."""
 
@@ -101,7 +109,7 @@ class World:
         mine, before = self.fetches[run].record, self.row
         if mine is None:
             return
-        fresher = before is None or (mine.updated_at, mine.fetched_at) >= (before.updated_at, before.fetched_at)
+        fresher = before is None or takes_over(mine, before)
         assert upsert_entities(self.tx, "run", [mine]) == ({KEY} if fresher else frozenset())
         self.row = mine if fresher else before
         self._commit()
@@ -111,7 +119,8 @@ class World:
         if mine is None:
             return
         fresher = before is None or mine.fetched_at >= before.fetched_at
-        assert bool(replace_dependents(self.tx, "run", self.project_id, [mine])) == fresher
+        done = replace_dependents(self.tx, "run", self.project_id, [mine])
+        assert (bool(done.replaced), bool(done.stale)) == (fresher, not fresher)
         self.thread = mine if fresher else before
         self._commit()
 

@@ -6,7 +6,7 @@ import pytest
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
@@ -39,10 +39,12 @@ def tell(ledger: DuckDBLedger) -> DuckDBLedger:
         late = Failure(code=FailureCode.TIMEOUT, message="late", stage="dependents", dependent="discussions")
         gone = Failure(code=FailureCode.NOT_FOUND, message="no such IID", stage="preflight")
         ids = {"regenerated_document_ids": ("doc#1",), "embedded_document_ids": ("doc#1",)}
-        one = EntityOutcome(entity_type=EntityType.ISSUE, iid=1, fetched=True, ingested=True, **ids)
+        told = (EntityWarning(stage="ingest", message="its updated_at went back"),)
+        ids |= {"dependents_stale_skipped": ("links",)}
+        one = EntityOutcome(entity_type=EntityType.ISSUE, iid=1, fetched=True, ingested=True, warnings=told, **ids)
         other = EntityOutcome(entity_type=EntityType.MERGE_REQUEST, iid=2, failure=gone)
         run.save_outcomes(tx, [one.model_copy(update={"dependent_failures": (late,)}), other])
-        counters = {"fetched": 1, "ingested": 1, "dependent_failures": 1}
+        counters = {"fetched": 1, "ingested": 1, "dependent_failures": 1, "dependents_stale_skipped": 1}
         run.add_counters(tx, **counters, documents_regenerated=1, documents_reused=1)
     assert run.finish_succeeded_with_warnings()
     start(ledger, "run-2", "acme/rocket#1+5")
@@ -59,7 +61,7 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
     report = checked(told)
     assert report.ok
     assert report.violations == ()
-    assert len(report.checked) == 13
+    assert len(report.checked) == 14
     with told.read() as tx:
         tables = tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         counted = {name: tx._connection.execute(f"SELECT 1 FROM {name}").fetchall() for (name,) in tables}
@@ -73,7 +75,7 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
         ("UPDATE sync_runs SET scope = 'acme/rocket#1!3' WHERE run_id = 'run-1'", {"outcomes_of_scope"}),
         ("UPDATE sync_runs SET scope = 'a...b' WHERE run_id = 'run-1'", {"outcomes_of_scope"}),
         ("DELETE FROM entity_outcomes WHERE iid = 1 AND run_id = 'run-1'",
-         {"outcomes_counted", "outcomes_of_scope", "entity_counters"}),
+         {"outcomes_counted", "outcomes_of_scope", "entity_counters", "failure_counters"}),
         ("UPDATE sync_run_phases SET finished_at = NULL", {"endings_finished"}),
         ("UPDATE entity_outcomes SET ingested = FALSE", {"nothing_pending", "entity_counters"}),
         ("UPDATE entity_outcomes SET failure_message = 'else' WHERE iid = 2", {"failures_agree"}),
@@ -87,14 +89,19 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
          {"deleted_leaves_nothing"}),
         ("INSERT INTO documents SELECT * REPLACE ('again' AS document_id) FROM documents", {"one_document_each"}),
         ("UPDATE notes SET discussion_id = 'b'", {"notes_in_discussions"}),
-        ("UPDATE notes SET noteable_iid = 9", {"notes_in_discussions", "dependents_claimed"}),
+        ("UPDATE notes SET noteable_iid = 9",
+         {"notes_in_discussions", "dependents_claimed", "dependents_counted"}),
+        ("UPDATE dependent_fetches SET row_count = 0 WHERE dependent = 'diffs'", {"dependents_counted"}),
+        ("DELETE FROM linked_records WHERE dependent = 'links'", {"dependents_counted"}),
         ("UPDATE sync_runs SET fetched = 2 WHERE run_id = 'run-1'", {"entity_counters"}),
         ("UPDATE sync_runs SET tombstoned = 2 WHERE run_id = 'run-2'", {"entity_counters"}),
         ("UPDATE sync_runs SET failed = 0 WHERE run_id = 'run-1'", {"entity_counters"}),
         ("UPDATE sync_runs SET documents_embedded = 1 WHERE run_id = 'run-1'", {"entity_counters"}),
         ("UPDATE sync_runs SET documents_regenerated = 9 WHERE run_id = 'run-1'", {"entity_counters"}),
         ("UPDATE sync_runs SET dependent_failures = 0 WHERE run_id = 'run-1'", {"failure_counters"}),
+        ("UPDATE sync_runs SET dependents_stale_skipped = 0 WHERE run_id = 'run-1'", {"entity_counters"}),
         ("UPDATE sync_runs SET warnings_count = 0 WHERE run_id = 'run-1'", {"failure_counters"}),
+        ("UPDATE entity_outcomes SET warnings = '[]'", {"failure_counters"}),
     ],
 )  # fmt: skip
 def test_what_breaks_an_invariant_is_found(told: DuckDBLedger, statement: str, invariants: set[str]) -> None:
@@ -108,7 +115,7 @@ def test_rows_of_every_dependent_need_their_claim(told: DuckDBLedger, dependent:
     event = "UPDATE resource_events SET event_type = 'state_events'"
     changes = {Dependent.STATE_EVENTS: [event], Dependent.MILESTONE_EVENTS: [event.replace("state", "milestone")]}
     change(told, *changes.get(dependent, [f"DELETE FROM dependent_fetches WHERE dependent = '{dependent}'"]))
-    assert found(told).keys() == {"dependents_claimed"}
+    assert found(told).keys() - {"dependents_counted"} == {"dependents_claimed"}
 
 
 def test_a_run_that_asked_for_nothing_may_have_a_text_that_is_no_scope(told: DuckDBLedger) -> None:
@@ -116,7 +123,7 @@ def test_a_run_that_asked_for_nothing_may_have_a_text_that_is_no_scope(told: Duc
         f"0 AS {name}"
         for name in (
             *("fetched", "ingested", "failed", "warnings_count"),
-            *("dependent_failures", "documents_regenerated", "documents_reused"),
+            *("dependent_failures", "dependents_stale_skipped", "documents_regenerated", "documents_reused"),
         )
     )
     odd = f"'odd' AS run_id, 'a...b' AS scope, 0 AS requested, {zeros}"

@@ -18,7 +18,7 @@ from surgical_pipeline.ledger.checks import (
     rows_outside_scope,
     what_is_checked,
 )
-from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
+from surgical_pipeline.ledger.content import find_oddities, record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb import transaction
@@ -57,6 +57,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     linked,
     merge_request,
     note,
+    run_sql,
     start,
 )
 
@@ -93,6 +94,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
     recorder.count_requests(HttpStats(requests=5))
     assert recorder.finish_succeeded_with_warnings()
     lose_an_issue_and_a_merge_request(ledger)
+    lose_a_link(ledger)
     with ledger.read() as tx:
         assert [run.run_id for run in list_runs(tx, limit=2)] == ["run-1", "run-2"]
         assert [run.run_id for run in list_open_runs(tx, and_also=["run-1"])] == ["run-1", "run-2", "run-3"]
@@ -101,7 +103,8 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert found.dagster_status == "STARTED"
         result = load_result(tx, "run-1")
         assert result is not None
-        assert rows_outside_scope(tx, "run-1").outside == {}
+        assert rows_outside_scope(tx, "run-1").ok
+        assert not rows_outside_scope(tx, "run-2").ok
         assert what_is_checked(tx, "run-1").regenerated_documents == 3
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
@@ -129,6 +132,7 @@ def ingest(recorder: SyncRunRecorder) -> None:
         recorder.set_project(PROJECT.project_id, PROJECT.path, tx)
         recorder.set_phase(Phase.INGEST, tx)
         upsert_project(tx, recorder.run_id, PROJECT, at(0))
+        assert find_oddities(tx, map(entity, KEYS)) == {}
         assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]) == set(KEYS)
         recorder.set_counters(Counters(requested=3), tx)
         recorder.add_counters(tx, ingested=3)
@@ -142,9 +146,8 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         sets.append(linked(key, dependent, ["a", "b"], version="v1"))
     with recorder.window("dependents") as tx:
         recorder.set_phase(Phase.DEPENDENTS, tx)
-        assert replace_dependents(tx, recorder.run_id, PROJECT.project_id, sets) == {
-            (one.key, one.dependent) for one in sets
-        }
+        done = replace_dependents(tx, recorder.run_id, PROJECT.project_id, sets)
+        assert done.replaced == {(one.key, one.dependent) for one in sets}
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
 
@@ -193,6 +196,12 @@ def write_and_embed(recorder: SyncRunRecorder) -> None:
             for outcome in recorder.outcomes(tx)
         ]
         recorder.save_outcomes(tx, done)
+
+
+def lose_a_link(ledger: DuckDBLedger) -> None:
+    """Of an issue that the first run had in its scope, another run has not."""
+    with ledger.write("lose") as tx:
+        run_sql(tx, "DELETE FROM linked_records WHERE dependent = 'links' AND record_id = 'a'")
 
 
 def lose_an_issue_and_a_merge_request(ledger: DuckDBLedger) -> None:

@@ -11,6 +11,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.handover import Sources
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -76,9 +77,8 @@ class Story:
         run = start(self.ledger, f"run-{self.runs}", f"acme/rocket{scope}")
         sources = Sources(project_id=7, project_path="acme/rocket", keys=keys)
         retry = RetryPolicy(max_attempts=2, base_seconds=0.0)
-        client = GitLabClient(
-            self.server.url, "a-token", limiter=RateLimiter(), retry=retry, clock=lambda: datetime.now(UTC) - ago
-        )
+        clock = GitLabClock(wall=lambda: datetime.now(UTC) - ago)
+        client = GitLabClient(self.server.url, "a-token", limiter=RateLimiter(), retry=retry, clock=clock)
         async with client as gitlab:
             await run_dependents(sources, gitlab=gitlab, run=run, budgets=Budgets(), dependents=[self.dependent])
         return run
@@ -134,6 +134,25 @@ async def test_a_fetch_begun_before_the_ledgers_never_replaces_it(
     story.gives(key, story.page(2))
     await story.sync(key)
     story.gives(key, story.page(1))
-    run = await story.sync(key, ago=timedelta(minutes=1))
+    run = await story.sync(key, ago=timedelta(seconds=4))
     assert story.numbers(key) == [2]
-    assert not run.outcomes()[0].dependent_failures
+    (outcome,) = run.outcomes()
+    assert not outcome.has_warning
+    assert outcome.dependents_stale_skipped == (dependent,)
+
+
+@pytest.mark.parametrize(("key", "dependent"), CASES, ids=str)
+async def test_a_fetch_in_gitlabs_future_is_not_believed_and_the_run_says_so(
+    server: WireServer, ledger: DuckDBLedger, key: EntityKey, dependent: Dependent
+) -> None:
+    story = Story(server, ledger, key, dependent)
+    story.gives(key, story.page(1))
+    await story.sync(key, ago=-timedelta(days=1))
+    story.gives(key, story.page(2))
+    run = await story.sync(key)
+    assert story.numbers(key) == [2]
+    (outcome,) = run.outcomes()
+    (warning,) = outcome.warnings
+    assert warning.stage == "dependents"
+    assert warning.message.startswith(f"the ledger had its {dependent} as fetched at ")
+    assert not outcome.dependents_stale_skipped

@@ -52,6 +52,7 @@ CREATE TABLE sync_runs (
     tombstoned             INTEGER     NOT NULL DEFAULT 0,
     failed                 INTEGER     NOT NULL DEFAULT 0,
     dependents_replaced    INTEGER     NOT NULL DEFAULT 0,
+    dependents_stale_skipped INTEGER   NOT NULL DEFAULT 0,
     dependent_failures     INTEGER     NOT NULL DEFAULT 0,
     documents_regenerated  INTEGER     NOT NULL DEFAULT 0,
     documents_unchanged    INTEGER     NOT NULL DEFAULT 0,
@@ -104,6 +105,9 @@ CREATE TABLE sync_run_phases (
 --   stale_skipped fetched, and the ledger had a fresher one                       pending, by ingest
 --   failed        failure_* set: by the stage failure_stage, or by the run's end  any but failed
 --                 where the run did not complete; tombstoned: of NOT_FOUND, the second miss in a row
+--
+-- dependents_stale_skipped: which dependents were fetched and not written, since another run had fetched them later.
+-- warnings: a list of {stage, message}.
 CREATE TABLE entity_outcomes (
     run_id                   VARCHAR   NOT NULL,
     entity_type              VARCHAR   NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
@@ -118,6 +122,8 @@ CREATE TABLE entity_outcomes (
     failure_message          VARCHAR,
     failure_stage            VARCHAR,
     failure_dependent        VARCHAR,
+    dependents_stale_skipped VARCHAR[] NOT NULL,
+    warnings                 JSON      NOT NULL DEFAULT '[]',
     regenerated_document_ids VARCHAR[] NOT NULL,
     embedded_document_ids    VARCHAR[] NOT NULL,
     PRIMARY KEY (run_id, entity_type, iid),
@@ -213,13 +219,15 @@ SELECT
 FROM entities
 WHERE entity_type = 'merge_request';
 
--- When each dependent of each entity was last fetched whole: the guard of its replacement.
+-- When each dependent of each entity was last fetched whole: the guard of its replacement. row_count: how many rows
+-- that fetch wrote, all of them still there; of discussions, discussions and notes together.
 CREATE TABLE dependent_fetches (
     project_id     BIGINT      NOT NULL,
     entity_type    VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
     iid            BIGINT      NOT NULL,
     dependent      VARCHAR     NOT NULL,
     fetched_at     TIMESTAMPTZ NOT NULL,
+    row_count      BIGINT      NOT NULL,
     source_version VARCHAR,
     run_id         VARCHAR     NOT NULL,
     PRIMARY KEY (project_id, entity_type, iid, dependent)
@@ -239,7 +247,7 @@ CREATE TABLE discussions (
     PRIMARY KEY (project_id, noteable_type, noteable_iid, discussion_id)
 );
 
--- GitLab numbers the notes of all projects together; a note can move to another entity.
+-- GitLab numbers the notes of all projects together, and copies a note rather than move it to another entity.
 CREATE TABLE notes (
     note_id       BIGINT      PRIMARY KEY,
     project_id    BIGINT      NOT NULL,
@@ -316,6 +324,20 @@ CREATE VIEW award_emoji AS
 SELECT
     project_id, entity_type AS noteable_type, iid AS noteable_iid, record_id, position, run_id, fetched_at, payload
 FROM linked_records WHERE dependent = 'award_emoji';
+
+-- How many rows each dependent of each entity has.
+CREATE VIEW dependent_row_counts AS
+SELECT project_id, entity_type, iid, dependent, COUNT(*) AS row_count
+FROM (
+    SELECT project_id, noteable_type AS entity_type, noteable_iid AS iid, 'discussions' AS dependent FROM discussions
+    UNION ALL
+    SELECT project_id, noteable_type, noteable_iid, 'discussions' FROM notes
+    UNION ALL
+    SELECT project_id, noteable_type, noteable_iid, event_type FROM resource_events
+    UNION ALL
+    SELECT project_id, entity_type, iid, dependent FROM linked_records
+) AS held
+GROUP BY project_id, entity_type, iid, dependent;
 
 -- What is searched: one row for each issue, merge request and discussion worth reading.
 --

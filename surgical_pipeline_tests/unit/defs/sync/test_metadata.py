@@ -2,7 +2,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.sync.metadata import MAX_TABLE_ROWS, outcome_table
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport, EntityWarning
 from surgical_pipeline.domain.scope import EntityType
 
 
@@ -15,6 +15,9 @@ def failure(message: str = "no such IID") -> Failure:
     return Failure(code=FailureCode.NOT_FOUND, message=message, stage="preflight")
 
 
+WARNING = EntityWarning(stage="ingest", message="its updated_at went back")
+
+
 def rows(table: str) -> list[str]:
     return table.splitlines()[2:]
 
@@ -23,17 +26,17 @@ def test_each_entity_is_a_row_with_what_became_of_it() -> None:
     good = report(
         12, fetched=True, ingested=True, regenerated_document_ids=("a", "b"), embedded_document_ids=("a",)
     )
-    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written |  | 2 | 1 |"]
+    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written | ok |  | 2 | 1 |"]
 
 
 def test_every_row_has_the_columns_of_the_header() -> None:
     table = outcome_table([report(12, failure=failure()), report(13, ingested=True)])
-    assert {line.count("|") for line in table.splitlines()} == {6}
+    assert {line.count("|") for line in table.splitlines()} == {7}
 
 
 def test_pipes_and_newlines_of_a_message_do_not_break_the_table() -> None:
     table = outcome_table([report(12, failure=failure("a|b\nc|d"))])
-    assert rows(table) == [r"| acme/rocket#12 | not fetched | NOT_FOUND: a\|b c\|d | 0 | 0 |"]
+    assert rows(table) == [r"| acme/rocket#12 | not fetched | - | NOT_FOUND: a\|b c\|d | 0 | 0 |"]
 
 
 def test_all_failures_of_an_entity_stand_in_its_row() -> None:
@@ -41,15 +44,23 @@ def test_all_failures_of_an_entity_stand_in_its_row() -> None:
     assert "NOT_FOUND: one; NOT_FOUND: two" in row
 
 
-def test_entities_with_failures_come_first_and_keep_their_order() -> None:
+def test_warnings_and_dependents_that_were_newer_already_stand_in_the_row() -> None:
+    (row,) = rows(
+        outcome_table([report(12, ingested=True, warnings=(WARNING,), dependents_stale_skipped=("links",))])
+    )
+    assert "| 1 already newer | warning: its updated_at went back |" in row
+
+
+def test_entities_with_failures_or_warnings_come_first_and_keep_their_order() -> None:
     outcomes = [
         report(1, ingested=True),
         report(2, failure=failure()),
         report(3, ingested=True),
         report(4, ingested=True, dependent_failures=(failure(),)),
+        report(5, ingested=True, warnings=(WARNING,)),
     ]
     named = [row.split(" | ")[0] for row in rows(outcome_table(outcomes))]
-    assert named == [f"| acme/rocket#{iid}" for iid in (2, 4, 1, 3)]
+    assert named == [f"| acme/rocket#{iid}" for iid in (2, 4, 5, 1, 3)]
 
 
 def test_a_long_table_is_cut_and_says_how_much_is_missing() -> None:

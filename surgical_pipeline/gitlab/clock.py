@@ -1,0 +1,90 @@
+"""GitLab's clock, as its answers tell it: the one clock of all machines that write to one ledger."""
+
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
+
+import httpx
+
+_TICK = timedelta(seconds=1)
+"""``Date`` tells whole seconds."""
+
+_PLAUSIBLE_YEARS = range(1970, 9000)
+"""Beyond, arithmetic with them ends in an error."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def _uptime() -> float:
+    """Seconds that nobody sets, and that go on while the machine sleeps, where the system can count those."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
+
+
+class GitLabClock:
+    """Tells GitLab's time once an answer has told it; where answers carry no ``Date``, this machine's time.
+
+    It is the machine's uptime and an offset, so setting the machine's clock in between changes nothing. An answer
+    bounds the offset: its ``Date`` D was written at a moment in [D, D + 1 s) between sending and receiving. Where
+    the machine's own clock is within the first answer's bounds, it is taken as it is: all processes of a machine
+    whose clock is right read the very same one. Else it is the lower bound, which later answers raise and never
+    lower: the time never runs backwards, and is early by at most one second and what the first answer took, less
+    with each further one.
+    """
+
+    def __init__(self, wall: Callable[[], datetime] = _utc_now, uptime: Callable[[], float] = _uptime) -> None:
+        self._uptime = uptime
+        self._started_at = uptime()
+        self._started = wall()
+        self.heard = False
+        """Whether GitLab has answered."""
+        self.ahead: timedelta | None = None
+        """How far GitLab's clock is ahead of this machine's; None: not told."""
+
+    def reading(self) -> float:
+        """A moment, to be turned into a time by ``at`` when GitLab's clock is known."""
+        return self._uptime()
+
+    def heed(self, headers: httpx.Headers, *, sent: float) -> None:
+        """An answer has just arrived to a request that was sent at that reading."""
+        received = self._uptime()
+        self.heard = True
+        told = http_date(headers.get("date", ""))
+        if told is None or told.year not in _PLAUSIBLE_YEARS or _is_stored(headers):
+            return
+        lowest, highest = told - self._own(received), told + _TICK - self._own(sent)
+        if self.ahead is None:
+            self.ahead = timedelta() if lowest <= timedelta() <= highest else lowest
+        self.ahead = max(self.ahead, lowest)
+
+    def at(self, reading: float) -> datetime:
+        """The time of a reading, in UTC."""
+        return self._own(reading) + (self.ahead or timedelta())
+
+    def now(self) -> datetime:
+        """The present time, in UTC; before the first answer this machine's."""
+        return self.at(self._uptime())
+
+    def present(self) -> datetime | None:
+        """GitLab's present time, as far as it is known; None before the first answer."""
+        return self.now() if self.heard else None
+
+    def _own(self, reading: float) -> datetime:
+        return self._started + timedelta(seconds=reading - self._started_at)
+
+
+def http_date(text: str) -> datetime | None:
+    """The moment that a ``Date`` or ``Retry-After`` names, in UTC; None where it names none."""
+    try:
+        moment = parsedate_to_datetime(text)
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, TypeError, OverflowError, IndexError):
+        return None
+
+
+def _is_stored(headers: httpx.Headers) -> bool:
+    """Whether a cache gave the answer: its ``Date`` is that of the time when the cache got it."""
+    return str(headers.get("age", "0")).strip() != "0"
