@@ -6,13 +6,14 @@ from collections.abc import Iterator
 
 from pydantic import BaseModel
 
+from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
-from surgical_pipeline.settings import Settings, SettingsError
+from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 
 TIMEOUT_SECONDS = 10.0
 ENOUGH_SCOPES = frozenset({"api", "read_api"})
@@ -29,7 +30,7 @@ class Finding(BaseModel):
 
 def check_up(settings: Settings) -> list[Finding]:
     """All findings, in the order in which to mend them."""
-    return [*_check_gitlab(settings), _check_ledger(settings), _check_embedder(settings)]
+    return [*_check_gitlab(settings), _check_dagster(settings), _check_ledger(settings), _check_embedder(settings)]
 
 
 def _check_gitlab(settings: Settings) -> Iterator[Finding]:
@@ -59,6 +60,15 @@ async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None]:
     async with open_gitlab(settings) as client:
         deadline = Deadline.after(TIMEOUT_SECONDS, time.monotonic)
         return await client.version(deadline), await client.token_scopes(deadline)
+
+
+def _check_dagster(settings: Settings) -> Finding:
+    try:
+        try_to_write()
+        home = settings.dagster_home
+    except (SettingsError, DagsterHomeError) as error:
+        return Finding(check="dagster", ok=False, found="cannot be used", what_to_do=str(error))
+    return Finding(check="dagster", ok=True, found=f"{home}, writable")
 
 
 def _check_ledger(settings: Settings) -> Finding:

@@ -282,7 +282,7 @@ def test_the_code_that_a_stage_raised_comes_from_dagsters_log_where_the_ledger_c
     looking.reconcile()
     error = told(ledger, run_id).error
     assert error is not None
-    assert (error.code, error.message) == (FailureCode.LEDGER_ERROR, "LEDGER_ERROR: the disk was full")
+    assert (error.code, error.message) == (FailureCode.LEDGER_ERROR, "the disk was full")
 
 
 def test_an_error_of_dagsters_own_is_told_as_it_is(
