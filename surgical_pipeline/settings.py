@@ -31,6 +31,10 @@ class SettingsError(ValueError):
         super().__init__(message)
 
 
+class DagsterHomeError(Exception):
+    """What DAGSTER_HOME holds cannot be made, read or written; the sentence says why and what to do."""
+
+
 class GitLabSettings(BaseModel):
     """Where GitLab is. ``url`` is checked and has no trailing slash; ``ca_bundle`` is a PEM file."""
 

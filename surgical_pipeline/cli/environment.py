@@ -15,7 +15,7 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.opening import open_ledger, open_ledger_file
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.settings import Settings, SettingsError
+from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -46,12 +46,12 @@ def usage_errors() -> Iterator[None]:
 
 @contextmanager
 def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
-    """A ledger that cannot be read: one clear line on stderr; what to do stands in the error's own sentence."""
+    """A ledger or Dagster's storage that cannot be used: a line on stderr, which says what to do."""
     try:
         yield
     except (AmbiguousRunError, BackupRefusedError) as error:
         fail(str(error), code=EXIT_USAGE)
-    except LockTimeoutError as error:
+    except (LockTimeoutError, DagsterHomeError) as error:
         fail(str(error), code=EXIT_FAILED)
     except LedgerError as error:
         fail(str(error), code=code)

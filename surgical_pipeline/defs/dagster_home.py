@@ -3,6 +3,7 @@
 import fcntl
 import os
 import sqlite3
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +14,16 @@ import yaml  # type: ignore[import-untyped]
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy.exc import DBAPIError
 
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.settings import DagsterHomeError, Settings
 
 LOCK_NAME = ".surgical-pipeline.lock"
+_ROOM = 256 * 1024
 _TRIES = 10
 _PAUSE_SECONDS = 0.2
 _MADE_BESIDE_US = ("already exists", "database is locked", "UNIQUE constraint failed: alembic_version")
 _FULL = ("full", "No space left", "File too large", "disk I/O error")
 _DAMAGED = ("not a database", "malformed")
-
-
-class DagsterHomeError(Exception):
-    """What DAGSTER_HOME holds cannot be made, read or written; the sentence says why and what to do."""
-
-    def __init__(self, home: Path, reason: str) -> None:
-        super().__init__(f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {_advice(reason)}")
 
 
 @contextmanager
@@ -46,7 +42,7 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         try:
             yield instance
         except (DBAPIError, sqlite3.Error) as error:
-            raise DagsterHomeError(home, _reason(error)) from error
+            raise _fault(home, error) from error
 
 
 def id_of(instance: dg.DagsterInstance) -> str | None:
@@ -63,6 +59,20 @@ def id_of(instance: dg.DagsterInstance) -> str | None:
     storage.get_run_storage_id()
     # The first call made it if nobody had; where several did at once, the second gives all of them the same.
     return storage.get_run_storage_id()
+
+
+def try_to_write() -> None:
+    """Write into Dagster's storage and into its folder, as a run does.
+
+    Raises:
+        SettingsError, DagsterHomeError: as `opened_instance`.
+    """
+    home = Settings.from_environment().dagster_home
+    with opened_instance() as instance, _making_errors(home):
+        instance.run_storage.set_cursor_values({"surgical-pipeline doctor": utc_now().isoformat()})
+        with tempfile.TemporaryFile(dir=home) as file:
+            file.write(bytes(_ROOM))
+            os.fsync(file.fileno())
 
 
 @contextmanager
@@ -93,14 +103,18 @@ def _making_errors(home: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, dg.DagsterError, yaml.YAMLError, DBAPIError, sqlite3.Error) as error:
-        raise DagsterHomeError(home, _reason(error)) from error
+        raise _fault(home, error) from error
 
 
-def _reason(error: Exception) -> str:
+def _fault(home: Path, error: Exception) -> DagsterHomeError:
     if isinstance(error, OSError):
-        return f"{error.strerror}: {error.filename}"
-    told = error.orig if isinstance(error, DBAPIError) else error
-    return " ".join(str(told).split()).rstrip(".")
+        reason = f"{error.strerror}: {error.filename}"
+    else:
+        told = error.orig if isinstance(error, DBAPIError) else error
+        reason = " ".join(str(told).split()).rstrip(".")
+    return DagsterHomeError(
+        f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {_advice(reason)}"
+    )
 
 
 def _advice(reason: str) -> str:

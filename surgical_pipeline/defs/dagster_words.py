@@ -3,14 +3,14 @@
 import traceback
 
 import dagster as dg
-from dagster import DagsterEventType, DagsterRunStatus
+from dagster import DagsterEventType
 from dagster._core.events import JobFailureData
 from dagster._core.execution.plan.objects import StepFailureData
 
+from surgical_pipeline.defs.dagster_runs import is_cancelled
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.foreign_text import make_logs_visible, visible
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
-from surgical_pipeline.ledger.runs import RunSummary
 
 _NOT_HERE = (
     "what it wrote is not in this ledger: it succeeded in Dagster, and then an older copy of the ledger "
@@ -28,7 +28,7 @@ def as_cause(error: Exception) -> Exception:
 
 
 def as_dagster_failure(failure: Failure) -> dg.Failure:
-    """What an op raises to end its run by ``failure``, with the code where ``failure_of`` looks for it."""
+    """What an op raises to end its run by ``failure``, with the code where ``ending_of`` looks for it."""
     return dg.Failure(
         description=visible(f"{failure.code}: {failure.message}"),
         metadata={"code": str(failure.code), "what to do": failure.code.advice, "stage": failure.stage},
@@ -36,17 +36,19 @@ def as_dagster_failure(failure: Failure) -> dg.Failure:
     )
 
 
-def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
-    """Why a run failed that could not tell the ledger itself.
+def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Failure:
+    """What ended a run that could not tell the ledger itself: it failed, or CANCELLED.
 
     The failure that one of its stages raised stands in Dagster's log with its code. An error of Dagster's own,
     such as definitions that cannot be loaded, is told as it is. Without either, the process just went away.
     """
-    stage = str(run.phase)
-    if run.dagster_status == DagsterRunStatus.SUCCESS.value and _came_to_its_end(instance, run.run_id):
+    stage, run = str(phase), instance.get_run_by_id(run_id)
+    if run is not None and is_cancelled(run):
+        return Failure(code=FailureCode.CANCELLED, message="The run was cancelled.", stage=stage)
+    if run is not None and run.is_success and _came_to_its_end(instance, run_id):
         return Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=stage)
     failed = {DagsterEventType.STEP_FAILURE, DagsterEventType.RUN_FAILURE}
-    events = [entry.get_dagster_event() for entry in instance.all_logs(run.run_id, of_type=failed)]
+    events = [entry.get_dagster_event() for entry in instance.all_logs(run_id, of_type=failed)]
     for event in events:
         told = event.step_failure_data.user_failure_data if event.is_step_failure else None
         code = told.metadata.get("code") if told else None

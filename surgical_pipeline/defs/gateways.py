@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 
 import dagster as dg
+from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
@@ -164,5 +165,7 @@ class Gateways(dg.ConfigurableResource[RunGateways]):
         try:
             yield gateways
         finally:
-            run = context.instance.get_run_by_id(run_id) if context.instance else None
+            run = None
+            with suppress(DBAPIError):  # Dagster's storage went away in mid-run; the ledger is told all the same
+                run = context.instance.get_run_by_id(run_id) if context.instance else None
             gateways.close(cancelled=run is not None and is_cancelled(run))

@@ -15,17 +15,19 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
-from surgical_pipeline.defs.dagster_words import report_canceling
+from surgical_pipeline.defs.dagster_words import ending_of, report_canceling
 from surgical_pipeline.defs.mirror import Change, Mirror
-from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of
+from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
-from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.domain.lifecycle import STAGES, Trigger
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus, Trigger
+from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.runs import load_result, result_without_row
 from surgical_pipeline.stages.shared.backlog import BacklogProgress
 
 _LOG = logging.getLogger(__name__)
@@ -51,6 +53,7 @@ class Launch:
         parent_run_id: str | None = None,
     ) -> None:
         self._instance = instance
+        self._ledger = ledger
         self._mirror = Mirror(instance, ledger)
         self._mirror.bring_back()
         self._mirror.settle()
@@ -90,6 +93,31 @@ class Launch:
                 self._mirror.wind_up(self.run_id, cancelled=cancelled())
             except LedgerError as error:
                 _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
+
+    def result(self) -> SyncResult:
+        """What became of it by the ledger; by Dagster, where the ledger could not be told or cannot be read."""
+        try:
+            result = self._read_back()
+            if result is None or RunStatus(result.completion_status).terminal:
+                return result or self._without_row()
+            ended_by = ending_of(self._instance, self.run_id, phase=Phase(result.phase))
+            return self._read_back(ended_by) or self._without_row()
+        except LedgerError as error:
+            _LOG.warning("run %s cannot be read back: %s", self.run_id, error)
+            return self._without_row()
+
+    def _read_back(self, ended_by: Failure | None = None) -> SyncResult | None:
+        with self._ledger.read("result") as tx:
+            return load_result(tx, self.run_id, ended_by=ended_by)
+
+    def _without_row(self) -> SyncResult:
+        return result_without_row(
+            self.run_id,
+            scope_of_run(config_block(self._run), None),
+            trigger=Trigger.CLI,
+            ended_by=ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
+            parent_run_id=self._run.parent_run_id,
+        )
 
 
 @contextmanager

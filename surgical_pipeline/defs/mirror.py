@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_surgical, mode_of, scope_of, trigger_of, worker_of
-from surgical_pipeline.defs.dagster_words import failure_of, report_ending
+from surgical_pipeline.defs.dagster_words import ending_of, report_ending
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
@@ -182,7 +182,9 @@ class Mirror:
             failure = None
             ended = recorder.finish_cancelled(why, if_silent_since=seen)
         else:
-            failure = failure_of(self._instance, run) if ending is Ending.FAILED else _lost(run)
+            failure = _lost(run)
+            if ending is Ending.FAILED:
+                failure = ending_of(self._instance, run.run_id, phase=run.phase)
             ended = recorder.finish_failed(failure, if_silent_since=seen)
         if not ended:
             return

@@ -1,16 +1,17 @@
 """Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
-from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import (
     Counters,
     EntityFailureReport,
+    EntityOutcome,
     EntityReport,
     FailureReport,
     HttpStats,
@@ -18,14 +19,26 @@ from surgical_pipeline.domain.outcomes import (
     ProjectRef,
     RunError,
     SyncResult,
+    count_warnings,
+    failures_of,
 )
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.columns import key_of
 from surgical_pipeline.ledger.errors import AmbiguousRunError
-from surgical_pipeline.ledger.outcomes import failure_of, failure_rows, insert_pending, load_outcomes
+from surgical_pipeline.ledger.outcomes import insert_pending, load_outcomes, with_run_failure
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Transaction
+
+_USAGE_COLUMNS = (
+    "warnings_count",
+    "lock_windows",
+    "lock_wait_ms",
+    "lock_held_ms",
+    "longest_lock_held_ms",
+    "http_requests",
+    "http_retries",
+    "http_rate_limited",
+)
 
 
 class RunSummary(BaseModel):
@@ -145,15 +158,51 @@ def find_run(tx: Transaction, prefix: str) -> RunSummary | None:
     return found[0] if found else None
 
 
-def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
-    """The whole document about a run, running or ended, from the ledger alone; None if there is no such run."""
+def load_result(tx: Transaction, run_id: str, *, ended_by: Failure | None = None) -> SyncResult | None:
+    """The whole document about a run, running or ended, from the ledger alone; None if there is no such run.
+
+    ``ended_by``: what ended a run that could not write so. The document then tells what it has written until then,
+    and that it ended; an ending that is in the ledger counts more.
+    """
     rows = tx.rows("load_run", run_id=run_id)
     if not rows:
         return None
-    run = rows[0]
+    return _result(rows[0], load_outcomes(tx, run_id), ended_by=ended_by)
+
+
+def result_without_row(
+    run_id: str, scope: Scope, *, trigger: Trigger, ended_by: Failure, parent_run_id: str | None = None
+) -> SyncResult:
+    """The document about a run that ended before the ledger knew of it, or whose row cannot be read."""
+    run = {
+        "run_id": run_id,
+        "parent_run_id": parent_run_id,
+        "mode": RunMode.SURGICAL,
+        "trigger": trigger,
+        "status": RunStatus.QUEUED,
+        "phase": Phase.QUEUED,
+        "scope": str(scope),
+        "project_path": scope.project,
+        **dict.fromkeys(("project_id", "started_at", "finished_at")),
+        **dict.fromkeys(_USAGE_COLUMNS, 0),
+        **Counters(requested=len(scope)).model_dump(),
+    }
+    pending = [EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in tuple(scope.keys())]
+    return _result(run, pending, ended_by=ended_by)
+
+
+def counters_of_row(run: Mapping[str, Any]) -> Counters:
+    """The counters in a row of ``sync_runs``."""
+    return Counters(**{name: run[name] for name in Counters.model_fields})
+
+
+def _result(run: Mapping[str, Any], outcomes: Sequence[EntityOutcome], *, ended_by: Failure | None) -> SyncResult:
+    if ended_by is not None and not RunStatus(run["status"]).terminal:
+        outcomes = with_run_failure(outcomes, ended_by, phase=Phase(run["phase"]))
+        run = {**run, **_ending(outcomes, ended_by)}
     path = run["project_path"]
     return SyncResult(
-        run_id=run_id,
+        run_id=run["run_id"],
         parent_run_id=run["parent_run_id"],
         mode=run["mode"],
         trigger=run["trigger"],
@@ -175,15 +224,26 @@ def load_result(tx: Transaction, run_id: str) -> SyncResult | None:
         http=HttpStats(
             requests=run["http_requests"], retries=run["http_retries"], rate_limited=run["http_rate_limited"]
         ),
-        entity_outcomes=tuple(EntityReport.of(outcome, path) for outcome in load_outcomes(tx, run_id)),
-        entity_failures=tuple(_failure_report(row) for row in failure_rows(tx, run_id)),
+        entity_outcomes=tuple(EntityReport.of(outcome, path) for outcome in outcomes),
+        entity_failures=tuple(
+            EntityFailureReport(entity=f"{path}{failed.key}", **FailureReport.of(failed.failure).model_dump())
+            for outcome in outcomes
+            for failed in failures_of(outcome)
+        ),
         error=_run_error(run),
     )
 
 
-def counters_of_row(run: Mapping[str, Any]) -> Counters:
-    """The counters in a row of ``sync_runs``."""
-    return Counters(**{name: run[name] for name in Counters.model_fields})
+def _ending(outcomes: Sequence[EntityOutcome], failure: Failure) -> dict[str, Any]:
+    """What `finish_run` would have written."""
+    cancelled = failure.code is FailureCode.CANCELLED
+    return {
+        "status": RunStatus.CANCELLED if cancelled else RunStatus.FAILED,
+        "failed": sum(outcome.failure is not None for outcome in outcomes),
+        "warnings_count": count_warnings(outcomes),
+        "failure_code": failure.code,
+        "failure_message": failure.message,
+    }
 
 
 def _duration_ms(started_at: datetime | None, finished_at: datetime | None) -> int | None:
@@ -192,13 +252,7 @@ def _duration_ms(started_at: datetime | None, finished_at: datetime | None) -> i
     return round((finished_at - started_at).total_seconds() * 1000)
 
 
-def _failure_report(row: dict[str, Any]) -> EntityFailureReport:
-    key = key_of(row)
-    report = FailureReport.of(failure_of(row))
-    return EntityFailureReport(entity=f"{row['project_path']}{key}", **report.model_dump())
-
-
-def _run_error(run: dict[str, Any]) -> RunError | None:
+def _run_error(run: Mapping[str, Any]) -> RunError | None:
     if run["failure_code"] is None:
         return None
     code = FailureCode[run["failure_code"]]

@@ -10,6 +10,7 @@ from math import ceil
 from pydantic import BaseModel
 
 from surgical_pipeline.cli.mounts import mount_of_file
+from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
@@ -18,7 +19,7 @@ from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
-from surgical_pipeline.settings import Settings, SettingsError
+from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 
 TIMEOUT_SECONDS = 10.0
 ENOUGH_SCOPES = frozenset({"api", "read_api"})
@@ -37,6 +38,7 @@ def check_up(settings: Settings) -> list[Finding]:
     """All findings, in the order in which to mend them."""
     return [
         *_check_gitlab(settings),
+        _check_dagster(settings),
         _check_ledger(settings),
         *_check_filesystem(settings),
         _check_embedder(settings),
@@ -97,6 +99,15 @@ def _clock_finding(ahead: timedelta | None) -> Finding:
         "Set it right, for example with NTP: other machines may take its runs for lost. Fetches are not affected."
     )
     return Finding(check="clock", ok=True, found=found, what_to_do=advice)
+
+
+def _check_dagster(settings: Settings) -> Finding:
+    try:
+        try_to_write()
+        home = settings.dagster_home
+    except (SettingsError, DagsterHomeError) as error:
+        return Finding(check="dagster", ok=False, found="cannot be used", what_to_do=str(error))
+    return Finding(check="dagster", ok=True, found=f"{home}, writable")
 
 
 def _check_ledger(settings: Settings) -> Finding:

@@ -64,15 +64,18 @@ def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bo
         typer.Exit: 2 for a setting or project that is wrong, 1 without a ledger; nothing has run.
     """
     model = _checked_model(project)
-    with Progress(
-        TextColumn("embedding"),
-        BarColumn(bar_width=25),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        console=err(),
-        transient=True,
-        disable=not progress,
-    ) as bars:
+    with (
+        Progress(
+            TextColumn("embedding"),
+            BarColumn(bar_width=25),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            console=err(),
+            transient=True,
+            disable=not progress,
+        ) as bars,
+        ledger_errors(),
+    ):
         task = bars.add_task("embedding", total=None)
         run = launch_backlog(
             project,

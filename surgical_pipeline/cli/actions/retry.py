@@ -32,12 +32,13 @@ def retry_run(
     plan = plan_retry(parent)
     if plan.scope is None:
         return RetryResult(parent_run_id=parent.run_id, scope=None, left_alone=plan.left_alone, result=None)
-    config = repeated_config(
-        parent.run_id,
-        scope=plan.scope,
-        changes={name: value for name, value in changes.items() if value is not None},
-        log_level="INFO" if verbose else "CRITICAL",
-    )
+    with ledger_errors():
+        config = repeated_config(
+            parent.run_id,
+            scope=plan.scope,
+            changes={name: value for name, value in changes.items() if value is not None},
+            log_level="INFO" if verbose else "CRITICAL",
+        )
     result = execute(config, ledger=ledger, progress=progress, interrupts=interrupts, parent_run_id=parent.run_id)
     return RetryResult(
         parent_run_id=parent.run_id, scope=str(plan.scope), left_alone=plan.left_alone, result=result

@@ -21,7 +21,6 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.settings import Settings
 
 
@@ -37,7 +36,7 @@ def run_sync(
     """Run the job and give what the ledger says of it, also where it was cancelled.
 
     Raises:
-        typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where the ledger could not be read back.
+        typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where Dagster's storage cannot be used.
     """
     ledger = checked_ledger()
     config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
@@ -66,11 +65,7 @@ def execute(
         launched(config, ledger=ledger, parent_run_id=parent_run_id) as run,
     ):
         run.execute(_StageBars(bars).report, cancelled=interrupts.asked)
-    with ledger_errors(), ledger.read("result") as tx:
-        result = load_result(tx, run.run_id)
-    if result is None:
-        fail(f"run {run.run_id} ended before it reached the ledger: see it in Dagster's UI", code=EXIT_FAILED)
-    return result
+        return run.result()
 
 
 def checked_ledger() -> Ledger:

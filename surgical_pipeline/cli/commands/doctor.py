@@ -8,7 +8,10 @@ import typer
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Check GitLab, token, ledger and embedder. Exit code 0: a sync can run; 1: something is in its way."""
+    """Check GitLab, token, Dagster's storage, ledger and embedder.
+
+    Exit code 0: a sync can run; 1: something is in its way.
+    """
     from surgical_pipeline.cli.actions.doctor import check_up
     from surgical_pipeline.cli.output import print_findings
     from surgical_pipeline.cli.terminal import print_json

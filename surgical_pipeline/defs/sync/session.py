@@ -72,9 +72,7 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     except ScopeError as error:
         _announce(context, gateways)
         _fail(gateways, Failure(code=FailureCode.NOT_FOUND, message=str(error), stage=phase), cause=error)
-    except SettingsError as error:
-        _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
-    except EmbedderError as error:
+    except (SettingsError, EmbedderError) as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except RunLostError as error:
         if _cancelled(context):
@@ -83,6 +81,9 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
     except LedgerError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
+    except OSError as error:  # what preflight fetched could not be kept in DAGSTER_HOME, say
+        message = f"{error.strerror}: {error.filename}"
+        _fail(gateways, Failure(code=FailureCode.LEDGER_ERROR, message=message, stage=phase), cause=error)
     except DagsterExecutionInterruptedError:
         _interrupted(context, gateways, phase=phase)
         raise

@@ -138,9 +138,9 @@ class DuckDBLedger:
                     storage_errors(self.path),
                 ):
                     connection.execute("CHECKPOINT")
-        except LedgerError:
+        except LedgerError as error:
             # The caller's write is committed already and must not seem to have failed.
-            _LOG.warning("the ledger %s could not be checkpointed yet", self.path, exc_info=True)
+            _LOG.warning("the ledger %s could not be checkpointed yet: %s", self.path, error)
         finally:
             self._engine.checkpoints.tried((time.monotonic() - began) * 1000)
 

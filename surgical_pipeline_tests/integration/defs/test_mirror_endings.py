@@ -91,7 +91,7 @@ def test_the_code_that_a_stage_raised_comes_from_dagsters_log_where_the_ledger_c
     run_id = sides.fail_inside(dg.Failure("LEDGER_ERROR: the disk was full", metadata={"code": "LEDGER_ERROR"}))
     sides.reconcile()
     error = sides.error(run_id)
-    assert (error.code, error.message) == (FailureCode.LEDGER_ERROR, "LEDGER_ERROR: the disk was full")
+    assert (error.code, error.message) == (FailureCode.LEDGER_ERROR, "the disk was full")
 
 
 def test_an_error_of_dagsters_own_is_told_as_it_is(sides: TwoSides) -> None:
