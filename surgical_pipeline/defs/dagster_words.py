@@ -1,5 +1,6 @@
 """Between Dagster's events and our endings: why a run failed by its log, and an ending as one of its events."""
 
+import re
 import traceback
 
 import dagster as dg
@@ -12,6 +13,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.foreign_text import make_logs_visible, visible
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 
+_TOLD = re.compile(r"(?P<code>[A-Z_]+): (?P<message>.+)", re.DOTALL)
 _NOT_HERE = (
     "what it wrote is not in this ledger: it succeeded in Dagster, and then an older copy of the ledger "
     "was put in its place"
@@ -56,6 +58,10 @@ def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Fai
             message = str(told.description).removeprefix(f"{code.value}: ")
             return Failure(code=FailureCode[str(code.value)], message=message, stage=stage)
     for event in events:
+        told_by_us = _TOLD.fullmatch(event.message or "")
+        if told_by_us and told_by_us["code"] in FailureCode.__members__:
+            return Failure(code=FailureCode[told_by_us["code"]], message=told_by_us["message"], stage=stage)
+    for event in events:
         data = event.event_specific_data
         error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
         if error:
@@ -78,6 +84,11 @@ def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceling(run)
+
+
+def report_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, failure: Failure) -> None:
+    """Tell Dagster that a run failed before its first stage, so that ``ending_of`` gives the same failure."""
+    instance.report_run_failed(run, visible(f"{failure.code}: {failure.message}"))
 
 
 def report_ending(instance: dg.DagsterInstance, run: dg.DagsterRun, status: RunStatus, why: str) -> None:

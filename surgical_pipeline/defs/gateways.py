@@ -77,16 +77,19 @@ class RunGateways:
     def fail(self, failure: Failure) -> None:
         """End the run by ``failure``; where the ledger cannot be told now, `close` tries again.
 
+        After a LOCK_TIMEOUT neither tries: the whole limit was waited once, and the mirror tells the ledger.
+
         Raises:
             LedgerError: it cannot be told now.
         """
         self._failure = failure
-        self.run.finish_failed(failure)
+        if not self._gave_up:
+            self.run.finish_failed(failure)
 
     def close(self, *, cancelled: bool) -> None:
         """The run is over, in whatever way: what no stage has written of its ending is written here."""
         self._alive.close()
-        if self._phase is None or self.run.ended:
+        if self._phase is None or self.run.ended or self._gave_up:
             return
         try:
             if cancelled:
@@ -96,6 +99,10 @@ class RunGateways:
                 self.run.finish_failed(self._failure or outside)
         except LedgerError as error:
             _LOG.warning("the ending of run %s is left to the mirror: %s", self._run_id, error)
+
+    @property
+    def _gave_up(self) -> bool:
+        return self._failure is not None and self._failure.code is FailureCode.LOCK_TIMEOUT
 
     @cached_property
     def ledger(self) -> Ledger:

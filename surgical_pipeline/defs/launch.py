@@ -15,7 +15,7 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
-from surgical_pipeline.defs.dagster_words import ending_of, report_canceling
+from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
 from surgical_pipeline.domain.budgets import Budgets
@@ -25,10 +25,15 @@ from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import load_result, result_without_row
+from surgical_pipeline.settings import Settings
 from surgical_pipeline.stages.shared.backlog import BacklogProgress
+
+LAST_LOOK_SECONDS = 5.0
+"""For reading back what became of a run that has ended."""
 
 _LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]
@@ -39,7 +44,7 @@ class Launch:
     """One run of `surgical_sync_job` in this process.
 
     Args:
-        ledger: where the run will write; runs whose process is gone are ended in it first.
+        ledger: where the run will write; `execute` first ends runs in it whose process is gone.
         instance: Dagster's; stays the caller's to close.
         parent_run_id: the run that this one repeats in part.
     """
@@ -55,8 +60,7 @@ class Launch:
         self._instance = instance
         self._ledger = ledger
         self._mirror = Mirror(instance, ledger)
-        self._mirror.bring_back()
-        self._mirror.settle()
+        self._ended_by: Failure | None = None
         self._job = defs.resolve_job_def(SYNC_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
         self._run = instance.create_run_for_job(
@@ -80,6 +84,12 @@ class Launch:
         this is asked between stages, where Dagster only remembers it.
         """
         try:
+            self._mirror.bring_back()
+            self._mirror.settle()
+        except LedgerError as error:
+            self.refuse(Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED)))
+            return
+        try:
             for event in _executed(self._job, self._run, instance=self._instance):
                 if cancelled():
                     report_canceling(self._instance, self.run_id)
@@ -89,13 +99,28 @@ class Launch:
         except KeyboardInterrupt:
             pass  # before Dagster took over, or after: the rest is done below
         finally:
-            try:
-                self._mirror.wind_up(self.run_id, cancelled=cancelled())
-            except LedgerError as error:
-                _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
+            self._wind_up(cancelled=cancelled())
+
+    def refuse(self, failure: Failure) -> None:
+        """End the run without executing it, for a ledger that cannot be had. The mirror gives it its row later."""
+        self._ended_by = failure
+        report_failure(self._instance, self._run, failure)
+
+    def _wind_up(self, *, cancelled: bool) -> None:
+        run = self._instance.get_run_by_id(self.run_id)
+        if run is not None and run.status is dg.DagsterRunStatus.FAILURE:
+            ended_by = ending_of(self._instance, self.run_id, phase=Phase.QUEUED)
+            if ended_by.code is FailureCode.LOCK_TIMEOUT:
+                return  # the whole limit was waited once; the mirror tells the ledger
+        try:
+            self._mirror.wind_up(self.run_id, cancelled=cancelled)
+        except LedgerError as error:
+            _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
 
     def result(self) -> SyncResult:
         """What became of it by the ledger; by Dagster, where the ledger could not be told or cannot be read."""
+        if self._ended_by is not None:
+            return self._without_row()
         try:
             result = self._read_back()
             if result is None or RunStatus(result.completion_status).terminal:
@@ -107,7 +132,9 @@ class Launch:
             return self._without_row()
 
     def _read_back(self, ended_by: Failure | None = None) -> SyncResult | None:
-        with self._ledger.read("result") as tx:
+        # Not the run's own limit: where that was spent, it is not waited for once more.
+        ledger = open_ledger(Settings.from_environment(), wait_at_most_seconds=LAST_LOOK_SECONDS)
+        with ledger.read("result") as tx:
             return load_result(tx, self.run_id, ended_by=ended_by)
 
     def _without_row(self) -> SyncResult:
@@ -115,7 +142,7 @@ class Launch:
             self.run_id,
             scope_of_run(config_block(self._run), None),
             trigger=Trigger.CLI,
-            ended_by=ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
+            ended_by=self._ended_by or ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
             parent_run_id=self._run.parent_run_id,
         )
 
@@ -146,6 +173,13 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
     )
     config["ops"][GRAPH]["config"].update(changes)
     return config
+
+
+def refused(config: Mapping[str, Any], failure: Failure, *, ledger: Ledger) -> SyncResult:
+    """A run that cannot begin, as Dagster and our callers see one that failed: ``failure`` is why."""
+    with launched(config, ledger=ledger) as run:
+        run.refuse(failure)
+        return run.result()
 
 
 def reconcile_now(ledger: Ledger) -> list[Change]:

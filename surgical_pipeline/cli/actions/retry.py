@@ -27,7 +27,8 @@ def retry_run(
     Raises:
         typer.Exit: 2 where there is no such run, or it has not ended, or a setting is wrong.
     """
-    ledger = checked_ledger()
+    with ledger_errors():
+        ledger = checked_ledger()
     parent = _ended_run(ledger, prefix)
     plan = plan_retry(parent)
     if plan.scope is None:

@@ -12,13 +12,15 @@ from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES, print_result
 from surgical_pipeline.cli.terminal import err, print_json
 from surgical_pipeline.defs.gateways import open_embedder
-from surgical_pipeline.defs.launch import launched, run_config
+from surgical_pipeline.defs.launch import launched, refused, run_config
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.ledger.errors import LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings
@@ -38,8 +40,12 @@ def run_sync(
     Raises:
         typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where Dagster's storage cannot be used.
     """
-    ledger = checked_ledger()
     config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
+    try:
+        ledger = checked_ledger()
+    except LockTimeoutError as error:
+        failure = Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED))
+        return refused(config, failure, ledger=open_ledger(Settings.from_environment()))
     return execute(config, ledger=ledger, progress=progress, interrupts=interrupts)
 
 
@@ -69,7 +75,12 @@ def execute(
 
 
 def checked_ledger() -> Ledger:
-    """Everything that this command needs, looked at before the first request is sent."""
+    """Everything that this command needs, looked at before the first request is sent.
+
+    Raises:
+        typer.Exit: something is missing or wrong.
+        LockTimeoutError: others hold the ledger.
+    """
     with usage_errors():
         settings = Settings.from_environment()
         _ = settings.gitlab, settings.dagster_home
@@ -79,8 +90,13 @@ def checked_ledger() -> Ledger:
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
     if ledger.exists:
-        with ledger_errors(EXIT_USAGE), ledger.read("version"):
-            pass
+        try:
+            with ledger.read("version"):
+                pass
+        except LockTimeoutError:
+            raise
+        except LedgerError as error:
+            fail(str(error), code=EXIT_USAGE)
     return ledger
 
 

@@ -185,7 +185,11 @@ async def test_what_is_fetched_is_dated_by_its_first_request_not_by_an_answer(
 
     for path in replies:
         server.answer(path, slow)
-    clock = GitLabClock(wall=lambda: now, uptime=lambda: now.timestamp())
+
+    def uptime() -> float:
+        return now.timestamp()
+
+    clock = GitLabClock(wall=lambda: now, uptime=uptime)
     async with GitLabClient(server.url, token, clock=clock) as client:
         for fetch in (
             lambda: events_of(client, deadline),
