@@ -7,6 +7,11 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/.demo
+# How many tests run side by side: as many as there are cores. conftest.py says which share a worker.
+WORKERS ?= logical
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+# Where it is set, each of the hundreds of processes that tests start would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help
 help: ## Show these commands
@@ -49,9 +54,13 @@ format: $(VENV)/.dev ## Put the code into the house format
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
 
+.PHONY: check
+check: lint ## The quick loop: lint, types and unit tests, in less than a minute
+	@$(PYTEST) surgical_pipeline_tests/unit $(PYTEST_ARGS)
+
 .PHONY: test
 test: lint ## Lint, types and all tests
-	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+	@$(PYTEST) $(PYTEST_ARGS)
 
 .PHONY: schema
 schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew

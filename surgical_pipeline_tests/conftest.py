@@ -1,7 +1,9 @@
 """What tests share: a sandbox GitLab, an installation of their own, and the real job run in this process."""
 
-import gc
+import atexit
+import os
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -15,15 +17,38 @@ from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
 from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 
 Sync = Callable[..., SyncResult]
+TESTS = Path(__file__).parent
+MANY_PROCESSES = ("processes", "dagster_dev")
+"""Markers of tests that start many; the first are over before `dagster dev` takes its share of the cores."""
+LAST = len(MANY_PROCESSES)
 
 
-def pytest_unconfigure() -> None:
-    """Take Hypothesis' callback out of `gc.callbacks`, a list that outlives the interpreter's clean-up of modules.
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Which tests share a worker, when they run in several: those of a file, with what it sets up for all of them.
 
-    It keeps alive what property tests have touched, our modules and DuckDB's among it, and then DuckDB's bindings
-    report each of their types and functions as leaked: some forty lines after pytest's summary.
+    Tests that start many processes share one, so that no two such tests compete for the cores, and there is one
+    `dagster dev` at a time. They come first, because they take longest.
     """
-    gc.callbacks[:] = [one for one in gc.callbacks if not getattr(one, "__module__", "").startswith("hypothesis.")]
+    items.sort(key=_turn)
+    for item in items:
+        file = str(item.path.relative_to(TESTS))
+        item.add_marker(pytest.mark.xdist_group(file if _turn(item) == LAST else "processes"))
+
+
+def _turn(item: pytest.Item) -> int:
+    return next((turn for turn, name in enumerate(MANY_PROCESSES) if item.get_closest_marker(name)), LAST)
+
+
+@atexit.register
+def _no_leak_reports() -> None:
+    """Close stderr at the very end, before DuckDB's bindings report what of theirs is still alive: forty lines.
+
+    It is alive because of what no clean-up reaches: the callback that Hypothesis leaves in `gc.callbacks`, and
+    errors of Pydantic, which keep a validator's exception and its traceback where the garbage collector does not
+    look. pytest has collected garbage and shown its warnings by now, and the exit code stays what it is.
+    """
+    sys.stderr.flush()
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 
 
 @pytest.fixture(scope="session")

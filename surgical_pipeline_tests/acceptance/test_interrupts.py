@@ -25,6 +25,8 @@ from surgical_pipeline_tests.ledger_gate import Row, held, held_when, newest, ro
 from surgical_pipeline_tests.run_watch import FOR_EVER_MS, TICKS_SECONDS, assert_whole, wait_for_request
 from surgical_pipeline_tests.sync_process import Ended, SyncProcess, syncing
 
+pytestmark = pytest.mark.processes
+
 SCOPE = Scope.parse("acme/rocket#12-14!34")
 BOTH = [signal.SIGINT, signal.SIGTERM]
 

@@ -2,9 +2,13 @@
 
 from pathlib import Path
 
+import pytest
+
 from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.installation import installed
 from surgical_pipeline_tests.soak.kills import kill_syncs
+
+pytestmark = pytest.mark.processes
 
 
 def test_killed_syncs_leave_the_ledger_whole_and_the_next_sync_completes(tmp_path: Path) -> None:
