@@ -108,7 +108,8 @@ class Mirror:
             if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
         ]
         # They succeeded in another ledger, and there is nothing to tell; or in this one, now an older copy.
-        elsewhere = {run.run_id for run in unseen if run.tags.get(LEDGER_TAG) != self._ledger_name}
+        name = self._ledger_name
+        elsewhere = {run.run_id for run in unseen if name is None or run.tags.get(LEDGER_TAG) != name}
         self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
             run_id: record
