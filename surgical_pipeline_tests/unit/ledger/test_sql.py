@@ -60,7 +60,7 @@ def test_every_update_of_a_run_names_the_status_it_starts_from() -> None:
 
 
 def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
-    """The others: what Dagster says of a run, and what the recorder has counted."""
+    """The others: what Dagster says of a run, and the recorder's own parts, which nobody else calls."""
     package = [(path.stem, path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     writes = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) sync_run(s|_phases)\b")
     written = [query.name for query in sql.queries().values() if writes.search(query.text)]
@@ -76,4 +76,8 @@ def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
         ("set_dagster_status", "runs"),
         ("add_run_usage", "usage"),
         ("add_phase_usage", "usage"),
+        ("finish_run", "endings"),
+        ("close_open_phase", "endings"),
     }
+    callers = {module for module, text in package if "end_run(" in text and module != "endings"}
+    assert callers == {"recorder"}
