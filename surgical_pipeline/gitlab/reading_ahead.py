@@ -30,10 +30,9 @@ class ReadAhead:
         self._start_more()
 
     async def get(self, url: httpx.URL) -> Answer:
-        """The page; errors as in the ``get`` that was given. One that was not expected ends the reading ahead."""
+        """The page; errors as in the ``get`` that was given. One that was not expected is asked for only now."""
         task = self._tasks.pop(_name(url), None)
         if task is None:
-            await self.aclose()
             return await self._get(url)
         self._start_more()
         return await task
