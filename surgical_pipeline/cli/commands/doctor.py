@@ -8,7 +8,7 @@ import typer
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Check GitLab, token, ledger and embedder. Exit code 0: a sync can run; 1: something is in its way."""
+    """Check GitLab, token, clock, ledger and embedder. Exit code 0: a sync can run; 1: something is in its way."""
     from rich.markup import escape
 
     from surgical_pipeline.cli.actions.doctor import check_up

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.records import EntityRecord
-from surgical_pipeline.ledger.content import find_oddities, upsert_entities
+from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import at, entity, issue
@@ -86,9 +86,8 @@ def after(tx: DuckDBTransaction, records: list[EntityRecord]) -> tuple[str, date
     present = max(record.fetched_at for record in records)
     for record in records:
         before = stored(tx, record.project_id)
-        odd = find_oddities(tx, [record], present=present)
-        if upsert_entities(tx, "run", [record], present=present):
-            assert bool(odd) == (before is not None and before[1] > record.updated_at)
+        for oddities in upsert_entities(tx, "run", [record], present=present).values():
+            assert bool(oddities) == (before is not None and before[1] > record.updated_at)
     return stored(tx, records[0].project_id)
 
 

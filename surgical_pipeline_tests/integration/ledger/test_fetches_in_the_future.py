@@ -8,7 +8,7 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
 from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey
-from surgical_pipeline.ledger.content import find_oddities, record_misses, upsert_entities, upsert_project
+from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -43,11 +43,10 @@ def test_a_row_of_the_future_is_replaced_with_a_warning(
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + ahead)])
         new = entity(key, fetched=99, title="New")
-        (warning,) = find_oddities(tx, [new], present=at(100))[key]
+        (warning,) = upsert_entities(tx, "run-2", [new], present=at(100))[key]
         assert f"as fetched at {at(100 + ahead):%Y-%m-%d %H:%M:%S} UTC" in warning
-        assert upsert_entities(tx, "run-2", [new], present=at(100)) == {key}
         assert state(tx, key, "title", "fetched_at") == ("New", at(99))
-        assert find_oddities(tx, [new], present=at(100)) == {}
+        assert upsert_entities(tx, "run-3", [new], present=at(100)) == {key: ()}
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
@@ -58,8 +57,7 @@ def test_a_later_fetch_that_can_be_is_believed(
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + MARGIN)])
         new = entity(key, fetched=99, title="New")
-        assert find_oddities(tx, [new], present=present) == {}
-        assert upsert_entities(tx, "run-2", [new], present=present) == frozenset()
+        assert upsert_entities(tx, "run-2", [new], present=present) == {}
         assert state(tx, key, "title") == ("Engine",)
 
 
@@ -68,10 +66,10 @@ def test_an_updated_at_that_went_back_is_told_with_both_times(ledger: DuckDBLedg
         upsert_entities(tx, "run-1", [entity(issue(1), updated=90), entity(issue(2), updated=90)])
         went = "from 2026-05-04 12:01:30 UTC to 2026-05-04 12:00:10 UTC"
         new = [entity(issue(1), updated=10, fetched=161), entity(issue(2), updated=90, fetched=161)]
-        assert find_oddities(tx, new, present=at(161)) == {
-            issue(1): (f"its updated_at went back {went}; the later fetch counts",)
+        assert upsert_entities(tx, "run-2", new, present=at(161)) == {
+            issue(1): (f"its updated_at went back {went}; the later fetch counts",),
+            issue(2): (),
         }
-        assert upsert_entities(tx, "run-2", new, present=at(161)) == {issue(1), issue(2)}
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
@@ -95,7 +93,7 @@ def test_a_miss_of_the_future_is_taken_back_by_the_next_fetch(
         upsert_entities(tx, "run-1", [entity(key, updated=50, fetched=100)])
         record_misses(tx, "run-2", 7, [key], missed_at=at(DAY), present=at(DAY))
         new = entity(key, updated=40 if stale else 60, fetched=120)
-        assert upsert_entities(tx, "run-3", [new], present=at(120)) == (set() if stale else {key})
+        assert upsert_entities(tx, "run-3", [new], present=at(120)).keys() == (set() if stale else {key})
         assert state(tx, key, "missed_at", "missed_run_id", "deleted_at") == (None, None, None)
 
 

@@ -10,12 +10,12 @@ from surgical_pipeline.domain.outcomes import (
     EntityFailureReport,
     EntityOutcome,
     EntityReport,
+    EntityWarning,
     FailureReport,
     HttpStats,
     LockStats,
     ProjectRef,
     SyncResult,
-    EntityWarning,
     count_warnings,
     failures_of,
 )
