@@ -47,39 +47,31 @@ def upsert_project(
 
 def upsert_entities(
     tx: Transaction, run_id: str, records: Iterable[EntityRecord], *, present: datetime | None = None
-) -> frozenset[EntityKey]:
-    """Write those that are not older than what the ledger has, and give their keys.
+) -> dict[EntityKey, tuple[str, ...]]:
+    """Write those that are not older than what the ledger has; give their keys, with what was odd about each.
 
-    Order: ``domain.freshness.replaces``. An entity is live again, written or not, unless it was missed after this
+    Order: ``domain.freshness.replaces``. Odd is, in a sentence, an ``updated_at`` that went back, and a fetch of
+    the future that was not believed. An entity is live again, written or not, unless it was missed after this
     fetch began. Of two records for one entity the fresher counts.
     """
     fresh = _freshest(records)
     believed = latest_believed(present)
     upsert = {"run_id": run_id, "replica_lag": REPLICA_LAG, "believed": believed, **_entity_columns(fresh)}
-    written = _keys(tx.execute("upsert_entities", **upsert))
+    rows = tx.rows("upsert_entities", **upsert)
+    written = {key_of(row): tuple(_oddities(row, believed=believed)) for row in rows}
     stale = [record for record in fresh if record.key not in written]
     if stale:
         _clear_misses(tx, run_id, stale, believed=believed)
     return written
 
 
-def find_oddities(
-    tx: Transaction, records: Iterable[EntityRecord], *, present: datetime | None = None
-) -> dict[EntityKey, tuple[str, ...]]:
-    """What is odd about writing these, in sentences; ask before ``upsert_entities``, in the same window."""
-    new = {record.key: record for record in _freshest(records)}
-    names = ("project_id", "entity_type", "iid", "updated_at")
-    incoming = [(one.project_id, str(one.key.entity_type), one.key.iid, one.updated_at) for one in new.values()]
-    believed = latest_believed(present)
-    rows = tx.rows("find_odd_entities", believed=believed, **columns(incoming, *names))
-    return {key_of(row): tuple(_oddities(row, new[key_of(row)].updated_at, believed=believed)) for row in rows}
-
-
-def _oddities(stored: Mapping[str, Any], updated_at: datetime, *, believed: datetime) -> Iterator[str]:
-    if stored["fetched_at"] > believed:
-        yield unbelieved_text("it", stored["fetched_at"])
-    if stored["updated_at"] > updated_at:
-        went = f"from {shown_time(stored['updated_at'])} to {shown_time(updated_at)}"
+def _oddities(row: Mapping[str, Any], *, believed: datetime) -> Iterator[str]:
+    if row["replaced_fetched_at"] is None:
+        return
+    if row["replaced_fetched_at"] > believed:
+        yield unbelieved_text("it", row["replaced_fetched_at"])
+    if row["replaced_updated_at"] > row["updated_at"]:
+        went = f"from {shown_time(row['replaced_updated_at'])} to {shown_time(row['updated_at'])}"
         yield f"its updated_at went back {went}; the later fetch counts"
 
 

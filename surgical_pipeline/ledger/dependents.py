@@ -73,7 +73,6 @@ def replace_dependents(
     if not own:
         return Replacement(foreign=foreign)
     believed = latest_believed(present)
-    unbelieved = _unbelieved(tx, project_id, own, believed=believed)
     claimed = _claim(tx, run_id, project_id, own, believed=believed)
     for replace in (_replace_discussions, _replace_events, _replace_linked):
         mine = [
@@ -81,8 +80,9 @@ def replace_dependents(
         ]
         if mine:
             replace(tx, mine, run_id=run_id, project_id=project_id)
-    stale = frozenset((one.key, one.dependent) for one in own) - claimed
-    return Replacement(claimed, stale, foreign, {one: at for one, at in unbelieved.items() if one in claimed})
+    stale = frozenset((one.key, one.dependent) for one in own) - claimed.keys()
+    unbelieved = {one: before for one, before in claimed.items() if before is not None and before > believed}
+    return Replacement(frozenset(claimed), stale, foreign, unbelieved)
 
 
 def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
@@ -114,17 +114,10 @@ def _latest(sets: Iterable[DependentSet]) -> list[DependentSet]:
     return list({(one.key, one.dependent): one for one in by_age}.values())
 
 
-def _unbelieved(
-    tx: Transaction, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
-) -> dict[Held, datetime]:
-    keys = key_columns({one.key for one in sets})
-    rows = tx.rows("find_unbelieved_dependents", project_id=project_id, believed=believed, **keys)
-    return {_held(row): row["fetched_at"] for row in rows}
-
-
 def _claim(
     tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
-) -> frozenset[Held]:
+) -> dict[Held, datetime | None]:
+    """What was claimed, and when the fetch before it began."""
     rows = [
         (
             str(one.key.entity_type),
@@ -138,7 +131,7 @@ def _claim(
     ]
     names = ("entity_type", "iid", "dependent", "fetched_at", "row_count", "source_version")
     claim = {"run_id": run_id, "project_id": project_id, "believed": believed, **columns(rows, *names)}
-    return frozenset(_held(row) for row in tx.rows("claim_dependents", **claim))
+    return {_held(row): row["replaced_fetched_at"] for row in tx.rows("claim_dependents", **claim)}
 
 
 def _held(row: Mapping[str, Any]) -> Held:

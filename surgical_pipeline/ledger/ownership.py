@@ -5,7 +5,7 @@ merge request to another: where an issue moves, it copies them. So the row of an
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
@@ -60,20 +60,16 @@ def find_foreign(tx: Transaction, project_id: int, sets: Sequence[DependentSet])
     return foreign
 
 
-def _rows_of_others(tx: Transaction, project_id: int, sets: Sequence[DependentSet]) -> Iterator[dict[str, Any]]:
-    for query_name, dependents in (
-        ("find_notes_of_others", {Dependent.DISCUSSIONS}),
-        ("find_events_of_others", EVENT_DEPENDENTS),
-    ):
-        given = [
-            (str(one.key.entity_type), one.key.iid, str(one.dependent), record_id)
-            for one in sets
-            if one.dependent in dependents
-            for record_id in _global_ids(one)
-        ]
-        if given:
-            names = ("entity_type", "iid", "dependent", "record_id")
-            yield from tx.rows(query_name, project_id=project_id, **columns(given, *names))
+def _rows_of_others(tx: Transaction, project_id: int, sets: Sequence[DependentSet]) -> list[dict[str, Any]]:
+    given = [
+        (str(one.key.entity_type), one.key.iid, str(one.dependent), record_id)
+        for one in sets
+        for record_id in _global_ids(one)
+    ]
+    if not given:
+        return []
+    names = ("entity_type", "iid", "dependent", "record_id")
+    return tx.rows("find_records_of_others", project_id=project_id, **columns(given, *names))
 
 
 def _global_ids(one: DependentSet) -> list[int]:

@@ -117,9 +117,7 @@ def _write_absences(
 def _write_entities(
     tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord], clock: GitLabClock
 ) -> list[EntityOutcome]:
-    present = clock.present()
-    odd = content.find_oddities(tx, batch, present=present)
-    written = content.upsert_entities(tx, run.run_id, records=batch, present=present)
+    written = content.upsert_entities(tx, run.run_id, records=batch, present=clock.present())
     outcomes = [
         EntityOutcome(
             entity_type=record.key.entity_type,
@@ -129,10 +127,7 @@ def _write_entities(
             stale_skipped=record.key not in written,
             settled=is_settled(record.updated_at, record.fetched_at),
             moved_to_id=record.moved_to_id,
-            warnings=tuple(
-                EntityWarning(stage=STAGE, message=message)
-                for message in (odd.get(record.key, ()) if record.key in written else ())
-            ),
+            warnings=tuple(EntityWarning(stage=STAGE, message=one) for one in written.get(record.key, ())),
         )
         for record in batch
     ]

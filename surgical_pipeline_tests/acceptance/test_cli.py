@@ -190,6 +190,7 @@ def test_doctor_is_content_with_a_whole_installation(installation: Installation)
     assert [line.split()[:2] for line in done.stdout.splitlines()] == [
         ["ok", "gitlab"],
         ["ok", "token"],
+        ["ok", "clock"],
         ["ok", "ledger"],
         ["ok", "embedder"],
     ]

@@ -94,7 +94,7 @@ def _clock_finding(ahead: timedelta | None) -> Finding:
             check="clock", ok=True, found=f"within {max(1, ceil(abs(ahead).total_seconds()))} s of GitLab's"
         )
     way = "behind" if ahead > timedelta() else "ahead of"
-    found = f"this machine's is {abs(ahead)} {way} GitLab's"
+    found = f"this machine's is {timedelta(seconds=round(abs(ahead).total_seconds()))} {way} GitLab's"
     advice = (
         "Set it right, for example with NTP: other machines may take its runs for lost. Fetches are not affected."
     )

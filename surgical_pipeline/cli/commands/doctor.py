@@ -8,7 +8,7 @@ import typer
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Check GitLab, token, Dagster's storage, ledger and embedder.
+    """Check GitLab, token, clock, Dagster's storage, ledger and embedder.
 
     Exit code 0: a sync can run; 1: something is in its way.
     """

@@ -15,7 +15,7 @@ WHERE projects.fetched_at <= excluded.fetched_at
    OR projects.fetched_at > $believed;
 
 -- name: upsert_entities
--- Write the fresher entities and name them; each is live again unless it was missed after this fetch began.
+-- Write the fresher entities, give them with what they replaced; each is live again unless it was missed after this fetch began.
 INSERT INTO entities (
     project_id, entity_type, iid, gitlab_id, title, state, updated_at, confidential,
     moved_to_id, sha, target_branch, target_project_id, run_id, fetched_at, payload)
@@ -53,6 +53,8 @@ ON CONFLICT (project_id, entity_type, iid) DO UPDATE SET
         WHEN entities.missed_at > excluded.fetched_at AND entities.missed_at <= $believed THEN entities.missed_run_id END,
     run_id = excluded.run_id,
     fetched_at = excluded.fetched_at,
+    replaced_fetched_at = entities.fetched_at,
+    replaced_updated_at = entities.updated_at,
     payload = excluded.payload
 -- Fresher is what was fetched later by more than a replica may lag. Closer together: by updated_at, then by fetched_at.
 WHERE entities.fetched_at > $believed
@@ -60,24 +62,7 @@ WHERE entities.fetched_at > $believed
    OR (excluded.fetched_at >= entities.fetched_at - $replica_lag::INTERVAL
        AND (entities.updated_at < excluded.updated_at
             OR (entities.updated_at = excluded.updated_at AND entities.fetched_at <= excluded.fetched_at)))
-RETURNING entity_type, iid;
-
--- name: find_odd_entities
--- Of these fetched entities those that the ledger has with a later updated_at, or as fetched in the future.
-SELECT entities.entity_type, entities.iid, entities.updated_at, entities.fetched_at
-FROM entities
-JOIN (
-    SELECT
-        unnest($project_id::BIGINT[]) AS project_id,
-        unnest($entity_type::VARCHAR[]) AS entity_type,
-        unnest($iid::BIGINT[]) AS iid,
-        unnest($updated_at::TIMESTAMPTZ[]) AS updated_at
-) AS incoming
-    ON incoming.project_id = entities.project_id
-    AND incoming.entity_type = entities.entity_type
-    AND incoming.iid = entities.iid
-WHERE entities.updated_at > incoming.updated_at
-   OR entities.fetched_at > $believed;
+RETURNING entity_type, iid, updated_at, replaced_fetched_at, replaced_updated_at;
 
 -- name: clear_misses
 -- Entities that GitLab gave after they were missed, if not fresher than the row: they are there after all.

@@ -3,7 +3,7 @@
 -- has an ON CONFLICT: a row that another entity has cannot be taken over.
 
 -- name: claim_dependents
--- Take the right to replace, unless the ledger has a later fetch; name what was taken.
+-- Take the right to replace, unless the ledger has a later fetch; give what was taken, with the fetch before it.
 INSERT INTO dependent_fetches (project_id, entity_type, iid, dependent, fetched_at, row_count, source_version, run_id)
 SELECT
     $project_id,
@@ -16,57 +16,39 @@ SELECT
     $run_id
 ON CONFLICT (project_id, entity_type, iid, dependent) DO UPDATE SET
     fetched_at = excluded.fetched_at,
+    replaced_fetched_at = dependent_fetches.fetched_at,
     row_count = excluded.row_count,
     source_version = excluded.source_version,
     run_id = excluded.run_id
 WHERE dependent_fetches.fetched_at <= excluded.fetched_at
    OR dependent_fetches.fetched_at > $believed
-RETURNING entity_type, iid, dependent;
+RETURNING entity_type, iid, dependent, replaced_fetched_at;
 
--- name: find_unbelieved_dependents
--- What the ledger has of these entities as fetched in the future: by a clock that was wrong.
-SELECT entity_type, iid, dependent, fetched_at
-FROM dependent_fetches
-WHERE project_id = $project_id
-  AND fetched_at > $believed
-  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
-
--- name: find_notes_of_others
--- Of these notes, each with the entity that GitLab gave it for, those that the ledger has for another.
-SELECT
-    incoming.entity_type, incoming.iid, incoming.dependent, notes.note_id AS record_id,
-    notes.project_id AS owner_project_id, notes.noteable_type AS owner_type, notes.noteable_iid AS owner_iid
-FROM (
+-- name: find_records_of_others
+-- Of these notes and events, each with the entity that GitLab gave it for, those that the ledger has for another.
+WITH incoming AS (
     SELECT
         unnest($entity_type::VARCHAR[]) AS entity_type,
         unnest($iid::BIGINT[]) AS iid,
         unnest($dependent::VARCHAR[]) AS dependent,
-        unnest($record_id::BIGINT[]) AS note_id
-) AS incoming
-JOIN notes ON notes.note_id = incoming.note_id
-WHERE notes.project_id <> $project_id
-   OR notes.noteable_type <> incoming.entity_type
-   OR notes.noteable_iid <> incoming.iid;
-
--- name: find_events_of_others
--- The same of these events.
-SELECT
-    incoming.entity_type, incoming.iid, incoming.dependent, resource_events.event_id AS record_id,
-    resource_events.project_id AS owner_project_id, resource_events.noteable_type AS owner_type,
-    resource_events.noteable_iid AS owner_iid
-FROM (
+        unnest($record_id::BIGINT[]) AS record_id
+),
+held AS (
     SELECT
-        unnest($entity_type::VARCHAR[]) AS entity_type,
-        unnest($iid::BIGINT[]) AS iid,
-        unnest($dependent::VARCHAR[]) AS dependent,
-        unnest($record_id::BIGINT[]) AS event_id
-) AS incoming
-JOIN resource_events
-    ON resource_events.event_type = incoming.dependent
-    AND resource_events.event_id = incoming.event_id
-WHERE resource_events.project_id <> $project_id
-   OR resource_events.noteable_type <> incoming.entity_type
-   OR resource_events.noteable_iid <> incoming.iid;
+        incoming.*, notes.project_id AS owner_project_id,
+        notes.noteable_type AS owner_type, notes.noteable_iid AS owner_iid
+    FROM incoming
+    JOIN notes ON notes.note_id = incoming.record_id
+    WHERE incoming.dependent = 'discussions'
+    UNION ALL
+    SELECT incoming.*, resource_events.project_id, resource_events.noteable_type, resource_events.noteable_iid
+    FROM incoming
+    JOIN resource_events
+        ON resource_events.event_type = incoming.dependent
+        AND resource_events.event_id = incoming.record_id
+)
+SELECT * FROM held
+WHERE owner_project_id <> $project_id OR owner_type <> entity_type OR owner_iid <> iid;
 
 -- name: load_dependent_fetches
 -- What was fetched of these entities, when, and of which state of theirs.

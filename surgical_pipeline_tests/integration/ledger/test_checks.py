@@ -125,6 +125,30 @@ def test_the_same_iids_of_another_project_are_outside(run: SyncRunRecorder) -> N
         assert rows_outside_scope(tx, RUN) == ScopeCheck(written=3, outside={"issues": 1})
 
 
+@pytest.mark.parametrize(
+    ("deleted", "gone"),
+    [
+        ("notes WHERE noteable_iid = 8", 1),
+        ("discussions WHERE noteable_iid = 8", 1),
+        ("resource_events WHERE noteable_iid = 8", 1),
+        ("linked_records WHERE iid IN (8, 9)", 7),
+        ("notes WHERE noteable_iid = 1", 0),
+        ("linked_records WHERE iid IN (1, 2)", 0),
+    ],
+)
+def test_rows_of_others_that_are_gone_are_noticed_and_those_of_its_own_are_not_the_scopes_matter(
+    ledger: DuckDBLedger, run: SyncRunRecorder, deleted: str, gone: int
+) -> None:
+    with run.window("all") as tx:
+        save_everything(tx, issue_iid=1, mr_iid=2)
+        save_everything(tx, issue_iid=8, mr_iid=9, run_id="another")
+        assert rows_outside_scope(tx, RUN).ok
+        run_sql(tx, f"DELETE FROM {deleted}")
+    with ledger.read() as tx:
+        found = rows_outside_scope(tx, RUN)
+        assert (found.outside, found.gone, found.ok) == ({}, gone, not gone)
+
+
 def embed_old_text(tx: Transaction) -> None:
     save_vector(tx, issue(1))
     save_document(tx, issue(1), content="new")

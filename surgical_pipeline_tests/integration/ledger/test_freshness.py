@@ -110,7 +110,7 @@ class World:
         if mine is None:
             return
         fresher = before is None or takes_over(mine, before)
-        assert upsert_entities(self.tx, "run", [mine]) == ({KEY} if fresher else frozenset())
+        assert upsert_entities(self.tx, "run", [mine]).keys() == ({KEY} if fresher else frozenset())
         self.row = mine if fresher else before
         self._commit()
 

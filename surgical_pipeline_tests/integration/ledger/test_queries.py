@@ -18,7 +18,7 @@ from surgical_pipeline.ledger.checks import (
     rows_outside_scope,
     what_is_checked,
 )
-from surgical_pipeline.ledger.content import find_oddities, record_misses, upsert_entities, upsert_project
+from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb import transaction
@@ -132,8 +132,7 @@ def ingest(recorder: SyncRunRecorder) -> None:
         recorder.set_project(PROJECT.project_id, PROJECT.path, tx)
         recorder.set_phase(Phase.INGEST, tx)
         upsert_project(tx, recorder.run_id, PROJECT, at(0))
-        assert find_oddities(tx, map(entity, KEYS)) == {}
-        assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]) == set(KEYS)
+        assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]).keys() == set(KEYS)
         recorder.set_counters(Counters(requested=3), tx)
         recorder.add_counters(tx, ingested=3)
 
@@ -210,6 +209,6 @@ def lose_an_issue_and_a_merge_request(ledger: DuckDBLedger) -> None:
         other = start(ledger, f"run-{number}", "acme/rocket#2!3", HandClock(at(-number)))
         with other.window("ingest") as tx:
             of_a_lagging_replica = [entity(key, updated=-100, fetched=150) for key in lost]
-            assert upsert_entities(tx, other.run_id, of_a_lagging_replica) == frozenset()
+            assert upsert_entities(tx, other.run_id, of_a_lagging_replica).keys() == frozenset()
             misses = record_misses(tx, other.run_id, PROJECT.project_id, lost, missed_at=at(200 + number))
         assert misses.tombstoned == (set(lost) if number == 3 else set())

@@ -14,9 +14,11 @@ from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
@@ -43,7 +45,10 @@ def merge_request(iid: int) -> EntityKey:
 
 
 class StageRun:
-    """A running run over ``scope``. ``recorder``: another one than the usual, made for this ledger."""
+    """A running run over ``scope``.
+
+    ``recorder``: another one than the usual, made for this ledger. ``wall``: the clock of the run's machine.
+    """
 
     def __init__(
         self,
@@ -54,12 +59,14 @@ class StageRun:
         run_id: str,
         token: str = SANDBOX_TOKEN,
         recorder: Callable[[DuckDBLedger, str], SyncRunRecorder] = SyncRunRecorder,
+        wall: Clock = utc_now,
     ) -> None:
         self.scope = Scope.parse(scope)
         self.ledger = ledger
         self.recorder = recorder(ledger, run_id)
         self._url, self._token = url, token
         self._folder: Path = ledger.path.parent
+        self.clock = GitLabClock(wall)
         self.recorder.start_surgical(self.scope, mode=RunMode.SURGICAL, trigger=Trigger.CLI)
 
     def preflight(self, budgets: Budgets | None = None) -> PreflightResult:
@@ -71,7 +78,7 @@ class StageRun:
         )
 
     def ingest(self, preflight: PreflightResult) -> Sources:
-        return asyncio.run(run_ingest(preflight, run=self.recorder))
+        return asyncio.run(run_ingest(preflight, run=self.recorder, clock=self.clock))
 
     def dependents(
         self,
@@ -123,7 +130,7 @@ class StageRun:
 
     def _with_gitlab(self, work: Callable[[GitLabClient], Awaitable[T]]) -> T:
         async def connected() -> T:
-            client = GitLabClient(self._url, self._token, limiter=RateLimiter(), retry=_QUICKLY)
+            client = GitLabClient(self._url, self._token, limiter=RateLimiter(), retry=_QUICKLY, clock=self.clock)
             async with client as gitlab:
                 return await work(gitlab)
 

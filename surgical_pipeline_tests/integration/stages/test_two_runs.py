@@ -9,10 +9,12 @@ from typing import TypeVar
 
 import pytest
 
+from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue
@@ -92,3 +94,28 @@ def test_the_notes_of_the_later_whole_fetch_stand_and_deleted_ones_vanish(
             newest = newest if name == broken else max(newest, at)
             assert rows(REMARKS) == ([] if newest < 0 else [(f"remark {newest}",)])
             assert bool(runs[name].outcome(issue(12)).dependent_failures) == (name == broken)
+
+
+def test_dependents_that_another_run_fetched_later_are_told_and_are_no_warning(
+    start: Start, ledger: DuckDBLedger
+) -> None:
+    late, other = start("acme/rocket#12", recorder=HeldBack), start("acme/rocket#12")
+    assert isinstance(late.recorder, HeldBack)
+    sources = late.up_to_ingest()
+    with ThreadPoolExecutor() as threads:
+        work = threads.submit(late.dependents, sources)
+        assert late.recorder.fetched.wait(60)
+        other.dependents(sources, wanted=[Dependent.DISCUSSIONS, Dependent.STATE_EVENTS])
+        late.recorder.go.set()
+        work.result(60)
+    outcome = late.outcome(issue(12))
+    assert outcome.dependents_stale_skipped == ("discussions", "state_events")
+    assert not outcome.has_warning
+    assert late.recorder.finish_succeeded()
+    with ledger.read() as tx:
+        result = load_result(tx, late.recorder.run_id)
+    assert result is not None
+    assert (result.counters.dependents_replaced, result.counters.dependents_stale_skipped) == (2, 2)
+    assert result.warnings_count == 0
+    assert result.entity_outcomes[0].dependents_word == "2 already newer"
+    assert other.outcome(issue(12)).dependents_stale_skipped == ()

@@ -2,7 +2,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from surgical_pipeline.domain.freshness import SETTLING_TIME, is_settled
+from surgical_pipeline.domain.freshness import (
+    CLOCK_MARGIN,
+    REPLICA_LAG,
+    SETTLING_TIME,
+    is_settled,
+    latest_believed,
+    replaces,
+)
+from surgical_pipeline.domain.records import EntityRecord
+from surgical_pipeline.domain.scope import EntityKey, EntityType
 
 CHANGED = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -16,3 +25,45 @@ def test_an_entity_is_settled_a_minute_and_a_margin_after_its_last_change(second
 
 def test_the_margin_covers_gitlabs_throttle_of_a_minute() -> None:
     assert timedelta(seconds=60) < SETTLING_TIME
+
+
+def fetched(seconds: float, *, updated: float) -> EntityRecord:
+    return EntityRecord(
+        key=EntityKey(EntityType.ISSUE, 12),
+        project_id=7,
+        gitlab_id=91,
+        title="Engine",
+        state="opened",
+        updated_at=CHANGED + timedelta(seconds=updated),
+        fetched_at=CHANGED + timedelta(seconds=seconds),
+        payload="{}",
+    )
+
+
+LAG = REPLICA_LAG.total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "updated", "wins"),
+    [
+        (0, 0, True),
+        (-1, 0, False),
+        (1, 0, True),
+        (LAG, -1, False),
+        (LAG + 0.001, -1, True),
+        (LAG + 0.001, -(10**6), True),
+        (-LAG, 1, True),
+        (-LAG - 0.001, 1, False),
+        (-LAG - 0.001, 10**6, False),
+    ],
+)
+def test_the_later_fetch_wins_and_within_a_replicas_lag_the_later_updated_at(
+    seconds: float, updated: float, wins: bool
+) -> None:
+    stored = fetched(0, updated=0)
+    assert replaces(fetched(seconds, updated=updated), stored) is wins
+
+
+def test_a_fetch_is_believed_up_to_gitlabs_present_time_and_a_margin_for_clocks() -> None:
+    assert latest_believed(CHANGED) == CHANGED + CLOCK_MARGIN
+    assert latest_believed(None) > CHANGED + timedelta(days=10**6)

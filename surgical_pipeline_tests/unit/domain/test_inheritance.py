@@ -3,7 +3,7 @@ import pytest
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.inheritance import inherited_counters, inherited_outcome
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import Counters, EntityOutcome
+from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, EntityWarning
 from surgical_pipeline.domain.scope import EntityType
 
 
@@ -67,3 +67,12 @@ def test_inherited_counters_fit_the_inherited_outcomes() -> None:
         documents_errored=1,
     )
     assert inherited_counters(parent, outcomes, phase=Phase.DEPENDENTS).dependents_replaced == 0
+
+
+def test_warnings_and_stale_dependents_of_the_stages_that_run_again_are_forgotten() -> None:
+    early, late = (EntityWarning(stage=stage, message="odd") for stage in ("ingest", "dependents"))
+    told = WHOLE.model_copy(update={"warnings": (early, late), "dependents_stale_skipped": ("links",)})
+    again, later = (inherited_outcome(told, phase=phase) for phase in (Phase.DEPENDENTS, Phase.DOCS))
+    assert (again.warnings, again.dependents_stale_skipped) == ((early,), ())
+    assert (later.warnings, later.dependents_stale_skipped) == ((early, late), ("links",))
+    assert inherited_counters(Counters(), [later], phase=Phase.DOCS).dependents_stale_skipped == 1

@@ -10,6 +10,7 @@ from surgical_pipeline.domain.outcomes import (
     EntityFailureReport,
     EntityOutcome,
     EntityReport,
+    EntityWarning,
     FailureReport,
     HttpStats,
     LockStats,
@@ -23,6 +24,7 @@ from surgical_pipeline_tests.unit.results import sync_result
 NOT_FOUND = Failure(code=FailureCode.NOT_FOUND, message="gone", stage="preflight")
 TIMEOUT = Failure(code=FailureCode.TIMEOUT, message="20 s", stage="dependents", dependent="discussions")
 BAD = EntityOutcome(entity_type=EntityType.ISSUE, iid=12, failure=NOT_FOUND)
+ODD = EntityWarning(stage="ingest", message="its updated_at went back")
 HALF = EntityOutcome(
     entity_type=EntityType.MERGE_REQUEST,
     iid=34,
@@ -51,8 +53,9 @@ def test_an_outcome_is_usable_when_the_local_copy_is_right(change: dict[str, obj
     assert outcome.usable is usable
 
 
-def test_warnings_count_each_failed_entity_and_each_failed_dependent() -> None:
+def test_warnings_count_each_failed_entity_each_failed_dependent_and_each_warning() -> None:
     assert count_warnings([BAD, HALF]) == 3
+    assert count_warnings([BAD, HALF.model_copy(update={"warnings": (ODD, ODD)})]) == 5
     assert count_warnings([]) == 0
 
 
@@ -151,3 +154,40 @@ def test_the_published_fields_of_a_result_are_all_there() -> None:
 def test_what_became_of_an_entitys_row_is_told_in_words(change: dict[str, object], word: str) -> None:
     outcome = EntityOutcome(entity_type=EntityType.ISSUE, iid=12).model_copy(update=change)
     assert EntityReport.of(outcome, "acme/rocket").row_word == word
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"ingested": True}, "ok"),
+        ({"stale_skipped": True}, "ok"),
+        ({"ingested": True, "dependent_failures": (TIMEOUT, TIMEOUT)}, "2 failed"),
+        ({"ingested": True, "dependents_stale_skipped": ("links",)}, "1 already newer"),
+        (
+            {"ingested": True, "dependent_failures": (TIMEOUT,), "dependents_stale_skipped": ("links", "commits")},
+            "1 failed, 2 already newer",
+        ),
+        ({"tombstoned": True}, "-"),
+        ({}, "-"),
+    ],
+)
+def test_what_became_of_an_entitys_dependents_is_told_in_words(change: dict[str, object], word: str) -> None:
+    outcome = EntityOutcome(entity_type=EntityType.ISSUE, iid=12).model_copy(update=change)
+    assert EntityReport.of(outcome, "acme/rocket").dependents_word == word
+
+
+@pytest.mark.parametrize(
+    ("change", "warns"),
+    [
+        ({}, False),
+        ({"dependents_stale_skipped": ("links",)}, False),
+        ({"warnings": (ODD,)}, True),
+        ({"failure": NOT_FOUND}, True),
+        ({"dependent_failures": (TIMEOUT,)}, True),
+    ],
+)
+def test_an_outcome_warns_of_failures_and_warnings_and_not_of_what_was_newer_already(
+    change: dict[str, object], warns: bool
+) -> None:
+    outcome = EntityOutcome(entity_type=EntityType.ISSUE, iid=12, ingested=True).model_copy(update=change)
+    assert outcome.has_warning is warns

@@ -178,7 +178,8 @@ CREATE TABLE projects (
 --   missed     GitLab answered without it once, in the run missed_run_id          live -> mark_missed
 --   tombstoned deleted_at set: a later run missed it again; its documents too     missed -> tombstone_entities
 --
--- Issues alone have moved_to_id; merge requests alone have sha, target_branch and target_project_id.
+-- Issues alone have moved_to_id; merge requests alone have sha, target_branch and target_project_id. replaced_*: what
+-- the row said before it was last written; NULL: nothing.
 CREATE TABLE entities (
     project_id        BIGINT      NOT NULL,
     entity_type       VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
@@ -197,6 +198,8 @@ CREATE TABLE entities (
     missed_run_id     VARCHAR,
     run_id            VARCHAR     NOT NULL,
     fetched_at        TIMESTAMPTZ NOT NULL,
+    replaced_fetched_at TIMESTAMPTZ,
+    replaced_updated_at TIMESTAMPTZ,
     payload           JSON        NOT NULL,
     PRIMARY KEY (project_id, entity_type, iid),
     CHECK (entity_type = 'issue' OR moved_to_id IS NULL),
@@ -220,13 +223,15 @@ FROM entities
 WHERE entity_type = 'merge_request';
 
 -- When each dependent of each entity was last fetched whole: the guard of its replacement. row_count: how many rows
--- that fetch wrote, all of them still there; of discussions, discussions and notes together.
+-- that fetch wrote, all of them still there; of discussions, discussions and notes together. replaced_fetched_at: when
+-- the fetch before it began.
 CREATE TABLE dependent_fetches (
     project_id     BIGINT      NOT NULL,
     entity_type    VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
     iid            BIGINT      NOT NULL,
     dependent      VARCHAR     NOT NULL,
     fetched_at     TIMESTAMPTZ NOT NULL,
+    replaced_fetched_at TIMESTAMPTZ,
     row_count      BIGINT      NOT NULL,
     source_version VARCHAR,
     run_id         VARCHAR     NOT NULL,

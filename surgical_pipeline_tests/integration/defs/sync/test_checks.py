@@ -34,6 +34,7 @@ ORPHAN = """
 TWIN = """
     INSERT INTO documents SELECT * REPLACE ('twin' AS document_id, 'another' AS run_id)
     FROM documents WHERE document_id LIKE 'issue:%:13'"""
+GONE = "DELETE FROM notes WHERE noteable_iid = 13"
 STRAY = "UPDATE entities SET run_id = '{run_id}' WHERE iid = 13"
 STALE = "UPDATE embeddings SET content_hash = 'of another text' WHERE document_id LIKE 'issue:%:12'"
 
@@ -125,3 +126,13 @@ def test_what_the_run_itself_did_wrong_is_found(
     assert [name for name, one in found.items() if not one.passed] == [check]
     assert figures(found[check])[0] == 1
     assert found[check].description
+
+
+def test_rows_that_another_issue_has_lost_are_found(sync: Sync, ledger: DuckDBLedger) -> None:
+    sync("acme/rocket#13")
+    notes = rows_of(ledger, "notes")
+    plant(ledger, GONE)
+    found = evaluations(sync("acme/rocket#12").run_id)["nothing_outside_scope_changed"]
+    assert not found.passed
+    assert found.metadata["rows outside the scope that are gone"].value == notes > 0
+    assert found.description
