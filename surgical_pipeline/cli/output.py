@@ -193,6 +193,8 @@ def print_check(report: CheckReport) -> None:
     ]
     if rows:
         print_rows(columns, rows)
+    for superseded in report.superseded_projects:
+        say(superseded)
     good = len(report.checked) - len(report.violations)
     say(
         f"{sum(report.rows.values()):,} rows in {len(report.rows)} tables read, schema version "

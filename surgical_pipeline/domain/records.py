@@ -16,13 +16,16 @@ class ProjectRecord:
     """``path`` is the full path with namespace, as GitLab spells it now.
 
     ``unreadable``: what GitLab says is switched off in this project, or kept from the token's user. It leaves
-    those out of its answers as if there were none.
+    those out of its answers as if there were none. ``gitlab_url``: where GitLab says that it is, host and prefix;
+    that and ``created_at`` are None where it does not tell.
     """
 
     project_id: int
     path: str
     payload: str
     unreadable: frozenset[EntityType] = frozenset()
+    gitlab_url: str | None = None
+    created_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,6 +57,34 @@ def address_of(gitlab_url: str, project: str, key: EntityKey) -> str | None:
     return f"{gitlab_url}/{quote(project)}/-/{page}/{key.iid}"
 
 
+def gitlab_of(web_url: str, project: str) -> str | None:
+    """The address of the GitLab, with its prefix, that a project's ``web_url`` lies in; None where it is none."""
+    if not (web_url.isascii() and web_url.isprintable() and web_url.endswith(f"/{project}")):
+        return None
+    try:
+        return checked_gitlab(web_url.removesuffix(f"/{project}"))
+    except ScopeError:
+        return None
+
+
+def checked_gitlab(address: str) -> str:
+    """The address of a GitLab without a slash at its end.
+
+    Raises:
+        ScopeError: it is none.
+    """
+    parts = _split(address) if is_address(address) else None
+    if parts is None or not parts.hostname or parts.query or parts.fragment or not address.isprintable():
+        raise ScopeError("the address of a GitLab looks like https://gitlab.example.com, with its prefix if any")
+    return f"{parts.scheme}://{parts.netloc.lower()}{parts.path.rstrip('/')}"
+
+
+def same_gitlab(one: str, other: str) -> bool:
+    """Whether two addresses are those of one GitLab: host, port and prefix count, http or https does not."""
+    first, second = urlsplit(one), urlsplit(other)
+    return (_host(first), first.path.rstrip("/")) == (_host(second), second.path.rstrip("/"))
+
+
 def leads_to(address: str, project: str, key: EntityKey) -> bool:
     """Whether an address that GitLab sent shows this entity, on whichever host, and is fit to be clicked."""
     if not (address.isascii() and address.isprintable() and is_address(address)):

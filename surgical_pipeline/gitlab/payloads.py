@@ -81,6 +81,8 @@ class Project(Payload):
 
     id: PositiveId
     path_with_namespace: str
+    web_url: Annotated[str | None, NoneWhereUnreadable] = None
+    created_at: Annotated[UtcTime | None, NoneWhereUnreadable] = None
     issues_enabled: bool | None = Field(default=None, strict=True)
     merge_requests_enabled: bool | None = Field(default=None, strict=True)
 

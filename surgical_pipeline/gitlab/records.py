@@ -21,6 +21,7 @@ from surgical_pipeline.domain.records import (
     ResourceEventRecord,
 )
 from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
+from surgical_pipeline.domain.web_address import gitlab_of
 from surgical_pipeline.gitlab.canonical import canonical, storable
 from surgical_pipeline.gitlab.errors import InvalidPayloadError
 from surgical_pipeline.gitlab.payloads import (
@@ -71,6 +72,8 @@ def parse_project(item: object) -> ProjectRecord:
         path=project.path_with_namespace,
         payload=canonical(item, "project"),
         unreadable=frozenset(kind for kind, on in enabled.items() if on is False),
+        gitlab_url=gitlab_of(project.web_url, project.path_with_namespace) if project.web_url else None,
+        created_at=project.created_at,
     )
 
 

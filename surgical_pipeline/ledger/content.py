@@ -32,17 +32,25 @@ def upsert_project(
     fetched_at: datetime,
     *,
     present: datetime | None = None,
-) -> None:
-    """Write the project unless the ledger has a later fetch of it."""
+) -> dict[int, int]:
+    """Write the project unless the ledger has a later fetch of it.
+
+    Gives the projects that are no longer current, each with the one that has its path now: GitLab has one project
+    of a path, and the one fetched last is it.
+    """
+    believed = latest_believed(present)
     tx.execute(
         "upsert_project",
         project_id=project.project_id,
         path=project.path,
+        created_at=project.created_at,
         run_id=run_id,
         fetched_at=fetched_at,
         payload=storable_json(project.payload),
-        believed=latest_believed(present),
+        believed=believed,
     )
+    changed = tx.execute("supersede_projects", path=project.path, believed=believed)
+    return {older: current for older, current in changed if current is not None}
 
 
 def upsert_entities(

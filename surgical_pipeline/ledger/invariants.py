@@ -23,7 +23,10 @@ class Violation(BaseModel):
 
 
 class CheckReport(BaseModel):
-    """``rows``: how many each table has, all of them read; ``checked``: invariant and meaning."""
+    """``rows``: how many each table has, all of them read; ``checked``: invariant and meaning.
+
+    ``superseded_projects``: a sentence for each project that is no longer current. That is no violation.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,6 +34,7 @@ class CheckReport(BaseModel):
     rows: dict[str, int]
     checked: dict[str, str]
     violations: tuple[Violation, ...]
+    superseded_projects: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -55,6 +59,7 @@ def check(tx: Transaction) -> CheckReport:
         rows=rows,
         checked={name: meaning for name, (meaning, _) in _INVARIANTS.items()},
         violations=tuple(violations),
+        superseded_projects=tuple(tx.column("list_superseded_projects")),
     )
 
 
@@ -113,6 +118,10 @@ _INVARIANTS: dict[str, tuple[str, _Find]] = {
     "one_document_each": (
         "an entity or discussion has one document of a kind",
         partial(_find, query_name="find_doubled_documents"),
+    ),
+    "one_project_each": (
+        "of all projects with one path, all but one are superseded",
+        partial(_find, query_name="find_doubled_projects"),
     ),
     "notes_in_discussions": (
         "a note belongs to a discussion of its own entity",

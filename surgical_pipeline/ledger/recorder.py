@@ -6,11 +6,13 @@ from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
 
+from surgical_pipeline.domain.belonging import NOTHING_KNOWN
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, conclude
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
@@ -41,6 +43,8 @@ class SyncRunRecorder:
         self._last_heartbeat: datetime | None = None
         self._usage = Usage(ledger)
         self._phase: Phase | None = None
+        self.belongs_to = NOTHING_KNOWN
+        """What the ledger knew of its GitLab when the run began."""
         self.ended = False
         """Whether this object wrote the run's ending."""
 
@@ -96,7 +100,7 @@ class SyncRunRecorder:
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, inheritance_of(tx, self.run_id, parent_run_id, phase=phase))
             tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-            name = ledger_name(tx)
+            name, self.belongs_to = ledger_name(tx), load_belonging(tx)
         self._last_heartbeat, self._phase = now, phase
         self._usage.begin_stage(phase)
         return name

@@ -19,6 +19,7 @@ from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
+from surgical_pipeline.ledger.belonging import claim
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
@@ -36,7 +37,8 @@ async def run_ingest(
     another process's snapshots, what the ledger says of its fetches is believed.
 
     Raises:
-        StageFailedError: nothing usable came of all that was asked for.
+        StageFailedError: nothing usable came of all that was asked for, or the ledger has come to belong to
+            another GitLab since preflight looked.
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
     gitlab_clock = clock or GitLabClock()
@@ -70,10 +72,12 @@ def _write(
     batch: Sequence[EntityRecord],
     clock: GitLabClock,
 ) -> list[EntityOutcome]:
-    outcomes = []
-    if absences is not None:
-        outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present())
-    return outcomes + _write_entities(tx, run=run, batch=batch, clock=clock)
+    if absences is None:
+        return _write_entities(tx, run=run, batch=batch, clock=clock)
+    warnings = _write_project(tx, run=run, preflight=absences, present=clock.present())
+    outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present())
+    outcomes += _write_entities(tx, run=run, batch=batch, clock=clock)
+    return _warned(tx, outcomes, run=run, warnings=warnings)
 
 
 def _write_last(
@@ -86,13 +90,47 @@ def _write_last(
     return outcomes
 
 
+def _write_project(
+    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
+) -> tuple[EntityWarning, ...]:
+    """The project, unless it is another GitLab's; gives a warning for each that it supersedes."""
+    project = preflight.project
+    if objection := claim(tx, run.run_id, project):
+        raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=objection, stage=STAGE))
+    superseded = content.upsert_project(
+        tx, run.run_id, project=project, fetched_at=preflight.asked_at, present=present
+    )
+    run.set_project(project.project_id, project.path, tx=tx)
+    return tuple(
+        EntityWarning(
+            stage=STAGE,
+            message=f"{project.path} was project {older} before and is project {current} now: what the ledger has "
+            "of the older one is kept, and searches leave it out",
+        )
+        for older, current in superseded.items()
+    )
+
+
+def _warned(
+    tx: Transaction,
+    outcomes: list[EntityOutcome],
+    *,
+    run: SyncRunRecorder,
+    warnings: tuple[EntityWarning, ...],
+) -> list[EntityOutcome]:
+    """What concerns the whole run is told with its first outcome: once, not once for each entity."""
+    if not warnings:
+        return outcomes
+    first = outcomes[0].model_copy(update={"warnings": (*outcomes[0].warnings, *warnings)})
+    run.save_outcomes(tx, [first])
+    return [first, *outcomes[1:]]
+
+
 def _write_absences(
     tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
 ) -> list[EntityOutcome]:
-    """The project, and what could not be fetched: it is known before the first entity is written."""
+    """What could not be fetched: it is known before the first entity is written."""
     project = preflight.project
-    content.upsert_project(tx, run.run_id, project=project, fetched_at=preflight.asked_at, present=present)
-    run.set_project(project.project_id, project.path, tx=tx)
     misses = content.record_misses(
         tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at, present=present
     )

@@ -11,6 +11,7 @@ from functools import partial
 
 import anyio.to_thread
 
+from surgical_pipeline.domain.belonging import NOTHING_KNOWN, Belonging
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
@@ -49,20 +50,25 @@ async def run_preflight(
     gitlab: GitLabClient,
     snapshots: SnapshotFile,
     budgets: Budgets,
+    belongs_to: Belonging = NOTHING_KNOWN,
     clock: MonotonicClock = time.monotonic,
 ) -> PreflightResult:
     """Ask for the project, then for the entities in batches of 100, then singly for those the batches left out.
 
     A batch that fails for a reason that may lie in one record is asked for in halves: only the guilty fail.
+    ``belongs_to``: what the ledger that this is for knows of its GitLab.
 
     Raises:
-        StageFailedError: the project cannot be read, or an answer belongs to another project or IID.
+        StageFailedError: the project cannot be read or is another GitLab's, or an answer belongs to another
+            project or IID.
     """
     deadline = Deadline.after(budgets.preflight_budget_seconds, clock)
     try:
         project = await gitlab.project(scope.project, deadline)
     except GitLabError as error:
         raise StageFailedError(error.as_failure(STAGE)) from error
+    if objection := belongs_to.objection(project):
+        raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=objection, stage=STAGE))
     asked_at = gitlab.now()
     snapshots.append(())  # ingest reads the file even where nothing could be fetched
     fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)

@@ -56,7 +56,11 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
         async def work() -> PreflightResult:
             async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
                 return await run_preflight(
-                    session.scope, gitlab=gitlab, snapshots=gateways.snapshots, budgets=session.budgets
+                    session.scope,
+                    gitlab=gitlab,
+                    snapshots=gateways.snapshots,
+                    budgets=session.budgets,
+                    belongs_to=gateways.run.belongs_to,
                 )
 
         return run_async(work)

@@ -1,18 +1,20 @@
--- What the embedding backlog asks, of all projects or ($project_id not NULL) of one.
+-- What the embedding backlog asks, of all current projects or ($project_id not NULL) of one.
 
 -- name: find_project
--- The project of this path or id.
+-- The project of this path or id; of two with one path the current one.
 SELECT project_id
 FROM projects
 WHERE path = $project::VARCHAR OR CAST(project_id AS VARCHAR) = $project::VARCHAR
-ORDER BY path <> $project::VARCHAR, project_id;
+ORDER BY path <> $project::VARCHAR, superseded_by IS NOT NULL, project_id;
 
 -- name: count_backlog
 -- How many live documents have no vectors of the model for their present text.
 SELECT COUNT(*)
 FROM documents
 WHERE deleted_at IS NULL
-  AND ($project_id::BIGINT IS NULL OR project_id = $project_id::BIGINT)
+  AND (project_id = $project_id::BIGINT
+      OR ($project_id::BIGINT IS NULL
+          AND project_id NOT IN (SELECT projects.project_id FROM projects WHERE superseded_by IS NOT NULL)))
   AND NOT EXISTS (
       SELECT 1 FROM embeddings
       WHERE embeddings.document_id = documents.document_id
@@ -25,7 +27,9 @@ SELECT document_id, content_hash
 FROM documents
 WHERE deleted_at IS NULL
   AND document_id > $after::VARCHAR
-  AND ($project_id::BIGINT IS NULL OR project_id = $project_id::BIGINT)
+  AND (project_id = $project_id::BIGINT
+      OR ($project_id::BIGINT IS NULL
+          AND project_id NOT IN (SELECT projects.project_id FROM projects WHERE superseded_by IS NOT NULL)))
   AND NOT EXISTS (
       SELECT 1 FROM embeddings
       WHERE embeddings.document_id = documents.document_id

@@ -4,15 +4,30 @@
 
 -- name: upsert_project
 -- The project as last fetched.
-INSERT INTO projects (project_id, path, run_id, fetched_at, payload)
-VALUES ($project_id, $path, $run_id, $fetched_at, $payload::JSON)
+INSERT INTO projects (project_id, path, created_at, run_id, fetched_at, payload)
+VALUES ($project_id, $path, $created_at, $run_id, $fetched_at, $payload::JSON)
 ON CONFLICT (project_id) DO UPDATE SET
     path = excluded.path,
+    created_at = COALESCE(projects.created_at, excluded.created_at),
     run_id = excluded.run_id,
     fetched_at = excluded.fetched_at,
     payload = excluded.payload
 WHERE projects.fetched_at <= excluded.fetched_at
    OR projects.fetched_at > $believed;
+
+-- name: supersede_projects
+-- Of the projects known under one path the one fetched last is current; names those that are so no longer.
+UPDATE projects SET superseded_by = NULLIF(latest.project_id, projects.project_id)
+FROM (
+    SELECT project_id
+    FROM projects
+    WHERE lower(path) = lower($path)
+    ORDER BY fetched_at > $believed, fetched_at DESC, project_id DESC
+    LIMIT 1
+) AS latest
+WHERE lower(projects.path) = lower($path)
+  AND projects.superseded_by IS DISTINCT FROM NULLIF(latest.project_id, projects.project_id)
+RETURNING projects.project_id, projects.superseded_by;
 
 -- name: upsert_entities
 -- Write the fresher entities, give them with what they replaced; each is live again unless it was missed after this fetch began.

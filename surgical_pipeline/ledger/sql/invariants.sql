@@ -204,6 +204,26 @@ FROM (
 WHERE told <> counted
 ORDER BY run_id, name;
 
+-- name: find_doubled_projects
+-- Paths that more than one project has which none of the others supersedes.
+SELECT lower(path) || ': ' || MIN(project_id) || ' and ' || MAX(project_id)
+FROM projects
+WHERE superseded_by IS NULL
+GROUP BY lower(path)
+HAVING COUNT(*) > 1
+ORDER BY 1;
+
+-- name: list_superseded_projects
+-- Projects whose path another one has now, in sentences; no violation, their rows are kept on purpose.
+SELECT projects.path || ' was project ' || projects.project_id || ' and is project ' || projects.superseded_by
+    || ' now: ' || COUNT(entities.iid)
+    || ' issues and merge requests of the older one are kept, and readers leave them out'
+FROM projects
+LEFT JOIN entities ON entities.project_id = projects.project_id
+WHERE projects.superseded_by IS NOT NULL
+GROUP BY projects.path, projects.project_id, projects.superseded_by
+ORDER BY projects.path, projects.project_id;
+
 -- name: find_duplicate_keys
 -- Primary keys that occur twice, in any table: grouped from the rows, for a damaged index would not tell.
 SELECT concat_ws(' ', 'schema_migrations', version) FROM schema_migrations
@@ -223,6 +243,9 @@ GROUP BY run_id, entity_type, iid, position HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'gitlab_events', event_key) FROM gitlab_events
 GROUP BY event_key HAVING COUNT(*) > 1
+UNION ALL
+SELECT concat_ws(' ', 'ledger_gitlab', only_row) FROM ledger_gitlab
+GROUP BY only_row HAVING COUNT(*) > 1
 UNION ALL
 SELECT concat_ws(' ', 'projects', project_id) FROM projects
 GROUP BY project_id HAVING COUNT(*) > 1

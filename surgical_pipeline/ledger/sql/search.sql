@@ -165,11 +165,11 @@ LEFT JOIN projects ON projects.project_id = documents.project_id
 WHERE documents.document_id = ANY($document_ids::VARCHAR[]);
 
 -- name: count_searchable
--- How many live documents there are, and how many have vectors of the model.
+-- How many documents searches look through, and how many documents have vectors of the model.
 SELECT
-    (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS documents,
+    (SELECT COUNT(*) FROM matching_documents(include_confidential := TRUE)) AS documents,
     (SELECT COUNT(DISTINCT document_id) FROM embeddings WHERE model = $model) AS embedded;
 
 -- name: list_projects
--- The paths of all projects.
-SELECT path FROM projects ORDER BY path;
+-- The paths of all current projects.
+SELECT path FROM projects WHERE superseded_by IS NULL ORDER BY path;

@@ -73,7 +73,11 @@ class StageRun:
         snapshots = SnapshotFile(self._folder / f"{self.recorder.run_id}.jsonl")
         return self._with_gitlab(
             lambda gitlab: run_preflight(
-                self.scope, gitlab=gitlab, snapshots=snapshots, budgets=budgets or Budgets()
+                self.scope,
+                gitlab=gitlab,
+                snapshots=snapshots,
+                budgets=budgets or Budgets(),
+                belongs_to=self.recorder.belongs_to,
             )
         )
 

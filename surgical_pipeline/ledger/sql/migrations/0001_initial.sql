@@ -162,12 +162,26 @@ CREATE TABLE gitlab_events (
     run_id       VARCHAR
 );
 
+-- Which GitLab the ledger belongs to: one row, from the first project that tells it. run_id is NULL where a person has
+-- said it last, by `ledger rebase`.
+CREATE TABLE ledger_gitlab (
+    only_row    BOOLEAN     PRIMARY KEY DEFAULT TRUE CHECK (only_row),
+    gitlab_url  VARCHAR     NOT NULL,
+    known_since TIMESTAMPTZ NOT NULL,
+    run_id      VARCHAR
+);
+
+-- created_at: when GitLab made it, NULL where it did not tell. superseded_by: the project that has its path now, where
+-- it was deleted and made anew; what the ledger has of the older one stays, and readers leave it out.
 CREATE TABLE projects (
-    project_id BIGINT      PRIMARY KEY,
-    path       VARCHAR     NOT NULL,
-    run_id     VARCHAR     NOT NULL,
-    fetched_at TIMESTAMPTZ NOT NULL,
-    payload    JSON        NOT NULL
+    project_id    BIGINT      PRIMARY KEY,
+    path          VARCHAR     NOT NULL,
+    created_at    TIMESTAMPTZ,
+    superseded_by BIGINT,
+    run_id        VARCHAR     NOT NULL,
+    fetched_at    TIMESTAMPTZ NOT NULL,
+    payload       JSON        NOT NULL,
+    CHECK (superseded_by <> project_id)
 );
 
 -- Issues and merge requests. missed_at and deleted_at tell in which state one is:

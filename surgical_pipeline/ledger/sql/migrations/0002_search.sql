@@ -23,8 +23,8 @@ string_split(replace(replace(replace(lower(written), chr(10), ' '), chr(13), ' '
 CREATE MACRO words_of_document(discussion_id, title, content) AS
 words_as_written(concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content));
 
--- Live documents that pass the filters of the command line; NULL lets all pass. A discussion has the state and the
--- labels of its entity, and besides a state of its own (resolved, unresolved).
+-- Live documents of current projects that pass the filters of the command line; NULL lets all pass. A discussion has
+-- the state and the labels of its entity, and besides a state of its own (resolved, unresolved).
 CREATE MACRO matching_documents(
     only_project := NULL, only_kind := NULL, only_state := NULL, with_labels := NULL, updated_since := NULL,
     include_confidential := FALSE
@@ -32,6 +32,7 @@ CREATE MACRO matching_documents(
 SELECT documents.*
 FROM documents
 WHERE documents.deleted_at IS NULL
+  AND documents.project_id NOT IN (SELECT projects.project_id FROM projects WHERE projects.superseded_by IS NOT NULL)
   AND (include_confidential OR NOT (documents.confidential OR documents.internal))
   AND (only_kind::VARCHAR IS NULL OR documents.kind = only_kind::VARCHAR)
   AND (updated_since::TIMESTAMPTZ IS NULL OR documents.updated_at >= updated_since::TIMESTAMPTZ)
@@ -50,7 +51,7 @@ WHERE documents.deleted_at IS NULL
           WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL
             AND list_has_all(entity.labels, with_labels::VARCHAR[])));
 
--- What may be searched by anybody: live documents that are neither confidential nor internal, the entity as people
+-- What may be searched by anybody: live documents of current projects, neither confidential nor internal, the entity as people
 -- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL where there is none).
 CREATE VIEW searchable_documents AS
 SELECT
@@ -64,7 +65,8 @@ FROM documents
 LEFT JOIN projects ON projects.project_id = documents.project_id
 LEFT JOIN embeddings
     ON embeddings.document_id = documents.document_id AND embeddings.content_hash = documents.content_hash
-WHERE documents.deleted_at IS NULL AND NOT (documents.confidential OR documents.internal);
+WHERE documents.deleted_at IS NULL AND projects.superseded_by IS NULL
+  AND NOT (documents.confidential OR documents.internal);
 
 -- The simple sibling of the command's search: documents that hold words of the question, as they are written, ranked
 -- by BM25; with a vector of the question, fused with the ranking by cosine. Vectors of another length are not compared.
