@@ -4,14 +4,13 @@ Takes preflight's snapshots, gives the entities whose rows are now as fresh as t
 no longer has is remembered, and tombstoned at the second miss in a row.
 """
 
-from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 
-from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError, none_usable
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, failures_of, outcome_of
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger import content
@@ -38,7 +37,8 @@ async def run_ingest(preflight: PreflightResult, *, run: SyncRunRecorder) -> Sou
     for batch in batches:
         outcomes += await run.in_window(STAGE, partial(_write_entities, run=run, batch=batch))
     if not any(outcome.usable for outcome in outcomes):
-        raise StageFailedError(_nothing_usable(outcomes))
+        failures = [failed for outcome in outcomes for failed in failures_of(outcome)]
+        raise StageFailedError(none_usable(failures, stage=STAGE))
     return Sources(
         project_id=preflight.project.project_id,
         project_path=preflight.project.path,
@@ -63,10 +63,7 @@ def _write_absences(tx: Transaction, *, run: SyncRunRecorder, preflight: Preflig
         )
         for key in preflight.missing
     ]
-    outcomes += [
-        EntityOutcome(entity_type=failed.entity_type, iid=failed.iid, failure=failed.failure)
-        for failed in preflight.failures
-    ]
+    outcomes += [outcome_of(failed) for failed in preflight.failures]
     run.save_outcomes(tx, outcomes)
     run.add_counters(tx, tombstoned=len(misses.tombstoned))
     return outcomes
@@ -91,15 +88,3 @@ def _write_entities(
     run.save_outcomes(tx, outcomes)
     run.add_counters(tx, fetched=len(batch), ingested=len(written), stale_skipped=len(batch) - len(written))
     return outcomes
-
-
-def _nothing_usable(outcomes: Sequence[EntityOutcome]) -> Failure:
-    """The run's own failure: the code that most of its entities have."""
-    failed = [(outcome.key, outcome.failure) for outcome in outcomes if outcome.failure]
-    ((code, count), *_) = Counter(failure.code for _, failure in failed).most_common()
-    example = next(f"{key}: {failure.message}" for key, failure in failed if failure.code is code)
-    message = (
-        f"none of the {len(outcomes)} requested entities could be brought up to date; "
-        f"{count} of them for this reason, such as {example}"
-    )
-    return Failure(code=code, message=message, stage=STAGE)
