@@ -172,7 +172,9 @@ class DagsterDev:
 
 
 @contextmanager
-def running_dagster_dev(home: Path, environment: dict[str, str]) -> Iterator[DagsterDev]:
+def running_dagster_dev(
+    home: Path, environment: dict[str, str], *, more_settings: str = ""
+) -> Iterator[DagsterDev]:
     """Start it with this repository's dagster.yaml in ``home``; end its whole process tree afterwards.
 
     Its queue also knows the tags ``HELD`` and ``IN_TURN``.
@@ -180,7 +182,7 @@ def running_dagster_dev(home: Path, environment: dict[str, str]) -> Iterator[Dag
     settings = (REPOSITORY / "dagster.yaml").read_text(encoding="utf-8")
     assert "max_concurrent_runs: 4\n" in settings
     (home / "dagster.yaml").write_text(
-        settings.replace("max_concurrent_runs: 4\n", _QUEUE_RULES), encoding="utf-8"
+        settings.replace("max_concurrent_runs: 4\n", _QUEUE_RULES) + more_settings, encoding="utf-8"
     )
     port = _free_port()
     log = home / "dagster-dev.log"

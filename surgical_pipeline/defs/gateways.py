@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +12,9 @@ from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
-from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.outcomes import outcome_of
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
@@ -54,8 +55,12 @@ class RunGateways:
         scope: Scope,
         phase: Phase,
         instance: dg.DagsterInstance,
-    ) -> None:
-        """Go into a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat."""
+    ) -> bool:
+        """Go into a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
+
+        Gives whether the run goes on here where the one failed that it re-executes.
+        """
+        goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
             self.run.set_phase(phase)
         else:
@@ -73,18 +78,24 @@ class RunGateways:
             instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger})
             self._discard_old_snapshots()
         self._phase = phase
+        return goes_on
 
-    def fail(self, failure: Failure) -> None:
+    def fail(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:
         """End the run by ``failure``; where the ledger cannot be told now, `close` tries again.
 
-        After a LOCK_TIMEOUT neither tries: the whole limit was waited once, and the mirror tells the ledger.
+        ``of_entities``: the failures of those that have one of their own. After a LOCK_TIMEOUT neither tries: the
+        whole limit was waited once, and the mirror tells the ledger.
 
         Raises:
             LedgerError: it cannot be told now.
         """
         self._failure = failure
-        if not self._gave_up:
-            self.run.finish_failed(failure)
+        if self._gave_up:
+            return
+        if of_entities:
+            with self.run.window("failures") as tx:
+                self.run.save_outcomes(tx, [outcome_of(failed) for failed in of_entities])
+        self.run.finish_failed(failure)
 
     def close(self, *, cancelled: bool) -> None:
         """The run is over, in whatever way: what no stage has written of its ending is written here."""

@@ -88,8 +88,9 @@ class Mirror:
         """Rows for all runs that succeeded in this ledger before an older copy of it was put in its place."""
         if not self._ledger.exists:
             return
-        with self._ledger.read("mirror") as tx:
-            self._ledger_name = ledger_name(tx)
+        if self._ledger_name is None:
+            with self._ledger.read("mirror") as tx:
+                self._ledger_name = ledger_name(tx)
         written = dg.RunsFilter(tags={LEDGER_TAG: self._ledger_name}, statuses=[DagsterRunStatus.SUCCESS])
         self.bring_over(self._instance.get_run_records(written, limit=1, order_by="update_timestamp"))
         if self._older:
@@ -108,8 +109,7 @@ class Mirror:
             if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
         ]
         # They succeeded in another ledger, and there is nothing to tell; or in this one, now an older copy.
-        name = self._ledger_name
-        elsewhere = {run.run_id for run in unseen if name is None or run.tags.get(LEDGER_TAG) != name}
+        elsewhere = {run.run_id for run in unseen if run.tags.get(LEDGER_TAG, "") != self._ledger_name}
         self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
             run_id: record

@@ -1,5 +1,7 @@
 """Why something was not done: the closed list of failure codes, each with what to do about it."""
 
+from collections import Counter
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Self
 
@@ -46,8 +48,8 @@ class FailureCode(StrEnum):
         False,
         (
             "It is another GitLab than the ledger's, or it answered with an entity of another project or IID, so "
-            "nothing was written. Check GITLAB_URL and any proxy or cache before it. If GitLab has moved to another "
-            "host, run `surgical-pipeline ledger rebase --gitlab URL`."
+            "nothing was written. Check GITLAB_URL and any proxy or cache before it. If GitLab has moved to "
+            "another host, run `surgical-pipeline ledger rebase --gitlab URL`."
         ),
     )
     INVALID_PAYLOAD = (
@@ -141,9 +143,24 @@ class EntityFailure(BaseModel):
         return EntityKey(self.entity_type, self.iid)
 
 
-class StageFailedError(Exception):
-    """The whole run ends here: nothing more can be done for any entity."""
+def none_usable(failures: Sequence[EntityFailure], *, stage: str) -> Failure:
+    """The failure of a run in which every entity failed: the code that most of them have."""
+    ((code, count), *_) = Counter(one.failure.code for one in failures).most_common()
+    example = next(f"{one.key}: {one.failure.message}" for one in failures if one.failure.code is code)
+    message = (
+        f"none of the {len(failures)} requested entities could be brought up to date; "
+        f"{count} of them for this reason, such as {example}"
+    )
+    return Failure(code=code, message=message, stage=stage)
 
-    def __init__(self, failure: Failure) -> None:
+
+class StageFailedError(Exception):
+    """The whole run ends here: nothing more can be done for any entity.
+
+    ``of_entities``: failures that are not yet in the ledger, of entities that have one of their own.
+    """
+
+    def __init__(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:
         self.failure = failure
+        self.of_entities = of_entities
         super().__init__(f"{failure.code}: {failure.message}")

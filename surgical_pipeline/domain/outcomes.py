@@ -275,6 +275,11 @@ def count_warnings(outcomes: Iterable[EntityOutcome]) -> int:
     )
 
 
+def outcome_of(failed: EntityFailure) -> EntityOutcome:
+    """Of an entity that was not even fetched."""
+    return EntityOutcome(entity_type=failed.entity_type, iid=failed.iid, failure=failed.failure)
+
+
 def failures_of(outcome: EntityOutcome) -> tuple[EntityFailure, ...]:
     """All failures of one entity, its own first."""
     own = (outcome.failure,) if outcome.failure else ()

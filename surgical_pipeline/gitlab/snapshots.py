@@ -17,6 +17,7 @@ from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 
 _MODE = 0o600
+_FOLDER_MODE = 0o700
 
 
 class SnapshotError(Exception):
@@ -31,7 +32,7 @@ class SnapshotFile:
 
     def append(self, records: Sequence[EntityRecord]) -> None:
         """Add records at the end; with none, make sure that the file exists."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         text = "".join(json.dumps(_as_json(record), ensure_ascii=False) + "\n" for record in records)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
         with os.fdopen(handle, "ab") as file:

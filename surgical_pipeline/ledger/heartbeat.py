@@ -5,7 +5,7 @@ import threading
 from types import TracebackType
 from typing import Self
 
-from surgical_pipeline.ledger.errors import LedgerError, RunLostError, WaitAbandonedError
+from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError, WaitAbandonedError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
 CHECK_SECONDS = 5.0
@@ -42,7 +42,7 @@ class Heartbeat:
         while not self._stopped.wait(self._check_seconds):
             try:
                 self._run.heartbeat_if_due(cancelled=self._stopped)
-            except (RunLostError, WaitAbandonedError) as reason:
+            except (RunLostError, LedgerReplacedError, WaitAbandonedError) as reason:
                 _LOG.info("the heartbeat of run %s ends: %s", self._run.run_id, reason)
                 return
             except LedgerError as error:

@@ -117,7 +117,8 @@ class SyncRunRecorder:
         """Enter a stage; the one before ends.
 
         A stage enters the next one in its own last window, which saves a window. The next one still says so when
-        it begins: then this writes nothing, and what is used from there on is counted as its own.
+        it begins: then this writes nothing, and what is used from there on is counted as its own. No run goes back
+        to a stage, though a part of it may: what could not be fetched at first.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
@@ -126,7 +127,7 @@ class SyncRunRecorder:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
         if tx is None:
             self._usage.begin_stage(phase)
-        if phase is not self._phase:
+        if self._phase is None or STAGES.index(phase) > STAGES.index(self._phase):
             with self._joined(tx, "set phase") as joined:
                 self._move(joined, phase)
 

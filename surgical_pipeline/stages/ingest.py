@@ -4,16 +4,15 @@ Takes preflight's snapshots, gives the entities whose rows are now as fresh as t
 no longer has is remembered, and tombstoned at the second miss in a row.
 """
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError, none_usable
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning, failures_of, outcome_of
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.clock import GitLabClock
@@ -55,7 +54,8 @@ async def run_ingest(
         gitlab_ids |= {record.key: record.gitlab_id for record in batch}
         batch, absences = following, None
     if not any(outcome.usable for outcome in outcomes):
-        raise StageFailedError(_nothing_usable(outcomes))
+        failures = [failed for outcome in outcomes for failed in failures_of(outcome)]
+        raise StageFailedError(none_usable(failures, stage=STAGE))
     return Sources(
         project_id=preflight.project.project_id,
         project_path=preflight.project.path,
@@ -143,10 +143,7 @@ def _write_absences(
         )
         for key in preflight.missing
     ]
-    outcomes += [
-        EntityOutcome(entity_type=failed.entity_type, iid=failed.iid, failure=failed.failure)
-        for failed in preflight.failures
-    ]
+    outcomes += [outcome_of(failed) for failed in preflight.failures]
     run.save_outcomes(tx, outcomes)
     run.add_counters(tx, tombstoned=len(misses.tombstoned))
     return outcomes
@@ -172,15 +169,3 @@ def _write_entities(
     run.save_outcomes(tx, outcomes)
     run.add_counters(tx, fetched=len(batch), ingested=len(written), stale_skipped=len(batch) - len(written))
     return outcomes
-
-
-def _nothing_usable(outcomes: Sequence[EntityOutcome]) -> Failure:
-    """The run's own failure: the code that most of its entities have."""
-    failed = [(outcome.key, outcome.failure) for outcome in outcomes if outcome.failure]
-    ((code, count), *_) = Counter(failure.code for _, failure in failed).most_common()
-    example = next(f"{key}: {failure.message}" for key, failure in failed if failure.code is code)
-    message = (
-        f"none of the {len(outcomes)} requested entities could be brought up to date; "
-        f"{count} of them for this reason, such as {example}"
-    )
-    return Failure(code=code, message=message, stage=STAGE)

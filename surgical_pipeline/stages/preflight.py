@@ -13,7 +13,7 @@ import anyio.to_thread
 
 from surgical_pipeline.domain.belonging import NOTHING_KNOWN, Belonging
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
-from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError, none_usable
 from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
@@ -59,8 +59,8 @@ async def run_preflight(
     ``belongs_to``: what the ledger that this is for knows of its GitLab.
 
     Raises:
-        StageFailedError: the project cannot be read or is another GitLab's, or an answer belongs to another
-            project or IID.
+        StageFailedError: the project cannot be read or is another GitLab's, an answer belongs to another project
+            or IID, or every entity failed.
     """
     deadline = Deadline.after(budgets.preflight_budget_seconds, clock)
     try:
@@ -75,6 +75,8 @@ async def run_preflight(
     # As many at once as may be in flight: what arrives is written out before the next is asked for.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
     await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
+    if not fetch.fetched and not fetch.missing:
+        raise StageFailedError(none_usable(fetch.failures, stage=STAGE), tuple(fetch.failures))
     return PreflightResult(
         project=project,
         asked_at=asked_at,

@@ -10,8 +10,8 @@ import pytest
 
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.acceptance.installation import PROGRAM, Done, Installation
-from surgical_pipeline_tests.conftest import skip_or_fail
 from surgical_pipeline_tests.ledger_dump import query
+from surgical_pipeline_tests.surroundings import skip_or_fail
 
 
 @pytest.fixture

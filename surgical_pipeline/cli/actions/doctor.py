@@ -1,6 +1,7 @@
 """What `doctor` looks at, each as a finding with what to do."""
 
 import asyncio
+import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -41,6 +42,7 @@ def check_up(settings: Settings) -> list[Finding]:
         _check_dagster(settings),
         _check_ledger(settings),
         *_check_filesystem(settings),
+        *_check_files(settings),
         _check_embedder(settings),
     ]
 
@@ -136,6 +138,24 @@ def _check_filesystem(settings: Settings) -> Iterator[Finding]:
                 what_to_do="Locks and lasting writes are not promised there, so runs can damage the file. "
                 "Set SURGICAL_LEDGER to a path on a local disk.",
             )
+
+
+def _check_files(settings: Settings) -> Iterator[Finding]:
+    """No obstacle to a sync, but files that an older version made are open to everybody on the machine."""
+    try:
+        ledger, snapshots = settings.ledger_path, settings.dagster_home / "snapshots"
+    except SettingsError:
+        return  # told already
+    files = [ledger, *(ledger.with_name(f"{ledger.name}.{end}") for end in ("wal", "lock"))]
+    files += [snapshots, *snapshots.glob("*.jsonl")]
+    open_to_all = [str(path) for path in files if path.exists() and path.stat().st_mode & stat.S_IRWXO]
+    if open_to_all:
+        yield Finding(
+            check="files",
+            ok=True,
+            found=f"everybody on this machine may read {', '.join(open_to_all[:5])}",
+            what_to_do="They hold what GitLab shows to few: take the right away with `chmod o= FILE`.",
+        )
 
 
 def _check_embedder(settings: Settings) -> Finding:

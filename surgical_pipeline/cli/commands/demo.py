@@ -44,7 +44,7 @@ def demo(
 
 def _set_environment(home: Path, *, url: str, token: str) -> None:
     """Everything in the demo's own folder: it touches no ledger that somebody works with."""
-    home.mkdir(parents=True, exist_ok=True)
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance = Path("dagster.yaml")
     if instance.is_file():
         shutil.copy(instance, home)

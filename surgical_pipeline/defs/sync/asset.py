@@ -6,12 +6,18 @@ import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.sync.again import (
+    asked_again,
+    fetched_dependents,
+    missed_documents,
+    missed_sources,
+    with_more,
+)
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
 from surgical_pipeline.defs.sync.metadata import run_metadata
 from surgical_pipeline.defs.sync.session import finish, run_async, stage
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
@@ -76,7 +82,12 @@ def ingest(
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
         gateways = session.gateways
-        sources = run_async(lambda: run_ingest(preflight, run=gateways.run, clock=gateways.gitlab_clock))
+
+        async def work() -> Sources:
+            asked = await asked_again(preflight, session=session)
+            return await run_ingest(asked, run=gateways.run, clock=gateways.gitlab_clock)
+
+        sources = run_async(work)
     return None, None, sources
 
 
@@ -89,17 +100,9 @@ def dependents(
 ) -> tuple[None, None, Sources]:
     """Fetch discussions, events and what else is configured; replace each whole or not at all."""
     with stage(context, config, phase=Phase.DEPENDENTS) as session:
-        gateways = session.gateways
 
         async def work() -> Sources:
-            async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
-                return await run_dependents(
-                    sources,
-                    gitlab=gitlab,
-                    run=gateways.run,
-                    budgets=session.budgets,
-                    dependents=session.dependents,
-                )
+            return await fetched_dependents(with_more(sources, await missed_sources(session)), session=session)
 
         sources = run_async(work)
     return None, None, sources
@@ -112,7 +115,14 @@ def dependents(
 def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
     with stage(context, config, phase=Phase.DOCS) as session:
-        regenerated = run_async(lambda: run_generate_docs_for_sources(sources, run=session.gateways.run))
+
+        async def work() -> GenerateDocsResult:
+            more = await missed_sources(session)
+            if more is not None:
+                more = await fetched_dependents(more, session=session)
+            return await run_generate_docs_for_sources(with_more(sources, more), run=session.gateways.run)
+
+        regenerated = run_async(work)
     return None, regenerated
 
 
@@ -121,11 +131,14 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
     """Embed exactly those documents, then conclude the run."""
     with stage(context, config, phase=Phase.EMBED) as session:
         gateways: RunGateways = session.gateways
-        run_async(
-            lambda: run_embed_for_document_ids(
-                regenerated.documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets
+
+        async def work() -> None:
+            documents = regenerated.documents + await missed_documents(session)
+            await run_embed_for_document_ids(
+                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets
             )
-        )
+
+        run_async(work)
         finish(gateways)
     context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
 

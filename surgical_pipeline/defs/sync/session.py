@@ -1,6 +1,6 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn, TypeVar
@@ -16,7 +16,7 @@ from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
+from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -36,12 +36,13 @@ _NOTHING_USABLE = Failure(
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
-    """What an op works with."""
+    """What an op works with. ``goes_on``: the run begins here, where the one failed that it re-executes."""
 
     scope: Scope
     budgets: Budgets
     dependents: tuple[Dependent, ...]
     gateways: RunGateways
+    goes_on: bool
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
@@ -65,10 +66,10 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     gateways: RunGateways = context.resources.gateways
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
-        gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
-        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways)
+        goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
+        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways, goes_on)
     except StageFailedError as error:
-        _fail(gateways, error.failure, cause=error)
+        _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:
         _announce(context, gateways)
         _fail(gateways, Failure(code=FailureCode.NOT_FOUND, message=str(error), stage=phase), cause=error)
@@ -114,10 +115,12 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
         )
 
 
-def _fail(gateways: RunGateways, failure: Failure, *, cause: Exception) -> NoReturn:
+def _fail(
+    gateways: RunGateways, failure: Failure, *, cause: Exception, of_entities: Sequence[EntityFailure] = ()
+) -> NoReturn:
     """End the run in the ledger, where it can be reached, and in Dagster."""
     try:
-        gateways.fail(failure)
+        gateways.fail(failure, of_entities)
     except LedgerError as error:
         cause.add_note(f"and the ledger could not be told: {error}")
     raise as_dagster_failure(failure) from as_cause(cause)

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import stat
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ _FOREIGN_HOLDER = "Could not set lock on file"
 _FOREIGN_RETRY_SECONDS = 0.1
 _TELL_AFTER_SECONDS = 2.0
 _HOLDER = re.compile(r"lock is held in (?P<program>.+?)(?: \(deleted\))? \(PID (?P<pid>\d+)\)")
+PRIVATE = 0o600
+"""Of a file that we make, whatever the umask: it holds confidential text. What people set afterwards stays."""
 _WAL_BEGINS = b"d\x00be"
 T = TypeVar("T")
 
@@ -82,6 +85,7 @@ def create(path: Path) -> None:
             duckdb.connect(str(fresh), config=CONFIG | {"default_block_size": BLOCK_BYTES})
         ) as connection:
             connection.execute("CHECKPOINT")
+        fresh.chmod(PRIVATE)
         fresh.replace(path)
         flush(path.parent)
     except (OSError, duckdb.Error) as error:
@@ -89,6 +93,32 @@ def create(path: Path) -> None:
             f"The ledger {path} cannot be made: {error}. "
             "Its folder must exist, be writable and have space; or set SURGICAL_LEDGER to a file elsewhere."
         ) from error
+
+
+def make_log(path: Path) -> None:
+    """Make the log that the next write needs, with the ledger's own mode: DuckDB would ask the umask.
+
+    The file must be open for writing by now, for DuckDB removes an empty log when it opens a file.
+    """
+    make_empty(wal_path(path), mode=mode_of(path))
+
+
+def make_empty(path: Path, *, mode: int) -> None:
+    """An empty file of that mode, unless there is one already."""
+    with contextlib.suppress(OSError):  # it is there; or whoever writes to it will say why it cannot be made
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
+        try:
+            os.fchmod(descriptor, mode)
+        finally:
+            os.close(descriptor)
+
+
+def mode_of(path: Path) -> int:
+    """The permissions of a file; those of a new one where there is none yet."""
+    try:
+        return stat.S_IMODE(path.stat().st_mode)
+    except FileNotFoundError:
+        return PRIVATE
 
 
 def flush(path: Path) -> None:

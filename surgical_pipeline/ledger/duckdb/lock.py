@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from surgical_pipeline.ledger.duckdb.file import mode_of
 from surgical_pipeline.ledger.errors import LedgerError, LockTimeoutError, WaitAbandonedError
 
 _CANCEL_CHECK_SECONDS = 0.05
@@ -52,7 +53,7 @@ def locked(
             f"This thread already has a window open on {ledger}; a second one would wait for itself."
         )
     started = time.monotonic()
-    attempt = _Attempt(_open_lock_file(path), exclusive=exclusive)
+    attempt = _Attempt(_open_lock_file(path, ledger), exclusive=exclusive)
     try:
         if not attempt.wait(timeout_seconds, cancelled):
             if cancelled is not None and cancelled.is_set():
@@ -124,9 +125,10 @@ class _Attempt:
             os.close(self._descriptor)
 
 
-def _open_lock_file(path: Path) -> int:
+def _open_lock_file(path: Path, ledger: Path) -> int:
+    """Made with the ledger's own permissions: who may write that must be able to lock it."""
     try:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode_of(ledger))
     except OSError as error:
         raise LedgerError(
             f"The ledger's lock file {path} cannot be opened: {error.strerror}. "

@@ -15,7 +15,7 @@ from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
-from surgical_pipeline.ledger.duckdb.file import flush, wal_bytes, wal_path
+from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 
@@ -60,10 +60,12 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     with _temporary(partial):
         with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
             # The log first: closing a file of ours lets go of the lock by which DuckDB keeps strangers off it.
+            mode = mode_of(destination)
+            make_empty(partial, mode=mode)
             if wal_bytes(ledger.path):
+                make_empty(wal_path(partial), mode=mode)
                 shutil.copyfile(wal_path(ledger.path), wal_path(partial))
             shutil.copyfile(ledger.path, partial)
-            shutil.copymode(ledger.path, partial)
         if wal_bytes(partial):
             with ledger.opened(partial, read_only=False) as copy, storage_errors(partial):
                 copy.execute("CHECKPOINT")
@@ -99,7 +101,6 @@ def compact(ledger: DuckDBLedger) -> Compaction:
             _copy_all(connection, ledger.path, fresh)
             if _fingerprints(ledger, fresh) != expected:
                 raise LedgerError(f"The compacted copy of {ledger.path} differs from it; the ledger is as before.")
-            shutil.copymode(ledger.path, fresh)
             _give_to_owner_of(ledger.path, fresh)
             flush(fresh)
             fresh.replace(ledger.path)
@@ -174,6 +175,8 @@ def _copy_all(connection: duckdb.DuckDBPyConnection, path: Path, fresh: Path) ->
     try:
         with storage_errors(path):
             connection.execute(sql.query("attach_compacted").text, {"path": str(fresh)})
+            fresh.chmod(mode_of(path))
+            make_empty(wal_path(fresh), mode=mode_of(path))
             for name in ("copy_ledger", "checkpoint_compacted", "detach_compacted"):
                 connection.execute(sql.query(name).text)
     except duckdb.ConstraintException as error:

@@ -82,6 +82,7 @@ class DuckDBLedger:
             with self._connection(window, read_only=False) as connection:
                 found = ledger_file.schema_version(connection)
                 due = ledger_file.check_version(self.path, found=found, migrations=self.schema)
+                ledger_file.make_log(self.path)
                 with self._transaction(connection) as transaction:
                     if due:
                         ledger_file.migrate(connection, self.schema, found=found, now=transaction.now)

@@ -140,9 +140,9 @@ def test_what_becomes_of_one_kind_leaves_the_other_of_the_same_iid_as_it_was(
         misses(tx, "run-3", other, when=20)
         assert misses(tx, "run-4", key, when=30).tombstoned == {key}
         assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
-        assert upsert_entities(tx, "run-5", [entity(key, updated=5, fetched=40)]) == frozenset()
+        assert upsert_entities(tx, "run-5", [entity(key, updated=5, fetched=40)]) == {}
         assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
-        assert upsert_entities(tx, "run-6", [entity(key, updated=50, fetched=50, title="Wing")]) == {key}
+        assert upsert_entities(tx, "run-6", [entity(key, updated=50, fetched=50, title="Wing")]).keys() == {key}
         assert row(tx, other, *everything) == ("run-3", "Engine", at(20), None)
         assert row(tx, key, *everything) == ("run-6", "Wing", None, None)
 

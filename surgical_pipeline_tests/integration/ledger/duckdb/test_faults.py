@@ -19,8 +19,8 @@ from surgical_pipeline.ledger.errors import (
     LedgerDamagedError,
     LedgerError,
     LedgerGoneError,
+    LedgerReplacedError,
     NotALedgerError,
-    RunLostError,
 )
 from surgical_pipeline.ledger.runs import load_result, set_dagster_status
 from surgical_pipeline_tests.integration.ledger import processes
@@ -136,11 +136,11 @@ def test_a_ledger_put_back_goes_on_where_it_was(filled: DuckDBLedger) -> None:
         assert load_result(tx, "run-1") is not None
 
 
-def test_a_run_whose_ledger_somebody_else_made_anew_is_lost(new_ledger: DuckDBLedger) -> None:
+def test_a_run_whose_ledger_somebody_else_made_anew_writes_nothing_into_it(new_ledger: DuckDBLedger) -> None:
     run = start(new_ledger, "run-1")
     new_ledger.path.unlink()
     start(DuckDBLedger(new_ledger.path), "run-2")
-    with pytest.raises(RunLostError), run.window("x"):
+    with pytest.raises(LedgerReplacedError), run.window("x"):
         pytest.fail("its row is not there")
 
 

@@ -1,0 +1,101 @@
+"""A re-execution that goes on after preflight asks once more for what preflight could not fetch just then."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from surgical_pipeline.defs.sync.session import StageSession
+from surgical_pipeline.domain.failures import StageFailedError
+from surgical_pipeline.domain.handover import PreflightResult, Sources
+from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.records import DocumentVersion
+from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.stages.dependents import run_dependents
+from surgical_pipeline.stages.docs import run_generate_docs_for_sources
+from surgical_pipeline.stages.ingest import run_ingest
+from surgical_pipeline.stages.preflight import run_preflight
+
+
+async def asked_again(before: PreflightResult, *, session: StageSession) -> PreflightResult:
+    """What the parent's preflight gave, with what can be fetched now of that which failed for a passing reason."""
+    missed = [one.key for one in before.failures if one.failure.retryable]
+    if not session.goes_on or not missed:
+        return before
+    own = session.gateways.snapshots
+    for batch in SnapshotFile(before.snapshots).batches():
+        own.append(batch)
+    now = await _fetched(missed, session=session)
+    if now is None:
+        return before
+    failed_for_good = tuple(one for one in before.failures if not one.failure.retryable)
+    return replace(
+        before,
+        snapshots=own.path,
+        fetched=tuple(sorted(before.fetched + now.fetched)),
+        missing=tuple(sorted(before.missing + now.missing)),
+        failures=failed_for_good + now.failures,
+    )
+
+
+async def missed_sources(session: StageSession) -> Sources | None:
+    """The same where ingest is done already: those that can be fetched now, written; None where there are none."""
+    if not session.goes_on:
+        return None
+    run = session.gateways.run
+    failed = [(one.key, one.failure) for one in run.outcomes() if one.failure]
+    missed = [key for key, failure in failed if failure.stage == Phase.PREFLIGHT and failure.retryable]
+    now = await _fetched(missed, session=session) if missed else None
+    if now is None:
+        return None
+    try:
+        return await run_ingest(now, run=run, clock=session.gateways.gitlab_clock)
+    except StageFailedError:
+        return None  # their outcomes tell; the others go on
+
+
+def with_more(sources: Sources, more: Sources | None) -> Sources:
+    if more is None:
+        return sources
+    keys = tuple(sorted({*sources.keys, *more.keys}))
+    return replace(sources, keys=keys, gitlab_ids={**sources.gitlab_ids, **more.gitlab_ids})
+
+
+async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sources:
+    """The stage dependents, with the session's gateways and limits."""
+    gateways = session.gateways
+    async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
+        return await run_dependents(
+            sources, gitlab=gitlab, run=gateways.run, budgets=session.budgets, dependents=session.dependents
+        )
+
+
+async def missed_documents(session: StageSession) -> tuple[DocumentVersion, ...]:
+    """The documents of `missed_sources`, where docs is done already."""
+    more = await missed_sources(session)
+    if more is None:
+        return ()
+    more = await fetched_dependents(more, session=session)
+    return (await run_generate_docs_for_sources(more, run=session.gateways.run)).documents
+
+
+async def _fetched(keys: Sequence[EntityKey], *, session: StageSession) -> PreflightResult | None:
+    """None: GitLab still cannot give any of them, and what is known of them says so already."""
+    gateways = session.gateways
+    scope = Scope.of(
+        session.scope.project,
+        issue_iids=(key.iid for key in keys if key.entity_type is EntityType.ISSUE),
+        mr_iids=(key.iid for key in keys if key.entity_type is EntityType.MERGE_REQUEST),
+    )
+    try:
+        async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
+            return await run_preflight(
+                scope,
+                gitlab=gitlab,
+                snapshots=gateways.snapshots,
+                budgets=session.budgets,
+                belongs_to=gateways.run.belongs_to,
+            )
+    except StageFailedError as error:
+        if not error.failure.retryable:
+            raise
+        return None
