@@ -7,9 +7,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/.demo
-# How many tests run side by side: as many as there are cores. conftest.py says which share a worker.
+# How many tests run side by side: as many as there are cores. surgical_pipeline_tests/workers.py says which share one.
 WORKERS ?= logical
-PYTEST = $(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # Where it is set, each of the hundreds of processes that tests start would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 

@@ -15,28 +15,19 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
 from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
+from surgical_pipeline_tests.workers import FilesTogether, turn
 
 Sync = Callable[..., SyncResult]
-TESTS = Path(__file__).parent
-MANY_PROCESSES = ("processes", "dagster_dev")
-"""Markers of tests that start many; the first are over before `dagster dev` takes its share of the cores."""
-LAST = len(MANY_PROCESSES)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Which tests share a worker, when they run in several: those of a file, with what it sets up for all of them.
-
-    Tests that start many processes share one, so that no two such tests compete for the cores, and there is one
-    `dagster dev` at a time. They come first, because they take longest.
-    """
-    items.sort(key=_turn)
-    for item in items:
-        file = str(item.path.relative_to(TESTS))
-        item.add_marker(pytest.mark.xdist_group(file if _turn(item) == LAST else "processes"))
+    items.sort(key=lambda item: turn(item.path))
 
 
-def _turn(item: pytest.Item) -> int:
-    return next((turn for turn, name in enumerate(MANY_PROCESSES) if item.get_closest_marker(name)), LAST)
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesTogether:
+    config.option.loadscopereorder = False  # the order is that of the collection
+    return FilesTogether(config, log)
 
 
 @atexit.register

@@ -1,0 +1,29 @@
+"""Which tests share a worker of pytest-xdist: those of a file, and all files that start many processes."""
+
+from functools import cache
+from pathlib import Path
+
+from xdist.scheduler import LoadScopeScheduling
+
+MANY_PROCESSES = ("processes", "dagster_dev")
+"""Markers of tests that start many, or signal them."""
+LAST = len(MANY_PROCESSES)
+
+
+@cache
+def turn(file: Path) -> int:
+    """What takes longest comes first: files with many processes, those without `dagster dev` before it starts."""
+    text = file.read_text(encoding="utf-8")
+    return next((turn for turn, name in enumerate(MANY_PROCESSES) if f"pytest.mark.{name}" in text), LAST)
+
+
+class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Keeps a file's tests in one worker, with what it sets up for all of them; files come in collection's order.
+
+    Files that start many processes share a worker, so that no two such tests compete for the cores and there is
+    one `dagster dev` at a time. (xdist's own groups, `--dist loadgroup`, have no effect with pytest 9.2.)
+    """
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return file if turn(self.config.rootpath / file) == LAST else "processes"
