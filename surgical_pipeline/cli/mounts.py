@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+MOUNTS = Path("/proc/self/mountinfo")
 _NETWORK = frozenset(
     {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "beegfs", "ceph", "davfs", "glusterfs", "gpfs", "lustre"}
 )
@@ -45,10 +46,10 @@ def mount_of(path: Path, mountinfo: str) -> Mount | None:
     return found
 
 
-def mount_of_file(path: Path) -> Mount | None:
+def mount_of_file(path: Path, *, mounts: Path = MOUNTS) -> Mount | None:
     """The same for a file of this machine, which need not exist yet; None where the system does not tell."""
     try:
-        mountinfo = Path("/proc/self/mountinfo").read_text(encoding="utf-8", errors="surrogateescape")
+        mountinfo = mounts.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return None
     return mount_of(path.resolve(), mountinfo)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import timedelta
 from math import ceil
+from pathlib import Path
 
 from pydantic import BaseModel
 
-from surgical_pipeline.cli.mounts import mount_of_file
+from surgical_pipeline.cli.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.budgets import Deadline
@@ -41,7 +42,7 @@ def check_up(settings: Settings) -> list[Finding]:
         *_check_gitlab(settings),
         _check_dagster(settings),
         _check_ledger(settings),
-        *_check_filesystem(settings),
+        *check_filesystem(settings),
         *_check_files(settings),
         _check_embedder(settings),
     ]
@@ -126,10 +127,10 @@ def _check_ledger(settings: Settings) -> Finding:
     return Finding(check="ledger", ok=True, found=f"{ledger.location}, {state}")
 
 
-def _check_filesystem(settings: Settings) -> Iterator[Finding]:
-    """Nothing to tell of a local disk."""
+def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[Finding]:
+    """A warning where locks and lasting writes are not promised; a local disk gives none."""
     with suppress(SettingsError):  # told already
-        mount = mount_of_file(settings.ledger_path)
+        mount = mount_of_file(settings.ledger_path, mounts=mounts)
         if mount is not None and mount.is_remote:
             yield Finding(
                 check="filesystem",
