@@ -65,7 +65,7 @@ def test_another_gitlab_is_refused_in_preflight_until_a_person_says_that_gitlab_
     assert query(ledger.path, "SELECT title FROM issues") == [("Not ours",)]
     addresses = query(ledger.path, "SELECT web_url FROM documents WHERE iid IN (1, 34)")
     assert addresses
-    assert all(url.startswith(f"{STAGING}/acme/rocket/-/") for (url,) in addresses)
+    assert all(str(url).startswith(f"{STAGING}/acme/rocket/-/") for (url,) in addresses)
 
 
 def test_one_gitlab_behind_another_address_is_the_same(

@@ -99,6 +99,7 @@ def dependents(
                     run=gateways.run,
                     budgets=session.budgets,
                     dependents=session.dependents,
+                    belongs_to=gateways.belonging_to_check,
                 )
 
         sources = run_async(work)

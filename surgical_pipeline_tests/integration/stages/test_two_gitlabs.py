@@ -95,7 +95,7 @@ def test_a_project_made_anew_supersedes_the_older_one_whose_rows_stay(
         ("acme/rocket#1", "The booster, made anew")
     ]
     with ledger.read() as tx:
-        for text in ("acme/rocket#1", kept[0][1]):
+        for text in ("acme/rocket#1", str(kept[0][1])):
             hits = search(tx, Question.of(text), vector=None, filters=Filters(), limit=50)
             assert {hit.project_id for hit in hits} <= {new_id}
         by_path = Filters(project_path="acme/rocket")
@@ -114,3 +114,19 @@ def test_a_run_tells_once_that_a_project_is_superseded(start: Start, sandbox: Ru
     second.up_to_ingest()
     assert [len(one.warnings) for one in first.recorder.outcomes()] == [1, 0]
     assert [len(one.warnings) for one in second.recorder.outcomes()] == [0, 0]
+
+
+def test_a_run_that_goes_on_in_dependents_asks_first_whether_it_is_still_the_same_gitlab(
+    start: Start, sandbox: RunningSandbox, staging: RunningSandbox, ledger: DuckDBLedger
+) -> None:
+    sources = start("acme/rocket#1").up_to_ingest()
+    before = content_of(ledger.path)
+    again = start("acme/rocket#1", url=staging.url)
+    with pytest.raises(StageFailedError, match="PROJECT_MISMATCH"):
+        again.dependents(sources, belongs_to=again.recorder.belongs_to)
+    assert content_of(ledger.path) == before
+    here = start("acme/rocket#1")
+    sandbox.control.clear_requests()
+    here.dependents(sources, belongs_to=here.recorder.belongs_to)
+    assert sandbox.control.requests().requests[0].path == "/api/v4/projects/4201"
+    assert content_of(ledger.path) != before
