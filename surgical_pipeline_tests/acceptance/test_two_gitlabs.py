@@ -5,8 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
+from surgical_pipeline.definitions import defs
+from surgical_pipeline.defs.dagster_runs import SYNC_JOB
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.payloads import WEB
@@ -29,6 +32,10 @@ def elsewhere(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def staging() -> Iterator[RunningSandbox]:
     with RunningSandbox(external_url=STAGING) as running:
         yield running
+
+
+def sync_job() -> dg.JobDefinition:
+    return defs.resolve_job_def(SYNC_JOB)
 
 
 def doctors_word(check: str) -> tuple[int, dict[str, Any]]:
@@ -113,3 +120,28 @@ def test_a_project_made_anew_leaves_the_older_one_out_of_search_and_names_it(
     (superseded,) = json.loads(checked.stdout)["superseded_projects"]
     assert f"acme/rocket was project 4201 and is project {new_id} now" in superseded
     assert "acme/rocket was project 4201" in called("ledger", "check").stdout
+
+
+def test_a_re_execution_from_dependents_does_not_fetch_from_another_gitlab(
+    sync: Sync,
+    ledger: DuckDBLedger,
+    home: Path,
+    sandbox: RunningSandbox,
+    staging: RunningSandbox,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sandbox.control.add_fault("/api/v4/projects/4201/issues/1/*", status=401)
+    failed = sync("acme/rocket#1")
+    assert (failed.completion_status, failed.phase) == ("failed", "dependents")
+    before = content_of(ledger.path)
+    monkeypatch.setenv("GITLAB_URL", staging.url)
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        again = dg.execute_job(
+            dg.reconstructable(sync_job),
+            instance=instance,
+            reexecution_options=dg.ReexecutionOptions.from_failure(failed.run_id, instance),
+        )
+    told = query(ledger.path, f"SELECT phase, failure_code FROM sync_runs WHERE run_id = '{again.run_id}'")
+    assert told == [("dependents", "PROJECT_MISMATCH")]
+    assert [one.path for one in staging.control.requests().requests] == ["/api/v4/projects/4201"]
+    assert content_of(ledger.path) == before
