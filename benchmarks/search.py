@@ -100,7 +100,9 @@ def fill(path: Path, size: int, model: str) -> None:
     """Texts of the sample's own words, rare ones rare; vectors of noise, which cost the same to compare."""
     with duckdb.connect(str(path)) as connection:
         connection.execute("SELECT setseed(0.5)")
-        connection.execute("INSERT INTO projects VALUES (7, 'acme/rocket', 'run', now(), '{}')")
+        connection.execute("""
+            INSERT INTO projects (project_id, path, run_id, fetched_at, payload)
+            VALUES (7, 'acme/rocket', 'run', now(), '{}')""")
         words = {"words": vocabulary(), "documents": size}
         connection.execute(DOCUMENTS, words | {"length": WORDS_IN_A_DOCUMENT})
         connection.execute(VECTORS, {"model": model, "dimension": DIMENSION, "documents": size})

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
+from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
@@ -43,6 +44,7 @@ class RunGateways:
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
         self._phase: Phase | None = None
+        self._began_in: Phase | None = None
         self._failure: Failure | None = None
         self._run_id = run_id
         self._alive = ExitStack()
@@ -77,6 +79,7 @@ class RunGateways:
             self._alive.enter_context(Heartbeat(self.run))
             instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger})
             self._discard_old_snapshots()
+            self._began_in = phase
         self._phase = phase
         return goes_on
 
@@ -126,6 +129,11 @@ class RunGateways:
     @cached_property
     def embedder(self) -> Embedder:
         return open_embedder(self.settings)
+
+    @property
+    def belonging_to_check(self) -> Belonging | None:
+        """What the ledger knows of its GitLab, where it was not preflight in this process that compared it."""
+        return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
 
     @property
     def snapshots(self) -> SnapshotFile:

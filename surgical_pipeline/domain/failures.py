@@ -47,9 +47,9 @@ class FailureCode(StrEnum):
         "PROJECT_MISMATCH",
         False,
         (
-            "It is another GitLab than the ledger's, or it answered with an entity of another project or IID, so "
-            "nothing was written. Check GITLAB_URL and any proxy or cache before it. If GitLab has moved to "
-            "another host, run `surgical-pipeline ledger rebase --gitlab URL`."
+            "It is another GitLab than the ledger's, or it gave an entity of another project or IID, so nothing "
+            "was written. Check GITLAB_URL and any proxy or cache before it. If GitLab has moved to another "
+            "host, run `surgical-pipeline ledger rebase --gitlab URL`."
         ),
     )
     INVALID_PAYLOAD = (

@@ -279,12 +279,18 @@ class GitLabClient:
             return None
         return _at(answer, parse_scopes)
 
-    async def linked_base_url(self, deadline: Deadline) -> str | None:
-        """What GitLab's links name (its ``external_url``), where that is another base URL than ours."""
+    async def told_of_itself(self, deadline: Deadline) -> tuple[str | None, str | None]:
+        """Where GitLab says that it is: by its links, where they name another base URL than ours; by a project.
+
+        None: it does not tell, as to a token that may see no project.
+        """
         url = self._urls.build("projects", params=[("membership", "true"), ("per_page", "1")])
-        named = linked_base_url(await self._transport.get(url, deadline))
-        ours = split_api(url)
-        return None if ours and named == ours[0] else named
+        answer = await self._transport.get(url, deadline)
+        linked, ours = linked_base_url(answer), split_api(url)
+        return (
+            None if ours and linked == ours[0] else linked,
+            next((parse_project(item).gitlab_url for item in answer.items()), None),
+        )
 
 
 def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:

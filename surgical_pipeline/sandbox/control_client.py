@@ -126,6 +126,13 @@ class SandboxControl:
         """Back to the sample: no faults, no latency, an empty log, every change undone."""
         self._send("POST", "/reset")
 
+    # ------------------------------------------------------------------ projects
+
+    def recreate_project(self, *, project: str | int | None = None) -> dict[str, Any]:
+        """Delete it and make one of the same path: another id, nothing in it; gives the new one's payload."""
+        payload: dict[str, Any] = self._send("POST", "/project/recreate", project=project)
+        return payload
+
     # ------------------------------------------------------------------ entities
 
     def create_issue(self, *, project: str | int | None = None, **fields: Any) -> dict[str, Any]:

@@ -53,7 +53,7 @@ def _project_id(request: Request) -> int:
     """The project named in the query (id or path), else the sample's first one."""
     world = _world(request)
     ident = request.query_params.get("project")
-    project = world.find_project(ident) if ident else next(iter(world.sample.projects.values()))
+    project = world.find_project(ident) if ident else next(iter(world.projects.values()))
     if project is None:
         raise EditError(f"no project {ident}")
     return project.project_id
@@ -95,6 +95,10 @@ async def reset(request: Request) -> Response:
     _world(request).reset()
     _traffic(request).reset()
     return Response(status_code=204)
+
+
+async def recreate_project(request: Request) -> Response:
+    return JSONResponse(_world(request).recreate(_project_id(request)).payload, status_code=201)
 
 
 async def create_issue(request: Request) -> Response:
@@ -186,6 +190,7 @@ def control_routes() -> list[Route]:
         ("GET", "/requests", show_requests),
         ("DELETE", "/requests", clear_requests),
         ("POST", "/reset", reset),
+        ("POST", "/project/recreate", recreate_project),
         ("POST", "/issues", create_issue),
         ("PATCH", "/notes/{note_id:int}", edit_note),
         ("DELETE", "/notes/{note_id:int}", delete_note),

@@ -59,7 +59,7 @@ def _record_state(world: World, entity: Entity, *, state: str, at: str) -> None:
 
 
 def _record_labels(world: World, entity: Entity, *, labels: list[str], at: str) -> None:
-    project = world.sample.projects[entity.project_id]
+    project = world.projects[entity.project_id]
     before, after = set(entity.payload["labels"]), set(labels)
     for action, names in (("add", after - before), ("remove", before - after)):
         for name in sorted(names):
@@ -76,7 +76,7 @@ def _record_labels(world: World, entity: Entity, *, labels: list[str], at: str) 
 
 def create_issue(world: World, project_id: int, fields: Json) -> Entity:
     """A new issue with the next IID and the author of the project's first issue, then `fields`."""
-    project = world.sample.projects[project_id]
+    project = world.projects[project_id]
     author = next(iter(world.sample.users.values()))
     iid = world.next_iid(project_id, "issue")
     payload = payloads.issue_payload(

@@ -5,10 +5,12 @@ from __future__ import annotations
 import copy
 import re
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from surgical_pipeline.sandbox.model import Entity, EntityKey, IssueLink, Kind, Project, Sample
+from surgical_pipeline.sandbox.api.params import format_instant
+from surgical_pipeline.sandbox.model import Entity, EntityKey, IssueLink, Kind, Project, Sample, Viewer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,13 +33,17 @@ class World:
         for link in sample.links:
             self._links[link.source].append(link)
             self._links[link.target].append(link)
-        self._paths = {project.path.lower(): project for project in sample.projects.values()}
-        for project in sample.projects.values():
-            self._paths |= {path.lower(): project for path in project.former_paths}
         self.reset()
 
     def reset(self) -> None:
         """Back to the sample."""
+        self.projects = dict(self.sample.projects)
+        """Those that are there now; the first is the one that changes mean by default."""
+        self._paths = {project.path.lower(): project for project in self.projects.values()}
+        for project in self.projects.values():
+            self._paths |= {path.lower(): project for path in project.former_paths}
+        self.made_anew: dict[int, int] = {}
+        """The ids of projects that took the place of one of the sample, with the sample's id."""
         self._changed: dict[EntityKey, Entity] = {}
         self._gone: set[EntityKey] = set()
         self._orders: dict[tuple[int, Kind, str, bool], list[Entity]] = {}
@@ -46,7 +52,7 @@ class World:
     def find_project(self, ident: str) -> Project | None:
         """By numeric id, path or former path; paths in any case."""
         if ident.isdecimal():
-            return self.sample.projects.get(int(ident))
+            return self.projects.get(int(ident))
         return self._paths.get(ident.lower())
 
     def find(self, project_id: int, kind: Kind, iid: int) -> Entity | None:
@@ -92,6 +98,25 @@ class World:
         return [mr for mr in changes if mr.key in closing or mention.search(mr.payload["description"] or "")]
 
     # ------------------------------------------------------------------ changes
+
+    def recreate(self, project_id: int) -> Project:
+        """Delete a project and make one of the same path, with the next id and nothing in it."""
+        old = self.projects[project_id]
+        new_id = self.next_id()
+        payload = copy.deepcopy(old.payload) | {"id": new_id, "created_at": format_instant(self.now())}
+        new = Project(payload, (), old.labels, ())
+        self.projects = {new_id: new} | {key: one for key, one in self.projects.items() if key != project_id}
+        self._paths = {path: one for path, one in self._paths.items() if one is not old} | {new.path.lower(): new}
+        self.made_anew[new_id] = self.made_anew.get(project_id, project_id)
+        return new
+
+    def admit(self, viewer: Viewer) -> Viewer:
+        """The viewer with the same access to projects that were made anew as to those before them."""
+        if not self.made_anew:
+            return viewer
+        of_sample = ((project_id, self.made_anew.get(project_id, project_id)) for project_id in self.projects)
+        levels = {project_id: viewer.levels[known] for project_id, known in of_sample if known in viewer.levels}
+        return replace(viewer, levels=levels)
 
     def editable(self, key: EntityKey) -> Entity | None:
         """This world's own copy of an entity, even of one that vanished; None when it never existed."""

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 
+from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import CODE_DEPENDENTS, CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError
@@ -27,6 +28,7 @@ from surgical_pipeline.ledger.dependents import CodeVersion, Replacement
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.stages.shared.concurrency import run_all, run_each
+from surgical_pipeline.stages.shared.same_gitlab import project_of_ledger
 
 STAGE = "dependents"
 GROUP_SIZE = 100
@@ -61,6 +63,7 @@ async def run_dependents(
     run: SyncRunRecorder,
     budgets: Budgets,
     dependents: Sequence[Dependent] = CORE_DEPENDENTS,
+    belongs_to: Belonging | None = None,
     clock: MonotonicClock = time.monotonic,
 ) -> Sources:
     """Bring the dependents of all sources up to date, as far as the budget goes.
@@ -69,9 +72,16 @@ async def run_dependents(
     entity and one place, not its neighbours. What waits to be written is bounded: while the ledger is held by
     others, no more is fetched than its queue takes.
 
+    ``belongs_to``: what the ledger knows of its GitLab, in a run that goes on where another process did preflight.
+    Then GitLab is asked for the project first: it may be another one by now.
+
     Raises:
-        StageFailedError: the project is gone or the token refused.
+        StageFailedError: the project is gone or another GitLab's, or the token refused.
     """
+    deadline = Deadline.after(budgets.dependents_budget_seconds, clock)
+    if belongs_to is not None:
+        project = str(sources.project_id)
+        await project_of_ledger(project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE)
     versions = await _code_versions(sources, run=run, dependents=dependents)
     jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # drawn one by one: kept, they keep all
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
@@ -79,7 +89,7 @@ async def run_dependents(
         sources,
         gitlab=gitlab,
         entity_timeout_seconds=budgets.entity_timeout_seconds,
-        deadline=Deadline.after(budgets.dependents_budget_seconds, clock),
+        deadline=deadline,
         finished=finished,
     )
 

@@ -31,6 +31,7 @@ from surgical_pipeline.gitlab.retry import AS_USUAL, Patience
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.stages.shared.concurrency import run_each
 from surgical_pipeline.stages.shared.halving import in_halves
+from surgical_pipeline.stages.shared.same_gitlab import project_of_ledger
 
 STAGE = "preflight"
 
@@ -63,12 +64,9 @@ async def run_preflight(
             or IID, or every entity failed.
     """
     deadline = Deadline.after(budgets.preflight_budget_seconds, clock)
-    try:
-        project = await gitlab.project(scope.project, deadline)
-    except GitLabError as error:
-        raise StageFailedError(error.as_failure(STAGE)) from error
-    if objection := belongs_to.objection(project):
-        raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=objection, stage=STAGE))
+    project = await project_of_ledger(
+        scope.project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE
+    )
     asked_at = gitlab.now()
     snapshots.append(())  # ingest reads the file even where nothing could be fetched
     fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)

@@ -5,6 +5,7 @@ import stat
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from math import ceil
 from pathlib import Path
@@ -14,11 +15,13 @@ from pydantic import BaseModel
 from surgical_pipeline.cli.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
+from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
+from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
@@ -36,26 +39,34 @@ class Finding(BaseModel):
     what_to_do: str = ""
 
 
+@dataclass
+class _Told:
+    """Where GitLab says that it is; None as long as it was not asked, or does not tell."""
+
+    gitlab_url: str | None = None
+
+
 def check_up(settings: Settings) -> list[Finding]:
     """All findings, in the order in which to mend them."""
+    told = _Told()
     return [
-        *_check_gitlab(settings),
+        *_check_gitlab(settings, told),
         _check_dagster(settings),
-        _check_ledger(settings),
+        *_check_ledger(settings, told),
         *check_filesystem(settings),
         *_check_files(settings),
         _check_embedder(settings),
     ]
 
 
-def _check_gitlab(settings: Settings) -> Iterator[Finding]:
+def _check_gitlab(settings: Settings, told: _Told) -> Iterator[Finding]:
     try:
         gitlab = settings.gitlab
     except SettingsError as error:
         yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
         return
     try:
-        version, scopes, clock, named = asyncio.run(_ask_gitlab(settings))
+        version, scopes, clock, (named, told.gitlab_url) = asyncio.run(_ask_gitlab(settings))
     except GitLabError as error:
         yield Finding(check="gitlab", ok=False, found=f"{gitlab.url}: {error}", what_to_do=error.code.advice)
         return
@@ -75,15 +86,17 @@ def _check_gitlab(settings: Settings) -> Iterator[Finding]:
     yield _clock_finding(clock.ahead)
 
 
-async def _ask_gitlab(settings: Settings) -> tuple[str, tuple[str, ...] | None, GitLabClock, str | None]:
-    """Version, scopes of the token, clock, and what GitLab's links name, where that is not GITLAB_URL."""
+async def _ask_gitlab(
+    settings: Settings,
+) -> tuple[str, tuple[str, ...] | None, GitLabClock, tuple[str | None, str | None]]:
+    """Version, scopes of the token, clock, and where GitLab says that it is (``GitLabClient.told_of_itself``)."""
     async with open_gitlab(settings) as client:
         deadline = Deadline.after(TIMEOUT_SECONDS, time.monotonic)
         version, scopes = await client.version(deadline), await client.token_scopes(deadline)
         try:
-            return version, scopes, client.clock, await client.linked_base_url(deadline)
+            return version, scopes, client.clock, await client.told_of_itself(deadline)
         except GitLabError:  # a token with few scopes may not ask for lists; what it lacks is told below
-            return version, scopes, client.clock, None
+            return version, scopes, client.clock, (None, None)
 
 
 def _clock_finding(ahead: timedelta | None) -> Finding:
@@ -113,18 +126,35 @@ def _check_dagster(settings: Settings) -> Finding:
     return Finding(check="dagster", ok=True, found=f"{home}, writable")
 
 
-def _check_ledger(settings: Settings) -> Finding:
+def _check_ledger(settings: Settings, told: _Told) -> Iterator[Finding]:
     try:
         ledger = open_ledger(settings, wait_at_most_seconds=TIMEOUT_SECONDS)
         existed = ledger.exists
-        with ledger.write("doctor"):
-            pass
+        with ledger.write("doctor") as tx:
+            belongs_to = load_belonging(tx)
     except SettingsError as error:
-        return Finding(check="ledger", ok=False, found="cannot be used", what_to_do=str(error))
+        yield Finding(check="ledger", ok=False, found="cannot be used", what_to_do=str(error))
+        return
     except LedgerError as error:
-        return Finding(check="ledger", ok=False, found=str(error), what_to_do=error.code.advice)
+        yield Finding(check="ledger", ok=False, found=str(error), what_to_do=error.code.advice)
+        return
     state = "writable, schema current" if existed else "made, schema current"
-    return Finding(check="ledger", ok=True, found=f"{ledger.location}, {state}")
+    yield Finding(check="ledger", ok=True, found=f"{ledger.location}, {state}")
+    if belongs_to.gitlab_url is not None:
+        yield _belonging_finding(belongs_to, told)
+
+
+def _belonging_finding(belongs_to: Belonging, told: _Told) -> Finding:
+    found = f"the ledger belongs to {belongs_to.gitlab_url}"
+    if not belongs_to.is_another(told.gitlab_url):
+        return Finding(check="ledger's gitlab", ok=True, found=found)
+    return Finding(
+        check="ledger's gitlab",
+        ok=False,
+        found=f"{found}, and the GitLab at GITLAB_URL says that it is {told.gitlab_url}",
+        what_to_do="Set SURGICAL_LEDGER to another file for this GitLab. If GitLab has moved, run "
+        f"`surgical-pipeline ledger rebase --gitlab {told.gitlab_url}`.",
+    )
 
 
 def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[Finding]:

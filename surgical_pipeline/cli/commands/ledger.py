@@ -1,4 +1,4 @@
-"""`surgical-pipeline ledger backup|check|compact`: care of the ledger's file."""
+"""`surgical-pipeline ledger backup|check|compact|rebase`: care of the ledger's file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,3 +64,27 @@ def compact(as_json: Annotated[bool, _JSON] = False) -> None:
         print_json(done)
     else:
         say(f"{done.path}: {done.bytes_before:,} bytes before, {done.bytes_after:,} after")
+
+
+@app.command()
+def rebase(
+    gitlab: Annotated[str, typer.Option("--gitlab", metavar="URL", help="Where GitLab is now, with its prefix.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Have the ledger belong to the GitLab at URL: after GitLab moved to another host. Nothing else is changed."""
+    from surgical_pipeline.cli.environment import existing_ledger, ledger_errors, usage_errors
+    from surgical_pipeline.cli.terminal import print_json, say
+    from surgical_pipeline.domain.web_address import checked_gitlab
+    from surgical_pipeline.ledger import belonging
+    from surgical_pipeline.settings import Settings
+
+    ledger = existing_ledger(Settings.from_environment())
+    with usage_errors():
+        after = checked_gitlab(gitlab)
+    with ledger_errors(), ledger.write("rebase") as tx:
+        before = belonging.rebase(tx, after)
+    if as_json:
+        print_json({"path": ledger.location, "before": before, "after": after})
+    else:
+        say(f"{ledger.location}: belonged to {before or 'no GitLab yet'}, belongs to {after} now")
+        say("Web addresses in it follow as their issues and merge requests are synced again.")

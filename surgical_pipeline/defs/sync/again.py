@@ -65,7 +65,12 @@ async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sour
     gateways = session.gateways
     async with gateways.gitlab(session.budgets.max_requests_in_flight) as gitlab:
         return await run_dependents(
-            sources, gitlab=gitlab, run=gateways.run, budgets=session.budgets, dependents=session.dependents
+            sources,
+            gitlab=gitlab,
+            run=gateways.run,
+            budgets=session.budgets,
+            dependents=session.dependents,
+            belongs_to=gateways.belonging_to_check,
         )
 
 

@@ -109,7 +109,7 @@ def api_route(path: str, handler: Handler, *, scopes: frozenset[str] = _READING_
 
     async def endpoint(request: Request) -> Response:
         state = request.app.state
-        viewer = identify(request, state.viewers)
+        viewer = state.world.admit(identify(request, state.viewers))
         if scopes.isdisjoint(viewer.scopes):
             raise insufficient_scope(" ".join(sorted(scopes)))
         url = f"{request.url.scheme}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"

@@ -67,9 +67,7 @@ def show_project(call: Call) -> Response:
 def list_projects(call: Call) -> Response:
     """Those that the viewer is a member of, whatever else is asked for."""
     rows = [
-        project.payload
-        for project in call.world.sample.projects.values()
-        if project.project_id in call.viewer.levels
+        project.payload for project in call.world.projects.values() if project.project_id in call.viewer.levels
     ]
     return offset_page(call, rows, render)
 

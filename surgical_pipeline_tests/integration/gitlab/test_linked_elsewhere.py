@@ -11,6 +11,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.sandbox.payloads import WEB
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer
 
@@ -79,13 +80,13 @@ async def test_another_list_and_a_page_that_does_not_advance_stay_refused_on_any
             await client.dependent(7, ISSUE, dependent=Dependent.LABEL_EVENTS, deadline=deadline)
 
 
-async def test_the_linked_address_is_told_where_it_is_not_ours(
+async def test_gitlabs_own_address_is_told_by_links_where_it_is_not_ours_and_by_a_project(
     elsewhere: RunningSandbox, sandbox: RunningSandbox, deadline: Deadline
 ) -> None:
     async with client_of(elsewhere.url, elsewhere.token) as client:
-        assert await client.linked_base_url(deadline) == EXTERNAL
+        assert await client.told_of_itself(deadline) == (EXTERNAL, EXTERNAL)
     async with client_of(sandbox.url, sandbox.token) as client:
-        assert await client.linked_base_url(deadline) is None
+        assert await client.told_of_itself(deadline) == (None, WEB)
         sandbox.control.add_fault("/api/v4/projects", status=403)
         with pytest.raises(GitLabError):
-            await client.linked_base_url(deadline)
+            await client.told_of_itself(deadline)

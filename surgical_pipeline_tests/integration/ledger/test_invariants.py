@@ -61,7 +61,7 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
     report = checked(told)
     assert report.ok
     assert report.violations == ()
-    assert len(report.checked) == 14
+    assert len(report.checked) == 15
     with told.read() as tx:
         tables = tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
         counted = {name: tx._connection.execute(f"SELECT 1 FROM {name}").fetchall() for (name,) in tables}
@@ -88,6 +88,8 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
         ("UPDATE entities SET deleted_at = now(), missed_at = now(), missed_run_id = 'x' WHERE iid = 2",
          {"deleted_leaves_nothing"}),
         ("INSERT INTO documents SELECT * REPLACE ('again' AS document_id) FROM documents", {"one_document_each"}),
+        ("INSERT INTO projects SELECT * REPLACE (99 AS project_id, upper(path) AS path) FROM projects",
+         {"one_project_each"}),
         ("UPDATE notes SET discussion_id = 'b'", {"notes_in_discussions"}),
         ("UPDATE notes SET noteable_iid = 9",
          {"notes_in_discussions", "dependents_claimed", "dependents_counted"}),

@@ -11,6 +11,7 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
+from surgical_pipeline.ledger.belonging import claim, rebase
 from surgical_pipeline.ledger.checks import (
     documents_without_current_embedding,
     duplicate_documents,
@@ -131,7 +132,9 @@ def ingest(recorder: SyncRunRecorder) -> None:
     with recorder.window("ingest") as tx:
         recorder.set_project(PROJECT.project_id, PROJECT.path, tx)
         recorder.set_phase(Phase.INGEST, tx)
-        upsert_project(tx, recorder.run_id, PROJECT, at(0))
+        assert claim(tx, recorder.run_id, replace(PROJECT, gitlab_url="https://a.test")) is None
+        assert rebase(tx, "https://b.test") == "https://a.test"
+        assert upsert_project(tx, recorder.run_id, PROJECT, at(0)) == {}
         assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]).keys() == set(KEYS)
         recorder.set_counters(Counters(requested=3), tx)
         recorder.add_counters(tx, ingested=3)

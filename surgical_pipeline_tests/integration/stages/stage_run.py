@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.handover import EmbedResult, GenerateDocsResult, PreflightResult, Sources
@@ -90,10 +91,16 @@ class StageRun:
         *,
         wanted: Sequence[Dependent] = CORE_DEPENDENTS,
         budgets: Budgets | None = None,
+        belongs_to: Belonging | None = None,
     ) -> Sources:
         return self._with_gitlab(
             lambda gitlab: run_dependents(
-                sources, gitlab=gitlab, run=self.recorder, budgets=budgets or Budgets(), dependents=wanted
+                sources,
+                gitlab=gitlab,
+                run=self.recorder,
+                budgets=budgets or Budgets(),
+                dependents=wanted,
+                belongs_to=belongs_to,
             )
         )
 

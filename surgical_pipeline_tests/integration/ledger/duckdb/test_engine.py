@@ -58,7 +58,8 @@ def test_between_windows_the_file_is_free_for_a_program_that_knows_no_lock(ledge
 def test_a_window_sees_what_a_program_wrote_that_had_the_file_since(ledger: DuckDBLedger) -> None:
     with ledger.read() as tx:
         before = tx.execute("read_schema_version")
-    insert = "INSERT INTO projects VALUES (9, 'acme/nine', 'run', now(), '{}')"
+    columns = "project_id, path, run_id, fetched_at, payload"
+    insert = f"INSERT INTO projects ({columns}) VALUES (9, 'acme/nine', 'run', now(), '{{}}')"
     code = f"import duckdb, sys; duckdb.connect(sys.argv[1]).execute({insert!r})"
     subprocess.run([sys.executable, "-c", code, str(ledger.path)], check=True, capture_output=True)
     with ledger.read() as tx:
