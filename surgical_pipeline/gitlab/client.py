@@ -7,7 +7,6 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -24,6 +23,7 @@ from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
+from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
 from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
@@ -41,22 +41,6 @@ PAGE_SIZE = 100
 """The most that GitLab gives on one page."""
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedEntities:
-    """What a batch gave: JSON objects, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
-
-    items: tuple[dict[str, object], ...]
-    fetched_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class FetchedEntity:
-    """One JSON object, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
-
-    item: dict[str, object]
-    fetched_at: datetime
 
 
 class GitLabClient:
