@@ -13,6 +13,7 @@ from surgical_pipeline.cli.terminal import (
     lines,
     link,
     on_terminal,
+    out,
     print_list,
     print_rows,
     say,
@@ -38,6 +39,8 @@ EXIT_CODES = {
     RunStatus.FAILED: 1,
     RunStatus.CANCELLED: 130,
 }
+_WIDE_ENOUGH = 120
+"""Columns of a terminal in which a table of runs has room for everything."""
 _STYLES = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.SUCCEEDED_WITH_WARNINGS: "yellow",
@@ -116,19 +119,22 @@ def shown_time(moment: datetime | None) -> str:
 
 
 def print_runs(runs: Sequence[RunSummary]) -> None:
-    """The newest first; what matters most to somebody who looks for trouble stands in front."""
-    columns = [Column(header, no_wrap=True) for header in ("run", "started", "status", "phase", "trigger")]
-    columns += [Column("scope", overflow="fold"), Column("warnings", justify="right"), Column("failure")]
-    rows = [
-        (
-            words(shown_run_id(run.run_id)),
-            words(shown_time(run.started_at or run.queued_at)),
-            words((run.status, _STYLES.get(run.status, ""))),
-            *each((run.phase, run.trigger, run.scope, str(run.warnings_count), run.failure_code or "")),
-        )
-        for run in runs
-    ]
-    print_list(columns, rows, empty="No runs.")
+    """The newest first. A narrow terminal shows less, and the failure below the status."""
+    narrow = on_terminal() and out().width < _WIDE_ENOUGH
+    shown = [Column("run", no_wrap=True), Column("started", no_wrap=not narrow), Column("status", no_wrap=True)]
+    shown += [Column("phase", no_wrap=True), Column("scope", overflow="fold", min_width=12)]
+    if not narrow:
+        shown[4:4] = [Column("trigger", no_wrap=True)]
+        shown += [Column("warnings", justify="right"), Column("failure")]
+    print_list(shown, [_run_row(run, narrow=narrow) for run in runs], empty="No runs.")
+
+
+def _run_row(run: RunSummary, *, narrow: bool) -> list[Text]:
+    status, failure = words((run.status, _STYLES.get(run.status, ""))), words(run.failure_code or "")
+    first = [*each((shown_run_id(run.run_id), shown_time(run.started_at or run.queued_at)))]
+    if narrow:
+        return [*first, lines((status, failure) if failure else (status,)), *each((run.phase, run.scope))]
+    return [*first, status, *each((run.phase, run.trigger, run.scope, str(run.warnings_count))), failure]
 
 
 def shown_run_id(run_id: str) -> str:

@@ -255,6 +255,15 @@ def test_runs_are_shown_by_the_beginning_of_their_id_on_a_terminal() -> None:
     assert "[bold]#1" in text
 
 
+def test_runs_on_a_narrow_terminal_keep_their_scope_and_failure() -> None:
+    text = on_terminal(lambda: print_runs([summary(phase=Phase.DEPENDENTS)]), columns=80)
+    header, *rows = text.splitlines()
+    assert header.split() == ["run", "started", "status", "phase", "scope"]
+    assert "acme/rocket#12" in rows[0]
+    assert "UNAUTHORIZED" in rows[1]
+    assert max(map(len, rows)) <= 80
+
+
 def test_runs_are_shown_by_their_whole_id_into_a_pipe(pipe: Printed) -> None:
     print_runs([summary()])
     assert pipe() == (
