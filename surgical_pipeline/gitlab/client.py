@@ -264,17 +264,12 @@ class GitLabClient:
         return _at(answer, parse_scopes)
 
     async def told_of_itself(self, deadline: Deadline) -> tuple[str | None, str | None]:
-        """Where GitLab says that it is: by its links, where they name another base URL than ours; by a project.
-
-        None: it does not tell, as to a token that may see no project.
-        """
+        """Where GitLab says that it is, by its links if they do not name ours, and by a project; None: untold."""
         url = self._urls.build("projects", params=[("membership", "true"), ("per_page", "1")])
         answer = await self._transport.get(url, deadline)
         linked, ours = linked_base_url(answer), split_api(url)
-        return (
-            None if ours and linked == ours[0] else linked,
-            next((parse_project(item).gitlab_url for item in answer.items()), None),
-        )
+        by_links = None if ours and linked == ours[0] else linked
+        return by_links, next((parse_project(item).gitlab_url for item in answer.items()), None)
 
 
 def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:

@@ -204,3 +204,22 @@ def test_an_emoji_that_is_not_there_and_an_approver_who_is_nobody_are_refused(sa
         sandbox.control.delete_award(12, 4)
     with pytest.raises(SandboxControlError, match="no user is called nobody"):
         sandbox.control.set_approvers(35, "nobody")
+
+
+def test_a_project_made_anew_has_the_path_another_id_and_nothing_in_it(
+    api: httpx.Client, guest: httpx.Client, sandbox: RunningSandbox
+) -> None:
+    before = api.get("/projects/acme%2Frocket").json()
+    after = sandbox.control.recreate_project()
+    assert after["id"] != before["id"]
+    assert after["created_at"] > before["created_at"]
+    assert after["web_url"] == before["web_url"]
+    shown = api.get("/projects/acme%2Frocket").json()
+    assert (shown["id"], shown["created_at"]) == (after["id"], after["created_at"])
+    assert api.get("/projects/4201").status_code == 404
+    assert api.get("/projects/4201/issues/1").status_code == 404
+    assert api.get(f"/projects/{after['id']}/issues").json() == []
+    assert guest.get(f"/projects/{after['id']}").status_code == 200
+    assert after["id"] in [project["id"] for project in api.get("/projects").json()]
+    sandbox.control.reset()
+    assert api.get("/projects/acme%2Frocket").json() == before

@@ -148,6 +148,7 @@ def test_a_key_that_occurs_twice_is_found_in_every_table(told: DuckDBLedger) -> 
     event = "INSERT INTO gitlab_events (event_key, kind, received_at, payload) VALUES ('e', 'note', now(), '{}')"
     with told.write("twice") as tx:
         tx._connection.execute(event)
+        tx._connection.execute("INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
         tables = [name for (name,) in tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         for table in tables:
             tx._connection.execute(f"CREATE TABLE other AS FROM {table}")
