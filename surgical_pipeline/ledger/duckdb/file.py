@@ -37,10 +37,6 @@ T = TypeVar("T")
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing may be downloaded while the lock is held.
     "autoinstall_known_extensions": "false",
-    # DuckDB 2.0.0 checkpoints by itself inside a large COMMIT, and then an index that was only replayed from the
-    # log and not used since it was opened loses those entries for good: each later update of such a row fails with
-    # "Failed to delete all rows from index". A CHECKPOINT in a window of its own keeps them.
-    "wal_autocheckpoint": "1TB",
 }
 
 

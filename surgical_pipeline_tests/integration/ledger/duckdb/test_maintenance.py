@@ -1,5 +1,7 @@
 import os
+import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -24,6 +26,7 @@ from surgical_pipeline_tests.integration.ledger.test_checks import save_everythi
 from surgical_pipeline_tests.ledger_dump import content_of
 
 Content = dict[str, list[tuple[object, ...]]]
+BLOCKS_BEGIN = 12_288
 
 
 @pytest.fixture
@@ -145,7 +148,7 @@ def damage_rows(ledger: DuckDBLedger) -> None:
             "SELECT max(block_id) FROM pragma_storage_info('documents') WHERE column_name = 'content'"
         ).fetchall()
     with ledger.path.open("r+b") as file:
-        file.seek(12_288 + block * BLOCK_BYTES + 5_000)
+        file.seek(BLOCKS_BEGIN + block * BLOCK_BYTES + 5_000)
         file.write(os.urandom(5_000))
 
 
@@ -178,20 +181,30 @@ def test_a_compacted_ledger_has_the_schema_of_a_fresh_one_and_still_enforces_it(
     assert SyncRunRecorder(filled, "run-1").finish_succeeded()
 
 
-def test_compacting_mends_an_index_that_duckdb_broke(filled: DuckDBLedger) -> None:
-    """A program that checkpoints inside a large COMMIT loses entries of indexes replayed from the log."""
+def test_compacting_mends_indexes_that_lost_a_row(filled: DuckDBLedger) -> None:
     recorder = SyncRunRecorder(filled, "run-1")
-    with duckdb.connect(str(filled.path)) as stranger:
-        stranger.execute("PRAGMA disable_checkpoint_on_shutdown")
-        stranger.execute(
-            "INSERT INTO documents SELECT d.* REPLACE ('more' || i AS document_id, i + 10 AS iid, "
-            "repeat(md5(i::VARCHAR), 10) AS content) FROM range(100000) AS numbers(i), "
-            "(FROM documents LIMIT 1) AS d"
-        )
+    filled.checkpoint()
+    take_run_out_of_indexes(filled.path)
     with pytest.raises(LedgerDamagedError, match=r"Failed to delete all rows from index.*ledger compact"):
         recorder.finish_succeeded()
     compact(filled)
     assert recorder.finish_succeeded()
+
+
+def take_run_out_of_indexes(path: Path) -> None:
+    """Rename run-1 in each index, not in the tables, with block checksums that agree: like a defect of DuckDB.
+
+    An index's block begins with a bit for each of its places, 1 for a free one; its keys follow.
+    """
+    data = bytearray(path.read_bytes())
+    for key in re.finditer(rb"\xff{8}[^\xff]{1,16}run-1\0", bytes(data)):
+        data[key.end() - 2] = ord("2")
+        block = key.start() - (key.start() - BLOCKS_BEGIN) % BLOCK_BYTES
+        checksum = 5381
+        for (word,) in struct.iter_unpack("<Q", data[block + 8 : block + BLOCK_BYTES]):
+            checksum ^= word * 0xBF58476D1CE4E5B9 % 2**64
+        data[block : block + 8] = checksum.to_bytes(8, "little")
+    path.write_bytes(data)
 
 
 def test_the_file_keeps_its_rights_and_other_windows_of_a_run_go_on(filled: DuckDBLedger) -> None:
