@@ -4,6 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.inheritance import inherited_outcome
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, Scope
@@ -48,6 +49,14 @@ def load_outcomes(tx: Transaction, run_id: str, keys: Collection[EntityKey] | No
             key = key_of(row)
             dependent_failures.setdefault(key, []).append(failure_of(row))
     return [_outcome(row, dependent_failures) for row in tx.rows("load_outcomes", **_which(run_id, keys))]
+
+
+def inherit(tx: Transaction, run_id: str, parent_run_id: str, *, phase: Phase) -> list[EntityOutcome]:
+    """Take over what the parent's stages before ``phase`` achieved, as far as this run asks for it; gives all."""
+    asked_for = {outcome.key for outcome in load_outcomes(tx, run_id)}
+    of_parent = [outcome for outcome in load_outcomes(tx, parent_run_id) if outcome.key in asked_for]
+    save_outcomes(tx, run_id, [inherited_outcome(outcome, phase=phase) for outcome in of_parent])
+    return load_outcomes(tx, run_id)
 
 
 def failure_rows(tx: Transaction, run_id: str, keys: Collection[EntityKey] | None = None) -> list[dict[str, Any]]:

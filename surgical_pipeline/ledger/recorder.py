@@ -7,16 +7,15 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.inheritance import inherited_counters, inherited_outcome
+from surgical_pipeline.domain.inheritance import inherited_counters
 from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, count_warnings
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
-from surgical_pipeline.ledger.runs import RunSummary, counters_of_row, ledger_name
+from surgical_pipeline.ledger.runs import RunSummary, counters_of_row, ledger_name, lost
 from surgical_pipeline.ledger.usage import Usage
 
 HEARTBEAT_SECONDS = 15
@@ -125,7 +124,7 @@ class SyncRunRecorder:
         now = self._clock()
         with self._joined(tx, "set phase") as joined:
             if not self._usage.tell(joined, self.run_id):
-                raise self._lost(joined)
+                raise lost(joined, self.run_id, location=self._ledger.location)
             self._guarded(joined, "set_run_phase", phase=str(phase), now=now)
             joined.execute("close_open_phase", run_id=self.run_id, now=now)
             joined.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
@@ -263,16 +262,9 @@ class SyncRunRecorder:
         parents = tx.rows("load_run", run_id=parent_run_id)
         if not parents:
             return
-        asked_for = {outcome.key for outcome in store.load_outcomes(tx, self.run_id)}
-        taken = [
-            inherited_outcome(outcome, phase=phase)
-            for outcome in store.load_outcomes(tx, parent_run_id)
-            if outcome.key in asked_for
-        ]
         if parents[0]["project_id"] is not None:
             self.set_project(parents[0]["project_id"], parents[0]["project_path"], tx)
-        store.save_outcomes(tx, self.run_id, taken)
-        outcomes = store.load_outcomes(tx, self.run_id)
+        outcomes = store.inherit(tx, self.run_id, parent_run_id, phase=phase)
         self.set_counters(inherited_counters(counters_of_row(parents[0]), outcomes, phase=phase), tx)
 
     def _ended_outcomes(self, tx: Transaction, *, phase: Phase, failure: Failure | None) -> list[EntityOutcome]:
@@ -305,11 +297,4 @@ class SyncRunRecorder:
 
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
-            raise self._lost(tx)
-
-    def _lost(self, tx: Transaction) -> LedgerError:
-        """Why the run's row is not ``running``. One that has begun waits nowhere: that is another ledger's row."""
-        row = tx.rows("load_run", run_id=self.run_id)
-        if row and row[0]["status"] != RunStatus.QUEUED:
-            return RunLostError(self.run_id)
-        return LedgerReplacedError(self._ledger.location, self.run_id)
+            raise lost(tx, self.run_id, location=self._ledger.location)

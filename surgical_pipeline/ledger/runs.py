@@ -24,7 +24,7 @@ from surgical_pipeline.domain.outcomes import (
 )
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.errors import AmbiguousRunError
+from surgical_pipeline.ledger.errors import AmbiguousRunError, LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.outcomes import insert_pending, load_outcomes, with_run_failure
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Transaction
@@ -127,6 +127,14 @@ def ledger_name(tx: Transaction) -> str:
     """What tells this ledger from any other: when it was made. A backup has the name of what it was taken of."""
     (made_at,) = tx.column("ledger_made_at")
     return str(made_at.astimezone(UTC).isoformat())
+
+
+def lost(tx: Transaction, run_id: str, *, location: str) -> LedgerError:
+    """Why a run that has begun is not ``running``: it never waits again, so a queued row is another ledger's."""
+    rows = tx.rows("load_run", run_id=run_id)
+    if rows and rows[0]["status"] != RunStatus.QUEUED:
+        return RunLostError(run_id)
+    return LedgerReplacedError(location, run_id)
 
 
 def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:
