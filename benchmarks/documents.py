@@ -105,7 +105,7 @@ def embedding_of(kind: str, texts: Sequence[tuple[str, str]], *, rounds: int) ->
     embedder.embed(["load the model"])
 
     def cut() -> list[str]:
-        _load().tokenizer._word_ids.clear()
+        _load().tokenizer._word_ids.clear()  # noqa: SLF001  no word from memory
         return [
             chunk
             for title, content in texts
@@ -115,7 +115,7 @@ def embedding_of(kind: str, texts: Sequence[tuple[str, str]], *, rounds: int) ->
         ]
 
     def embed(chunks: Sequence[str]) -> None:
-        _load().tokenizer._word_ids.clear()
+        _load().tokenizer._word_ids.clear()  # noqa: SLF001  no word from memory
         embedder.embed(chunks)
 
     cutting, chunks = best(cut, rounds)
