@@ -19,7 +19,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, _load_tokenizer
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, _load
 from surgical_pipeline.ledger.backlog import load_backlog
 from surgical_pipeline.ledger.documents import load_sources
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -105,7 +105,7 @@ def embedding_of(kind: str, texts: Sequence[tuple[str, str]], *, rounds: int) ->
     embedder.embed(["load the model"])
 
     def cut() -> list[str]:
-        _load_tokenizer.cache_clear()
+        _load().tokenizer._word_ids.clear()  # noqa: SLF001  no word from memory
         return [
             chunk
             for title, content in texts
@@ -115,7 +115,7 @@ def embedding_of(kind: str, texts: Sequence[tuple[str, str]], *, rounds: int) ->
         ]
 
     def embed(chunks: Sequence[str]) -> None:
-        _load_tokenizer.cache_clear()
+        _load().tokenizer._word_ids.clear()  # noqa: SLF001  no word from memory
         embedder.embed(chunks)
 
     cutting, chunks = best(cut, rounds)

@@ -2,12 +2,11 @@
 
 import functools
 import importlib.util
-import logging
 import re
 import threading
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,8 @@ if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 _DIMENSION = 256
+_WEIGHTS = f"l2_supercat_{_DIMENSION}.safetensors"
+_TOKENIZER = "l2_supercat_tokenizer_config.json"
 _MAX_TOKENS = 512
 """The model has no limit of its own; the average of a longer text says little about any part of it."""
 
@@ -39,7 +40,7 @@ class WordLlamaEmbedder:
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``. See ``Embedder``."""
         (ready,) = prepared([text])
-        return _tokenizer().count(ready)
+        return _loaded().tokenizer.count(ready)
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
         """One unit vector for each text; the same text gives the same vector in any company. See ``Embedder``.
@@ -49,12 +50,12 @@ class WordLlamaEmbedder:
         """
         import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import
 
-        tokenizer, table = _tokenizer(), _model().embedding
+        model = _loaded()
         ready = prepared(texts)
         vectors = np.zeros((len(ready), _DIMENSION), dtype=np.float32)
         for row, text in enumerate(ready):
-            ids = np.frombuffer(tokenizer.ids(text), dtype=np.intc)
-            table.take(ids, axis=0, mode="clip").mean(axis=0, out=vectors[row])
+            ids = np.frombuffer(model.tokenizer.ids(text), dtype=np.intc)
+            model.table.take(ids, axis=0, mode="clip").mean(axis=0, out=vectors[row])
         return checked(vectors, ready, _DIMENSION)
 
 
@@ -99,46 +100,40 @@ class WordTokenizer:
         return map(self._word_ids.__getitem__, _WORD.findall(f" {text}"))
 
 
-def _tokenizer() -> WordTokenizer:
-    with _loading:
-        return _load_tokenizer()
-
-
-@functools.cache
-def _load_tokenizer() -> WordTokenizer:
-    return WordTokenizer(_load().tokenizer)
-
-
-def _model() -> Any:
+def _loaded() -> "_Model":
     with _loading:
         return _load()
 
 
+@dataclass(frozen=True, slots=True)
+class _Model:
+    tokenizer: WordTokenizer
+    table: "Vectors"
+    """A row for each token."""
+
+
 @functools.cache
-def _load() -> Any:
-    """The library's inference object. Never downloads: what the wheel lacks is an error."""
+def _load() -> _Model:
+    """Weights and tokenizer out of the library's wheel. Never downloads: what the wheel lacks is an error.
+
+    Its own loader gives the same and imports what downloads, splits and clusters: twice the time of all this.
+    """
     spec = importlib.util.find_spec("wordllama")
     if spec is None or spec.origin is None:
         raise EmbedderError("the package wordllama is not installed: pip install wordllama")
+    folder = Path(spec.origin).parent
     try:
-        with _root_logger_kept():
-            from wordllama import WordLlama  # noqa: PLC0415  takes 0.3 s to import
-        model = WordLlama.load(cache_dir=Path(spec.origin).parent, disable_download=True)
-    except (ImportError, OSError, ValueError) as error:
+        import numpy as np  # noqa: PLC0415  takes 0.1 s to import
+        from safetensors import SafetensorError  # noqa: PLC0415  with numpy
+        from safetensors.numpy import load  # noqa: PLC0415  with numpy
+        from tokenizers import Tokenizer  # noqa: PLC0415  only what is embedded needs it
+
+        tokenizer = Tokenizer.from_buffer((folder / "tokenizers" / _TOKENIZER).read_bytes())
+        table = load((folder / "weights" / _WEIGHTS).read_bytes())["embedding.weight"]
+    except (ImportError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise EmbedderError(
             f"wordllama cannot be loaded ({error}). Install it again: pip install --force-reinstall wordllama"
         ) from error
-    model.tokenizer.no_padding()
-    return model
-
-
-@contextmanager
-def _root_logger_kept() -> Iterator[None]:
-    """Importing wordllama calls ``logging.basicConfig``, which does nothing while the root has a handler."""
-    root = logging.getLogger()
-    placeholder = logging.NullHandler()
-    root.addHandler(placeholder)
-    try:
-        yield
-    finally:
-        root.removeHandler(placeholder)
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    return _Model(WordTokenizer(tokenizer), table.astype(np.float32))

@@ -79,7 +79,10 @@ class Transport:
         # They write out headers, sent and echoed; httpx every address, and the words beside the status.
         for name in ("hpack", "httpcore", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
-        trust = _trusting(self._ca_bundle) if self._ca_bundle else _usual_trust()
+        encrypted = self._urls.base_url.startswith("https:")
+        trust = (
+            _trusting(self._ca_bundle) if self._ca_bundle else _usual_trust() if encrypted else _trusting_nobody()
+        )
 
         def connect() -> httpx.AsyncClient:
             return httpx.AsyncClient(
@@ -88,7 +91,7 @@ class Transport:
                     "Accept": "application/json",
                     "Accept-Encoding": ACCEPTED_ENCODING,
                 },
-                http2=self._urls.base_url.startswith("https:"),
+                http2=encrypted,
                 verify=trust,
                 timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
                 follow_redirects=False,
@@ -253,6 +256,11 @@ async def work_through(size: int, work: Callable[[], _T]) -> _T:
 def _usual_trust() -> ssl.SSLContext:
     """The usual authorities, loaded once: that takes longer than a small request."""
     return httpx.create_ssl_context()
+
+
+def _trusting_nobody() -> ssl.SSLContext:
+    """For a GitLab without TLS: no other origin is asked, so that the authorities would be loaded in vain."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _trusting(ca_bundle: Path) -> ssl.SSLContext:

@@ -1,3 +1,4 @@
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -101,6 +102,38 @@ assert not logging.getLogger().handlers
 assert logging.getLogger().level == logging.WARNING
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+def test_the_library_itself_is_not_imported() -> None:
+    """It takes as long as all that an embedder needs of it, and sets up logging."""
+    program = """
+import sys
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+assert WordLlamaEmbedder().embed(["a"]).shape == (1, 256)
+assert not {"wordllama", "requests"} & sys.modules.keys()
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.parametrize("weights", [None, b"not safetensors"], ids=["missing", "damaged"])
+def test_a_wheel_without_usable_weights_is_an_error_that_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, weights: bytes | None
+) -> None:
+    package = tmp_path / "wordllama"
+    shutil.copytree(Path(wordllama.__file__).parent / "tokenizers", package / "tokenizers")
+    (package / "__init__.py").touch()
+    (package / "weights").mkdir()
+    if weights:
+        (package / "weights" / "l2_supercat_256.safetensors").write_bytes(weights)
+    program = """
+from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+WordLlamaEmbedder().embed(["a"])
+"""
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=False)
+
+    assert "EmbedderError: wordllama cannot be loaded" in done.stderr
+    assert "pip install --force-reinstall wordllama" in done.stderr
 
 
 def test_it_works_without_a_home_directory_or_a_network(tmp_path: Path) -> None:

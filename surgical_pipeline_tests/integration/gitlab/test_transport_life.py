@@ -14,6 +14,7 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.gitlab import transport
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import (
@@ -38,6 +39,14 @@ async def test_the_token_travels_in_the_private_token_header_and_nowhere_else(
     assert request.headers["private-token"] == token
     assert token not in request.path + repr(request.query)
     assert [name for name, value in request.headers.items() if token in value] == ["private-token"]
+
+
+async def test_without_tls_no_authorities_are_loaded(server: WireServer, token: str) -> None:
+    """That takes longer than a small answer."""
+    transport._usual_trust.cache_clear()
+    server.on(VERSION, GOOD_VERSION)
+    assert (await ask_version(server, token))[0] == "18.5.1"
+    assert transport._usual_trust.cache_info().misses == 0
 
 
 async def test_an_endpoint_that_hangs_costs_the_budget_and_no_more(server: WireServer, token: str) -> None:
