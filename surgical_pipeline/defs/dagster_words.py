@@ -2,8 +2,6 @@
 
 import dagster as dg
 from dagster import DagsterEventType
-from dagster._core.events import JobFailureData
-from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -34,8 +32,8 @@ def failure_of(instance: dg.DagsterInstance, run: RunSummary) -> Failure:
         if told and code:
             return Failure(code=FailureCode[str(code.value)], message=str(told.description), stage=stage)
     for event in events:
-        data = event.event_specific_data
-        error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
+        data = event.step_failure_data if event.is_step_failure else event.job_failure_data
+        error = getattr(data, "error", None)  # where somebody reported the failure there is no data
         if error:
             while error.cause:
                 error = error.cause

@@ -100,6 +100,17 @@ def test_each_library_has_one_home(library: str) -> None:
     assert found <= homes[library]
 
 
+def test_private_modules_of_dagster_have_one_home() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules()
+        if module != "surgical_pipeline.defs.dagster_internals"
+        for name in imports_of(path)
+        if name.split(".")[0].startswith("dagster") and any(part.startswith("_") for part in name.split("."))
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     "layer", ["domain", "documents", "search", "gitlab", "ledger", "embedders", "stages", "sandbox"]
 )
