@@ -11,9 +11,9 @@ from pathlib import Path
 
 import dagster as dg
 import yaml  # type: ignore[import-untyped]
-from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 from sqlalchemy.exc import DBAPIError
 
+from surgical_pipeline.defs.dagster_internals import SqlRunStorage
 from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.settings import DagsterHomeError, Settings
 

@@ -20,6 +20,9 @@ LEDGER_TAG = "surgical/ledger"
 _PARTITION_TAG = "dagster/partition"
 _IMPLICIT_JOB = "__ASSET_JOB"
 """What Dagster calls a run that materializes chosen assets."""
+_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
+"""The statuses of runs that are not ``is_finished``."""
 
 
 def is_surgical(run: dg.DagsterRun) -> bool:

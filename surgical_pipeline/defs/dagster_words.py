@@ -5,8 +5,6 @@ import traceback
 
 import dagster as dg
 from dagster import DagsterEventType
-from dagster._core.events import JobFailureData
-from dagster._core.execution.plan.objects import StepFailureData
 
 from surgical_pipeline.defs.dagster_runs import is_cancelled
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -62,8 +60,8 @@ def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Fai
         if told_by_us and told_by_us["code"] in FailureCode.__members__:
             return Failure(code=FailureCode[told_by_us["code"]], message=told_by_us["message"], stage=stage)
     for event in events:
-        data = event.event_specific_data
-        error = data.error if isinstance(data, StepFailureData | JobFailureData) else None
+        data = event.step_failure_data if event.is_step_failure else event.job_failure_data
+        error = getattr(data, "error", None)  # where somebody reported the failure there is no data
         if error:
             while error.cause:
                 error = error.cause

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.job_base import InMemoryJob
-from dagster._core.errors import DagsterExecutionInterruptedError
-from dagster._core.execution.api import execute_run_iterator
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
+from surgical_pipeline.defs.dagster_internals import InMemoryJob, execute_run_iterator
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
 from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
 from surgical_pipeline.defs.mirror import Change, Mirror
@@ -231,7 +229,7 @@ def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: W
     progress = reported[0] if reported else None
     if failed is None:
         return BacklogRun(run.run_id, progress)
-    if failed.error and failed.error.cls_name == DagsterExecutionInterruptedError.__name__:
+    if failed.error and failed.error.cls_name == dg.DagsterExecutionInterruptedError.__name__:
         return BacklogRun(run.run_id, progress, f"{FailureCode.CANCELLED}: it was told to stop", interrupted=True)
     told = failed.user_failure_data.description if failed.user_failure_data else None
     return BacklogRun(

@@ -10,12 +10,19 @@ from datetime import datetime, timedelta
 
 import dagster as dg
 from dagster import DagsterRunStatus
-from dagster._core.storage.dagster_run import NOT_FINISHED_STATUSES
 from dagster_shared.record import copy
 from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_surgical, mode_of, scope_of, trigger_of, worker_of
+from surgical_pipeline.defs.dagster_runs import (
+    LEDGER_TAG,
+    NOT_FINISHED,
+    is_surgical,
+    mode_of,
+    scope_of,
+    trigger_of,
+    worker_of,
+)
 from surgical_pipeline.defs.dagster_words import ending_of, report_ending
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -157,7 +164,7 @@ class Mirror:
         """End in the ledger what has ended, and tell Dagster of endings that it does not know."""
         unfinished = {
             record.dagster_run.run_id: record
-            for record in self._instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED_STATUSES))
+            for record in self._instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED))
             if is_surgical(record.dagster_run)
         }
         runs = self._open_runs(unfinished)

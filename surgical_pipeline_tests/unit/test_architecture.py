@@ -116,6 +116,17 @@ def test_only_one_module_chooses_what_a_ledger_is_stored_in() -> None:
     assert strangers == []
 
 
+def test_private_modules_of_dagster_have_one_home() -> None:
+    wrong = [
+        f"{module} imports {name}"
+        for module, path in modules()
+        if module != "surgical_pipeline.defs.dagster_internals"
+        for name in imports_of(path)
+        if name.split(".")[0].startswith("dagster") and any(part.startswith("_") for part in name.split("."))
+    ]
+    assert wrong == []
+
+
 @pytest.mark.parametrize(
     "layer", ["domain", "documents", "search", "gitlab", "ledger", "embedders", "stages", "sandbox"]
 )

@@ -7,7 +7,6 @@ from typing import NoReturn, TypeVar
 
 import dagster as dg
 from anyio.from_thread import start_blocking_portal
-from dagster._core.errors import DagsterExecutionInterruptedError
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
@@ -78,14 +77,14 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     except RunLostError as error:
         if _cancelled(context):
             # Forcibly terminated: as any other failure this would turn Dagster's CANCELED into FAILURE.
-            raise DagsterExecutionInterruptedError from error
+            raise dg.DagsterExecutionInterruptedError from error
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
     except LedgerError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except OSError as error:  # what preflight fetched could not be kept in DAGSTER_HOME, say
         message = f"{error.strerror}: {error.filename}"
         _fail(gateways, Failure(code=FailureCode.LEDGER_ERROR, message=message, stage=phase), cause=error)
-    except DagsterExecutionInterruptedError:
+    except dg.DagsterExecutionInterruptedError:
         _interrupted(context, gateways, phase=phase)
         raise
     except Exception as error:  # noqa: BLE001  the boundary: a defect must end in the ledger, too
