@@ -105,7 +105,7 @@ assert logging.getLogger().level == logging.WARNING
 
 
 def test_the_library_itself_is_not_imported() -> None:
-    """It takes as long as all that an embedder needs of it, and sets up logging."""
+    """It brings what downloads, splits and clusters, and sets up logging."""
     program = """
 import sys
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
