@@ -191,7 +191,9 @@ def test_doctor_is_content_with_a_whole_installation(installation: Installation)
         ["ok", "gitlab"],
         ["ok", "token"],
         ["ok", "clock"],
+        ["ok", "dagster"],
         ["ok", "ledger"],
+        ["ok", "ledger's"],
         ["ok", "embedder"],
     ]
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "ledger check": ["ledger", "check", "--json"],
     "ledger backup": ["ledger", "backup", "COPY"],
     "ledger compact": ["ledger", "compact"],
+    "ledger rebase": ["ledger", "rebase", "--gitlab", "GITLAB_URL"],
     "demo": ["demo", "--json"],
     "sandbox exec": ["sandbox", "exec", "--help"],
     "sandbox serve": ["sandbox", "serve", "--help"],
@@ -47,7 +48,11 @@ def installation(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Runn
 
 def started(installation: Installation, command: list[str], *, stdout: IO[bytes] | int) -> subprocess.Popen[str]:
     ((run_id,),) = query(installation.ledger, "SELECT run_id FROM sync_runs ORDER BY started_at LIMIT 1")
-    values = {"RUN_ID": str(run_id), "COPY": f"{uuid4()}.duckdb"}
+    values = {
+        "RUN_ID": str(run_id),
+        "COPY": f"{uuid4()}.duckdb",
+        "GITLAB_URL": installation.environment["GITLAB_URL"],
+    }
     return subprocess.Popen(
         [PROGRAM, *(values.get(word, word) for word in command)],
         stdin=subprocess.DEVNULL,
