@@ -22,9 +22,9 @@ EXIT_USAGE = 2
 
 
 def load_dotenv() -> None:
-    """Take what `.env` in this folder sets and the environment does not, as `dagster dev` does.
+    """Load variables from `.env` in this folder that the environment does not set, as `dagster dev` does.
 
-    ``${PWD}`` means the folder the command was started in, even where the shell did not export it.
+    ``${PWD}`` means the folder the command was started in, even if the shell did not export it.
     """
     path = Path.cwd() / ".env"
     if not path.is_file():
@@ -37,7 +37,7 @@ def load_dotenv() -> None:
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """What a person typed or exported wrongly: one clear line on stderr, exit code 2, nothing has run."""
+    """Wrong input or settings: one clear line on stderr, exit code 2, nothing has run."""
     try:
         yield
     except (ScopeError, SettingsError) as error:
@@ -46,7 +46,7 @@ def usage_errors() -> Iterator[None]:
 
 @contextmanager
 def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
-    """A ledger or Dagster's storage that cannot be used: a line on stderr, which says what to do."""
+    """A ledger or Dagster storage that cannot be used: one line on stderr that says what to do."""
     try:
         yield
     except (AmbiguousRunError, BackupRefusedError) as error:
@@ -64,7 +64,7 @@ def fail(message: str, *, code: int) -> NoReturn:
 
 
 def existing_ledger(settings: Settings) -> Ledger:
-    """The ledger for reading; that it does not exist yet is an error of its own, exit code 1."""
+    """The ledger for reading; if it does not exist yet, a separate error with exit code 1."""
     with usage_errors():
         ledger = open_ledger(settings)
     _must_exist(ledger)
@@ -72,7 +72,7 @@ def existing_ledger(settings: Settings) -> Ledger:
 
 
 def existing_ledger_file(settings: Settings) -> DuckDBLedger:
-    """The same, for what is done to the file as a whole."""
+    """The same, for operations on the file as a whole."""
     with usage_errors():
         ledger = open_ledger_file(settings)
     _must_exist(ledger)

@@ -1,7 +1,7 @@
-"""Ctrl+C and SIGTERM: whether somebody asked for the end, whichever signal handler is in place just then.
+"""Ctrl+C and SIGTERM: whether termination was requested, no matter which signal handler is in place.
 
-Dagster replaces the handlers while it runs, and raises its own exception. Blocking the signals instead is no way:
-programs that Dagster starts would inherit that. Python itself tells of each signal through its wake-up pipe.
+Dagster replaces the handlers while it runs, and raises its own exception. Blocking the signals does not work:
+programs that Dagster starts would inherit that. Python itself reports each signal through its wake-up pipe.
 """
 
 import os
@@ -13,7 +13,7 @@ _ASKED = frozenset({signal.SIGINT, signal.SIGTERM})
 
 
 class Interrupts:
-    """``asked``: whether one of the two signals came since this was made."""
+    """``asked``: whether one of the two signals came since this was created."""
 
     def __init__(self, pipe: int) -> None:
         self._pipe = pipe
@@ -27,7 +27,7 @@ class Interrupts:
 
 @contextmanager
 def noted_interrupts() -> Iterator[Interrupts]:
-    """From the main thread; until Dagster takes over, SIGTERM raises KeyboardInterrupt as Ctrl+C does."""
+    """Call it from the main thread. Until Dagster takes over, SIGTERM raises KeyboardInterrupt as Ctrl+C does."""
     reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
     wakeup_before = signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
     handler_before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,4 +1,4 @@
-"""`surgical-pipeline`: the commands, each in a module of its own that is imported when it is called."""
+"""`surgical-pipeline`: the commands, each in its own module, imported when it is called."""
 
 from typing import Annotated
 

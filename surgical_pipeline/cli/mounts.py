@@ -1,4 +1,4 @@
-"""Which filesystem a file lies on, as /proc/self/mountinfo tells it; see proc_pid_mountinfo(5)."""
+"""Which filesystem a file is on, from /proc/self/mountinfo; see proc_pid_mountinfo(5)."""
 
 import re
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ class Mount:
 
     @property
     def is_remote(self) -> bool:
-        """On another machine, or served by a program that may be on one: no lock is promised there."""
+        """On another machine, or served by a program that may be on one: locks are not guaranteed there."""
         if self.kind == "fuse" or self.kind.startswith("fuse."):
             return self.kind not in _LOCAL_IN_USER_SPACE
         return self.kind in _NETWORK
 
 
 def mount_of(path: Path, mountinfo: str) -> Mount | None:
-    """The mount that ``path``, absolute and without symlinks, lies on; None where the text tells of none.
+    """The mount that ``path``, absolute and without symlinks, is on; None if the text names none.
 
     The deepest mount point counts, and of several mounts on one the last, which hides the others.
     """
@@ -47,7 +47,7 @@ def mount_of(path: Path, mountinfo: str) -> Mount | None:
 
 
 def mount_of_file(path: Path, *, mounts: Path = MOUNTS) -> Mount | None:
-    """The same for a file of this machine, which need not exist yet; None where the system does not tell."""
+    """The same for a file on this machine, which need not exist yet; None if the system does not say."""
     try:
         mountinfo = mounts.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
@@ -56,5 +56,5 @@ def mount_of_file(path: Path, *, mounts: Path = MOUNTS) -> Mount | None:
 
 
 def _unescaped(text: str) -> str:
-    r"""Blanks and the like are written as ``\040``."""
+    r"""Undo escapes such as ``\040`` for a blank."""
     return _ESCAPE.sub(lambda found: chr(int(found[1], 8)), text)

@@ -1,4 +1,4 @@
-"""How results look; with `--json` one JSON document on stdout instead."""
+"""How results are printed; with `--json` one JSON document on stdout instead."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -40,7 +40,7 @@ EXIT_CODES = {
     RunStatus.CANCELLED: 130,
 }
 _WIDE_ENOUGH = 120
-"""Columns of a terminal in which a table of runs has room for everything."""
+"""Terminal width, in columns, that a table of runs needs for everything."""
 _STYLES = {
     RunStatus.SUCCEEDED: "green",
     RunStatus.SUCCEEDED_WITH_WARNINGS: "yellow",
@@ -56,7 +56,7 @@ def print_result(result: SyncResult) -> None:
 
 
 def print_entities(outcomes: Sequence[EntityReport], *, project: str, gitlab_url: str | None) -> None:
-    """A row for each; its name leads to GitLab where that is known."""
+    """A row for each; its name links to GitLab if the address is known."""
     columns = [Column(header, no_wrap=True) for header in ("entity", "row", "dependents")]
     columns += [Column(header, justify="right") for header in ("documents", "embedded")]
     rows = []
@@ -76,7 +76,7 @@ def print_entities(outcomes: Sequence[EntityReport], *, project: str, gitlab_url
 
 
 def what_to_know(one: EntityReport) -> Text:
-    """Failures and warnings, a line each."""
+    """Failures and warnings, one line each."""
     failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
     told = [
         words(
@@ -110,7 +110,7 @@ def print_summary(result: SyncResult) -> None:
 
 
 def shown_time(moment: datetime | None) -> str:
-    """On a terminal the local time and its zone; into a pipe UTC, as JSON has it."""
+    """On a terminal the local time and its zone; into a pipe UTC, as in JSON."""
     if moment is None:
         return ""
     if on_terminal():
@@ -138,12 +138,12 @@ def _run_row(run: RunSummary, *, narrow: bool) -> list[Text]:
 
 
 def shown_run_id(run_id: str) -> str:
-    """The beginning on a terminal, which is enough for every command; the whole into a pipe."""
+    """On a terminal its beginning, which is enough for every command; into a pipe the whole id."""
     return run_id[:8] if on_terminal() else run_id
 
 
 def print_changes(changes: Sequence["Change"]) -> None:
-    """What was put right between ledger and Dagster, in the order in which it was."""
+    """What was corrected between ledger and Dagster, in order."""
     columns = [Column("run", no_wrap=True), Column("what", no_wrap=True), Column("why", overflow="fold")]
     rows = [tuple(each((shown_run_id(change.run_id), change.what, change.detail))) for change in changes]
     print_list(columns, rows, empty="The ledger and Dagster agree.")
@@ -164,7 +164,7 @@ def print_findings(findings: Sequence["Finding"]) -> None:
 
 
 def print_hits(hits: Sequence["ShownHit"]) -> None:
-    """The best first; under each title why it was found, the question's words in bold."""
+    """Best first; under each title why it was found, with the question's words in bold."""
     columns = [Column("score", justify="right"), Column("entity", no_wrap=True)]
     columns += [Column("title and snippet", overflow="fold"), Column("link", overflow="fold")]
     rows = []
@@ -172,7 +172,7 @@ def print_hits(hits: Sequence["ShownHit"]) -> None:
         hit, title, snippet = shown.hit, words(shown.hit.title), snippet_text(shown.snippet)
         key = EntityKey(hit.entity_type, hit.iid)
         safe = hit.web_url if hit.web_url and leads_to(hit.web_url, hit.project_path, key) else None
-        address = words((hit.web_url or "", link(safe)))  # whole, also where it wraps
+        address = words((hit.web_url or "", link(safe)))  # whole, even if it wraps
         texts = (lines((title, snippet)),) if on_terminal() else (title, snippet)
         rows.append((words(f"{hit.score:.3f}"), words((hit.entity, link(safe))), *texts, address))
     print_list(columns, rows, empty="Nothing found.")
@@ -187,7 +187,7 @@ def snippet_text(snippet: Snippet) -> Text:
 
 
 def print_check(report: CheckReport) -> None:
-    """A row for each broken rule; under it some of the places, or behind it into a pipe."""
+    """A row for each broken rule with some examples: below it on a terminal, after it into a pipe."""
     columns = [Column("rule", no_wrap=True), Column("places", justify="right"), Column("what should be true")]
     rows = [
         (
@@ -209,7 +209,7 @@ def print_check(report: CheckReport) -> None:
 
 
 def _gitlab_url() -> str | None:
-    """For links only: a setting that is wrong is told where it matters."""
+    """For links only: a wrong setting is reported where it matters."""
     try:
         return Settings.from_environment().gitlab_url
     except SettingsError:

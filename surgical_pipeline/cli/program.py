@@ -1,4 +1,4 @@
-"""The command line as a process: streams that are full, closed or were never open, and errors nobody foresaw."""
+"""The command line as a process: streams that are full, closed or never open, and unexpected errors."""
 
 import io
 import os
@@ -12,7 +12,7 @@ _STDIN, _STDOUT, _STDERR = 0, 1, 2
 
 
 class Program(typer.Typer):
-    """Ends with one line and exit code 1 where its output cannot be written; in silence where nobody reads on."""
+    """Ends with one line and exit code 1 if its output cannot be written; silently if the reader has gone."""
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         from surgical_pipeline.domain.foreign_text import make_logs_visible
@@ -37,14 +37,14 @@ class Program(typer.Typer):
 
     @staticmethod
     def _delivered(code: Any, output: "_Output") -> Any:
-        """The exit code, once everything has left the process."""
+        """The exit code, after all output is flushed."""
         try:
             sys.stdout.flush()
         except OSError as error:
             output.failure = output.failure or error
         if output.failure is None:
             return code
-        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # Python flushes once more when it ends
+        os.dup2(os.open(os.devnull, os.O_WRONLY), _STDOUT)  # Python flushes again when it exits
         if not isinstance(output.failure, BrokenPipeError):
             reason = os.strerror(output.failure.errno or 0)
             sys.stderr.write(f"Error: the output could not be written: {reason}\n")
@@ -52,7 +52,7 @@ class Program(typer.Typer):
 
 
 class _Output(io.FileIO):
-    """Stdout. ``failure``: why something of it was lost, whoever caught that meanwhile."""
+    """Stdout. ``failure``: why output was lost, even if other code caught the error."""
 
     failure: OSError | None = None
 
@@ -65,7 +65,7 @@ class _Output(io.FileIO):
 
 
 class _Remarks(io.FileIO):
-    """Stderr: what nobody can take is dropped, for it may not change how a command ends."""
+    """Stderr: output that cannot be written is dropped, because it must not change how a command ends."""
 
     def write(self, data: Any, /) -> int:
         try:
@@ -75,7 +75,7 @@ class _Remarks(io.FileIO):
 
 
 def _open_missing_streams() -> None:
-    """A number that is free would be given to the next file, such as the ledger, and prints would go into it."""
+    """A free descriptor would go to the next opened file, such as the ledger, and output would go into it."""
     for stream in (_STDIN, _STDOUT, _STDERR):
         try:
             os.fstat(stream)
@@ -84,7 +84,7 @@ def _open_missing_streams() -> None:
 
 
 def _text_stream(raw: io.FileIO, *, like: TextIO | None) -> TextIO:
-    """What the locale's encoding does not have is written as an escape."""
+    """Characters that the locale's encoding lacks are written as escapes."""
     encoding = like.encoding if like else "utf-8"
     by_line = raw.isatty() or isinstance(raw, _Remarks)
     return io.TextIOWrapper(io.BufferedWriter(raw), encoding, errors="backslashreplace", line_buffering=by_line)

@@ -8,15 +8,15 @@ from surgical_pipeline.domain.scope_list import Item, items_of, scope_of_items
 from surgical_pipeline.settings import Settings
 
 MAX_LIST_BYTES = 64 * 2**20
-"""More than the longest addresses of as many entities as a scope can hold."""
+"""More than the longest addresses of the largest scope take."""
 
 
 def read_scope(arguments: Sequence[str]) -> Scope:
     """All arguments as one scope.
 
     Raises:
-        ScopeError: what cannot be meant, with file and line where it stands in one; a file that cannot be read.
-        SettingsError: there is an address, and no GitLab to which it could belong.
+        ScopeError: an invalid scope, with its file and line if it is in one; a file that cannot be read.
+        SettingsError: there is an address, but no GitLab is configured.
     """
     items = [item for argument in arguments for item in _items(argument)]
     with_address = any(item.is_address for item in items)

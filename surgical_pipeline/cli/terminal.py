@@ -1,7 +1,7 @@
 """Where text leaves the program. No other module of the command line prints, so nothing goes out unescaped.
 
-On a terminal tables are laid out, and links can be clicked. Into a pipe goes one line a row, fields apart by tabs,
-nothing wrapped, padded or coloured.
+On a terminal tables are laid out, and links can be clicked. Into a pipe each row is one line with tabs between
+fields, nothing wrapped, padded or coloured.
 """
 
 import sys
@@ -22,7 +22,7 @@ Part = str | tuple[str, str | Style]
 
 
 class _SafeConsole(Console):
-    """Whatever is rendered, rich's own control sequences are the only ones."""
+    """In everything rendered, rich's own control sequences are the only ones."""
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -37,12 +37,12 @@ class _SafeConsole(Console):
 
 
 def on_terminal() -> bool:
-    """Whether stdout is one."""
+    """Whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 def out() -> Console:
-    """For what needs rich itself; `say` and `print_rows` serve all else."""
+    """For what needs rich itself; `say` and `print_rows` do the rest."""
     return _SafeConsole(highlight=False, markup=False, emoji=False)
 
 
@@ -51,7 +51,7 @@ def err() -> Console:
 
 
 def words(*parts: Part) -> Text:
-    """Parts as one line: line ends and tabs in them are blanks, and what acts or hides is an escape."""
+    """Parts as one line: line ends and tabs become blanks, active or hidden characters become escapes."""
     text = Text()
     for part in parts:
         content, style = (part, "") if isinstance(part, str) else part
@@ -60,7 +60,7 @@ def words(*parts: Part) -> Text:
 
 
 def lines(texts: Iterable[Text]) -> Text:
-    """Below each other on a terminal; apart by ``; `` into a pipe."""
+    """Below each other on a terminal; separated by ``; `` into a pipe."""
     return Text("\n").join(texts)
 
 
@@ -73,7 +73,7 @@ def say(*parts: Part) -> None:
 
 
 def tell(*parts: Part, style: str = "") -> None:
-    """A line on stderr, which no table or document takes."""
+    """A line on stderr, apart from tables and documents."""
     err().print(words(*parts), style=style, soft_wrap=True)
 
 
@@ -90,7 +90,7 @@ def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> Non
 
 
 def print_list(columns: Sequence[Column], rows: Sequence[Sequence[Text]], *, empty: str) -> None:
-    """Rows and nothing else on stdout; that there is none is told there on a terminal only."""
+    """Only rows on stdout; a note that there are none goes there on a terminal only."""
     if rows:
         print_rows(columns, rows)
     else:
@@ -98,19 +98,19 @@ def print_list(columns: Sequence[Column], rows: Sequence[Sequence[Text]], *, emp
 
 
 def comment(*parts: Part) -> None:
-    """A sentence beside rows: on stderr where stdout holds what a program reads."""
+    """A sentence beside rows: on stderr if a program reads stdout."""
     (say if on_terminal() else tell)(*parts)
 
 
 def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) -> None:
-    """One document on stdout, UTF-8 whatever the terminal has, indented."""
+    """One document on stdout, indented, in UTF-8 regardless of the terminal."""
     sys.stdout.flush()
     sys.stdout.buffer.write(f"{visible_json(to_json(document, indent=2).decode())}\n".encode())
     sys.stdout.buffer.flush()
 
 
 def link(address: str | None) -> Style:
-    """The style of a text that leads there when it is clicked; without an address, no style."""
+    """The style of a text that links to the address; without an address, no style."""
     return Style(link=address) if address else Style.null()
 
 

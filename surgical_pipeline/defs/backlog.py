@@ -1,4 +1,4 @@
-"""The job `embed_backlog`: the only embed that looks for what is missing. No surgical run starts it."""
+"""The job `embed_backlog`: the only embed that searches for missing vectors. No surgical run starts it."""
 
 from collections.abc import Callable
 from typing import Any
@@ -86,7 +86,7 @@ def backlog_graph() -> None:
 
 
 def backlog_job(watch: Watch) -> dg.JobDefinition:
-    """The job, which calls ``watch`` with its progress where somebody looks on."""
+    """The job, which calls ``watch``, if given, with its progress."""
     return backlog_graph.to_job(
         name=JOB_NAME,
         description="Embed every document that lacks a vector of its present text by the configured model.",

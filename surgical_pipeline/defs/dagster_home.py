@@ -1,4 +1,4 @@
-"""Dagster's instance in DAGSTER_HOME, as our commands open it: made by one of them at a time, its faults told."""
+"""Dagster's instance in DAGSTER_HOME, as our commands open it: created by one at a time, its faults reported."""
 
 import fcntl
 import os
@@ -28,7 +28,7 @@ _DAMAGED = ("not a database", "malformed")
 
 @contextmanager
 def opened_instance() -> Iterator[dg.DagsterInstance]:
-    """The instance that ``DAGSTER_HOME`` names, open until the block ends; made if nobody has used it yet.
+    """The instance that ``DAGSTER_HOME`` names, open until the block ends; created if it does not exist yet.
 
     Raises:
         SettingsError: DAGSTER_HOME names no folder.
@@ -46,9 +46,9 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
 
 
 def id_of(instance: dg.DagsterInstance) -> str | None:
-    """What names the instance in the rows of its runs: `SURGICAL_DAGSTER_INSTANCE`, else its storage's own id.
+    """The instance's name in the rows of its runs: `SURGICAL_DAGSTER_INSTANCE`, else its storage's own id.
 
-    All processes that share Dagster's storage, on whatever machine, have the same. None: it has no id of its own.
+    All processes that share Dagster's storage, on any machine, have the same name. None: the storage has no id.
     """
     named = Settings.from_environment().dagster_instance
     if named:
@@ -57,7 +57,7 @@ def id_of(instance: dg.DagsterInstance) -> str | None:
     if not isinstance(storage, SqlRunStorage):
         return None
     storage.get_run_storage_id()
-    # The first call made it if nobody had; where several did at once, the second gives all of them the same.
+    # The first call creates the id if needed; if several do so at once, the second call returns the same to all.
     return storage.get_run_storage_id()
 
 
@@ -77,7 +77,7 @@ def try_to_write() -> None:
 
 @contextmanager
 def _alone_in(home: Path) -> Iterator[None]:
-    """One process of ours at a time: Dagster's SQLite files fail for all but one that make them at once."""
+    """One of our processes at a time: if several create Dagster's SQLite files at once, all but one fail."""
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -87,7 +87,7 @@ def _alone_in(home: Path) -> Iterator[None]:
 
 
 def _made() -> dg.DagsterInstance:
-    """Dagster's own processes know nothing of our lock and may be making the same files."""
+    """Dagster's own processes ignore our lock and may be creating the same files."""
     for _ in range(_TRIES):
         try:
             return dg.DagsterInstance.get()

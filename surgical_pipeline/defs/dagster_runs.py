@@ -1,4 +1,4 @@
-"""What a Dagster run says of itself: whether it is one of ours, of what scope and mode, and who triggered it."""
+"""What a Dagster run says about itself: whether it is one of ours, its scope and mode, and who triggered it."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,26 +14,26 @@ SYNC_JOB = "surgical_sync_job"
 BACKFILL_JOB = "surgical_backfill_job"
 TRIGGER_TAG = "surgical/trigger"
 HOST_TAG, PID_TAG, PROCESS_TAG = "surgical/host", "surgical/pid", "surgical/process"
-"""Who is going to run it, on runs of the command line: it may be killed before the run has its row."""
+"""Which process will run it, on runs of the command line: it may be killed before the run has its row."""
 LEDGER_TAG = "surgical/ledger"
 """Name of the ledger that the run has begun to write to."""
 _PARTITION_TAG = "dagster/partition"
 _IMPLICIT_JOB = "__ASSET_JOB"
-"""What Dagster calls a run that materializes chosen assets."""
+"""Dagster's job name for a run that materializes chosen assets."""
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
 """The statuses of runs that are not ``is_finished``."""
 
 
 def is_surgical(run: dg.DagsterRun) -> bool:
-    """Whether the run belongs into the ledger."""
+    """Whether the run belongs in the ledger."""
     if run.job_name in (SYNC_JOB, BACKFILL_JOB):
         return True
     return run.job_name.startswith(_IMPLICIT_JOB) and bool(config_block(run))
 
 
 def is_cancelled(run: dg.DagsterRun) -> bool:
-    """Whether somebody asked for its end."""
+    """Whether somebody asked to end it."""
     return run.status in (dg.DagsterRunStatus.CANCELING, dg.DagsterRunStatus.CANCELED)
 
 
@@ -42,7 +42,7 @@ def mode_of(run: dg.DagsterRun) -> RunMode:
 
 
 def trigger_of(run: dg.DagsterRun) -> Trigger:
-    """Who made the run: the command line says so itself, the rest Dagster tags."""
+    """Who created the run: the command line sets it, Dagster's tags say the rest."""
     if TRIGGER_TAG in run.tags:
         return Trigger(run.tags[TRIGGER_TAG])
     if "dagster/backfill" in run.tags:
@@ -51,7 +51,7 @@ def trigger_of(run: dg.DagsterRun) -> Trigger:
 
 
 def scope_of(run: dg.DagsterRun) -> Scope | str:
-    """What the run asks for; as a text where its ops will refuse it."""
+    """The run's scope; as a text if its ops will refuse it."""
     partition = run.tags.get(_PARTITION_TAG)
     block = config_block(run)
     try:
@@ -66,7 +66,7 @@ def worker_tags(worker: ProcessIdentity) -> dict[str, str]:
 
 
 def worker_of(run: dg.DagsterRun) -> ProcessIdentity | None:
-    """The process that made the run in order to run it itself; None where Dagster starts one."""
+    """The process that created the run to run it itself; None if Dagster starts one."""
     tags = run.tags
     if PID_TAG not in tags:
         return None
@@ -74,7 +74,7 @@ def worker_of(run: dg.DagsterRun) -> ProcessIdentity | None:
 
 
 def config_block(run: dg.DagsterRun) -> Mapping[str, Any]:
-    """The block of run config that a person wrote; empty where there is none."""
+    """The block of run config that a person wrote; empty if there is none."""
     found: object = run.run_config
     for name in ("ops", GRAPH, "config"):
         found = found.get(name) if isinstance(found, Mapping) else None

@@ -1,4 +1,4 @@
-"""Between Dagster's events and our endings: why a run failed by its log, and an ending as one of its events."""
+"""Dagster's events and our endings: reads from the log why a run failed, and reports an ending as an event."""
 
 import re
 import traceback
@@ -17,12 +17,12 @@ _NOT_HERE = (
     "was put in its place"
 )
 
-# Where Dagster loads us, its log goes to terminals, too: the records that it makes of our errors, and our own.
+# Wherever Dagster loads us, its log also goes to terminals: its records of our errors, and our own records.
 make_logs_visible("surgical_pipeline", "dagster")
 
 
 def as_cause(error: Exception) -> Exception:
-    """``error``, for Dagster to show under a failure; one that tells the same in escapes, where it needs them."""
+    """``error``, for Dagster to show under a failure; with escapes if its text needs them."""
     told = "".join(traceback.format_exception(error))
     return error if visible(told) == told else RuntimeError(visible(told))
 
@@ -37,10 +37,10 @@ def as_dagster_failure(failure: Failure) -> dg.Failure:
 
 
 def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Failure:
-    """What ended a run that could not tell the ledger itself: it failed, or CANCELLED.
+    """What ended a run that could not record it in the ledger: a failure, or CANCELLED.
 
-    The failure that one of its stages raised stands in Dagster's log with its code. An error of Dagster's own,
-    such as definitions that cannot be loaded, is told as it is. Without either, the process just went away.
+    Dagster's log has the failure that a stage raised, with its code. An error of Dagster's own, such as
+    definitions that cannot be loaded, is reported as it is. Without either, the process disappeared.
     """
     stage, run = str(phase), instance.get_run_by_id(run_id)
     if run is not None and is_cancelled(run):
@@ -61,7 +61,7 @@ def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Fai
             return Failure(code=FailureCode[told_by_us["code"]], message=told_by_us["message"], stage=stage)
     for event in events:
         data = event.step_failure_data if event.is_step_failure else event.job_failure_data
-        error = getattr(data, "error", None)  # where somebody reported the failure there is no data
+        error = getattr(data, "error", None)  # a failure that somebody reported has no data
         if error:
             while error.cause:
                 error = error.cause
@@ -78,14 +78,14 @@ def _came_to_its_end(instance: dg.DagsterInstance, run_id: str) -> bool:
 
 
 def report_canceling(instance: dg.DagsterInstance, run_id: str) -> None:
-    """Tell Dagster that somebody asked for the end, so that the interrupt that follows is no failure to it."""
+    """Tell Dagster that termination was requested, so that it does not count the interrupt as a failure."""
     run = instance.get_run_by_id(run_id)
     if run is not None and not run.is_finished and run.status is not dg.DagsterRunStatus.CANCELING:
         instance.report_run_canceling(run)
 
 
 def report_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, failure: Failure) -> None:
-    """Tell Dagster that a run failed before its first stage, so that ``ending_of`` gives the same failure."""
+    """Tell Dagster that a run failed before its first stage, so that ``ending_of`` returns the same failure."""
     instance.report_run_failed(run, visible(f"{failure.code}: {failure.message}"))
 
 

@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 
 class RunGateways:
-    """One run's gateways. Everything opens when it is first used: a run without documents loads no model."""
+    """One run's gateways. Everything opens on first use: a run without documents loads no model."""
 
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
@@ -58,9 +58,9 @@ class RunGateways:
         phase: Phase,
         instance: dg.DagsterInstance,
     ) -> bool:
-        """Go into a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
+        """Enter a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
 
-        Gives whether the run goes on here where the one failed that it re-executes.
+        Returns whether the run continues here, where the run that it re-executes failed.
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
@@ -84,13 +84,13 @@ class RunGateways:
         return goes_on
 
     def fail(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:
-        """End the run by ``failure``; where the ledger cannot be told now, `close` tries again.
+        """End the run by ``failure``; if the ledger cannot be written now, `close` tries again.
 
-        ``of_entities``: the failures of those that have one of their own. After a LOCK_TIMEOUT neither tries: the
-        whole limit was waited once, and the mirror tells the ledger.
+        ``of_entities``: failures of entities that have their own. After a LOCK_TIMEOUT neither tries: the run has
+        already waited for the whole limit, and the mirror writes the ending.
 
         Raises:
-            LedgerError: it cannot be told now.
+            LedgerError: the ledger cannot be written now.
         """
         self._failure = failure
         if self._gave_up:
@@ -101,7 +101,7 @@ class RunGateways:
         self.run.finish_failed(failure)
 
     def close(self, *, cancelled: bool) -> None:
-        """The run is over, in whatever way: what no stage has written of its ending is written here."""
+        """Called when the run is over: writes what no stage has written about its ending."""
         self._alive.close()
         if self._phase is None or self.run.ended or self._gave_up:
             return
@@ -132,7 +132,7 @@ class RunGateways:
 
     @property
     def belonging_to_check(self) -> Belonging | None:
-        """What the ledger knows of its GitLab, where it was not preflight in this process that compared it."""
+        """What the ledger knows about its GitLab, if this process's preflight did not compare it."""
         return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
 
     @property
@@ -141,7 +141,7 @@ class RunGateways:
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
 
     def _discard_old_snapshots(self) -> None:
-        """Remove what failed runs left for a re-execution that nobody asked for within a week."""
+        """Remove what failed runs left for a re-execution that did not happen within a week."""
         if not self._snapshot_folder.is_dir():
             return
         oldest = time.time() - SNAPSHOTS_KEPT_SECONDS
@@ -192,6 +192,6 @@ class Gateways(dg.ConfigurableResource[RunGateways]):
             yield gateways
         finally:
             run = None
-            with suppress(DBAPIError):  # Dagster's storage went away in mid-run; the ledger is told all the same
+            with suppress(DBAPIError):  # Dagster's storage disappeared during the run; still write the ledger
                 run = context.instance.get_run_by_id(run_id) if context.instance else None
             gateways.close(cancelled=run is not None and is_cancelled(run))

@@ -35,7 +35,7 @@ LAST_LOOK_SECONDS = 5.0
 
 _LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]
-"""Called with a stage's name when it starts (False) and when it has succeeded (True)."""
+"""Called with a stage's name when the stage starts (False) and when it has succeeded (True)."""
 
 
 class Launch:
@@ -43,7 +43,7 @@ class Launch:
 
     Args:
         ledger: where the run will write; `execute` first ends runs in it whose process is gone.
-        instance: Dagster's; stays the caller's to close.
+        instance: Dagster's; the caller closes it.
         parent_run_id: the run that this one repeats in part.
     """
 
@@ -76,10 +76,10 @@ class Launch:
         *,
         cancelled: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Run to the end, whichever it is. What became of it the ledger tells.
+        """Run to the end, whichever it is. The ledger says how it ended.
 
         ``cancelled``: whether the process was asked to stop. Inside a stage the interrupt itself ends the run;
-        this is asked between stages, where Dagster only remembers it.
+        between stages Dagster only remembers it, so this is checked.
         """
         try:
             self._mirror.bring_back()
@@ -95,12 +95,12 @@ class Launch:
                 if stage in STAGES and (event.is_step_start or event.is_step_success):
                     on_stage(stage, event.is_step_success)
         except KeyboardInterrupt:
-            pass  # before Dagster took over, or after: the rest is done below
+            pass  # before Dagster took over, or after; handled below
         finally:
             self._wind_up(cancelled=cancelled())
 
     def refuse(self, failure: Failure) -> None:
-        """End the run without executing it, for a ledger that cannot be had. The mirror gives it its row later."""
+        """End the run without executing it, if the ledger cannot be used. The mirror writes its row later."""
         self._ended_by = failure
         report_failure(self._instance, self._run, failure)
 
@@ -109,14 +109,14 @@ class Launch:
         if run is not None and run.status is dg.DagsterRunStatus.FAILURE:
             ended_by = ending_of(self._instance, self.run_id, phase=Phase.QUEUED)
             if ended_by.code is FailureCode.LOCK_TIMEOUT:
-                return  # the whole limit was waited once; the mirror tells the ledger
+                return  # the whole limit was waited once; the mirror writes the ending
         try:
             self._mirror.wind_up(self.run_id, cancelled=cancelled)
         except LedgerError as error:
             _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
 
     def result(self) -> SyncResult:
-        """What became of it by the ledger; by Dagster, where the ledger could not be told or cannot be read."""
+        """The result from the ledger; from Dagster, if the ledger could not be written or cannot be read."""
         if self._ended_by is not None:
             return self._without_row()
         try:
@@ -130,7 +130,7 @@ class Launch:
             return self._without_row()
 
     def _read_back(self, ended_by: Failure | None = None) -> SyncResult | None:
-        # Not the run's own limit: where that was spent, it is not waited for once more.
+        # Not the run's own limit: if that is used up, do not wait for it again.
         ledger = open_ledger(Settings.from_environment(), wait_at_most_seconds=LAST_LOOK_SECONDS)
         with ledger.read("result") as tx:
             return load_result(tx, self.run_id, ended_by=ended_by)
@@ -147,13 +147,13 @@ class Launch:
 
 @contextmanager
 def launched(config: Mapping[str, Any], *, ledger: Ledger, parent_run_id: str | None = None) -> Iterator[Launch]:
-    """A run that is made and not yet executed, with Dagster's instance open around it."""
+    """A run that is created but not yet executed, with Dagster's instance open around it."""
     with opened_instance() as instance:
         yield Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
 
 
 def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], ledger: Ledger) -> str:
-    """Run the job over a scope, to its end and in silence, and give the run's id."""
+    """Run the job over a scope to its end, without output, and return the run's id."""
     config = run_config(scope, budgets=budgets, dependents=dependents, log_level="CRITICAL")
     with launched(config, ledger=ledger) as run:
         run.execute()
@@ -161,7 +161,7 @@ def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], l
 
 
 def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], log_level: str) -> dict[str, Any]:
-    """The config of a run with another scope and ``changes``; our defaults where Dagster has forgotten the run."""
+    """The config of a run with another scope and ``changes``; our defaults if Dagster no longer has the run."""
     with opened_instance() as instance:
         run = instance.get_run_by_id(run_id)
     config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
@@ -174,14 +174,14 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
 
 
 def refused(config: Mapping[str, Any], failure: Failure, *, ledger: Ledger) -> SyncResult:
-    """A run that cannot begin, as Dagster and our callers see one that failed: ``failure`` is why."""
+    """A run that cannot begin, seen by Dagster and our callers as failed: ``failure`` says why."""
     with launched(config, ledger=ledger) as run:
         run.refuse(failure)
         return run.result()
 
 
 def reconcile_now(ledger: Ledger) -> list[Change]:
-    """The mirror's whole look, for `runs reconcile`; gives what it put right."""
+    """The mirror's full pass, for `runs reconcile`; returns what it corrected."""
     with opened_instance() as instance:
         mirror = Mirror(instance, ledger)
         mirror.reconcile()
@@ -191,14 +191,14 @@ def reconcile_now(ledger: Ledger) -> list[Change]:
 def run_config(
     scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], log_level: str
 ) -> dict[str, Any]:
-    """As from the launchpad, and how much of Dagster's log is to be seen on the terminal."""
+    """Run config as in the launchpad, and how much of Dagster's log the terminal shows."""
     block = block_of(scope, budgets=budgets, dependents=dependents)
     return {**block, "loggers": {"console": {"config": {"log_level": log_level}}}}
 
 
 @dataclass(frozen=True, slots=True)
 class BacklogRun:
-    """``progress``: the last that was reported, None where it never began. ``error``: what ended it early.
+    """``progress``: the last reported one, None if the job never began. ``error``: what ended it early.
 
     ``interrupted``: that was Ctrl+C, SIGTERM or Dagster's "terminate".
     """
@@ -240,5 +240,5 @@ def launch_backlog(project: str | None, *, prune: bool, log_level: str, watch: W
 def _executed(
     job: dg.JobDefinition, run: dg.DagsterRun, *, instance: dg.DagsterInstance
 ) -> Iterator[dg.DagsterEvent]:
-    """Run to the end in this process, and give Dagster's events as they happen."""
+    """Run to the end in this process, and yield Dagster's events as they happen."""
     return execute_run_iterator(InMemoryJob(job), run, instance)

@@ -1,7 +1,7 @@
-"""The mirror: brings Dagster's word into the ledger and the ledger's to Dagster, until both say the same of a run.
+"""The mirror: copies Dagster's status to the ledger and the ledger's to Dagster, until both agree about a run.
 
-The same for the sensor, for the start of a command and for `runs reconcile`. Everything it does can be repeated:
-it compares and writes only what differs, and ends only runs that are still open.
+The sensor, the start of a command and `runs reconcile` share it. Everything it does can be repeated: it compares
+and writes only what differs, and ends only runs that are still open.
 """
 
 import logging
@@ -41,9 +41,9 @@ from surgical_pipeline.ledger.runs import (
 
 PAGE_SIZE = 200
 OVERLAP = timedelta(seconds=30)
-"""Dagster's times of change come from several processes and may arrive out of order."""
+"""Dagster's update times come from several processes and may arrive out of order."""
 FIRST_LOOK_BACK = timedelta(hours=24)
-"""Runs that ended longer ago are history when the mirror looks for the first time."""
+"""On its first pass, the mirror ignores runs that ended longer ago."""
 
 _CANCELLATIONS = {
     Ending.CANCELLED: "The run was cancelled.",
@@ -64,7 +64,7 @@ class Change(BaseModel):
 
 
 class Mirror:
-    """One look at both sides. ``changes``: what was put right, Dagster's statuses not counted."""
+    """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses."""
 
     def __init__(self, instance: dg.DagsterInstance, ledger: Ledger, *, clock: Clock = utc_now) -> None:
         self._instance = instance
@@ -78,10 +78,10 @@ class Mirror:
     def reconcile(self, since: datetime | None = None) -> datetime:
         """Everything that changed in Dagster after ``since``, and every run that is open on either side.
 
-        Gives the moment to go on from next time.
+        Returns the time to continue from on the next pass.
 
         Raises:
-            LedgerError: the ledger cannot be read or written now; nothing is lost, for the next look begins again.
+            LedgerError: the ledger cannot be read or written now; nothing is lost: the next pass starts again.
         """
         newest = since or self._clock() - FIRST_LOOK_BACK
         for page in self._pages(dg.RunsFilter(updated_after=newest - OVERLAP)):
@@ -92,7 +92,7 @@ class Mirror:
         return newest
 
     def bring_back(self) -> None:
-        """Rows for all runs that succeeded in this ledger before an older copy of it was put in its place."""
+        """Rows for all runs that succeeded in this ledger before an older copy replaced it."""
         if not self._ledger.exists:
             return
         if self._ledger_name is None:
@@ -115,7 +115,7 @@ class Mirror:
             for run_id, record in ours.items()
             if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
         ]
-        # They succeeded in another ledger, and there is nothing to tell; or in this one, now an older copy.
+        # They succeeded in another ledger: nothing to do; or in this one, which is now an older copy.
         elsewhere = {run.run_id for run in unseen if run.tags.get(LEDGER_TAG, "") != self._ledger_name}
         self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
@@ -143,10 +143,10 @@ class Mirror:
                 set_dagster_status(tx, run_id, run.status.value)
 
     def wind_up(self, run_id: str, *, cancelled: bool) -> None:
-        """The process that ran it says that it is over: what either side does not know yet is told now."""
+        """Called by the process that ran it, when it is over: writes what either side does not know yet."""
         record = self._instance.get_run_record_by_id(run_id)
         if record is None or not self._ledger.exists:
-            return  # never made, or taken away in mid-run: another one in its place would hide that
+            return  # never created, or removed during the run: a new one in its place would hide that
         run = record.dagster_run
         with self._ledger.write("mirror") as tx:
             set_dagster_status(tx, run_id, run.status.value)
@@ -203,7 +203,7 @@ class Mirror:
             self._report(run.run_id, status, detail)
 
     def _report(self, run_id: str, status: RunStatus, why: str) -> None:
-        """Give Dagster the ledger's ending, and the ledger Dagster's answer."""
+        """Report the ledger's ending to Dagster, and Dagster's resulting status to the ledger."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or run.is_finished:
             return
@@ -215,7 +215,7 @@ class Mirror:
                 set_dagster_status(tx, run_id, answer.status.value)
 
     def _dagster_was_not_told(self, run: RunSummary) -> bool:
-        """Ended in the ledger and in progress in Dagster: normal for the moment in which the process winds up."""
+        """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down."""
         if run.liveness is not Liveness.UNKNOWN:
             return run.liveness is Liveness.GONE
         return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
@@ -238,7 +238,7 @@ class Mirror:
                 yield page
             if len(page) < limit:
                 return
-            # Dagster's clock is coarse and several runs can share a moment: the last one is asked for again.
+            # Dagster's clock is coarse and several runs can share a timestamp: ask for the last one again.
             following = page[-1].update_timestamp - timedelta(microseconds=1)
             after, limit = (following, PAGE_SIZE) if after is None or following > after else (after, 2 * limit)
 

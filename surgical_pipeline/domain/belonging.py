@@ -1,8 +1,8 @@
 """A ledger belongs to one GitLab: ids of issues, notes and projects mean something within one GitLab only.
 
-Which one it is, GitLab says of itself in a project's ``web_url``; ``GITLAB_URL`` may differ, as behind a tunnel.
-Nothing in its answers tells a GitLab that has moved to another host from a copy of it: both have the same ids and
-times. So another host is refused until a person says that GitLab has moved.
+GitLab reports its own address in a project's ``web_url``; ``GITLAB_URL`` may differ, as behind a tunnel. Nothing
+in its answers distinguishes a GitLab that has moved to another host from a copy: both have the same ids and times.
+So another host is refused until a person says that GitLab has moved.
 """
 
 from collections.abc import Mapping
@@ -14,21 +14,21 @@ from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.web_address import same_gitlab
 
 _ONE_SECOND = timedelta(seconds=1)
-"""Old servers give times without milliseconds."""
+"""Old servers send times without milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class Belonging:
-    """What a ledger knows of its GitLab. ``gitlab_url``: None as long as no project told it.
+    """What a ledger knows about its GitLab. ``gitlab_url``: None until a project has reported it.
 
-    ``created_at``: when GitLab made the projects, by their ids, as far as they told it.
+    ``created_at``: when GitLab created the projects, by their ids, where known.
     """
 
     gitlab_url: str | None = None
     created_at: Mapping[int, datetime] = field(default_factory=dict)
 
     def objection(self, project: ProjectRecord) -> str | None:
-        """Why ``project`` cannot be of the ledger's GitLab, with the way out; None where nothing says so.
+        """Why ``project`` cannot belong to the ledger's GitLab, and what to do; None if nothing says so.
 
         What either side does not know is not compared.
         """
@@ -49,7 +49,7 @@ class Belonging:
         return None
 
     def is_another(self, gitlab_url: str | None) -> bool:
-        """Whether a GitLab that says that it is there is surely not the ledger's."""
+        """Whether a GitLab that reports this address is certainly not the ledger's."""
         if self.gitlab_url is None or gitlab_url is None:
             return False
         return not same_gitlab(self.gitlab_url, gitlab_url)

@@ -1,4 +1,4 @@
-"""What a run may take: seconds, and requests at once. Time itself comes in as a monotonic clock reading."""
+"""What a run may take: seconds, and requests at once. The time is passed in as a monotonic clock reading."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What hangs on an issue or a merge request and is fetched page by page after the entity itself."""
+"""Dependents of an issue or a merge request: fetched page by page after the entity itself."""
 
 from collections.abc import Iterable
 from enum import StrEnum
@@ -53,7 +53,7 @@ def choose_dependents(names: Iterable[str]) -> tuple[Dependent, ...]:
     """The dependents of these names, each once, in the order above.
 
     Raises:
-        ScopeError: a name that is none; it says which, and which there are.
+        ScopeError: an unknown name; the message names it and the known ones.
     """
     wanted = set(names)
     unknown = sorted(wanted - set(Dependent))

@@ -155,9 +155,9 @@ def none_usable(failures: Sequence[EntityFailure], *, stage: str) -> Failure:
 
 
 class StageFailedError(Exception):
-    """The whole run ends here: nothing more can be done for any entity.
+    """The whole run ends here: it can do nothing more for any entity.
 
-    ``of_entities``: failures that are not yet in the ledger, of entities that have one of their own.
+    ``of_entities``: failures that are not yet in the ledger, of entities that have their own failure.
     """
 
     def __init__(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Text that others wrote, made fit for where it goes: databases, terminals, logs, tables."""
+"""Text that others wrote, made safe for its destination: databases, terminals, logs, tables."""
 
 import logging
 import re
@@ -11,11 +11,11 @@ _INVISIBLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f]"  # control characters but tab and newline
     r"|[\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u200b\u200e\u200f\u3164\ufeff\uffa0\ufff9-\ufffb]"
     r"|[\u2028-\u202e\u2060-\u206f]"  # line and paragraph separators, directions, invisible operators
-    r"|[\ud800-\udfff\U000e0000-\U000e007f]"  # half characters, which no stream takes, and invisible tags
+    r"|[\ud800-\udfff\U000e0000-\U000e007f]"  # lone surrogates, which no stream accepts, and invisible tags
     # One selects a character's form; a series of them carries bytes that nobody sees.
     r"|(?<=[\ufe00-\ufe0f\U000e0100-\U000e01ef])[\ufe00-\ufe0f\U000e0100-\U000e01ef]"
 )
-# They hold emoji and Indic or Persian words together; beside ASCII or each other they only hide.
+# They join emoji and Indic or Persian words; next to ASCII or each other they only hide text.
 _JOINERS = re.compile(r"(?<![^\x00-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u200c\u200d])")
 _BREAKS = re.compile(r"[\t\r\n]+")
 
@@ -31,10 +31,10 @@ def well_formed(text: str) -> str:
 
 
 def visible(text: str) -> str:
-    r"""``text`` as a terminal, a log or a page may have it: what acts or hides becomes an escape that people see.
+    r"""``text`` as a terminal, a log or a page may show it: active or hidden characters become visible escapes.
 
-    ``\x1b`` for control characters, ``\u202e`` for those that turn the direction, hide or break lines. Newlines
-    and tabs stay. What comes out of it goes through it unchanged.
+    ``\x1b`` for control characters, ``\u202e`` for those that change direction, hide or break lines. Newlines
+    and tabs stay. Applying it again changes nothing.
     """
     return text if text.isascii() and text.isprintable() else _escaped(text, _escape)
 
@@ -45,29 +45,29 @@ def on_one_line(text: str) -> str:
 
 
 def in_markdown_cell(text: str) -> str:
-    """Like ``on_one_line``, and no sign of it ends the cell of a Markdown table."""
+    """Like ``on_one_line``, and no character in it ends the cell of a Markdown table."""
     return on_one_line(text).replace("\\", "\\\\").replace("|", "\\|")
 
 
 def visible_json(document: str) -> str:
     r"""A JSON document that says the same, with ``\u`` escapes for what ``visible`` would not let through.
 
-    Its writer has escaped the control characters below the blank already.
+    The JSON writer has already escaped the control characters below the blank.
     """
     return _escaped(document, _escape_in_json)
 
 
 def make_logs_visible(*names: str) -> None:
-    """Have all log records of this process pass through ``visible``, or those of loggers whose name begins so.
+    """Pass all log records of this process through ``visible``, or those of loggers whose name begins so.
 
-    At the record, not at a handler: handlers and formatters belong to Dagster and to whoever configures logging.
+    At the record, not at a handler: handlers and formatters belong to Dagster and the user's logging setup.
     """
     make = logging.getLogRecordFactory()
 
     def make_visible(*args: Any, **kwargs: Any) -> logging.LogRecord:
         record = make(*args, **kwargs)
         if not names or str(record.name).startswith(names):
-            with suppress(TypeError, ValueError):  # arguments that do not fit: the handler tells whose they are
+            with suppress(TypeError, ValueError):  # arguments that do not fit: the handler reports them
                 record.msg, record.args = visible(record.getMessage()), None
             if record.exc_info and record.exc_info[0]:
                 record.exc_text = visible("".join(traceback.format_exception(*record.exc_info)).rstrip("\n"))

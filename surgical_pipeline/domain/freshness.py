@@ -1,14 +1,14 @@
-"""When what GitLab answered can be trusted to be its last word. All times are those of GitLab's clock."""
+"""When an answer of GitLab can be trusted to be its latest state. All times are by GitLab's clock."""
 
 from datetime import UTC, datetime, timedelta
 
 from surgical_pipeline.domain.records import EntityRecord
 
 SETTLING_TIME = timedelta(seconds=65)
-"""GitLab writes ``updated_at`` for notes and labels at most once in 60 s; 5 s are for clocks that differ."""
+"""GitLab writes ``updated_at`` for notes and labels at most once in 60 s; 5 s allow for clock differences."""
 
 REPLICA_LAG = timedelta(seconds=60)
-"""How far behind GitLab's read replicas may answer: of two fetches begun closer together, either may be older."""
+"""How far GitLab's read replicas may lag: of two fetches begun closer together, either may be older."""
 
 CLOCK_MARGIN = timedelta(seconds=5)
 """GitLab's clock is known to about a second, by each machine for itself."""
@@ -19,18 +19,18 @@ END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 def is_settled(updated_at: datetime, fetched_at: datetime) -> bool:
     """Whether any later change of the entity will show in its ``updated_at``.
 
-    Fetched sooner than that, a note or label that came right after the fetch may leave ``updated_at`` as it is,
-    and nobody who compares timestamps would ever notice: such an entity deserves one more fetch.
+    If it was fetched sooner, a note or label right after the fetch may leave ``updated_at`` unchanged, and
+    comparing timestamps would never show it: such an entity needs one more fetch.
     """
     return fetched_at - updated_at >= SETTLING_TIME
 
 
 def replaces(new: EntityRecord, stored: EntityRecord) -> bool:
-    """Whether a fetch of an entity takes the place of another; the guard of ``upsert_entities`` says the same.
+    """Whether a fetch of an entity replaces another; the guard of ``upsert_entities`` is the same rule.
 
-    The order of fetches is the order of truth, whatever ``updated_at`` says: owners set it, backups go back. Only
-    where a replica that lags may have answered one of them does the later ``updated_at`` count first. Equal
-    replaces, so that a repeated write does the same again.
+    The later fetch wins, regardless of ``updated_at``: owners set it, and backups set it back. Only if a lagging
+    replica may have answered one of them does the later ``updated_at`` count first. An equal fetch replaces, so
+    that a repeated write has the same effect.
     """
     if abs(new.fetched_at - stored.fetched_at) > REPLICA_LAG:
         return new.fetched_at > stored.fetched_at
@@ -38,15 +38,15 @@ def replaces(new: EntityRecord, stored: EntityRecord) -> bool:
 
 
 def latest_believed(present: datetime | None) -> datetime:
-    """Up to when a stored ``fetched_at`` is believed: one in GitLab's future comes from a clock that was wrong.
+    """The latest stored ``fetched_at`` that is believed: one in GitLab's future comes from a wrong clock.
 
-    ``present``: GitLab's present time when the ledger is written; None where it is not known: all is believed.
+    ``present``: GitLab's present time when the ledger is written; None if not known: all is believed.
     """
     return END_OF_TIME if present is None else present + CLOCK_MARGIN
 
 
 def shown_time(moment: datetime) -> str:
-    """A time of GitLab's clock as warnings tell it."""
+    """A time of GitLab's clock, as warnings show it."""
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 

@@ -1,6 +1,6 @@
 """What each stage hands to the next: small picklable values, so that a run can be re-executed from any stage.
 
-Payloads do not travel here: from preflight to ingest they lie in a snapshot file, afterwards in the ledger.
+Payloads are not in them: from preflight to ingest they are in a snapshot file, afterwards in the ledger.
 """
 
 from collections.abc import Mapping
@@ -17,8 +17,8 @@ from surgical_pipeline.domain.scope import EntityKey
 class PreflightResult:
     """Preflight to ingest.
 
-    ``missing``: IIDs that neither the list nor the single answer gave while the project answered.
-    ``asked_at``: when preflight began to ask for them, by GitLab's clock, in UTC; a miss counts from then.
+    ``missing``: IIDs that neither the list nor the single request returned while the project answered.
+    ``asked_at``: when preflight began to ask for them, by GitLab's clock, in UTC; a miss counts from that time.
     """
 
     project: ProjectRecord
@@ -31,7 +31,7 @@ class PreflightResult:
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can have them.
+    """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can make them.
 
     ``gitlab_ids``: their global ids, by which dependents name their owner.
     """
@@ -61,7 +61,7 @@ class GenerateDocsResult:
 
 @dataclass(frozen=True, slots=True)
 class EmbedResult:
-    """Ids of documents by what became of their vectors; together they are exactly what embed was given."""
+    """Ids of documents by the outcome of their vectors; together they are exactly embed's input."""
 
     embedded: tuple[str, ...]
     reused: tuple[str, ...]

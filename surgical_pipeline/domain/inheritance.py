@@ -1,4 +1,4 @@
-"""What a run that goes on in the middle takes over from the run that it continues: the stages that are done."""
+"""What a run that continues another takes over from it: the completed stages."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ from surgical_pipeline.domain.outcomes import Counters, EntityOutcome
 
 
 def inherited_outcome(outcome: EntityOutcome, *, phase: Phase) -> EntityOutcome:
-    """The outcome as it was before ``phase``, the stage that runs again and with it all later ones."""
+    """The outcome as it was before ``phase``: that stage and all later ones run again."""
     done = _before(phase)
     if Phase.INGEST not in done:
         return EntityOutcome(entity_type=outcome.entity_type, iid=outcome.iid)
@@ -25,7 +25,7 @@ def inherited_outcome(outcome: EntityOutcome, *, phase: Phase) -> EntityOutcome:
 
 
 def inherited_counters(parent: Counters, outcomes: Sequence[EntityOutcome], *, phase: Phase) -> Counters:
-    """The counters that fit inherited ``outcomes``; what these do not tell comes from the parent's."""
+    """The counters that match inherited ``outcomes``; the rest comes from the parent's counters."""
     done = _before(phase)
     dependents_done, docs_done = Phase.DEPENDENTS in done, Phase.DOCS in done
     return Counters(

@@ -16,7 +16,7 @@ class RunStatus(StrEnum):
 
     @property
     def terminal(self) -> bool:
-        """A terminal status is final: no later word, from whomever, changes it."""
+        """A terminal status is final: nothing changes it later."""
         return self not in (RunStatus.QUEUED, RunStatus.RUNNING)
 
 
@@ -67,9 +67,9 @@ def may_change(current: RunStatus, new: RunStatus) -> bool:
 
 
 def conclude(outcomes: Iterable[EntityOutcome]) -> RunStatus:
-    """How a run that came to its end did, from what became of each requested entity.
+    """The status of a run that completed all stages, from the outcome of each requested entity.
 
-    Nothing usable of what was asked: failed. Any failure or warning: succeeded with warnings.
+    No requested entity is usable: failed. Any failure or warning: succeeded with warnings.
     An entity that GitLab deleted and that we tombstoned is usable (the local copy is now right) but
     carries its NOT_FOUND, so it warns.
     """

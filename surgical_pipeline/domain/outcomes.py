@@ -8,7 +8,7 @@ from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCod
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 
 SCHEMA_VERSION = 1
-"""Of ``SyncResult``: raised when a field changes its meaning or goes, not when one is added."""
+"""Version of ``SyncResult``: raised when a field changes its meaning or is removed, not when one is added."""
 
 
 class EntityWarning(BaseModel):
@@ -32,14 +32,14 @@ class EntityOutcome(BaseModel):
     stale_skipped: bool = False
     tombstoned: bool = False
     settled: bool | None = None
-    """Fetched so long after ``updated_at`` that GitLab cannot hide a later change behind it; None: not known."""
+    """Fetched so long after ``updated_at`` that any later change will show in it; None: not known."""
     moved_to_id: int | None = None
     """GitLab's global id of the issue that this one was moved to."""
     failure: Failure | None = None
     """Why the entity itself is not up to date; dependents fail on their own, below."""
     dependent_failures: tuple[Failure, ...] = ()
     dependents_stale_skipped: tuple[str, ...] = ()
-    """Dependents that were fetched and not written: another run had fetched them later."""
+    """Dependents that were fetched but not written: another run had fetched them later."""
     warnings: tuple[EntityWarning, ...] = ()
     regenerated_document_ids: tuple[str, ...] = ()
     embedded_document_ids: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class LockStats(BaseModel):
         )
 
     def __sub__(self, earlier: "LockStats") -> "LockStats":
-        """What came since ``earlier``; the longest hold stays that of the whole."""
+        """The difference since ``earlier``; the longest hold remains that of the whole."""
         return LockStats(
             windows=self.windows - earlier.windows,
             wait_ms=self.wait_ms - earlier.wait_ms,
@@ -210,7 +210,7 @@ class EntityReport(BaseModel):
 
     @property
     def row_word(self) -> str:
-        """What became of the entity's row, as tables tell it."""
+        """What became of the entity's row, as tables show it."""
         if self.ingested:
             return "written"
         if self.stale_skipped:
@@ -221,7 +221,7 @@ class EntityReport(BaseModel):
 
     @property
     def dependents_word(self) -> str:
-        """What became of its dependents, as tables tell it."""
+        """What became of its dependents, as tables show it."""
         if not (self.ingested or self.stale_skipped):
             return "-"
         failed, newer = len(self.dependent_failures), len(self.dependents_stale_skipped)
@@ -276,7 +276,7 @@ def count_warnings(outcomes: Iterable[EntityOutcome]) -> int:
 
 
 def outcome_of(failed: EntityFailure) -> EntityOutcome:
-    """Of an entity that was not even fetched."""
+    """The outcome of an entity that was not even fetched."""
     return EntityOutcome(entity_type=failed.entity_type, iid=failed.iid, failure=failed.failure)
 
 

@@ -1,4 +1,4 @@
-"""When a run that has not ended in the ledger has ended all the same, by what is known from outside."""
+"""When a run that is still open in the ledger has in fact ended, judged from outside."""
 
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -6,13 +6,13 @@ from enum import StrEnum
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 STALE_AFTER = timedelta(seconds=90)
-"""A run's heart beats every 15 s; six missed beats are no hiccup."""
+"""A run writes a heartbeat every 15 s; six missed ones are no short delay."""
 START_WITHIN = timedelta(seconds=300)
-"""From Dagster's start of a run to its row: as long as Dagster itself gives a run to start."""
+"""From Dagster's start of a run to its row: the time that Dagster itself allows a run to start."""
 
 
 class Liveness(StrEnum):
-    """Of the process that works on a run, as seen from here."""
+    """State of the process that works on a run, as seen from here."""
 
     ALIVE = "alive"
     GONE = "gone"
@@ -22,12 +22,12 @@ class Liveness(StrEnum):
 
 class Ending(StrEnum):
     FAILED = "failed"
-    """Dagster says that it failed, and tells why."""
+    """Dagster says that it failed, and why."""
     CANCELLED = "cancelled"
     DELETED = "deleted"
-    """It waited, and somebody deleted it in Dagster."""
+    """It was queued, and somebody deleted it in Dagster."""
     LOST = "lost"
-    """Nobody says anything: its process is gone."""
+    """Its process is gone without a report."""
 
 
 class Signs(BaseModel):
@@ -49,7 +49,7 @@ class Signs(BaseModel):
 
 
 def judge(signs: Signs, *, now: datetime) -> Ending | None:
-    """How the run has ended; None: it lives, or may live. A process that is seen alive is never given up."""
+    """How the run has ended; None: it lives, or may live. A process that is seen alive is never declared lost."""
     if signs.dagster_status == "CANCELED":
         return Ending.CANCELLED
     if signs.dagster_status in ("FAILURE", "SUCCESS"):
@@ -66,7 +66,7 @@ def _lost(signs: Signs, now: datetime) -> bool:
         return signs.liveness is Liveness.GONE
     if signs.running:
         return _older(signs.heartbeat_at, now, STALE_AFTER)
-    # Told to start, and never came to its first stage. Before that Dagster's own time limit for starting counts.
+    # It was started but never reached its first stage. Until then Dagster's own time limit for starting applies.
     return _older(signs.dagster_started_at, now, START_WITHIN)
 
 

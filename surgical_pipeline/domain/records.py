@@ -1,6 +1,6 @@
-"""What travels between GitLab and the ledger: key columns picked out of a payload, and the payload itself.
+"""What goes from GitLab to the ledger: key columns taken from a payload, and the payload itself.
 
-``payload`` is always the JSON text as GitLab gave it. ``fetched_at`` is when the fetch *began*, by GitLab's
+``payload`` is always the JSON text as GitLab sent it. ``fetched_at`` is when the fetch *began*, by GitLab's
 clock, in UTC: whatever GitLab changed after that moment may be missing from it.
 """
 
@@ -15,9 +15,9 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 class ProjectRecord:
     """``path`` is the full path with namespace, as GitLab spells it now.
 
-    ``unreadable``: what GitLab says is switched off in this project, or kept from the token's user. It leaves
-    those out of its answers as if there were none. ``gitlab_url``: where GitLab says that it is, host and prefix;
-    that and ``created_at`` are None where it does not tell.
+    ``unreadable``: what GitLab says is disabled in this project or hidden from the token's user. GitLab leaves
+    those out of its answers as if there were none. ``gitlab_url``: GitLab's own address, host and prefix; it and
+    ``created_at`` are None if not reported.
     """
 
     project_id: int
@@ -100,8 +100,8 @@ DependentRecords = tuple[DiscussionRecord, ...] | tuple[ResourceEventRecord, ...
 class DependentSet:
     """All of one dependent of one entity, complete to the last page: it replaces what the ledger had.
 
-    ``source_version`` says of which state of the entity it is, where GitLab tells (commits and diffs: the merge
-    request's ``sha`` and target branch): unchanged, it need not be fetched again.
+    ``source_version``: the state of the entity it belongs to, if GitLab reports it (commits and diffs: the merge
+    request's ``sha`` and target branch). If unchanged, it need not be fetched again.
     """
 
     key: EntityKey
@@ -113,7 +113,7 @@ class DependentSet:
 
 @dataclass(frozen=True, slots=True)
 class DocumentVersion:
-    """A document with the hash of the text it had: what docs hands to embed."""
+    """A document with the hash of its text: what docs passes to embed."""
 
     document_id: str
     content_hash: str

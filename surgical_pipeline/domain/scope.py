@@ -1,4 +1,4 @@
-"""What a run is asked for: one project and the IIDs of issues and merge requests in it.
+"""A run's scope: one project and the IIDs of issues and merge requests in it.
 
 The notation is GitLab's own. ``group/project#12`` is an issue and ``group/project!34`` a merge request;
 ``+`` joins IIDs and ``-`` makes a range: ``group/project#3+7+19-42!34+35``. The command line, Dagster's
@@ -12,16 +12,16 @@ from enum import StrEnum
 from typing import Self
 
 MAX_ENTITIES = 100_000
-"""A scope larger than this is a slip of the keyboard (``#1-999999999``), not a surgical run."""
+"""A larger scope is a typing error (``#1-999999999``), not a surgical run."""
 
 MAX_IID = 2**31 - 1
 """GitLab's IIDs are 32-bit integers; a larger one cannot exist."""
 
 CHUNK_SIZE = 100
-"""Entities of one partition key; also the largest page GitLab gives."""
+"""Entities per partition key; also GitLab's largest page."""
 
 _SHOWN = 200
-"""Characters of a scope text that an error repeats, those around the place it is about."""
+"""Characters of a scope text that an error quotes, around the place of the error."""
 
 _SEGMENT = r"(?!\.{1,3}(?:/|$))[A-Za-z0-9_.][A-Za-z0-9_.-]*"
 _PROJECT_PATH = re.compile(rf"{_SEGMENT}(?:/{_SEGMENT})+")
@@ -40,7 +40,7 @@ class EntityType(StrEnum):
 
 
 class ScopeError(ValueError):
-    """A scope that cannot be meant. ``position`` is the 0-based place in ``text`` where reading stopped."""
+    """An invalid scope. ``position`` is the 0-based place in ``text`` where reading stopped."""
 
     def __init__(self, reason: str, *, text: str = "", position: int = 0) -> None:
         self.reason = reason
@@ -168,7 +168,7 @@ class Scope:
 
 
 class _Reader:
-    """A cursor over a scope text; every error it makes names its place."""
+    """A cursor over a scope text; every error it raises names its place."""
 
     _IID = re.compile(r"[0-9]+")
 
@@ -255,7 +255,7 @@ def _checked_iid(iid: int, kind: EntityType) -> int:
 
 
 def _printed_ranges(iids: tuple[int, ...]) -> Iterator[str]:
-    """``3 4 5 9`` as ``3-5``, ``9``; two neighbours stay apart as ``3``, ``4``: that is no longer and clearer."""
+    """``3 4 5 9`` as ``3-5``, ``9``; two neighbours stay apart as ``3``, ``4``: that is as short and clearer."""
     start = 0
     for i, iid in enumerate(iids):
         if i + 1 < len(iids) and iids[i + 1] == iid + 1:

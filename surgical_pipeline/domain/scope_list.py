@@ -25,10 +25,10 @@ class Item:
 
 
 def items_of(text: str, source: str) -> Iterator[Item]:
-    """The items of a list, one a line or separated by blanks.
+    """The items of a list, one per line or separated by blanks.
 
-    ``#`` at the beginning of a line or after a blank begins a comment, to the end of the line. With a digit behind
-    it, it is an error: somebody meant an issue, and forgot its project.
+    ``#`` at the beginning of a line or after a blank begins a comment, to the end of the line. Followed by
+    a digit, it is an error: an issue without its project.
 
     Raises:
         ScopeError: such a ``#12``, or no item at all.
@@ -54,10 +54,10 @@ def scope_of_items(items: Iterable[Item], *, gitlab_url: str) -> Scope:
 
     Args:
         items: at least one.
-        gitlab_url: the GitLab that addresses must lie in; without addresses it is not looked at.
+        gitlab_url: the GitLab that addresses must belong to; not used without addresses.
 
     Raises:
-        ScopeError: with the place of the item that cannot be meant or names a second project.
+        ScopeError: with the place of the item that is invalid or names a second project.
     """
     first: Scope | None = None
     issue_iids: set[int] = set()

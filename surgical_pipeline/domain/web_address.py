@@ -21,15 +21,15 @@ def is_address(text: str) -> bool:
 
 
 def scope_of_address(address: str, gitlab_url: str) -> Scope:
-    """The one entity that ``address`` shows, with whatever follows its number, such as ``/diffs`` or ``#note_5``.
+    """The one entity that ``address`` shows; its number may be followed by, say, ``/diffs`` or ``#note_5``.
 
     Args:
-        address: what somebody copied out of a browser.
-        gitlab_url: a checked address of a GitLab; only what lies in it counts, whether http or https.
+        address: copied from a browser.
+        gitlab_url: a checked address of a GitLab; only addresses in it are accepted, http or https.
 
     Raises:
         ScopeError: another host or prefix, a page of something else, or an address that cannot be read. The
-            sentence leaves query and fragment out, for they may hold a token.
+            sentence leaves query and fragment out: they may hold a token.
     """
     parts = _split(address)
     shown = f"{parts.scheme}://{parts.netloc}{parts.path}"
@@ -50,7 +50,7 @@ def scope_of_address(address: str, gitlab_url: str) -> Scope:
 
 
 def address_of(gitlab_url: str, project: str, key: EntityKey) -> str | None:
-    """Where a person reads it; None where the project is known by its number only."""
+    """Where a person reads it; None if only the project's number is known."""
     if project.isdigit():
         return None
     page = "issues" if key.entity_type is EntityType.ISSUE else "merge_requests"
@@ -58,7 +58,7 @@ def address_of(gitlab_url: str, project: str, key: EntityKey) -> str | None:
 
 
 def gitlab_of(web_url: str, project: str) -> str | None:
-    """The address of the GitLab, with its prefix, that a project's ``web_url`` lies in; None where it is none."""
+    """The address of the GitLab, with its prefix, that a project's ``web_url`` lies in; None if there is none."""
     if not (web_url.isascii() and web_url.isprintable() and web_url.endswith(f"/{project}")):
         return None
     try:
@@ -71,7 +71,7 @@ def checked_gitlab(address: str) -> str:
     """The address of a GitLab without a slash at its end.
 
     Raises:
-        ScopeError: it is none.
+        ScopeError: it is not an address.
     """
     parts = _split(address) if is_address(address) else None
     if parts is None or not parts.hostname or parts.query or parts.fragment or not address.isprintable():
@@ -86,7 +86,7 @@ def same_gitlab(one: str, other: str) -> bool:
 
 
 def leads_to(address: str, project: str, key: EntityKey) -> bool:
-    """Whether an address that GitLab sent shows this entity, on whichever host, and is fit to be clicked."""
+    """Whether an address that GitLab sent shows this entity, on any host, and is safe to click."""
     if not (address.isascii() and address.isprintable() and is_address(address)):
         return False
     try:

@@ -37,7 +37,7 @@ _REFUSALS: dict[int, type[GitLabError]] = {
 class Answer:
     """A 200 with JSON.
 
-    ``sent_at``: when the request that gave it was sent, by GitLab's clock. ``size``: its bytes.
+    ``sent_at``: when its request was sent, by GitLab's clock. ``size``: its bytes.
     """
 
     url: httpx.URL
@@ -130,7 +130,7 @@ def error_for(
 
 
 def _not_found(said: str, path: str, *, is_json: bool, detail: str) -> GitLabError:
-    """Only GitLab's own 404, which is JSON, says that something is not there; a proxy's says nothing of it."""
+    """Only GitLab's own 404, which is JSON, says that something does not exist; a proxy's 404 does not."""
     if not is_json:
         return InvalidPayloadError(f"{said}, but not as JSON, so not by its API", path=path, status=404)
     missing = ProjectNotFoundError if "project not found" in detail.lower() else NotFoundError
@@ -155,7 +155,7 @@ def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
 
 
 def rate_limit_window(headers: httpx.Headers, now: datetime) -> RateLimitWindow | None:
-    """What ``RateLimit-Remaining`` and ``RateLimit-Reset`` (seconds since 1970) say, where both are there.
+    """What ``RateLimit-Remaining`` and ``RateLimit-Reset`` (seconds since 1970) say, if both are present.
 
     The server's own ``Date`` is the reference, so that clocks that differ do no harm.
     """

@@ -1,4 +1,4 @@
-"""The body of an answer, unpacked within bounds: no byte of it exists before it was counted."""
+"""The body of an answer, decompressed within bounds: each piece is counted before the next is decompressed."""
 
 import zlib
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ _GZIP_WINDOW = 16 + zlib.MAX_WBITS
 
 
 async def read_body(response: httpx.Response, limit: int) -> bytes:
-    """The first ``limit`` bytes of the body, and one more where there are more.
+    """The first ``limit`` bytes of the body, and one more if it is longer.
 
     Raises:
-        InvalidPayloadError: packed otherwise than we asked for (another encoding, or one inside another), or not
-            whole; the latter is transient.
+        InvalidPayloadError: compressed other than requested (another encoding, or nested encodings), or
+            incomplete; the latter is transient.
         httpx.HTTPError: the connection broke.
     """
     unpacker = _Gzip(response) if _is_packed(response) else None
@@ -49,7 +49,7 @@ def _is_packed(response: httpx.Response) -> bool:
 
 
 class _Gzip:
-    """One layer of gzip, taken off in small pieces: some kilobytes may be gigabytes."""
+    """One layer of gzip, decompressed in small pieces: a few kilobytes may expand to gigabytes."""
 
     def __init__(self, response: httpx.Response) -> None:
         self._response = response

@@ -1,7 +1,7 @@
 """Payload text: compact JSON with the keys in GitLab's order, so that the same answer always gives the same bytes.
 
 NUL and lone surrogates, which JSON can spell but neither DuckDB nor PostgreSQL stores, become U+FFFD.
-Nesting is bounded: what is stored has to be read again, and readers give up sooner or later.
+Nesting is bounded: stored text must be readable again, and every reader has a limit.
 """
 
 import json
@@ -17,10 +17,10 @@ MAX_NESTING = 100
 
 
 def canonical(item: object, what: str) -> str:
-    """The text to store for a JSON value; ``what`` it is goes into the error.
+    """The text to store for a JSON value; ``what`` names it in the error.
 
     Raises:
-        InvalidPayloadError: a number that is none (NaN, infinity), or nesting too deep to write.
+        InvalidPayloadError: not a number (NaN, infinity), or nesting too deep to write.
     """
     try:
         return json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
@@ -29,7 +29,7 @@ def canonical(item: object, what: str) -> str:
 
 
 def storable(item: object, what: str) -> object:
-    """The same JSON with unstorable characters replaced; mostly the very same object.
+    """The same JSON with unstorable characters replaced; mostly the same object.
 
     Raises:
         InvalidPayloadError: as ``canonical``, or nested deeper than ``MAX_NESTING``.

@@ -47,7 +47,7 @@ class GitLabClient:
     """An async context manager; one connection pool, used within the event loop that entered it.
 
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
-    The token travels in a header only and is in no repr, message or log. Proxies come from the environment.
+    The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
     ``clock`` may be shared by the clients of one run.
 
     Raises:
@@ -104,16 +104,16 @@ class GitLabClient:
 
     @property
     def max_in_flight(self) -> int:
-        """Requests that this client's token may have under way at once; more tasks than that only wait."""
+        """Requests that this client's token may have under way at once; more tasks would only wait."""
         return self._limiter.max_in_flight
 
     @property
     def stats(self) -> HttpStats:
-        """Requests sent so far; stays readable after the client was closed."""
+        """Requests sent so far; still readable after the client is closed."""
         return self._transport.stats
 
     def now(self) -> datetime:
-        """GitLab's present time, in UTC: the clock that ``fetched_at`` is read from.
+        """GitLab's present time, in UTC: the clock for ``fetched_at``.
 
         Raises:
             RuntimeError: GitLab has not answered yet, so its clock is not known.
@@ -139,7 +139,7 @@ class GitLabClient:
         return _at(answer, parse_project)
 
     async def is_answering(self, project_id: int, deadline: Deadline) -> bool:
-        """Whether GitLab gives the project at the first attempt: a cheap request, to tell who is in trouble."""
+        """Whether GitLab returns the project at the first attempt: a cheap check of the server."""
         url = self._urls.build("projects", checked_id(project_id))
         try:
             await self._transport.get(url, deadline, patience=Patience(attempts=1))
@@ -156,9 +156,9 @@ class GitLabClient:
         deadline: Deadline,
         patience: Patience = AS_USUAL,
     ) -> FetchedEntities:
-        """The named entities that GitLab's list gives; it silently leaves out what the token may not see.
+        """The named entities that GitLab's list returns; it silently leaves out what the token may not see.
 
-        An answer with other entities than the named ones is handed on as it is, for the caller to judge.
+        An answer with other entities than the named ones is passed on unchanged, for the caller to check.
 
         Raises:
             ValueError: no IID (GitLab would answer with every entity of the project), or more than 100.
@@ -169,7 +169,7 @@ class GitLabClient:
         params = [("iids[]", str(checked_iid(iid))) for iid in iids]
         params += [("scope", "all"), ("per_page", str(PAGE_SIZE))]
         if entity_type is EntityType.MERGE_REQUEST:
-            # Makes labels objects, and GitLab take the entities from its database instead of a cache of minutes.
+            # Makes labels objects, and GitLab read the entities from its database instead of a cache of minutes.
             params.append(("with_labels_details", "true"))
         url = self._urls.build("projects", checked_id(project_id), COLLECTIONS[entity_type], params=params)
         items: list[dict[str, object]] = []
@@ -179,7 +179,7 @@ class GitLabClient:
                 async for answer in answers:
                     fetched_at = fetched_at or answer.sent_at
                     items.extend(answer.items())
-                    if len(items) > len(iids):  # something ignores iids[]: do not walk through the whole project
+                    if len(items) > len(iids):  # something ignores iids[]: do not read the whole project
                         break
         except NotFoundError as error:
             raise _project_missing(error) from error
@@ -190,7 +190,7 @@ class GitLabClient:
     async def entity(
         self, project_id: int, key: EntityKey, deadline: Deadline, *, patience: Patience = AS_USUAL
     ) -> FetchedEntity | None:
-        """One entity; None where GitLab answers 404 for it.
+        """One entity; None if GitLab answers 404 for it.
 
         Raises:
             ProjectNotFoundError: the 404 is for the project.
@@ -256,7 +256,7 @@ class GitLabClient:
         return _at(await self._transport.get(self._urls.build("version"), deadline), parse_version)
 
     async def token_scopes(self, deadline: Deadline) -> tuple[str, ...] | None:
-        """The token's scopes, such as ``read_api``; None where this GitLab or kind of token does not tell."""
+        """The token's scopes, such as ``read_api``; None if this GitLab or kind of token does not report them."""
         try:
             answer = await self._transport.get(self._urls.build("personal_access_tokens", "self"), deadline)
         except NotFoundError:
@@ -264,7 +264,7 @@ class GitLabClient:
         return _at(answer, parse_scopes)
 
     async def told_of_itself(self, deadline: Deadline) -> tuple[str | None, str | None]:
-        """Where GitLab says that it is, by its links if they do not name ours, and by a project; None: untold."""
+        """GitLab's own address, by its links if they do not name ours, and by a project; None: not reported."""
         url = self._urls.build("projects", params=[("membership", "true"), ("per_page", "1")])
         answer = await self._transport.get(url, deadline)
         linked, ours = linked_base_url(answer), split_api(url)
@@ -273,7 +273,7 @@ class GitLabClient:
 
 
 def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
-    """Parse an answer's body; an error names the path that gave it."""
+    """Parse an answer's body; an error names the requested path."""
     try:
         return parse(answer.body)
     except InvalidPayloadError as error:

@@ -1,4 +1,4 @@
-"""GitLab's clock, as its answers tell it: the one clock of all machines that write to one ledger."""
+"""GitLab's clock, as its answers report it: the one clock of all machines that write to one ledger."""
 
 import sys
 import time
@@ -9,10 +9,10 @@ from email.utils import parsedate_to_datetime
 import httpx
 
 _TICK = timedelta(seconds=1)
-"""``Date`` tells whole seconds."""
+"""``Date`` has whole seconds."""
 
 _PLAUSIBLE_YEARS = range(1970, 9000)
-"""Beyond, arithmetic with them ends in an error."""
+"""Outside this range, arithmetic raises an error."""
 
 
 def _utc_now() -> datetime:
@@ -20,19 +20,19 @@ def _utc_now() -> datetime:
 
 
 def _uptime() -> float:
-    """Seconds that nobody sets, and that go on while the machine sleeps, where the system can count those."""
+    """Seconds that nobody can set, including time the machine sleeps, if the system can count it."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
 class GitLabClock:
-    """Tells GitLab's time once an answer has told it; where answers carry no ``Date``, this machine's time.
+    """Gives GitLab's time once an answer has reported it; if answers have no ``Date``, this machine's time.
 
     It is the machine's uptime and an offset, so setting the machine's clock in between changes nothing. An answer
-    bounds the offset: its ``Date`` D was written at a moment in [D, D + 1 s) between sending and receiving. Where
-    the machine's own clock is within the first answer's bounds, it is taken as it is: all processes of a machine
-    whose clock is right read the very same one. Else it is the lower bound, which later answers raise and never
-    lower: the time never runs backwards, and is early by at most one second and what the first answer took, less
-    with each further one.
+    bounds the offset: its ``Date`` D was written at a moment in [D, D + 1 s) between sending and receiving. If
+    the machine's own clock is within the first answer's bounds, it is used as it is: all processes of a machine
+    whose clock is right read the same time. Otherwise the lower bound is used, which later answers raise and never
+    lower: the time never runs backwards. It is early by at most one second plus the duration of the first answer,
+    and less with each further one.
     """
 
     def __init__(self, wall: Callable[[], datetime] = _utc_now, uptime: Callable[[], float] = _uptime) -> None:
@@ -42,14 +42,14 @@ class GitLabClock:
         self.heard = False
         """Whether GitLab has answered."""
         self.ahead: timedelta | None = None
-        """How far GitLab's clock is ahead of this machine's; None: not told."""
+        """How far GitLab's clock is ahead of this machine's; None: not known."""
 
     def reading(self) -> float:
-        """A moment, to be turned into a time by ``at`` when GitLab's clock is known."""
+        """A reading, which ``at`` turns into a time once GitLab's clock is known."""
         return self._uptime()
 
     def heed(self, headers: httpx.Headers, *, sent: float) -> None:
-        """An answer has just arrived to a request that was sent at that reading."""
+        """Take in an answer that has just arrived to a request sent at that reading."""
         received = self._uptime()
         self.heard = True
         told = http_date(headers.get("date", ""))
@@ -77,7 +77,7 @@ class GitLabClock:
 
 
 def http_date(text: str) -> datetime | None:
-    """The moment that a ``Date`` or ``Retry-After`` names, in UTC; None where it names none."""
+    """The time that a ``Date`` or ``Retry-After`` names, in UTC; None if it names none."""
     try:
         moment = parsedate_to_datetime(text)
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
@@ -86,5 +86,5 @@ def http_date(text: str) -> datetime | None:
 
 
 def _is_stored(headers: httpx.Headers) -> bool:
-    """Whether a cache gave the answer: its ``Date`` is that of the time when the cache got it."""
+    """Whether the answer comes from a cache: its ``Date`` is then the time when the cache received it."""
     return str(headers.get("age", "0")).strip() != "0"

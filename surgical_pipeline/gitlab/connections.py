@@ -1,8 +1,8 @@
-"""Connections to GitLab: a connection for each request in flight, or one for all of them where HTTP/2 is offered.
+"""Connections to GitLab: one for each request in flight, or one for all of them if the server offers HTTP/2.
 
 httpx's own pool looks at every connection, and asks the system about each idle one, whenever a request begins or
-ends. With 16 in flight that takes as much processor time as all the rest of a request; with pools of one
-connection each it is gone.
+ends. With 16 in flight that takes as much processor time as the rest of a request; pools of one connection
+each avoid it.
 """
 
 from collections.abc import AsyncIterator, Callable
@@ -14,7 +14,7 @@ _HTTP_2 = "HTTP/2"
 
 
 class Connections:
-    """``connect`` makes a client, whose connection opens with its first request. ``aclose`` ends all of them."""
+    """``connect`` creates a client, whose connection opens with its first request. ``aclose`` ends all of them."""
 
     def __init__(self, connect: Callable[[], httpx.AsyncClient]) -> None:
         self._connect = connect
@@ -24,7 +24,7 @@ class Connections:
 
     @asynccontextmanager
     async def get(self, url: httpx.URL) -> AsyncIterator[httpx.Response]:
-        """The answer to a GET, its body still to be read within the block.
+        """The answer to a GET; read its body within the block.
 
         Raises:
             httpx.HTTPError: no answer came.
@@ -33,7 +33,7 @@ class Connections:
             async with self._shared.stream("GET", url) as response:
                 yield response
             return
-        client = self._idle.pop() if self._idle else self._another()  # the one used last is the surest to live
+        client = self._idle.pop() if self._idle else self._another()  # the one used last is likeliest to be alive
         try:
             async with client.stream("GET", url) as response:
                 if response.http_version == _HTTP_2:

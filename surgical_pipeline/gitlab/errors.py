@@ -15,7 +15,7 @@
     └── InvalidPayloadError    an answer that GitLab's API does not give          INVALID_PAYLOAD
         └── CrossOriginError       a Location that leads elsewhere                INVALID_PAYLOAD
 
-No message holds the token, a query string or a payload's text: they end in logs and in the ledger.
+No message holds the token, a query string or a payload's text: messages end up in logs and in the ledger.
 """
 
 from typing import ClassVar
@@ -24,7 +24,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 
 
 class GitLabError(Exception):
-    """``reason`` is a sentence; ``path`` the URL path that was asked, without its query ("" where none was).
+    """``reason`` is a sentence; ``path`` the requested URL path, without its query ("" if there was none).
 
     ``transient``: the retry policy may repeat the request. ``retry_after_seconds``: what GitLab asked us to wait.
     Callers branch on the class, never on the text.
@@ -92,7 +92,7 @@ class NetworkError(GitLabError):
 
 
 class AnswerBrokeOffError(NetworkError):
-    """The server hung up in the middle, or took longer than one attempt may."""
+    """The server closed the connection midway, or took longer than one attempt may."""
 
 
 class BudgetExceededError(GitLabError):
@@ -104,4 +104,4 @@ class InvalidPayloadError(GitLabError):
 
 
 class CrossOriginError(InvalidPayloadError):
-    """Followed, such an address would take the token to another server."""
+    """Following such an address would send the token to another server."""

@@ -1,4 +1,4 @@
-"""What the client hands on unchecked, with the moment at which its fetch began."""
+"""What the client passes on unchecked, with the time at which its fetch began."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -6,7 +6,7 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class FetchedEntities:
-    """What a batch gave: JSON objects, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
+    """A batch's answer: JSON objects, unchecked. ``fetched_at``: when the fetch began, by GitLab's clock."""
 
     items: tuple[dict[str, object], ...]
     fetched_at: datetime

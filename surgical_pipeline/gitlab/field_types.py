@@ -24,7 +24,7 @@ def _utc(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError("a time must be ISO 8601 text")  # noqa: TRY004  pydantic turns ValueError into its own
     try:
-        moment = datetime.fromisoformat(value.removesuffix(" UTC"))  # so do webhooks write it
+        moment = datetime.fromisoformat(value.removesuffix(" UTC"))  # the form that webhooks use
         return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):
         raise ValueError("a time must be ISO 8601 text") from None
@@ -77,4 +77,4 @@ def _none_where_unreadable(value: object, read: ValidatorFunctionWrapHandler) ->
 
 
 NoneWhereUnreadable = WrapValidator(_none_where_unreadable)
-"""For what only adds to a text: it must not cost the thread that it belongs to."""
+"""For optional parts of a text: a bad value must not cost the whole thread."""

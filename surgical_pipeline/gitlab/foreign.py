@@ -1,7 +1,7 @@
-"""What whoever answers in GitLab's name wrote, without our token: a server may echo what we sent, anywhere.
+"""Text from whatever answers as GitLab, without our token: a server may echo what we sent, anywhere.
 
-Every message that quotes a header, a body or an address is made by ``ForeignText.quoted``, and a body that holds
-the token is rid of it before anything reads it. So neither the ledger nor a log can come to hold it.
+``ForeignText.quoted`` makes every message that quotes a header, a body or an address. The token is removed from a
+body before anything reads it. So neither the ledger nor a log can contain it.
 """
 
 import re
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 MAX_QUOTED_LENGTH = 160
 _INSTEAD = b"[token]"
 _MIN_LENGTH = 8
-"""No GitLab's token is as short. To take ``a`` out of a text would leave none."""
+"""No GitLab token is this short. Removing ``a`` from a text would destroy it."""
 _PERCENT = re.compile(rb"%(?:25)*([2-7][0-9a-f])")
 _JSON_ESCAPE = re.compile(rb"\\u00([2-7][0-9a-f])")
 
@@ -19,7 +19,7 @@ _JSON_ESCAPE = re.compile(rb"\\u00([2-7][0-9a-f])")
 class ForeignText:
     """Finds the token in any case, percent-encoded in part or whole (also twice), and with JSON's escapes.
 
-    In what is quoted it finds base64 too. A token of less than 8 characters is not looked for.
+    In quoted text it finds base64 too. It does not look for a token of less than 8 characters.
     """
 
     def __init__(self, token: str = "") -> None:
@@ -36,7 +36,7 @@ class ForeignText:
         return re.sub(r"\s+", " ", "".join(c if c.isprintable() else " " for c in clean)).strip()[:limit]
 
     def holds_token(self, raw: bytes) -> bool:
-        """Cheap enough for every answer: a search for the token, after the few escapes there are were undone."""
+        """Cheap enough for every answer: undoes the few escapes and searches for the token."""
         if not self._token:
             return False
         plain = raw.lower()
@@ -62,7 +62,7 @@ def _spelling(text: bytes) -> bytes:
 
 
 def _in_base64(token: bytes) -> Iterator[bytes]:
-    """What base64 makes of the token behind any number of bytes: the part that depends on no neighbour."""
+    """The token's base64 after any number of bytes: the part that does not depend on neighbouring bytes."""
     for before, dependent in ((0, 0), (1, 2), (2, 3)):
         encoded = b64encode(bytes(before) + token).rstrip(b"=")
         whole = encoded if (before + len(token)) % 3 == 0 else encoded[:-1]

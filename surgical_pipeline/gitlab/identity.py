@@ -1,4 +1,4 @@
-"""Whether what GitLab gave as an entity's dependent is that entity's, by all that the payload tells."""
+"""Whether what GitLab returned as an entity's dependent belongs to it, by everything in the payload."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ _Item = Mapping[str, object]
 _MAX_TYPE_LENGTH = 20
 _TYPES = {
     EntityType.ISSUE: frozenset({"issue", "workitem"}),
-    # A note on one of its commits belongs to the commit, wherever GitLab shows it.
+    # A note on one of its commits belongs to the commit, no matter where GitLab shows it.
     EntityType.MERGE_REQUEST: frozenset({"mergerequest", "commit"}),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Whose dependents were asked for. ``gitlab_id``: GitLab's global id, None where nobody told it."""
+    """The entity whose dependents were requested. ``gitlab_id``: GitLab's global id, None if not known."""
 
     project_id: int
     key: EntityKey
@@ -28,7 +28,7 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class _Fields:
-    """In which fields a payload names its owner."""
+    """The fields in which a payload names its owner."""
 
     gitlab_id: str
     type: str | None = None
@@ -47,7 +47,7 @@ _FIELDS = dict.fromkeys(EVENT_DEPENDENTS, _EVENTS) | {
 
 
 def shown(value: object) -> str:
-    """An id or a type out of a payload, fit for a message: whatever is neither is not repeated."""
+    """An id or a type from a payload, safe for a message: anything else is not repeated."""
     is_id = type(value) is int and 0 < value <= MAX_ID
     is_type = isinstance(value, str) and value.isascii() and value.isalpha() and len(value) <= _MAX_TYPE_LENGTH
     return str(value) if is_id or is_type else "?"
@@ -56,8 +56,8 @@ def shown(value: object) -> str:
 def check_owner(dependent: Dependent, items: Sequence[_Item], owner: Owner) -> None:
     """Refuse the dependent of another entity, such as a cache may give: its rows would replace the right ones.
 
-    Every field counts that a payload names its owner in, where it is there: older servers leave some out. Links
-    name their other end only, which is never the owner itself; the remaining kinds name nobody.
+    Checks every field that names the owner, if it is present: older servers leave some out. Links name only
+    their other end, which is never the owner itself; the remaining kinds name no owner.
 
     Raises:
         InvalidPayloadError: an item belongs to another entity.
@@ -106,5 +106,5 @@ def _notes(items: Sequence[_Item]) -> Iterator[_Item]:
 
 
 def _plain(kind: object) -> str:
-    """``MergeRequest`` and ``Merge request`` (so GitLab's own examples write it) are the same."""
+    """``MergeRequest`` and ``Merge request`` (as in GitLab's own examples) are the same."""
     return kind.replace(" ", "").lower() if isinstance(kind, str) else ""

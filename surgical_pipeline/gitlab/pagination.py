@@ -1,7 +1,7 @@
 """All pages of a list.
 
 A short page is not the last (GitLab filters by permission after paging), and totals may be missing: only
-``Link: rel="next"`` or ``x-next-page`` says whether there is more. Totals only tell what may be read ahead.
+``Link: rel="next"`` or ``x-next-page`` says whether there is more. Totals only say what may be read ahead.
 """
 
 import asyncio
@@ -19,10 +19,10 @@ from surgical_pipeline.gitlab.reading_ahead import GetPage, ReadAhead
 from surgical_pipeline.gitlab.urls import Param, path_of, resolve, split_api
 
 MAX_PAGES = 1000
-"""100,000 items at 100 a page: no list of one entity is that long, so something else is going on."""
+"""100,000 items at 100 a page: no list of one entity is that long, so something is wrong."""
 
 MAX_RESTARTS = 2
-"""How often a list that changed while it was read is read anew."""
+"""How often a list that changed while it was read is read again."""
 
 MAX_LIST_BYTES = 256 * 1024 * 1024
 """All pages of one list, those read ahead included."""
@@ -45,21 +45,20 @@ class WholeList:
 
 
 class _ChangedWhileReadError(Exception):
-    """``X-Total`` was not the same on all pages: rows moved, and one may have slipped between two pages."""
+    """``X-Total`` was not the same on all pages: rows moved, and one may have been skipped between two pages."""
 
 
 async def whole_list(
     get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES, places: asyncio.Semaphore, at_once: int
 ) -> WholeList:
-    """Read a list to its end, anew where it changed meanwhile.
+    """Read a list to its end, again if it changed meanwhile.
 
-    Where the first page tells how many there are, up to ``at_once`` of the others are read side by side, within
-    the ``places`` that all lists share. Each is still looked at in its turn, so what is noticed is the same.
+    If the first page reports the number of pages, up to ``at_once`` of the others are read in parallel, within
+    the ``places`` that all lists share. Each is still checked in order, so the same errors are found.
 
     Raises:
-        GitLabError: a page failed (only that page is repeated, by ``get``), a next page of another list or one
-            that comes round again, more than ``max_pages`` or ``MAX_LIST_BYTES``, or a list that would not hold
-            still.
+        GitLabError: a page failed (only that page is repeated, by ``get``), a next page of another list or a
+            repeated page, more than ``max_pages`` or ``MAX_LIST_BYTES``, or a list that kept changing.
     """
     for _ in range(1 + MAX_RESTARTS):
         counted = _Counted(get)
@@ -77,7 +76,7 @@ async def pages(get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES) -
     """The pages of a list, one after the other.
 
     Raises:
-        GitLabError: as ``whole_list``, but what rows do between two pages is the caller's matter.
+        GitLabError: as ``whole_list``, but rows that move between two pages are left to the caller.
     """
     url: httpx.URL | None = first
     seen: set[str] = set()
@@ -95,11 +94,11 @@ async def pages(get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES) -
 
 
 def next_page(answer: Answer, first: httpx.URL) -> httpx.URL | None:
-    """The address of the page after ``answer``: the first request, with the parameters that turn its pages.
+    """The address of the page after ``answer``: the first request, with the paging parameters.
 
     Nothing else of a link is used: it names GitLab's ``external_url``, which behind a tunnel or a proxy is another
-    host, scheme or prefix than ours. What the first request asked for (``iids[]``, ``scope``, ``per_page``) is
-    kept whatever the link says, so no answer can widen a request or lead it elsewhere.
+    host, scheme or prefix than ours. The first request's parameters (``iids[]``, ``scope``, ``per_page``) are
+    kept regardless of the link, so no answer can widen a request or redirect it.
 
     Raises:
         InvalidPayloadError: the link leads to another list, or cannot be read.
@@ -121,7 +120,7 @@ def next_page(answer: Answer, first: httpx.URL) -> httpx.URL | None:
 
 
 def linked_base_url(answer: Answer) -> str | None:
-    """The base URL that the links of a list name, GitLab's ``external_url``; None where it has no links."""
+    """The base URL that the links of a list name, GitLab's ``external_url``; None if it has no links."""
     for address, _ in _LINK.findall(answer.headers.get("link", "")):
         target = resolve(answer.url, address)
         if target is not None and (parts := split_api(target)):
@@ -130,7 +129,7 @@ def linked_base_url(answer: Answer) -> str | None:
 
 
 class _Counted:
-    """``get``, as long as all that it gave for one list fits into memory."""
+    """``get``, with a limit on the total bytes of one list."""
 
     def __init__(self, get: GetPage) -> None:
         self._get = get
@@ -163,9 +162,9 @@ async def _read_once(ahead: ReadAhead, first: httpx.URL, *, counted: _Counted, m
 
 
 def _pages_told(answer: Answer, first: httpx.URL, *, max_pages: int) -> Iterator[httpx.URL]:
-    """The pages behind the first, where it tells how many there are and they are turned by number alone.
+    """The pages after the first, if it reports their number and they are selected by page number alone.
 
-    GitLab leaves the totals out past 10,000 rows, and where pages are turned by a cursor or the last row's id.
+    GitLab leaves the totals out past 10,000 rows, and if pages are selected by a cursor or the last row's id.
     """
     told = answer.headers.get("x-total-pages", "").strip()
     second = next_page(answer, first)

@@ -1,4 +1,4 @@
-"""One limiter for one token on one host: how many requests are in flight, and when everybody has to wait.
+"""One limiter for one token on one host: how many requests are in flight, and when all must wait.
 
 GitLab counts requests by token, so all clients of this process that use the same token share a limiter. The
 registry knows a token by its hash only.
@@ -18,10 +18,10 @@ from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
 
 MAX_PACE_SECONDS = 2.0
-"""Longest wait put between two requests only because few are left; a refusal (429) may wait longer."""
+"""Longest wait between two requests when few are left; a refusal (429) may wait longer."""
 
 MAX_EMPTY_WAIT_SECONDS = 60.0
-"""Longest pause taken on the word of ``RateLimit-Remaining: 0`` alone: GitLab's own windows last a minute."""
+"""Longest pause because of ``RateLimit-Remaining: 0`` alone: GitLab's own windows last a minute."""
 
 
 class RateLimiter:
@@ -41,7 +41,7 @@ class RateLimiter:
 
     @asynccontextmanager
     async def place(self, deadline: Deadline, path: str) -> AsyncIterator[None]:
-        """Hold one of the places in flight, after whatever pause is in force.
+        """Hold one of the places in flight, after any current pause.
 
         Raises:
             RateLimitedError: the pause outlasts the deadline; raised at once.
@@ -58,15 +58,15 @@ class RateLimiter:
             places.release_on_behalf_of(borrower)
 
     def pause(self, seconds: float) -> None:
-        """Let nobody begin a request for so long: GitLab answered 429."""
+        """Let no request begin for so long: GitLab answered 429."""
         with self._lock:
             self._paused_until = max(self._paused_until, self._monotonic() + seconds)
 
     def observe(self, remaining: int, reset_in_seconds: float) -> None:
-        """Take in what GitLab says about its window: requests left, and seconds until it starts anew.
+        """Take in what GitLab says about its window: requests left, and seconds until the next one.
 
         With plenty left nothing changes; with few left they are spread over the rest of the window; with none
-        left everybody waits for the next window.
+        left all wait for the next window.
         """
         if remaining == 0:
             self.pause(min(reset_in_seconds, MAX_EMPTY_WAIT_SECONDS))
@@ -100,11 +100,11 @@ class RateLimiter:
             self._refuse_hopeless(deadline, path)
             await anyio.sleep(pause)
         pace = self._reserve_start()
-        if 0 < pace < deadline.remaining:  # pacing is a courtesy: it never costs anybody the budget
+        if 0 < pace < deadline.remaining:  # pacing is optional: it never uses up a budget
             await anyio.sleep(pace)
 
     def _reserve_start(self) -> float:
-        """Seconds to wait before starting, where requests are being spread."""
+        """Seconds to wait before starting, if requests are being spread."""
         with self._lock:
             now = self._monotonic()
             if not self._pace_seconds or now >= self._pace_until:
@@ -116,7 +116,7 @@ class RateLimiter:
 
 async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadline, *, path: str) -> None:
     try:
-        places.acquire_on_behalf_of_nowait(borrower)  # nearly always: nobody starts more than there are places
+        places.acquire_on_behalf_of_nowait(borrower)  # nearly always: no more requests start than there are places
     except anyio.WouldBlock:
         with anyio.move_on_after(deadline.remaining) as waiting:
             await places.acquire_on_behalf_of(borrower)
@@ -133,7 +133,7 @@ _registry_lock = threading.Lock()
 def shared_limiter(
     origin: tuple[str, str, int], token: str, *, max_in_flight: int, monotonic: MonotonicClock = time.monotonic
 ) -> RateLimiter:
-    """This process's limiter for the token on that origin; the bound asked for last is the one in force."""
+    """This process's limiter for the token on that origin; the bound requested last applies."""
     key = (origin, hashlib.sha256(token.encode()).hexdigest())
     with _registry_lock:
         limiter = _registry.get(key)

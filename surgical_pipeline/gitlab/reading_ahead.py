@@ -1,4 +1,4 @@
-"""The pages of a long list side by side, handed on one after the other."""
+"""The pages of a long list, read in parallel and returned in order."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -11,10 +11,10 @@ GetPage = Callable[[httpx.URL], Awaitable[Answer]]
 
 
 class ReadAhead:
-    """Pages of one list that are under way before their turn.
+    """Pages of one list that are requested before their turn.
 
     At most ``at_once`` of this list are under way or wait for their turn. All lists share the ``places``: no more
-    than that of what is read ahead ever stands before the requests of others.
+    requests than that are read ahead, so that they do not delay other requests.
     """
 
     def __init__(self, get: GetPage, *, places: asyncio.Semaphore, at_once: int) -> None:
@@ -25,12 +25,12 @@ class ReadAhead:
         self._tasks: dict[str, asyncio.Task[Answer]] = {}
 
     def expect(self, urls: Iterable[httpx.URL]) -> None:
-        """These will be asked for next, in this order."""
+        """Announce the addresses that will be asked for next, in this order."""
         self._coming = iter(urls)
         self._start_more()
 
     async def get(self, url: httpx.URL) -> Answer:
-        """The page; errors as in the ``get`` that was given. One that was not expected is asked for only now."""
+        """The page; errors as in the given ``get``. A page that was not announced is requested now."""
         task = self._tasks.pop(_name(url), None)
         if task is None:
             return await self._get(url)
@@ -38,7 +38,7 @@ class ReadAhead:
         return await task
 
     async def aclose(self) -> None:
-        """Give up what was not asked for."""
+        """Cancel pages that were not asked for."""
         self._coming = iter(())
         tasks = list(self._tasks.values())
         self._tasks.clear()

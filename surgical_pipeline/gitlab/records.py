@@ -1,6 +1,6 @@
 """From GitLab's JSON to what the ledger stores: key columns picked out of a payload, and the payload itself.
 
-Whatever JSON comes in, the result is a record or an ``InvalidPayloadError`` that names the field.
+For any JSON, the result is a record or an ``InvalidPayloadError`` that names the field.
 """
 
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def parse_project(item: object) -> ProjectRecord:
 
 
 def parse_entity(kind: EntityType, item: object, *, fetched_at: datetime) -> EntityRecord:
-    """An issue or merge request. Whether it is the one that was asked for is for the caller to check.
+    """An issue or merge request. The caller checks whether it is the requested one.
 
     Raises:
         InvalidPayloadError: a key column is missing or of another type; the message names the field.
@@ -121,7 +121,7 @@ def parse_dependent(dependent: Dependent, items: object) -> DependentRecords:
 
 
 def parse_discussions(items: object) -> tuple[DiscussionRecord, ...]:
-    """Discussions in GitLab's order. One that comes twice (rows moved between pages) counts once, as it came last.
+    """Discussions in GitLab's order. One that comes twice (rows moved between pages) counts once: the last.
 
     Raises:
         InvalidPayloadError: see ``parse_dependent``.
@@ -153,8 +153,8 @@ def parse_events(dependent: Dependent, items: object) -> tuple[ResourceEventReco
 def parse_linked(dependent: Dependent, items: object) -> tuple[LinkedRecord, ...]:
     """Links, commits, diffs, related entities, awards and approvals, each once, in GitLab's order.
 
-    ``record_id`` is GitLab's id (of the link where there is one, a commit's SHA), for a diff the file's path, and
-    ``approvals`` for the one record that these are.
+    ``record_id`` is GitLab's id (of the link if there is one, a commit's SHA), for a diff the file's path, and
+    ``approvals`` for the single record of approvals.
 
     Raises:
         InvalidPayloadError: see ``parse_dependent``.
@@ -234,7 +234,7 @@ def _award_id(item: dict[str, object], what: str) -> str:
 
 
 def _approvals_id(item: dict[str, object], what: str) -> str:
-    """There is one such record of a merge request, and some editions give it no id."""
+    """A merge request has one such record, and some editions give it no id."""
     _validated(Approvals, item, what)
     return "approvals"
 

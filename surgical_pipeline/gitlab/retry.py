@@ -24,8 +24,8 @@ _T = TypeVar("_T")
 class RetryPolicy:
     """Exponential backoff with full jitter: before attempt n+1 a random part of ``base * 2^(n-1)``, capped.
 
-    ``max_attempts``: requests for one page, the first included. ``max_rate_limit_waits``: how often a 429 may be
-    waited out on top; the deadline bounds them too. ``uniform``: gives a float in [0, 1).
+    ``max_attempts``: requests for one page, the first included. ``max_rate_limit_waits``: how many additional
+    429 waits are allowed; the deadline bounds them too. ``uniform``: returns a float in [0, 1).
     """
 
     max_attempts: int = 4
@@ -41,10 +41,10 @@ class RetryPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Patience:
-    """How long to try one request, where that is less than usual.
+    """How long to try one request, if less than usual.
 
-    ``attempts``: in place of the policy's. ``seconds``: what one attempt may take; one that takes longer is not
-    repeated, for the caller has a better way than to ask the same again.
+    ``attempts``: instead of the policy's. ``seconds``: the limit for one attempt; a slower one is not repeated,
+    because the caller has a better option than asking the same again.
     """
 
     attempts: int | None = None
@@ -65,7 +65,7 @@ async def with_retries(
 
     Raises:
         GitLabError: the last attempt's error: not transient, too many of them, or no room in the budget for the
-            wait (GitLab's own ``Retry-After`` or the backoff), which is told at once instead of waiting for it.
+            wait (GitLab's own ``Retry-After`` or the backoff), which is raised at once instead of waiting.
     """
     failures = rate_limits = 0
     while True:

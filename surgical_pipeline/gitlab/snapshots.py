@@ -1,6 +1,6 @@
-"""Fetched entities on disk, between preflight and ingest: 10,000 payloads do not belong into memory.
+"""Fetched entities on disk, between preflight and ingest: 10,000 payloads do not belong in memory.
 
-One JSON object a line. The file is private to its owner and holds payloads, never a token.
+One JSON object per line. The file is private to its owner and holds payloads, never a token.
 """
 
 import json
@@ -21,7 +21,7 @@ _FOLDER_MODE = 0o700
 
 
 class SnapshotError(Exception):
-    """The file is missing, or a line of it is not whole: what preflight fetched has to be fetched again."""
+    """The file is missing or has an incomplete line: what preflight fetched must be fetched again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class SnapshotFile:
     path: Path
 
     def append(self, records: Sequence[EntityRecord]) -> None:
-        """Add records at the end; with none, make sure that the file exists."""
+        """Append records; with none, make sure that the file exists."""
         self.path.parent.mkdir(mode=_FOLDER_MODE, parents=True, exist_ok=True)
         text = "".join(json.dumps(_as_json(record), ensure_ascii=False) + "\n" for record in records)
         handle = os.open(self.path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, _MODE)
@@ -56,7 +56,7 @@ class SnapshotFile:
                 yield batch
 
     def delete(self) -> None:
-        """Remove the file, if it is there."""
+        """Remove the file, if it exists."""
         with suppress(FileNotFoundError):
             self.path.unlink()
 

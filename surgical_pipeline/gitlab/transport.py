@@ -118,7 +118,7 @@ class Transport:
         """The JSON at an API address.
 
         Raises:
-            GitLabError: what stood in the way, after the retries that the policy and the deadline allow.
+            GitLabError: what failed, after the retries that the policy and the deadline allow.
         """
         for _ in range(MAX_REDIRECTS + 1):
             self._check_address(url)
@@ -162,7 +162,7 @@ class Transport:
         )
 
     async def _exchange(self, url: httpx.URL) -> "_Received | _Redirect":
-        """Send the request and read the answer, at most as much of it as is allowed."""
+        """Send the request and read the answer, up to the allowed size."""
         if self._connections is None:
             raise RuntimeError("the GitLab client is used outside `async with`")
         self.stats += HttpStats(requests=1)
@@ -182,7 +182,7 @@ class Transport:
         except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
             # Only the error's kind and text: httpx keeps the request, and with it the token, on the object.
             told = self._foreign.quoted(str(error)) or type(error).__name__
-            # The chain is written out as it is, into Dagster's log too: a server may echo the request's headers.
+            # The exception chain is logged as it is, in Dagster too: a server may echo the request's headers.
             cause = None if self._foreign.holds_token(str(error).encode()) else error
             connected = isinstance(error, httpx.ReadError | httpx.RemoteProtocolError)
             kind = AnswerBrokeOffError if connected else NetworkError
@@ -227,7 +227,7 @@ class Transport:
         self.stats += HttpStats(retries=1)
 
     def _check_address(self, url: httpx.URL) -> None:
-        """The token goes into no address, wherever that came from: others write addresses into their logs."""
+        """The token never goes into an address, whatever its source: others write addresses into their logs."""
         if self._foreign.holds_token(str(url).encode()):
             raise InvalidPayloadError(
                 "GitLab gave an address that holds the token", path=self._foreign.quoted(path_of(url))
@@ -235,7 +235,7 @@ class Transport:
 
 
 async def _error_body(response: httpx.Response) -> bytes:
-    """The beginning of an unwanted answer; empty where it cannot be unpacked, for the status says enough."""
+    """The beginning of an unwanted answer; empty if it cannot be decompressed: the status is enough."""
     try:
         return (await read_body(response, _MAX_ERROR_BODY_BYTES))[:_MAX_ERROR_BODY_BYTES]
     except InvalidPayloadError:
@@ -245,21 +245,21 @@ async def _error_body(response: httpx.Response) -> bytes:
 
 
 async def work_through(size: int, work: Callable[[], _T]) -> _T:
-    """What ``work`` on ``size`` bytes gives; done in a thread where they are many, so that meanwhile others go on.
+    """The result of ``work`` on ``size`` bytes; a thread does large ones, so that other requests go on.
 
-    Handing a small answer to a thread takes longer than decoding it.
+    Passing a small answer to a thread takes longer than decoding it.
     """
     return work() if size <= _WORKED_THROUGH_AT_ONCE_BYTES else await anyio.to_thread.run_sync(work)
 
 
 @cache
 def _usual_trust() -> ssl.SSLContext:
-    """The usual authorities, loaded once: that takes longer than a small request."""
+    """The usual authorities, loaded once: loading takes longer than a small request."""
     return httpx.create_ssl_context()
 
 
 def _trusting_nobody() -> ssl.SSLContext:
-    """For a GitLab without TLS: no other origin is asked, so that the authorities would be loaded in vain."""
+    """For a GitLab without TLS: no other origin is asked, so the authorities are not needed."""
     return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
@@ -281,7 +281,7 @@ class _Received:
     foreign: ForeignText
 
     def decoded(self) -> Answer:
-        """The JSON without our token: what is read here is stored and shown."""
+        """The JSON without our token: its content is stored and shown."""
         held = self.foreign.holds_token(self.body)
         body = self.foreign.without_token(self.body) if held else self.body
         parsed = decoded_json(body, self.headers, path_of(self.url), foreign=self.foreign)

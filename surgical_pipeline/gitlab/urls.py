@@ -1,4 +1,4 @@
-"""The base URL of a GitLab, the addresses built from it, and which other addresses still lie inside it."""
+"""The base URL of a GitLab, the addresses built from it, and which other addresses lie inside it."""
 
 from collections.abc import Iterable
 from urllib.parse import quote, urlencode, urlsplit
@@ -50,7 +50,7 @@ def origin_of(url: httpx.URL) -> tuple[str, str, int]:
 
 
 def path_of(url: httpx.URL) -> str:
-    """The path as it is sent, percent-encoded and without the query: what errors may show."""
+    """The path as sent, percent-encoded and without the query: what errors may show."""
     return url.raw_path.split(b"?", 1)[0].decode("ascii")
 
 
@@ -84,7 +84,7 @@ class ApiUrls:
 
 
 def resolve(base: httpx.URL, reference: str) -> httpx.URL | None:
-    """An address from a ``Link`` or ``Location`` header, which may be relative; None where it cannot be read."""
+    """An address from a ``Link`` or ``Location`` header, which may be relative; None if it cannot be read."""
     try:
         return base.join(reference)
     except (httpx.InvalidURL, ValueError):

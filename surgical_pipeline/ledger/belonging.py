@@ -1,4 +1,4 @@
-"""Which GitLab a ledger belongs to: known from the first project written, changed by a person alone."""
+"""Which GitLab a ledger belongs to: known from the first project written, changed only by a person."""
 
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.records import ProjectRecord
@@ -6,7 +6,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 
 
 def load_belonging(tx: Transaction, project_id: int | None = None) -> Belonging:
-    """What the ledger knows of its GitLab, and of this or (None) of every project in it."""
+    """What the ledger knows about its GitLab, and about this project or (None) every project in it."""
     known = tx.column("load_ledger_gitlab")
     created = tx.execute("load_creations", project_id=project_id)
     return Belonging(known[0] if known else None, dict(created))
@@ -15,8 +15,8 @@ def load_belonging(tx: Transaction, project_id: int | None = None) -> Belonging:
 def claim(tx: Transaction, run_id: str, project: ProjectRecord) -> str | None:
     """Have the ledger belong to the project's GitLab if it belongs to none yet.
 
-    Call it in the window that writes the project, before anything of it is written. Gives why the project must
-    not be written, where the ledger is another GitLab's.
+    Call it in the window that writes the project, before anything else of the project. Returns why the project
+    must not be written if the ledger belongs to another GitLab.
     """
     objection = load_belonging(tx, project.project_id).objection(project)
     if objection is None and project.gitlab_url is not None:
@@ -25,7 +25,7 @@ def claim(tx: Transaction, run_id: str, project: ProjectRecord) -> str | None:
 
 
 def rebase(tx: Transaction, gitlab_url: str) -> str | None:
-    """Have the ledger belong to that GitLab from now on; gives the one before."""
+    """Have the ledger belong to that GitLab from now on; returns the previous one."""
     before = load_belonging(tx).gitlab_url
     tx.execute("rebase_ledger", gitlab_url=gitlab_url, now=tx.now)
     return before

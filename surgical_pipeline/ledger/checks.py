@@ -8,11 +8,11 @@ from surgical_pipeline.ledger.protocol import Transaction
 
 @dataclass(frozen=True, slots=True)
 class ScopeCheck:
-    """Rows that carry a run's stamp: how many, and by table how many of them it had no business to write.
+    """Rows that carry a run's stamp: how many, and by table how many of them it should not have written.
 
     ``outside`` names only tables that have such rows: empty is what it should be. A row that is gone has no stamp:
-    ``gone`` counts the rows of dependents of other entities that were written and are not there any more, whoever
-    deleted them.
+    ``gone`` counts the rows of dependents of other entities that were written and no longer exist, no matter
+    which run deleted them.
     """
 
     written: int
@@ -36,8 +36,8 @@ class Checked:
 def rows_outside_scope(tx: Transaction, run_id: str) -> ScopeCheck:
     """Every content row that the run wrote, and what is missing of others, against the entities it was asked for.
 
-    Rows and their count are written in one transaction, so what others write meanwhile makes no difference; only
-    where the sums differ, which no run should lead to, is it looked up whose rows are gone.
+    Rows and their count are written in one transaction, so concurrent writes make no difference. Only if the
+    sums differ, which no run should cause, does this look up whose rows are gone.
     """
     rows = tx.execute("count_rows_outside_scope", run_id=run_id)
     return ScopeCheck(
@@ -60,7 +60,7 @@ def what_is_checked(tx: Transaction, run_id: str) -> Checked:
 def documents_without_current_embedding(tx: Transaction, run_id: str, model: str) -> list[str]:
     """Live documents that the run regenerated and that have no vector of ``model`` for their text, by id.
 
-    What another run regenerated since is left out: it is for that run to embed.
+    Documents that another run has regenerated since are left out: that run embeds them.
     """
     return tx.column("list_documents_without_current_embedding", run_id=run_id, model=model)
 

@@ -1,4 +1,4 @@
-"""The wall clock as a value, so that time can come in from outside."""
+"""The wall clock as a value, so that callers can pass in another clock."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime

@@ -35,8 +35,8 @@ def upsert_project(
 ) -> dict[int, int]:
     """Write the project unless the ledger has a later fetch of it.
 
-    Gives the projects that are no longer current, each with the one that has its path now: GitLab has one project
-    of a path, and the one fetched last is it.
+    Returns the projects that are no longer current, each with the one that has its path now. GitLab has one
+    project per path: the one fetched last.
     """
     believed = latest_believed(present)
     tx.execute(
@@ -56,11 +56,11 @@ def upsert_project(
 def upsert_entities(
     tx: Transaction, run_id: str, records: Iterable[EntityRecord], *, present: datetime | None = None
 ) -> dict[EntityKey, tuple[str, ...]]:
-    """Write those that are not older than what the ledger has; give their keys, with what was odd about each.
+    """Write the entities that are not older than the ledger's; return their keys, with what was odd about each.
 
-    Order: ``domain.freshness.replaces``. Odd is, in a sentence, an ``updated_at`` that went back, and a fetch of
-    the future that was not believed. An entity is live again, written or not, unless it was missed after this
-    fetch began. Of two records for one entity the fresher counts.
+    Order: ``domain.freshness.replaces``. Odd, each as a sentence, are an ``updated_at`` that went back and a
+    stored fetch from the future that was not believed. An entity is live again, written or not, unless it was
+    missed after this fetch began. Of two records for one entity the fresher counts.
     """
     fresh = _freshest(records)
     believed = latest_believed(present)
@@ -84,7 +84,7 @@ def _oddities(row: Mapping[str, Any], *, believed: datetime) -> Iterator[str]:
 
 
 def _clear_misses(tx: Transaction, run_id: str, stale: Sequence[EntityRecord], *, believed: datetime) -> None:
-    """GitLab gave them, if with an ``updated_at`` that went back (a backup, a replica that lags): no miss."""
+    """GitLab returned them, even if with an older ``updated_at`` (a backup, a lagging replica): not a miss."""
     found = [
         (record.project_id, str(record.key.entity_type), record.key.iid, record.fetched_at) for record in stale
     ]
@@ -133,7 +133,7 @@ def record_misses(
     missed_at: datetime,
     present: datetime | None = None,
 ) -> Misses:
-    """Note that GitLab answered without these entities. ``missed_at``: when the asking began, by GitLab's clock.
+    """Record that GitLab answered without these entities. ``missed_at``: when the asking began, by GitLab's clock.
 
     The first miss marks the row. A second one by another run, with no successful fetch between, tombstones it with
     its documents and deletes their embeddings. What was fetched after ``missed_at``, what is deleted already and

@@ -1,4 +1,4 @@
-"""What hangs on an entity: each dependent of each entity is replaced whole, and only by a later fetch."""
+"""The dependents of entities: each dependent of each entity is replaced whole, and only by a later fetch."""
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -20,7 +20,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 class CodeVersion:
     """``head``: a merge request's ``sha``. ``current``: that and its target branch, as one text.
 
-    ``known``: the ``current`` that our records are of, where that is sure.
+    ``known``: the ``current`` that our records belong to, if that is certain.
     """
 
     head: str
@@ -35,8 +35,8 @@ class CodeVersion:
 class Replacement:
     """What became of sets: each dependent of each entity is in exactly one of the first three.
 
-    ``stale``: the ledger has a later fetch. ``foreign``: some record of it belongs to another entity, in a
-    sentence. ``unbelieved``: those of the replaced that the ledger had as fetched in GitLab's future, and when.
+    ``stale``: the ledger has a later fetch. ``foreign``: one of its records belongs to another entity; the
+    reason is a sentence. ``unbelieved``: replaced sets that were stored as fetched in GitLab's future, and when.
     """
 
     replaced: frozenset[Held] = frozenset()
@@ -86,7 +86,7 @@ def replace_dependents(
 
 
 def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, CodeVersion]:
-    """Of each merge request whose head GitLab told; commits and diffs change with nothing else."""
+    """The code of each merge request whose head GitLab reported; commits and diffs change only with it."""
     iids = [key.iid for key in keys if key.entity_type is EntityType.MERGE_REQUEST]
     known: dict[EntityKey, dict[Dependent, str]] = defaultdict(dict)
     for (key, dependent), text in source_versions(tx, project_id, keys).items():
@@ -101,7 +101,7 @@ def code_versions(tx: Transaction, project_id: int, keys: Collection[EntityKey])
 def source_versions(
     tx: Transaction, project_id: int, keys: Collection[EntityKey]
 ) -> dict[tuple[EntityKey, Dependent], str]:
-    """Of which state of the entity the ledger has a dependent, where the fetch told it."""
+    """Which state of the entity the ledger's dependent belongs to, if the fetch reported it."""
     return {
         _held(row): row["source_version"]
         for row in tx.rows("load_dependent_fetches", project_id=project_id, **key_columns(keys))

@@ -35,7 +35,7 @@ class EntitySource:
 
     ``version`` can only be compared for equality; events are in the order in which they happened; ``existing`` has
     the content hash of each live document of the entity by document id, unless it lacks vectors of that text: a
-    document that a dead embedder or a kill left without them counts as not there, and is made and embedded again.
+    document that a dead embedder or a kill left without them counts as missing and is made and embedded again.
     """
 
     key: EntityKey
@@ -56,7 +56,7 @@ class EntitySource:
 
 @dataclass(frozen=True, slots=True)
 class EntityDocuments:
-    """What an entity's source of ``source_version`` makes: documents that are new or changed, and the others."""
+    """The documents made from an entity's source of ``source_version``: new or changed ones, and the others."""
 
     key: EntityKey
     source_version: str
@@ -96,10 +96,10 @@ def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) 
 def write_documents(
     tx: Transaction, run_id: str, project_id: int, batch: Sequence[EntityDocuments]
 ) -> frozenset[EntityKey]:
-    """Write the regenerated documents, tombstone those their entities no longer make, with their embeddings.
+    """Write the regenerated documents; tombstone those that their entities no longer have, and drop their vectors.
 
-    Of an unchanged document only its address and ``updated_at`` are brought up to date, which are not in its text.
-    Gives the keys whose source changed since it was read, or is gone: of those nothing was touched. Of two entries
+    For an unchanged document, only its address and ``updated_at`` are updated, which are not in its text. Returns
+    the keys whose source changed or disappeared since it was read: nothing of theirs was written. Of two entries
     for one entity the later counts.
     """
     distinct = {entry.key: entry for entry in batch}

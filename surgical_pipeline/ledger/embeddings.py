@@ -22,7 +22,7 @@ _MATRIX = 2
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingCandidate:
-    """A document to embed. ``current``: the model's vectors of this very text are there already."""
+    """A document to embed. ``current``: the model's vectors of exactly this text already exist."""
 
     document_id: str
     title: str
@@ -35,7 +35,7 @@ class EmbeddingCandidate:
 class DocumentVectors:
     """A document's vectors, one a chunk in order: ``vectors`` has the shape (chunks, dimension), float32.
 
-    ``texts``: the same as the ledger takes them in, made here so that no window waits for it.
+    ``texts``: the same in the form the ledger takes, made here so that no window waits for it.
 
     Raises:
         ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
@@ -55,7 +55,7 @@ class DocumentVectors:
 def fitting(
     tx: Transaction, versions: Sequence[DocumentVersion], *, max_characters: int
 ) -> Sequence[DocumentVersion]:
-    """Those from the first on that have together at most so many characters; the first whatever it has."""
+    """The leading documents that together have at most so many characters; the first regardless of its length."""
     ids = [version.document_id for version in versions]
     characters = dict(tx.execute("load_document_lengths", document_ids=ids))
     totals = list(accumulate(characters.get(document_id, 0) for document_id in ids))
@@ -72,7 +72,7 @@ def load_candidates(tx: Transaction, versions: Sequence[DocumentVersion], model:
 def vectors_of_same_texts(
     tx: Transaction, wanted: Sequence[EmbeddingCandidate], model: str
 ) -> list[DocumentVectors]:
-    """For each of ``wanted`` whose very text another document has too: that one's vectors, as its own."""
+    """For each of ``wanted`` whose exact text another document has too: that document's vectors, as its own."""
     hashes = sorted({one.content_hash for one in wanted})
     if not hashes:
         return []
@@ -130,6 +130,6 @@ def _texts_of(entry: DocumentVectors) -> tuple[str, ...]:
         )
     if not np.isfinite(vectors).all():
         raise ValueError(f"the vectors of document {entry.document_id} are not finite")
-    # Nine digits tell every float32 apart; text is what DuckDB takes in fastest without Arrow.
+    # Nine digits distinguish every float32; text is the fastest input for DuckDB without Arrow.
     template = f"[{','.join(['%.9g'] * entry.dimension)}]"
     return tuple(template % tuple(row) for row in vectors.tolist())

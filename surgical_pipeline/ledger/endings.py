@@ -29,7 +29,7 @@ def end_run(
     now: datetime,
     seen: RunSummary | None = None,
 ) -> bool:
-    """The one step into a terminal status, also of every entity that was not complete; False: it was not taken.
+    """The one step into a terminal status, for the run and every incomplete entity. False: it was not taken.
 
     Args:
         tx: of a write window.
@@ -37,7 +37,7 @@ def end_run(
         status: terminal.
         ended_by: the failure that ended it, or why it was cancelled; None where it succeeded.
         now: when it ended.
-        seen: the run as somebody saw it who takes it for lost: a sign of life since then keeps it open.
+        seen: the run as seen by a caller that considers it lost; a sign of life since then keeps it open.
     """
     run = tx.rows("load_run", run_id=run_id)
     if not run:
@@ -72,7 +72,7 @@ def end_run(
 
 @dataclass(frozen=True, slots=True)
 class Inheritance:
-    """What a parent's stages before the one that goes on achieved, as far as the new run asks for it."""
+    """What the parent's earlier stages achieved, limited to the new run's scope."""
 
     project_id: int | None
     project_path: str
@@ -81,7 +81,7 @@ class Inheritance:
 
 
 def inheritance_of(tx: Transaction, run_id: str, parent_run_id: str, *, phase: Phase) -> Inheritance | None:
-    """Of the run ``run_id``, which begins in ``phase``; None where the ledger does not know its parent."""
+    """For the run ``run_id``, which begins in ``phase``; None if the ledger does not know its parent."""
     parents = tx.rows("load_run", run_id=parent_run_id)
     if not parents:
         return None

@@ -83,7 +83,7 @@ class LedgerDamagedError(LedgerError):
 
 
 class LedgerGoneError(LedgerError):
-    """Another one is not made in its place: the run's own row would be missing in it."""
+    """No new one is created in its place: it would lack the run's own row."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,7 +94,7 @@ class LedgerGoneError(LedgerError):
 
 
 class LedgerReplacedError(LedgerError):
-    """The run's row is missing, or was made anew from what Dagster knows of the run. Write nothing more for it."""
+    """The run's row is missing, or was recreated from what Dagster knows of it. Write nothing more for it."""
 
     def __init__(self, location: str, run_id: str) -> None:
         super().__init__(
@@ -123,7 +123,7 @@ class AmbiguousRunError(LedgerError):
 
 
 class WaitAbandonedError(LedgerError):
-    """The wait for the lock was called off from outside before the lock came; nothing was read or written."""
+    """The wait for the lock was cancelled from outside; nothing was read or written."""
 
 
 class RunLostError(LedgerError):

@@ -9,16 +9,16 @@ from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, Ru
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
 CHECK_SECONDS = 5.0
-"""How often it looks whether a heartbeat is due: every window of the run is one, too."""
+"""How often the thread checks whether a heartbeat is due: every window of the run counts as one, too."""
 
 _LOG = logging.getLogger(__name__)
 
 
 class Heartbeat:
-    """Says that ``run`` is alive for as long as the block goes on, also while a stage fetches or embeds.
+    """Reports ``run`` as alive as long as the block runs, also while a stage fetches or embeds.
 
-    A ledger that cannot be written just then is tried again; a run that is lost is left to its next window, which
-    says so to the stage.
+    If the ledger cannot be written, it tries again later. If the run is lost, the run's next window reports that
+    to the stage.
     """
 
     def __init__(self, run: SyncRunRecorder, *, check_seconds: float = CHECK_SECONDS) -> None:

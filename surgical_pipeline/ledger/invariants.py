@@ -12,7 +12,7 @@ MAX_EXAMPLES = 10
 
 
 class Violation(BaseModel):
-    """``invariant``: its name; ``meaning``: what should be true; ``examples``: up to ten of ``count``."""
+    """``invariant``: its name; ``meaning``: what should be true; ``examples``: at most ten of ``count``."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -23,7 +23,7 @@ class Violation(BaseModel):
 
 
 class CheckReport(BaseModel):
-    """``rows``: how many each table has, all of them read; ``checked``: invariant and meaning.
+    """``rows``: number of rows of each table, all of them read; ``checked``: invariant and meaning.
 
     ``superseded_projects``: a sentence for each project that is no longer current. That is no violation.
     """
@@ -77,7 +77,7 @@ def _find_outcomes_of_other_entities(tx: Transaction) -> list[str]:
 
 
 def _asked(scope: str, requested: int) -> tuple[str, str] | None:
-    """The IIDs of issues and merge requests; none for a text that is no scope and asked for nothing."""
+    """The IIDs of issues and merge requests; none for a text that is not a scope and so asked for nothing."""
     try:
         parsed = Scope.parse(scope)
     except ScopeError:

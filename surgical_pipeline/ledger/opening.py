@@ -17,7 +17,7 @@ def open_ledger(settings: Settings, *, wait_at_most_seconds: float | None = None
 
 
 def open_ledger_file(settings: Settings, *, wait_at_most_seconds: float | None = None) -> DuckDBLedger:
-    """The same, for what is done to a DuckDB file as a whole: backup, compaction."""
+    """The same, for operations on a DuckDB file as a whole: backup, compaction."""
     timeout = settings.lock_timeout_seconds
     if wait_at_most_seconds is not None:
         timeout = min(timeout, wait_at_most_seconds)

@@ -17,9 +17,9 @@ _SEPARATOR = "\x1f"
 def with_run_failure(
     outcomes: Iterable[EntityOutcome], failure: Failure, *, phase: Phase
 ) -> tuple[EntityOutcome, ...]:
-    """The outcomes of a run that ended by ``failure`` in ``phase``: what was not complete failed with the run.
+    """The outcomes of a run that ended by ``failure`` in ``phase``: incomplete entities failed with the run.
 
-    Complete is only what has all its new documents embedded, and that cannot be before the last stage.
+    An entity is complete only once all its new documents are embedded, which the last stage does.
     """
     return tuple(
         outcome

@@ -1,6 +1,6 @@
-"""Whose a record is: GitLab numbers notes and events of all entities together, so one can turn up with another.
+"""Which entity owns a record: GitLab numbers notes and events across entities, so one can appear under another.
 
-That is what a cache keyed wrongly gives, or a proxy. Nothing in GitLab moves a note or an event from one issue or
+A wrongly keyed cache or a proxy can cause that. Nothing in GitLab moves a note or an event from one issue or
 merge request to another: where an issue moves, it copies them. So the row of another entity is never taken over.
 """
 
@@ -18,7 +18,7 @@ Held = tuple[EntityKey, Dependent]
 """A dependent of an entity: what is replaced whole."""
 
 _GLOBAL = frozenset({Dependent.DISCUSSIONS, *EVENT_DEPENDENTS})
-"""Whose records have ids beyond their entity; the keys of all others begin with it."""
+"""Dependents whose record ids are unique across entities; the keys of all others begin with the entity."""
 
 
 def held_records(one: DependentSet) -> frozenset[tuple[str, int | str]]:

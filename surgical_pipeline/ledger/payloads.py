@@ -1,7 +1,7 @@
 """Text made fit to be stored.
 
 JSON may escape half of a surrogate pair, and Python strings may hold one. No database stores it, and the one row
-would take the whole batch down with it. GitLab never sends such text; something between us and GitLab may.
+would make the whole batch fail. GitLab never sends such text; something between us and GitLab may.
 """
 
 import re
@@ -21,7 +21,7 @@ def storable_text(text: str) -> str:
 
 
 def storable_json(text: str) -> str:
-    """JSON text, likewise, written out and escaped."""
+    """The same for JSON text, for halves written out or escaped."""
     text = storable_text(text)
     if not _ESCAPED_SURROGATE.search(text):
         return text

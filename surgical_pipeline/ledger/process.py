@@ -1,8 +1,8 @@
-"""Is the process that works on a run still there? Told by host, pid and what a reused pid cannot imitate.
+"""Is the process that works on a run still alive? Decided by host, pid and what a reused pid cannot imitate.
 
-Linux tells in ``/proc`` when a process started, in clock ticks since boot: unlike a time of day, that is the same
-for every observer and whatever is done to the clock. Together with the boot and the pid namespace it names one
-process for good.
+``/proc`` has the start of a process in clock ticks since boot: unlike a time of day, that is the same for every
+observer and does not change when the clock is set. Together with the boot and the pid namespace it identifies
+one process permanently.
 """
 
 import os
@@ -15,14 +15,14 @@ from surgical_pipeline.domain.reconciliation import Liveness
 
 _PROC = Path("/proc")
 _DEAD_STATES = frozenset("ZXx")
-"""A killed process whose parent has not asked for its exit code yet works no more."""
+"""A killed process whose parent has not read its exit code yet no longer works."""
 _STATE, _START_TICKS = 0, 19
 """Positions in ``/proc/<pid>/stat`` after the command's name: proc(5), fields 3 and 22."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessIdentity:
-    """One process for good. ``mark``: boot, pid namespace and start; None where the system does not tell."""
+    """One process, identified permanently. ``mark``: boot, pid namespace and start; None if not available."""
 
     host: str
     pid: int
@@ -45,7 +45,7 @@ class ProcessIdentity:
         except OSError:
             return Liveness.UNKNOWN
         if not self.mark.startswith(here):
-            return Liveness.UNKNOWN  # another container of this name, or this machine before it was started anew
+            return Liveness.UNKNOWN  # another container of this name, or this machine before a restart
         stat = _read_stat(self.pid)
         if stat is None:
             return Liveness.UNKNOWN if _hidden(self.pid) else Liveness.GONE
@@ -60,7 +60,7 @@ def _mark(start_ticks: str) -> str:
 
 
 def _read_stat(pid: int) -> list[str] | None:
-    """Fields from the state on, for the command's name before it may hold spaces. None: no such process."""
+    """Fields from the state on, because the command's name before it may hold spaces. None: no such process."""
     try:
         text = (_PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
@@ -69,7 +69,7 @@ def _read_stat(pid: int) -> list[str] | None:
 
 
 def _hidden(pid: int) -> bool:
-    """``/proc`` can be mounted so that it shows other users' processes to nobody."""
+    """``/proc`` can be mounted so that it hides other users' processes."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:

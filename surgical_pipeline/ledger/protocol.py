@@ -19,10 +19,10 @@ class Transaction(Protocol):
 
     @property
     def now(self) -> datetime:
-        """When the window began, in UTC: one moment for all that is written in it."""
+        """When the window began, in UTC: one time for everything written in it."""
 
     def on_rollback(self, undo: Callable[[], None]) -> None:
-        """Have ``undo`` take back what an object remembers as written, should the window not be committed."""
+        """Call ``undo``, which resets what an object remembers as written, if the window is not committed."""
 
     def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
         """Run a named query and give all its rows.
@@ -67,13 +67,13 @@ class Ledger(Protocol):
 
         Args:
             purpose: a word for the log.
-            cancelled: set from another thread, calls off the wait for the lock, never a window that is open.
+            cancelled: when set from another thread, ends the wait for the lock, never an open window.
 
         Raises:
             LockTimeoutError: others held the ledger for longer than the limit.
             WaitAbandonedError: ``cancelled`` was set first.
             LedgerVersionError: it is from a newer version; it is left as it is.
-            LedgerGoneError: this object has seen the ledger before, and it is gone; no other is made.
+            LedgerGoneError: this object has seen the ledger before, and it is gone; no new one is created.
             LedgerError: it cannot be used.
         """
 

@@ -33,7 +33,7 @@ class SyncRunRecorder:
     RunLostError and write nothing; the ``finish_*`` methods give False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests that ``count_requests`` was told of.
+    since this object was made, and the requests passed to ``count_requests``.
     """
 
     def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
@@ -44,7 +44,7 @@ class SyncRunRecorder:
         self._usage = Usage(ledger)
         self._phase: Phase | None = None
         self.belongs_to = NOTHING_KNOWN
-        """What the ledger knew of its GitLab when the run began."""
+        """What the ledger knew about its GitLab when the run began."""
         self.ended = False
         """Whether this object wrote the run's ending."""
 
@@ -61,7 +61,7 @@ class SyncRunRecorder:
     ) -> str:
         """Begin the run, with an outcome for each entity of ``scope``: pending, or what the parent left.
 
-        Gives the name of the ledger that it writes to, as ``ledger_name``.
+        Returns the name of the ledger that it writes to, as ``ledger_name`` does.
 
         Args:
             scope: what is asked for.
@@ -116,9 +116,9 @@ class SyncRunRecorder:
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Enter a stage; the one before ends.
 
-        A stage enters the next one in its own last window, which saves a window. The next one still says so when
-        it begins: then this writes nothing, and what is used from there on is counted as its own. No run goes back
-        to a stage, though a part of it may: what could not be fetched at first.
+        A stage enters the next one in its own last window, which saves a window. The next stage
+        still calls this when it begins: then nothing is written, and usage from there on counts as that stage's.
+        No run returns to a stage, but part of it may: entities that could not be fetched at first.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
@@ -144,13 +144,13 @@ class SyncRunRecorder:
         self._guarded(tx, "add_run_counters", **added)
 
     def count_requests(self, http: HttpStats) -> None:
-        """Requests that the run sent since it last said so; written with the next stage or the ending."""
+        """Add requests that the run sent since the last call; written with the next stage or the ending."""
         self._usage.count_requests(http)
 
     def heartbeat_if_due(self, tx: Transaction | None = None, *, cancelled: threading.Event | None = None) -> bool:
-        """Say that the run is alive, if that was last said 15 s ago or longer; True if it was said now.
+        """Write a heartbeat if the last one is 15 s old or older; True if it was written.
 
-        ``cancelled`` calls off the wait for a window of its own, as in ``Ledger.write``.
+        ``cancelled`` ends the wait for its own window, as in ``Ledger.write``.
         """
         last = self._last_heartbeat
         if last is not None and self._clock() - last < timedelta(seconds=HEARTBEAT_SECONDS):
@@ -202,13 +202,13 @@ class SyncRunRecorder:
         return self._finish(RunStatus.SUCCEEDED)
 
     def finish_succeeded_with_warnings(self) -> bool:
-        """Some of it is not; the outcomes tell. False: the run was lost, its row is left as it is."""
+        """Some of it is not; the outcomes say what. False: the run was lost, its row is left as it is."""
         return self._finish(RunStatus.SUCCEEDED_WITH_WARNINGS)
 
     def conclude(self, *, nothing_usable: Failure) -> RunStatus:
-        """End a run that came through all stages as its outcomes say, in one window; gives how it ended.
+        """End a run that completed all stages as its outcomes say, in one window; returns how it ended.
 
-        ``nothing_usable``: why it failed where none of what was asked for is up to date. A run that was lost is
+        ``nothing_usable``: why it failed if no requested entity is up to date. A run that was lost is
         left as it is.
         """
         with self._ledger.write("conclude") as tx:
@@ -219,7 +219,7 @@ class SyncRunRecorder:
     def finish_failed(self, failure: Failure, *, if_silent_since: RunSummary | None = None) -> bool:
         """The run ends by ``failure``, and with it every entity that was not complete, from queued too.
 
-        ``if_silent_since``: the run as somebody else saw it who takes it for lost; it is ended only if it has
+        ``if_silent_since``: the run as seen by a caller that considers it lost; it ends only if it has
         given no sign of life since. False: the run was lost or lives on, its row is left as it is.
         """
         return self._finish(RunStatus.FAILED, failure, seen=if_silent_since)
@@ -229,7 +229,7 @@ class SyncRunRecorder:
     ) -> bool:
         """Somebody stopped the run; every entity that was not complete fails with CANCELLED, from queued too.
 
-        ``if_silent_since`` and the answer as in ``finish_failed``.
+        ``if_silent_since`` and the return value as in ``finish_failed``.
         """
         return self._finish(RunStatus.CANCELLED, why, seen=if_silent_since)
 
@@ -283,7 +283,7 @@ class SyncRunRecorder:
         self._remember(tx, "_last_heartbeat", value=now)
 
     def _remember(self, tx: Transaction, name: str, *, value: object) -> None:
-        """Set an attribute of this object, for as long as the window is not rolled back."""
+        """Set an attribute of this object; reset if the window is rolled back."""
         before = getattr(self, name)
         setattr(self, name, value)
         tx.on_rollback(lambda: setattr(self, name, before))
@@ -293,7 +293,7 @@ class SyncRunRecorder:
             raise self._lost(tx)
 
     def _lost(self, tx: Transaction) -> LedgerError:
-        """Why the run's row is not ``running``. One that has begun waits nowhere: that is another ledger's row."""
+        """Why the run's row is not ``running``. A begun run is not queued: such a row is another ledger's."""
         row = tx.rows("load_run", run_id=self.run_id)
         if row and row[0]["status"] != RunStatus.QUEUED:
             return RunLostError(self.run_id)

@@ -1,4 +1,4 @@
-"""Reading runs, and the two writes of ``sync_runs`` that come from outside the run: queued, and Dagster's word."""
+"""Reading runs, and the two writes of ``sync_runs`` from outside the run: queued, and Dagster's status."""
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime
@@ -91,11 +91,10 @@ def queue_run(  # noqa: PLR0913  a column each
     parent_run_id: str | None = None,
     worker: ProcessIdentity | None = None,
 ) -> bool:
-    """Note a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
+    """Record a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
 
-    ``dagster_instance``: whose run it is. ``worker``: the process that is going to run it, where that is settled
-    already. A ``scope`` that is a text is
-    one that nobody can read, such as a mistyped partition key: it asks for nothing.
+    ``dagster_instance``: whose run it is. ``worker``: the process that will run it, if that is already
+    known. A ``scope`` given as text cannot be parsed, such as a mistyped partition key: it asks for nothing.
     """
     readable = scope if isinstance(scope, Scope) else None
     inserted = tx.execute(
@@ -119,12 +118,12 @@ def queue_run(  # noqa: PLR0913  a column each
 
 
 def set_dagster_status(tx: Transaction, run_id: str, dagster_status: str) -> bool:
-    """Bring over Dagster's word, also for a run that has ended; False if nothing changed or the run is unknown."""
+    """Record Dagster's status, also for a run that has ended; False if nothing changed or the run is unknown."""
     return bool(tx.execute("set_dagster_status", run_id=run_id, dagster_status=dagster_status))
 
 
 def ledger_name(tx: Transaction) -> str:
-    """What tells this ledger from any other: when it was made. A backup has the name of what it was taken of."""
+    """What distinguishes this ledger from any other: when it was made. A backup keeps its original's name."""
     (made_at,) = tx.column("ledger_made_at")
     return str(made_at.astimezone(UTC).isoformat())
 
@@ -136,7 +135,7 @@ def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -
 
 
 def list_open_runs(tx: Transaction, *, and_also: Collection[str] = ()) -> list[RunSummary]:
-    """Every run that is queued or running, and of ``and_also`` those that the ledger knows, ended or not."""
+    """Every run that is queued or running, and those of ``and_also`` that the ledger knows, ended or not."""
     rows = tx.rows("list_open_and_named_runs", run_ids=list(and_also))
     return [RunSummary.model_validate(row) for row in rows]
 
@@ -161,8 +160,8 @@ def find_run(tx: Transaction, prefix: str) -> RunSummary | None:
 def load_result(tx: Transaction, run_id: str, *, ended_by: Failure | None = None) -> SyncResult | None:
     """The whole document about a run, running or ended, from the ledger alone; None if there is no such run.
 
-    ``ended_by``: what ended a run that could not write so. The document then tells what it has written until then,
-    and that it ended; an ending that is in the ledger counts more.
+    ``ended_by``: what ended a run that could not record it. The document then has what the run wrote until then,
+    and that it ended. An ending in the ledger takes precedence.
     """
     rows = tx.rows("load_run", run_id=run_id)
     if not rows:

@@ -1,4 +1,4 @@
-"""Searching the documents: two rankings, by words and by meaning, and what is shown of the best."""
+"""Searching the documents: rankings by exact strings, words and meaning, and what is shown of the best."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     Vector = Sequence[float] | NDArray[np.float32]
 
 REFERENCE = "reference"
-"""How a document was found whose entity the question names."""
+"""``found_by`` of a document whose entity the question names."""
 
 DEPTH = 50
-"""Documents of each ranking that are fused; more where more are asked for."""
+"""Documents of each ranking that are fused; more if the caller asks for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class QuestionVector:
 class SearchHit:
     """A document found.
 
-    ``score``: 1 for what the question names and for what is first in every ranking, else less, above 0.
+    ``score``: 1 for what the question names and for what is first in every ranking, else between 0 and 1.
     ``found_by``: its rank from 1 on in each ranking that has it: ``reference``, ``exact``, ``words``, ``meaning``.
     ``cosine``: of its best chunk, -1 to 1; None where it was not found by meaning. ``chunk_index``: that chunk, if
     it was made from the document's present text. ``current``: False where its vectors are those of an older text.
@@ -124,7 +124,7 @@ def search(
     nearest = {} if vector is None else _nearest(tx, vector, filters=filters, depth=depth)
     named = _referenced(tx, question, filters=filters, depth=depth)
     exact = _holding_exactly(tx, question, words[:DEPTH])
-    # What has no exact strings, no words or no vectors to compare with was not asked that way.
+    # A question without exact strings, words or a vector to compare skips that ranking.
     asked = {EXACT: exact, MEANING: list(nearest)}
     rankings = {name: ids for name, ids in asked.items() if ids} | ({WORDS: words} if question.terms else {})
     fused = {one.document_id: one for one in fuse(rankings)}
@@ -149,9 +149,9 @@ def rank_by_words(tx: Transaction, question: Question, *, filters: Filters, dept
 
 
 def index_documents(tx: Transaction, document_ids: Sequence[str]) -> None:
-    """Have searches find these documents by the words of their present title and text.
+    """Index the words of these documents' present title and text for searches.
 
-    Belongs into the window that writes them; they must be there.
+    Call it in the window that writes them, after the write.
     """
     for query_name in ("add_to_vocabulary", "index_words"):
         tx.execute(query_name, document_ids=list(document_ids))

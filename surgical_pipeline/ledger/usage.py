@@ -1,4 +1,4 @@
-"""What a run used since it last said so: windows on the ledger, and requests."""
+"""What a run used since it last recorded its usage: windows on the ledger, and requests."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,7 +18,7 @@ class Used:
 
 
 class Usage:
-    """Counts from the moment it is made, stage by stage. ``tell`` writes what was not told yet."""
+    """Counts from its creation on, stage by stage. ``tell`` writes what is not written yet."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -43,7 +43,7 @@ class Usage:
     def tell(self, tx: Transaction, run_id: str, *, now: datetime, entered: Phase | None = None) -> bool:
         """Add it to the run and to its stages; False, with nothing written, if the run is not running.
 
-        ``now``: it is a sign of life, too. ``entered``: the stage that the run is in from now on; None: it stays.
+        ``now``: also counts as a heartbeat. ``entered``: the stage that the run enters; None: unchanged.
         """
         before, used, stages = self._told, self._so_far, self._untold_stages
         whole = used - before

@@ -1,7 +1,7 @@
-"""Dependents: fetch what hangs on each entity, and replace it whole or not at all.
+"""Dependents: fetch each dependent of each entity, and replace it whole or not at all.
 
-Takes the entities that ingest left fresh, gives them on to docs. Each entity has a timeout and the stage a budget;
-what runs out is recorded with code TIMEOUT and the others go on. Finished entities are written in groups.
+Takes the entities that ingest left fresh and passes them on to docs. Each entity has a timeout and the stage a
+budget; what exceeds them is recorded with code TIMEOUT and the others go on. Entities are written in groups.
 """
 
 import asyncio
@@ -32,16 +32,16 @@ from surgical_pipeline.stages.shared.same_gitlab import project_of_ledger
 
 STAGE = "dependents"
 GROUP_SIZE = 100
-"""Entities of one write window at most."""
+"""Maximum number of entities per write window."""
 GROUP_LINGER_SECONDS = 1.0
-"""How long a finished entity waits for others to share its window: a window costs 5-30 ms, whatever is in it."""
+"""How long a finished entity waits for others to share its window: a window costs 5-30 ms, whatever its size."""
 
 
 @dataclass(slots=True)
 class _Entity:
-    """One entity on its way: ``waiting`` counts the dependents that are still to come.
+    """One entity in progress: ``waiting`` counts the dependents that are not fetched yet.
 
-    ``code``: of a merge request whose commits or diffs are wanted, the state of its code before they are fetched.
+    ``code``: for a merge request whose commits or diffs are wanted, the state of its code before their fetch.
     """
 
     key: EntityKey
@@ -66,14 +66,14 @@ async def run_dependents(
     belongs_to: Belonging | None = None,
     clock: MonotonicClock = time.monotonic,
 ) -> Sources:
-    """Bring the dependents of all sources up to date, as far as the budget goes.
+    """Bring the dependents of all sources up to date, as far as the budget allows.
 
     One flat queue of (entity, dependent) keeps every place in flight busy, so a slow answer costs its own
-    entity and one place, not its neighbours. What waits to be written is bounded: while the ledger is held by
-    others, no more is fetched than its queue takes.
+    entity and one place, not its neighbours. The queue of writes is bounded: while others hold the
+    ledger, no more is fetched than fits into the queue.
 
-    ``belongs_to``: what the ledger knows of its GitLab, in a run that goes on where another process did preflight.
-    Then GitLab is asked for the project first: it may be another one by now.
+    ``belongs_to``: what the ledger knows about its GitLab, in a run that continues another process's preflight.
+    Then GitLab is asked for the project first: it may have changed since.
 
     Raises:
         StageFailedError: the project is gone or another GitLab's, or the token refused.
@@ -83,7 +83,7 @@ async def run_dependents(
         project = str(sources.project_id)
         await project_of_ledger(project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE)
     versions = await _code_versions(sources, run=run, dependents=dependents)
-    jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # drawn one by one: kept, they keep all
+    jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # lazy: a list would keep it all alive
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
         sources,
@@ -127,10 +127,10 @@ def _jobs(
 
 
 def _with_source_versions(sets: Sequence[DependentSet], *, code: CodeVersion | None) -> list[DependentSet]:
-    """Say of commits and diffs which state of the code they are, where that is sure: those are not fetched again.
+    """Set which state of the code commits and diffs belong to, if that is certain: those are not fetched again.
 
-    Between the reading of the head and the fetch somebody may push, and push back afterwards; and while GitLab
-    still prepares a merge request, its lists are empty. The newest commit tells, for diffs fetched beside it too.
+    Between reading the head and the fetch somebody may push, and push back afterwards; and while GitLab still
+    prepares a merge request, its lists are empty. The newest commit decides, also for diffs fetched with it.
     """
     commits = next((one.records for one in sets if one.dependent is Dependent.COMMITS), None)
     sure = code is not None and (commits is None or _head(commits) == code.head)
@@ -142,7 +142,7 @@ def _with_source_versions(sets: Sequence[DependentSet], *, code: CodeVersion | N
 
 
 def _head(commits: DependentRecords) -> str | None:
-    """The newest commit, which GitLab gives first."""
+    """The newest commit, which GitLab returns first."""
     first = commits[0] if commits else None
     return first.record_id if isinstance(first, LinkedRecord) else None
 
@@ -164,7 +164,7 @@ class _Fetch:
         self._finished = finished
 
     async def one(self, job: _Job) -> None:
-        """Fetch one dependent; whoever brings an entity's last one hands the entity on."""
+        """Fetch one dependent; the job that fetches an entity's last one passes the entity on."""
         entity, dependent = job
         if entity.deadline is None:
             entity.deadline = self._deadline.within(self._entity_timeout_seconds)
@@ -191,21 +191,21 @@ class _Fetch:
                 gitlab_id=self._sources.gitlab_ids.get(key),
             )
         except (UnauthorizedError, ProjectNotFoundError) as error:
-            # Not this entity's matter: no further answer would be worth anything.
+            # This concerns the whole run: no further answer would be usable.
             raise StageFailedError(error.as_failure(STAGE)) from error
         except GitLabError as error:
             return error.as_failure(STAGE, dependent=dependent)
 
 
 async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int, clock: GitLabClock) -> None:
-    """Write entities as they finish, as many to a window as finished meanwhile."""
+    """Write entities as they finish, each window all that have finished by then."""
     async for group, last in _groups(finished):
         write = partial(_write_group, run=run, project_id=project_id, group=group, clock=clock, last=last)
         await run.in_window(STAGE, write)
 
 
 async def _groups(finished: _Finished) -> AsyncIterator[tuple[list[_Entity], bool]]:
-    """What finished, group by group, and whether it is known that no other follows."""
+    """Finished entities, group by group, and whether no other is known to follow."""
     open_end = True
     while open_end:
         first = await finished.get()

@@ -1,6 +1,6 @@
 """Docs: render the documents of the given entities from what the ledger holds.
 
-Takes the sources that dependents left, gives the ids of the documents whose text changed, and no others. Reads in
+Takes the sources that dependents left; returns the ids of exactly the documents whose text changed. Reads in
 one window, renders with the lock released, writes in another; a source that changed in between is read again.
 """
 
@@ -23,9 +23,9 @@ from surgical_pipeline.stages.shared.rendering import documents_of
 
 STAGE = "docs"
 BATCH_SIZE = 250
-"""Entities that are rendered and written together: a window takes 100 ms for them, and 5 to 30 for itself."""
+"""Entities that are rendered and written together: their window takes 100 ms, plus 5 to 30 ms of overhead."""
 MAX_ATTEMPTS = 5
-"""How often a source is read and rendered, should another run change it each time meanwhile."""
+"""How often a source is read and rendered if another run changes it each time meanwhile."""
 
 _KEEPS_CHANGING = Failure(
     code=FailureCode.DOCUMENT_ERROR,
@@ -84,21 +84,21 @@ async def _generate(
     for _ in range(MAX_ATTEMPTS):
         load = partial(store.load_sources, project_id=project_id, keys=sorted(pending))
         loaded = await run.in_read(STAGE, load)
-        # Tombstoned by another run since ingest: to render it would revive what GitLab no longer has.
+        # Tombstoned by another run since ingest: rendering it would revive what GitLab no longer has.
         rendered = [_render(source) for source in loaded if not source.deleted]
         outdated = await run.in_window(STAGE, partial(write_in, rendered=rendered))
         written += [one for one in rendered if one.source.key not in outdated]
         pending = set(outdated)
         if not pending:
             return written
-    # Never written, so it must not count, nor be embedded.
+    # Not written, so it must neither count nor be embedded.
     given_up = [_Rendered(one.source, failure=_KEEPS_CHANGING) for one in rendered if one.source.key in pending]
     await run.in_window(STAGE, partial(write_in, rendered=given_up))
     return written + given_up
 
 
 def _render(source: EntitySource) -> _Rendered:
-    """Pure; whatever a payload does to the renderer stays with its entity."""
+    """Pure; an error that a payload causes fails its own entity only."""
     try:
         documents = tuple(documents_of(source))
     except Exception as error:
@@ -111,7 +111,7 @@ def _render(source: EntitySource) -> _Rendered:
 def _write(
     tx: Transaction, *, run: SyncRunRecorder, project_id: int, rendered: Sequence[_Rendered], last: bool
 ) -> frozenset[EntityKey]:
-    """Gives the keys whose source is no longer the one that was rendered; nothing of theirs is written."""
+    """Returns the keys whose source is no longer the rendered one; nothing of theirs is written."""
     good = [one for one in rendered if one.failure is None]
     outdated = store.write_documents(
         tx,

@@ -31,7 +31,7 @@ async def run_embed_for_document_ids(
     budgets: Budgets,
     clock: MonotonicClock = time.monotonic,
 ) -> EmbedResult:
-    """Embed these documents and no others; a dead embedder or a spent budget is a warning of each document."""
+    """Embed these documents and no others; a dead embedder or a spent budget gives a warning for each document."""
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
     vectorizer = Vectorizer(embedder, STAGE, deadline=deadline, clock=clock)
     results: list[EmbedResult] = []
@@ -77,7 +77,7 @@ def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch) -> EmbedResul
 def _save_outcomes(
     tx: Transaction, *, run: SyncRunRecorder, result: EmbedResult, failures: Mapping[str, Failure]
 ) -> None:
-    """Give each entity the documents of its own that now have their vector, and those that failed."""
+    """Record for each entity which of its documents now have their vector, and which failed."""
     good = {*result.embedded, *result.reused}
     changed = []
     for outcome in run.outcomes(tx, keys={entity_of_document(one) for one in (*good, *failures)}):

@@ -1,7 +1,7 @@
 """Ingest: write the snapshots, in windows of at most 100 entities, each guarded by freshness.
 
-Takes preflight's snapshots, gives the entities whose rows are now as fresh as this run can have them. What GitLab
-no longer has is remembered, and tombstoned at the second miss in a row.
+Takes preflight's snapshots, returns the entities whose rows are now as fresh as this run can make them. An entity
+that GitLab no longer has is marked as missed, and tombstoned at the second miss in a row.
 """
 
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
 STAGE = "ingest"
 WINDOW_SIZE = 100
-"""Entities of one write window."""
+"""Entities per write window."""
 
 
 async def run_ingest(
@@ -32,12 +32,12 @@ async def run_ingest(
 ) -> Sources:
     """Write project, entities and misses, with an outcome for each.
 
-    ``clock``: GitLab's, as this process knows it. Where it has not heard it, as in a run that goes on here with
-    another process's snapshots, what the ledger says of its fetches is believed.
+    ``clock``: GitLab's, as this process knows it. If it does not know GitLab's time, as in a run that continues
+    with another process's snapshots, the fetch times in the ledger are believed.
 
     Raises:
-        StageFailedError: nothing usable came of all that was asked for, or the ledger has come to belong to
-            another GitLab since preflight looked.
+        StageFailedError: no requested entity is usable, or the ledger has come to belong to another GitLab
+            since preflight.
     """
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
     gitlab_clock = clock or GitLabClock()
@@ -93,7 +93,7 @@ def _write_last(
 def _write_project(
     tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
 ) -> tuple[EntityWarning, ...]:
-    """The project, unless it is another GitLab's; gives a warning for each that it supersedes."""
+    """Write the project, unless it is another GitLab's; returns a warning for each project that it supersedes."""
     project = preflight.project
     if objection := claim(tx, run.run_id, project):
         raise StageFailedError(Failure(code=FailureCode.PROJECT_MISMATCH, message=objection, stage=STAGE))
@@ -118,7 +118,7 @@ def _warned(
     run: SyncRunRecorder,
     warnings: tuple[EntityWarning, ...],
 ) -> list[EntityOutcome]:
-    """What concerns the whole run is told with its first outcome: once, not once for each entity."""
+    """Attach warnings about the whole run to its first outcome: once, not once for each entity."""
     if not warnings:
         return outcomes
     first = outcomes[0].model_copy(update={"warnings": (*outcomes[0].warnings, *warnings)})
@@ -129,7 +129,7 @@ def _warned(
 def _write_absences(
     tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
 ) -> list[EntityOutcome]:
-    """What could not be fetched: it is known before the first entity is written."""
+    """Entities that could not be fetched: known before the first entity is written."""
     project = preflight.project
     misses = content.record_misses(
         tx, run.run_id, project.project_id, keys=preflight.missing, missed_at=preflight.asked_at, present=present

@@ -1,6 +1,6 @@
 """Preflight: fetch exactly the named entities and make sure that they are the ones that were meant.
 
-Takes a scope, gives snapshots on disk (payload and ``fetched_at``), what is missing and what failed. Takes no
+Takes a scope, returns snapshots on disk (payload and ``fetched_at``), what is missing and what failed. Takes no
 lock and writes nothing to the ledger: a run that ends here has changed no content.
 """
 
@@ -40,7 +40,7 @@ _SWITCHED_OFF = "the project says that its {what} are switched off, or kept from
 
 _SHARE_OF_BUDGET = 0.25
 _LEAST_SECONDS = 2.0
-"""One attempt at a batch, or at a part of it, may take that share of the time left, and at least so long."""
+"""One attempt at a batch or a part of it may take this share of the remaining time, but at least this long."""
 
 _Batch = tuple[EntityType, Sequence[int]]
 
@@ -56,8 +56,8 @@ async def run_preflight(
 ) -> PreflightResult:
     """Ask for the project, then for the entities in batches of 100, then singly for those the batches left out.
 
-    A batch that fails for a reason that may lie in one record is asked for in halves: only the guilty fail.
-    ``belongs_to``: what the ledger that this is for knows of its GitLab.
+    A batch that fails for a reason that may lie in one record is asked for in halves: only the bad records fail.
+    ``belongs_to``: what the run's ledger knows about its GitLab.
 
     Raises:
         StageFailedError: the project cannot be read or is another GitLab's, an answer belongs to another project
@@ -70,7 +70,7 @@ async def run_preflight(
     asked_at = gitlab.now()
     snapshots.append(())  # ingest reads the file even where nothing could be fetched
     fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
-    # As many at once as may be in flight: what arrives is written out before the next is asked for.
+    # As many at once as may be in flight: each answer is written to disk before the next request.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
     await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
     if not fetch.fetched and not fetch.missing:
@@ -103,7 +103,7 @@ class _Fetch:
         self.failures: list[EntityFailure] = []
 
     async def batch(self, batch: _Batch) -> None:
-        """Fetch a batch; where one of its records may be why it failed, the others are had all the same."""
+        """Fetch a batch; if one of its records may have made it fail, still fetch the others."""
         kind, iids = batch
         error = await self._ask(kind, iids, self._patience() if len(iids) > 1 else AS_USUAL)
         if error is None:
@@ -119,7 +119,7 @@ class _Fetch:
             self._failed({key}, error)
 
     async def _ask(self, kind: EntityType, iids: Sequence[int], patience: Patience) -> GitLabError | None:
-        """Take in what the list gives of these; or what it failed with, and nothing was taken in."""
+        """Store the entities that the list returns of these; on failure return the error and store nothing."""
         wanted = {EntityKey(kind, iid) for iid in iids}
         try:
             answer = await self._gitlab.entities_by_iids(
@@ -131,13 +131,13 @@ class _Fetch:
         return None
 
     async def _ask_again(self, kind: EntityType, iids: Sequence[int]) -> GitLabError | None:
-        """Part of a batch that has failed. Once; but the word on a single entity is worth the usual attempts."""
+        """Ask for a part of a failed batch: once, but a single entity gets the usual number of attempts."""
         if len(iids) == 1:
             return await self._ask_single(EntityKey(kind, iids[0]), self._patience())
         return await self._ask(kind, iids, self._patience(attempts=1))
 
     def _patience(self, attempts: int | None = None) -> Patience:
-        """A record on which GitLab hangs must leave time for its neighbours."""
+        """A record that makes GitLab hang must leave time for the others."""
         seconds = max(_LEAST_SECONDS, self._deadline.remaining * _SHARE_OF_BUDGET)
         return Patience(attempts=attempts, seconds=seconds)
 
@@ -146,7 +146,7 @@ class _Fetch:
 
     async def _ask_single(self, key: EntityKey, patience: Patience) -> GitLabError | None:
         if key.entity_type in self._unreadable:
-            # No miss: with the feature or the right everything comes back, so nothing may look deleted.
+            # Not a miss: once the feature or the right returns, so do the entities. Nothing may look deleted.
             return ForbiddenError(_SWITCHED_OFF.format(what=_NAMES[key.entity_type]))
         try:
             answer = await self._gitlab.entity(self._project_id, key, self._deadline, patience=patience)
@@ -162,12 +162,12 @@ class _Fetch:
     async def _accept_beside(
         self, kind: EntityType, answer: FetchedEntities, *, wanted: set[EntityKey]
     ) -> set[EntityKey]:
-        """``_accept``, one answer at a time, in a thread: a hundred entities must not hold up other answers."""
+        """``_accept``, one answer at a time, in a thread: a hundred entities must not delay other answers."""
         async with self._accepting:
             return await anyio.to_thread.run_sync(self._accept, kind, answer, wanted)
 
     def _accept(self, kind: EntityType, answer: FetchedEntities, wanted: set[EntityKey]) -> set[EntityKey]:
-        """Store the good records of an answer; gives every wanted key that the answer settled, well or badly."""
+        """Store the good records of an answer; returns every wanted key that is now decided, good or bad."""
         records: dict[EntityKey, EntityRecord] = {}
         invalid: set[EntityKey] = set()
         for item in answer.items:
@@ -188,7 +188,7 @@ class _Fetch:
         return records.keys() | invalid
 
     def _checked_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> EntityKey:
-        """The rule that lets nobody else's entity in: one mismatch ends the run before anything is written."""
+        """Keeps foreign entities out: one mismatch ends the run before anything is written."""
         found = item.get("project_id")
         target = item.get("target_project_id") if kind is EntityType.MERGE_REQUEST else None
         target = found if target is None else target
@@ -216,7 +216,7 @@ class _Fetch:
 
 
 def _check_duplicate(known: EntityRecord | None, record: EntityRecord) -> None:
-    """The same row on two pages is GitLab's paging at work; two rows with one IID are not to be trusted."""
+    """The same row on two pages is normal for GitLab's paging; two different rows with one IID are an error."""
     if known is not None and known.gitlab_id != record.gitlab_id:
         raise InvalidPayloadError(
             f"GitLab gave {record.key} twice, with the ids {known.gitlab_id} and {record.gitlab_id}"

@@ -1,4 +1,4 @@
-"""What `doctor` looks at, each as a finding with what to do."""
+"""What `doctor` checks, each as a finding with what to do."""
 
 import asyncio
 import stat
@@ -31,7 +31,7 @@ ENOUGH_SCOPES = frozenset({"api", "read_api"})
 
 
 class Finding(BaseModel):
-    """``what_to_do`` is empty where nothing is to be done; where it is not and ``ok`` is, it is a warning."""
+    """``what_to_do`` is empty if there is nothing to do; a finding with ``what_to_do`` and ``ok`` is a warning."""
 
     check: str
     ok: bool
@@ -41,13 +41,13 @@ class Finding(BaseModel):
 
 @dataclass
 class _Told:
-    """Where GitLab says that it is; None as long as it was not asked, or does not tell."""
+    """GitLab's own address; None until it was asked, or if it does not report one."""
 
     gitlab_url: str | None = None
 
 
 def check_up(settings: Settings) -> list[Finding]:
-    """All findings, in the order in which to mend them."""
+    """All findings, in the order in which to fix them."""
     told = _Told()
     return [
         *_check_gitlab(settings, told),
@@ -70,7 +70,7 @@ def _check_gitlab(settings: Settings, told: _Told) -> Iterator[Finding]:
     except GitLabError as error:
         yield Finding(check="gitlab", ok=False, found=f"{gitlab.url}: {error}", what_to_do=error.code.advice)
         return
-    except ValueError as error:  # a CA bundle that is no PEM file
+    except ValueError as error:  # a CA bundle that is not a PEM file
         yield Finding(check="gitlab", ok=False, found="not configured", what_to_do=str(error))
         return
     found = f"{gitlab.url}, version {version}"
@@ -89,18 +89,18 @@ def _check_gitlab(settings: Settings, told: _Told) -> Iterator[Finding]:
 async def _ask_gitlab(
     settings: Settings,
 ) -> tuple[str, tuple[str, ...] | None, GitLabClock, tuple[str | None, str | None]]:
-    """Version, scopes of the token, clock, and where GitLab says that it is (``GitLabClient.told_of_itself``)."""
+    """Version, scopes of the token, clock, and GitLab's own address (``GitLabClient.told_of_itself``)."""
     async with open_gitlab(settings) as client:
         deadline = Deadline.after(TIMEOUT_SECONDS, time.monotonic)
         version, scopes = await client.version(deadline), await client.token_scopes(deadline)
         try:
             return version, scopes, client.clock, await client.told_of_itself(deadline)
-        except GitLabError:  # a token with few scopes may not ask for lists; what it lacks is told below
+        except GitLabError:  # a token with few scopes may not ask for lists; what it lacks is reported below
             return version, scopes, client.clock, (None, None)
 
 
 def _clock_finding(ahead: timedelta | None) -> Finding:
-    """Never in the way of a sync: fetches are told by GitLab's clock. Heartbeats are told by the machine's."""
+    """Never prevents a sync: fetch times are by GitLab's clock. Heartbeats are by the machine's."""
     if ahead is None:
         found = "GitLab's answers carry no usable Date: fetches are told by this machine's clock"
         advice = "Keep the clocks of all machines that write to this ledger right, for example with NTP."
@@ -158,7 +158,7 @@ def _belonging_finding(belongs_to: Belonging, told: _Told) -> Finding:
 
 
 def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[Finding]:
-    """A warning where locks and lasting writes are not promised; a local disk gives none."""
+    """A warning if locks and durable writes are not guaranteed; a local disk gives none."""
     with suppress(SettingsError):  # told already
         mount = mount_of_file(settings.ledger_path, mounts=mounts)
         if mount is not None and mount.is_remote:
@@ -172,7 +172,7 @@ def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[F
 
 
 def _check_files(settings: Settings) -> Iterator[Finding]:
-    """No obstacle to a sync, but files that an older version made are open to everybody on the machine."""
+    """Does not prevent a sync, but files made by an older version are readable by everybody on the machine."""
     try:
         ledger, snapshots = settings.ledger_path, settings.dagster_home / "snapshots"
     except SettingsError:

@@ -1,4 +1,4 @@
-"""The embedding backlog from a terminal: check what can be checked, run the job with a bar, tell the result."""
+"""The embedding backlog from a terminal: check what can be checked, run the job with a bar, print the result."""
 
 from pydantic import BaseModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -58,10 +58,10 @@ class BacklogReport(BaseModel):
 
 
 def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bool) -> BacklogReport:
-    """Run the job and tell what became of it.
+    """Run the job and print its result.
 
     Raises:
-        typer.Exit: 2 for a setting or project that is wrong, 1 without a ledger; nothing has run.
+        typer.Exit: 2 for a wrong setting or project, 1 without a ledger; nothing has run.
     """
     model = _checked_model(project)
     with (
@@ -123,12 +123,12 @@ def print_backlog(report: BacklogReport) -> None:
 
 
 def _checked_model(project: str | None) -> str:
-    """The embedder's name, after a look at everything that the job needs."""
+    """The embedder's name, after checking everything that the job needs."""
     with usage_errors():
         settings = Settings.from_environment()
         _ = settings.dagster_home
         try:
-            model = open_embedder(settings).name  # loads and asks nothing yet
+            model = open_embedder(settings).name  # loads and requests nothing yet
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
     ledger = existing_ledger(settings)

@@ -1,4 +1,4 @@
-"""A retry from a terminal: find the run, plan, run the job over the rest, with the run as its parent."""
+"""A retry from a terminal: find the run, plan, run the job over what is worth it, with the run as its parent."""
 
 from collections.abc import Mapping
 
@@ -22,10 +22,10 @@ def retry_run(
     progress: bool,
     interrupts: Interrupts,
 ) -> RetryResult:
-    """Run again what of a run is worth it.
+    """Run again the entities of a run that are worth another try.
 
     Raises:
-        typer.Exit: 2 where there is no such run, or it has not ended, or a setting is wrong.
+        typer.Exit: 2 if there is no such run, or it has not ended, or a setting is wrong.
     """
     with ledger_errors():
         ledger = checked_ledger()

@@ -27,12 +27,12 @@ from surgical_pipeline.settings import Settings
 KINDS = (*EntityType, DISCUSSION_KIND)
 STATES = ("opened", "closed", "merged", "locked", "resolved", "unresolved")
 _LONGEST_TO_CUT = 100_000
-"""Characters; cutting a longer document into chunks again takes longer than the search."""
+"""In characters; cutting a longer document into chunks again takes longer than the search."""
 
 
 @dataclass(frozen=True, slots=True)
 class ShownHit:
-    """A hit with the part of it that is shown."""
+    """A hit with its part that is shown."""
 
     hit: SearchHit
     snippet: Snippet
@@ -51,7 +51,7 @@ def checked_filters(
     """The filters as the ledger takes them.
 
     Raises:
-        typer.Exit: nothing to look for, a kind or state that does not exist, or no date; exit code 2.
+        typer.Exit: nothing to search for, an unknown kind or state, or an invalid date; exit code 2.
     """
     if not text.strip():
         fail("there is nothing to look for: give some words, an identifier or a reference", code=EXIT_USAGE)
@@ -69,7 +69,7 @@ def checked_filters(
 
 
 def find(text: str, *, settings: Settings, filters: Filters | None = None, limit: int = 10) -> list[ShownHit]:
-    """The best documents for ``text``, best first. Without an embedder that answers the search is by words only.
+    """The best documents for ``text``, best first. If no embedder answers, the search is by words only.
 
     Raises:
         typer.Exit: a setting is wrong or the ledger cannot be read.
@@ -115,7 +115,7 @@ def as_document(shown: ShownHit) -> dict[str, object]:
 
 
 def _moment(text: str) -> datetime:
-    """A day or moment as ISO 8601 writes it, in UTC where it does not say."""
+    """An ISO 8601 date or time, in UTC if it has no offset."""
     try:
         moment = datetime.fromisoformat(text)
     except ValueError:
@@ -151,7 +151,7 @@ def _snippet(question: Question, hit: SearchHit, embedder: Embedder | None) -> S
 
 
 def _chunk(hit: SearchHit, embedder: Embedder, index: int) -> str | None:
-    """The text of the chunk that was compared, without the title each begins with: cut as embed cut it."""
+    """The text of the chunk that was compared, without its leading title: cut as embed cut it."""
     if len(hit.content) > _LONGEST_TO_CUT:
         return None
     try:
@@ -161,5 +161,5 @@ def _chunk(hit: SearchHit, embedder: Embedder, index: int) -> str | None:
     except EmbedderError:
         return None
     if not 0 < index < len(chunks):
-        return None  # the first chunk begins with the facts, which a snippet knows to skip
+        return None  # the first chunk begins with the facts, which a snippet skips
     return chunks[index].removeprefix(hit.title).strip()

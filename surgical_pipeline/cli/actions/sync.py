@@ -35,10 +35,10 @@ def run_sync(
     progress: bool,
     interrupts: Interrupts,
 ) -> SyncResult:
-    """Run the job and give what the ledger says of it, also where it was cancelled.
+    """Run the job and return what the ledger says about it, even if it was cancelled.
 
     Raises:
-        typer.Exit: 2 for a setting that is wrong, before anything runs; 1 where Dagster's storage cannot be used.
+        typer.Exit: 2 for a wrong setting, before anything runs; 1 if Dagster's storage cannot be used.
     """
     config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
     try:
@@ -75,7 +75,7 @@ def execute(
 
 
 def checked_ledger() -> Ledger:
-    """Everything that this command needs, looked at before the first request is sent.
+    """Everything that this command needs, checked before the first request is sent.
 
     Raises:
         typer.Exit: something is missing or wrong.
@@ -86,7 +86,7 @@ def checked_ledger() -> Ledger:
         _ = settings.gitlab, settings.dagster_home
         ledger = open_ledger(settings)
         try:
-            open_embedder(settings)  # loads and asks nothing yet
+            open_embedder(settings)  # loads and requests nothing yet
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
     if ledger.exists:

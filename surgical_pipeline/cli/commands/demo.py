@@ -43,7 +43,7 @@ def demo(
 
 
 def _set_environment(home: Path, *, url: str, token: str) -> None:
-    """Everything in the demo's own folder: it touches no ledger that somebody works with."""
+    """Everything is in the demo's own folder: it touches no other ledger."""
     home.mkdir(mode=0o700, parents=True, exist_ok=True)
     instance = Path("dagster.yaml")
     if instance.is_file():

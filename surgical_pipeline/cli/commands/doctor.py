@@ -10,7 +10,7 @@ def doctor(
 ) -> None:
     """Check GitLab, token, clock, Dagster's storage, ledger and embedder.
 
-    Exit code 0: a sync can run; 1: something is in its way.
+    Exit code 0: a sync can run; 1: something prevents it.
     """
     from surgical_pipeline.cli.actions.doctor import check_up
     from surgical_pipeline.cli.output import print_findings

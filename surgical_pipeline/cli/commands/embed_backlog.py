@@ -16,7 +16,7 @@ def embed_backlog(
 ) -> None:
     """Embed every document whose vector is missing or belongs to an older text or another model.
 
-    For after a change of the embedder or its model. Stopped half-way, it goes on when called again. Exit code 0:
+    Use it after a change of the embedder or its model. If stopped, it continues when called again. Exit code 0:
     all have theirs; 3: the model refused some texts; 1: no embedder or no ledger; 130: stopped.
     """
     from surgical_pipeline.cli.actions.embed_backlog import print_backlog, run_backlog

@@ -32,7 +32,7 @@ def backup(
 
 @app.command()
 def check(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Read the whole ledger and look for what must not be. Exit code 0: all is well; 1: something is wrong."""
+    """Read the whole ledger and look for broken rules. Exit code 0: all is well; 1: something is wrong."""
     from surgical_pipeline.cli.environment import EXIT_FAILED, existing_ledger, ledger_errors
     from surgical_pipeline.cli.output import print_check
     from surgical_pipeline.cli.terminal import print_json
@@ -51,7 +51,7 @@ def check(as_json: Annotated[bool, _JSON] = False) -> None:
 
 @app.command()
 def compact(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Write the ledger anew: without the room of deleted rows, all indexes rebuilt. Others wait meanwhile."""
+    """Rewrite the ledger without the space of deleted rows, all indexes rebuilt. Others wait meanwhile."""
     from surgical_pipeline.cli.environment import existing_ledger_file, ledger_errors
     from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.ledger.duckdb import maintenance
@@ -71,7 +71,7 @@ def rebase(
     gitlab: Annotated[str, typer.Option("--gitlab", metavar="URL", help="Where GitLab is now, with its prefix.")],
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Have the ledger belong to the GitLab at URL: after GitLab moved to another host. Nothing else is changed."""
+    """Make the ledger belong to the GitLab at URL, after GitLab moved to another host. Nothing else changes."""
     from surgical_pipeline.cli.environment import existing_ledger, ledger_errors, usage_errors
     from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.domain.web_address import checked_gitlab

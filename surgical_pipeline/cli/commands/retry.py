@@ -1,4 +1,4 @@
-"""`surgical-pipeline retry RUN_ID`: once more what failed and may succeed now, and nothing else."""
+"""`surgical-pipeline retry RUN_ID`: sync again what failed and may succeed now, and nothing else."""
 
 import sys
 from typing import Annotated
@@ -19,7 +19,7 @@ def retry(
 ) -> None:
     """Sync again those entities of a run that failed with a retryable code, with the config of that run.
 
-    Prints what it leaves alone, and why. Exit codes as for sync; 0 where there is nothing to try again.
+    Prints what it leaves alone, and why. Exit codes as for sync; 0 if there is nothing to try again.
     """
     from surgical_pipeline.cli.interrupts import noted_interrupts
 

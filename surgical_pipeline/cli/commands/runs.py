@@ -1,4 +1,4 @@
-"""`surgical-pipeline runs list|show`: what the ledger says of runs."""
+"""`surgical-pipeline runs list|show|reconcile`: what the ledger says about runs."""
 
 from typing import Annotated
 
@@ -59,9 +59,9 @@ def show(
 
 @app.command()
 def reconcile(as_json: Annotated[bool, _JSON] = False) -> None:
-    """Bring the ledger and Dagster in step now, as the sensor `mirror` does while Dagster's daemon runs.
+    """Make the ledger and Dagster agree now, as the sensor `mirror` does while Dagster's daemon runs.
 
-    Runs of the last 24 hours that the ledger misses get their row, and runs whose process is gone end as failed
+    Runs of the last 24 hours that the ledger lacks get their row, and runs whose process is gone end as failed
     with WORKER_LOST, in the ledger and in Dagster.
     """
     from surgical_pipeline.cli.environment import ledger_errors, usage_errors

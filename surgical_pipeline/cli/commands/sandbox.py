@@ -50,7 +50,7 @@ def execute(
             child = subprocess.Popen(command, env=environment)  # noqa: S603  the person's own command
         except OSError as error:
             fail(f"{command[0]} cannot be started: {error.strerror}", code=EXIT_USAGE)
-        # Ctrl+C reaches the child through the terminal; SIGTERM has to be handed on. Either way it decides when.
+        # Ctrl+C reaches the child through the terminal; SIGTERM must be passed on. The child decides when to end.
         signal.signal(signal.SIGINT, lambda *_: None)
         signal.signal(signal.SIGTERM, lambda *_: child.terminate())
         code = child.wait()

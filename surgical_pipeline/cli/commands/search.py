@@ -28,7 +28,7 @@ def search(  # noqa: PLR0913, PLR0917  an argument for each option
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document on stdout.")] = False,
 ) -> None:
-    """Documents that TEXT names, that hold its words or are near in meaning, best first."""
+    """Find documents that TEXT names, that hold its words or are near in meaning, best first."""
     from surgical_pipeline.cli.actions import search as searching
     from surgical_pipeline.cli.output import print_hits
     from surgical_pipeline.cli.terminal import print_json

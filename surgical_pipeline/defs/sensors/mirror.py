@@ -1,4 +1,4 @@
-"""What runs by itself as long as Dagster's daemon does."""
+"""The sensor that runs the mirror while Dagster's daemon is up."""
 
 from datetime import datetime
 

@@ -1,4 +1,4 @@
-"""A re-execution that goes on after preflight asks once more for what preflight could not fetch just then."""
+"""A re-execution that continues after preflight asks again for what preflight could not fetch."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,7 +17,7 @@ from surgical_pipeline.stages.preflight import run_preflight
 
 
 async def asked_again(before: PreflightResult, *, session: StageSession) -> PreflightResult:
-    """What the parent's preflight gave, with what can be fetched now of that which failed for a passing reason."""
+    """The result of the parent's preflight, plus entities that failed transiently and can be fetched now."""
     missed = [one.key for one in before.failures if one.failure.retryable]
     if not session.goes_on or not missed:
         return before
@@ -38,7 +38,7 @@ async def asked_again(before: PreflightResult, *, session: StageSession) -> Pref
 
 
 async def missed_sources(session: StageSession) -> Sources | None:
-    """The same where ingest is done already: those that can be fetched now, written; None where there are none."""
+    """The same if ingest is already done: writes those that can be fetched now; None if there are none."""
     if not session.goes_on:
         return None
     run = session.gateways.run
@@ -50,7 +50,7 @@ async def missed_sources(session: StageSession) -> Sources | None:
     try:
         return await run_ingest(now, run=run, clock=session.gateways.gitlab_clock)
     except StageFailedError:
-        return None  # their outcomes tell; the others go on
+        return None  # their outcomes say so; the others go on
 
 
 def with_more(sources: Sources, more: Sources | None) -> Sources:
@@ -75,7 +75,7 @@ async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sour
 
 
 async def missed_documents(session: StageSession) -> tuple[DocumentVersion, ...]:
-    """The documents of `missed_sources`, where docs is done already."""
+    """The documents of `missed_sources`, if docs is already done."""
     more = await missed_sources(session)
     if more is None:
         return ()
@@ -84,7 +84,7 @@ async def missed_documents(session: StageSession) -> tuple[DocumentVersion, ...]
 
 
 async def _fetched(keys: Sequence[EntityKey], *, session: StageSession) -> PreflightResult | None:
-    """None: GitLab still cannot give any of them, and what is known of them says so already."""
+    """None: GitLab still returns none of them, and their outcomes already say so."""
     gateways = session.gateways
     scope = Scope.of(
         session.scope.project,

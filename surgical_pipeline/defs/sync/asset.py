@@ -178,7 +178,7 @@ surgical_sync_job = dg.define_asset_job(
 
 @dg.graph
 def surgical_backfill() -> None:
-    """The graph once more, one level down: so its config has the place that it has in the asset's job."""
+    """The graph again, one level down, so that its config has the same place as in the asset's job."""
     surgical_sync_graph()
 
 
@@ -188,4 +188,4 @@ surgical_backfill_job = surgical_backfill.to_job(
     partitions_def=SCOPES,
     executor_def=dg.in_process_executor,
 )
-"""A job of its own, for the launchpad of a partitioned asset refuses to start without a partition."""
+"""A separate job, because the launchpad of a partitioned asset refuses to start without a partition."""

@@ -13,7 +13,7 @@ EMBEDDINGS_CURRENT = "embeddings_are_current"
 NO_ORPHAN_VECTOR = "no_vector_without_document"
 NO_DUPLICATE_DOCUMENT = "no_duplicate_document"
 _NAMED = 10
-"""Ids that a check names; the rest is in the ledger."""
+"""Number of ids that a check names; the rest is in the ledger."""
 
 
 @dg.multi_asset_check(
@@ -44,7 +44,7 @@ _NAMED = 10
     ],
 )
 def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """All of them in one read window: each window is a turn at the lock."""
+    """All checks in one read window: each window waits for the lock."""
     gateways: RunGateways = context.resources.gateways
     run_id, model = context.run.run_id, gateways.embedder.name
     with gateways.ledger.read("check") as tx:

@@ -54,7 +54,7 @@ class BudgetConfig(dg.Config):
         )
 
     def dependent_list(self) -> tuple[Dependent, ...]:
-        """Each dependent once, in our order and not the typist's.
+        """Each dependent once, in our order instead of the order as typed.
 
         Raises:
             ScopeError: one that does not exist.
@@ -76,7 +76,7 @@ class SurgicalSyncConfig(BudgetConfig):
     mr_iids: list[int] = Field(default=[], description="IIDs of merge requests: the 34 of group/project!34.")
 
     def scope(self) -> Scope | None:
-        """What is named here; None where nothing is.
+        """The scope named here; None if nothing is named.
 
         Raises:
             ScopeError: something is named that cannot be a scope.
@@ -92,10 +92,10 @@ class StageConfig(BudgetConfig):
     scope: str
 
     def resolve_scope(self, partition_key: str | None) -> Scope:
-        """The run's scope, out of config or partition key.
+        """The run's scope, from config or partition key.
 
         Raises:
-            ScopeError: neither or both are given, or the partition key is none.
+            ScopeError: neither or both are given, or the partition key is not a scope.
         """
         if partition_key is None:
             if not self.scope:
@@ -148,7 +148,7 @@ def block_of(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent])
 def example_config() -> dict[str, Any] | None:
     """What the launchpad is prefilled with where ``SURGICAL_EXAMPLE_SCOPE`` is set: a whole block, budgets too.
 
-    As the run config's default, not its fields': a block that somebody writes takes nothing from it.
+    As the run config's default, not its fields': a block that somebody writes inherits nothing from it.
 
     Raises:
         SettingsError: it is set to something that is no scope.
@@ -161,10 +161,10 @@ def example_config() -> dict[str, Any] | None:
 
 @dg.config_mapping
 def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
-    """One block for people, the same for each of the five ops; whatever cannot be meant is refused here.
+    """One block for people, the same for each of the five ops; an invalid block is refused here.
 
     Raises:
-        DagsterInvalidConfigError: Dagster hands this one on as it is; any other it hides behind one of its own.
+        DagsterInvalidConfigError: Dagster passes this one on as it is; it wraps any other in its own.
     """
     try:
         dependents = [str(one) for one in val.dependent_list()]

@@ -10,11 +10,11 @@ from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
 from surgical_pipeline.ledger.runs import load_result
 
 MAX_TABLE_ROWS = 200
-"""A longer table helps nobody and weighs on Dagster's event log; failures come first."""
+"""A longer table is of no use and bloats Dagster's event log; failures come first."""
 
 
 def run_metadata(gateways: RunGateways) -> dict[str, dg.MetadataValue]:
-    """Read back what the ledger says of this run, so that Dagster and the ledger tell the same story."""
+    """Read back what the ledger says about this run, so that Dagster and the ledger agree."""
     with gateways.ledger.read("report") as tx:
         result = load_result(tx, gateways.run.run_id)
     return {} if result is None else result_metadata(result)

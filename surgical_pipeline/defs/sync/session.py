@@ -35,7 +35,7 @@ _NOTHING_USABLE = Failure(
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
-    """What an op works with. ``goes_on``: the run begins here, where the one failed that it re-executes."""
+    """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed."""
 
     scope: Scope
     budgets: Budgets
@@ -61,7 +61,7 @@ def run_async(work: Callable[[], Awaitable[T]]) -> T:
 
 @contextmanager
 def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
-    """Enter a phase, and leave the ledger right however the body ends."""
+    """Enter a stage, and leave the ledger correct however the body ends."""
     gateways: RunGateways = context.resources.gateways
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
@@ -76,12 +76,12 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
     except RunLostError as error:
         if _cancelled(context):
-            # Forcibly terminated: as any other failure this would turn Dagster's CANCELED into FAILURE.
+            # Forcibly terminated: raising another failure would turn Dagster's CANCELED into FAILURE.
             raise dg.DagsterExecutionInterruptedError from error
         raise dg.Failure(f"stopped: {error}", allow_retries=False) from error
     except LedgerError as error:
         _fail(gateways, Failure(code=error.code, message=str(error), stage=phase), cause=error)
-    except OSError as error:  # what preflight fetched could not be kept in DAGSTER_HOME, say
+    except OSError as error:  # for example, preflight's snapshots could not be stored in DAGSTER_HOME
         message = f"{error.strerror}: {error.filename}"
         _fail(gateways, Failure(code=FailureCode.LEDGER_ERROR, message=message, stage=phase), cause=error)
     except dg.DagsterExecutionInterruptedError:
@@ -93,14 +93,14 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 
 def finish(gateways: RunGateways) -> None:
-    """Conclude a run that came to its end from the outcomes in the ledger."""
+    """Conclude a run that completed all stages from the outcomes in the ledger."""
     if gateways.run.conclude(nothing_usable=_NOTHING_USABLE) is RunStatus.FAILED:
         raise StageFailedError(_NOTHING_USABLE)
     gateways.snapshots.delete()
 
 
 def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
-    """A run that nobody can start, for its scope cannot be read, still gets its row."""
+    """A run that cannot start because its scope cannot be read still gets its row."""
     with suppress(LedgerError), gateways.ledger.write("announce") as tx:
         queue_run(
             tx,
@@ -117,7 +117,7 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
 def _fail(
     gateways: RunGateways, failure: Failure, *, cause: Exception, of_entities: Sequence[EntityFailure] = ()
 ) -> NoReturn:
-    """End the run in the ledger, where it can be reached, and in Dagster."""
+    """End the run in the ledger, if it can be reached, and in Dagster."""
     try:
         gateways.fail(failure, of_entities)
     except LedgerError as error:
@@ -126,9 +126,9 @@ def _fail(
 
 
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
-    """A terminated run is CANCELING in Dagster by now; a bare signal is not: Dagster will call it a failure.
+    """A terminated run is already CANCELING in Dagster; after a bare signal it is not: Dagster calls it failed.
 
-    On a run of the command line a signal is Ctrl+C or a polite kill, and so a cancellation.
+    For a run of the command line, a signal is Ctrl+C or SIGTERM, and so a cancellation.
     """
     if trigger_of(context.run) is Trigger.CLI:
         report_canceling(context.instance, context.run_id)

@@ -1,7 +1,7 @@
-"""DuckDB without a file, kept from window to window: a window attaches the ledger's file and detaches it again.
+"""DuckDB without a file, kept between windows: each window attaches the ledger's file and detaches it again.
 
 Starting DuckDB takes 12 ms on an idle machine and 30 ms on a busy one, attaching a file to one that runs less than
-1 ms. The file is as closed after a detach as after the end of the process: other processes have it then.
+1 ms. After a detach the file is as closed as after the end of the process: others can open it.
 """
 
 import threading
@@ -20,7 +20,7 @@ from surgical_pipeline.ledger.duckdb.file import CONFIG, wait_for_strangers, wal
 
 
 def start(spill_folder: str) -> duckdb.DuckDBPyConnection:
-    """DuckDB with all settings that a window needs, and no file. ``spill_folder`` takes what memory cannot."""
+    """DuckDB with all settings that a window needs, and no file. ``spill_folder`` takes what exceeds memory."""
     connection = duckdb.connect(config=CONFIG | {"temp_directory": spill_folder})
     connection.execute("SET GLOBAL TimeZone = 'UTC'")
     # Ten rows in a table of vectors can otherwise cost 1.5 s when the file is detached.
@@ -45,7 +45,7 @@ class Engine:
         """Inode of the file that was found fit for writing; see `DuckDBLedger`."""
 
     def start(self) -> None:
-        """Have DuckDB running: it takes longer than a whole window, so do it before the lock is taken."""
+        """Start DuckDB if it is not running. This takes longer than a window, so do it before taking the lock."""
         with self._guard:
             if self._running is None:
                 self._running = start(f"{self._path}.tmp")
@@ -103,7 +103,7 @@ class Engine:
         log_bytes = wal_bytes(self._path)
 
         def measured() -> float:
-            began = time.thread_time()  # replaying is work of this thread; what else the machine does is not
+            began = time.thread_time()  # Count only this thread's work: it does the replay.
             running.execute(attach, {"path": str(self._path)})
             return (time.thread_time() - began) * 1000
 
@@ -142,7 +142,7 @@ _engines_guard = threading.Lock()
 
 
 def engine_of(path: Path) -> Engine:
-    """This process's engine for a file: kept for as long as anybody holds it."""
+    """This process's engine for a file: kept as long as something references it."""
     with _engines_guard:
         engine = _engines.get(path)
         if engine is None:

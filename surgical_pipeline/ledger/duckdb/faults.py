@@ -1,4 +1,4 @@
-"""What DuckDB's errors mean for the ledger's file: which of ours they become, with what to do about each."""
+"""What DuckDB's errors mean for the ledger's file: which of our errors they become, and what to do about each."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,12 +18,12 @@ _MAGIC_END = 12
 def storage_errors(path: Path) -> Iterator[None]:
     """Turn what a full disk, damage or lost permissions raise into a LedgerError that says what to do.
 
-    Other errors of DuckDB are defects of ours and pass.
+    Other DuckDB errors are our own bugs and pass through.
     """
     try:
         yield
     except duckdb.Error as error:
-        # A block whose checksum is wrong is told by the bare base class.
+        # DuckDB reports a block with a wrong checksum by the bare base class.
         if isinstance(error, _STORAGE_ERRORS) or type(error) is duckdb.Error:
             raise fault(path, error) from error
         raise
@@ -59,7 +59,7 @@ def opening_fault(path: Path, error: duckdb.Error) -> LedgerError:
 
 
 def check_magic(path: Path) -> None:
-    """Refuse what is no DuckDB file by its first bytes: DuckDB would try other formats by its extensions.
+    """Refuse a file whose first bytes are not DuckDB's: DuckDB would try other formats by its extensions.
 
     Raises:
         NotALedgerError: it is none.

@@ -30,7 +30,7 @@ _FOREIGN_RETRY_SECONDS = 0.1
 _TELL_AFTER_SECONDS = 2.0
 _HOLDER = re.compile(r"lock is held in (?P<program>.+?)(?: \(deleted\))? \(PID (?P<pid>\d+)\)")
 PRIVATE = 0o600
-"""Of a file that we make, whatever the umask: it holds confidential text. What people set afterwards stays."""
+"""Mode of a file that we make, regardless of the umask: it holds confidential text. Later changes are kept."""
 _WAL_BEGINS = b"d\x00be"
 T = TypeVar("T")
 
@@ -41,11 +41,11 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 
 
 BLOCK_BYTES = 16_384
-"""Of a new file. Small runs fill few blocks: 20 of them leave 1.4 MB, where DuckDB's 256 KB leave 14.7."""
+"""Block size of a new file. Small runs fill few blocks: 20 of them take 1.4 MB, with DuckDB's 256 KB 14.7 MB."""
 
 
 def exists(path: Path) -> bool:
-    """An empty file counts as none: it is what a touch or a kill in the wrong moment leaves."""
+    """An empty file counts as none: a `touch`, or a kill at the wrong moment, leaves one."""
     try:
         return path.stat().st_size > 0
     except FileNotFoundError:
@@ -75,7 +75,7 @@ def create(path: Path) -> None:
         for leftover in (fresh, wal_path(fresh)):
             leftover.unlink(missing_ok=True)
         if wal_path(path).exists():
-            # A log whose database somebody deleted: no use to the new one, but not ours to destroy.
+            # A log whose database was deleted: useless to the new one, but not ours to delete.
             wal_path(path).replace(path.with_name(f"{path.name}.wal.orphan"))
         with contextlib.closing(
             duckdb.connect(str(fresh), config=CONFIG | {"default_block_size": BLOCK_BYTES})
@@ -92,16 +92,16 @@ def create(path: Path) -> None:
 
 
 def make_log(path: Path) -> None:
-    """Make the log that the next write needs, with the ledger's own mode: DuckDB would ask the umask.
+    """Make the log that the next write needs, with the ledger's own mode: DuckDB would apply the umask.
 
-    The file must be open for writing by now, for DuckDB removes an empty log when it opens a file.
+    The file must be open for writing already: DuckDB removes an empty log when it opens a file.
     """
     make_empty(wal_path(path), mode=mode_of(path))
 
 
 def make_empty(path: Path, *, mode: int) -> None:
     """An empty file of that mode, unless there is one already."""
-    with contextlib.suppress(OSError):  # it is there; or whoever writes to it will say why it cannot be made
+    with contextlib.suppress(OSError):  # It exists, or the next write reports why it cannot be made.
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
         try:
             os.fchmod(descriptor, mode)
@@ -118,7 +118,7 @@ def mode_of(path: Path) -> int:
 
 
 def flush(path: Path) -> None:
-    """Have the disk keep what a file holds, or what a folder lists."""
+    """Flush a file's content or a folder's entries to disk."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -134,10 +134,10 @@ def wait_for_strangers(
     cancelled: threading.Event | None = None,
     waited: Callable[[float], None] = lambda _seconds: None,
 ) -> T:
-    """What ``opening`` gives, once no program that knows nothing of our lock has the file open.
+    """The result of ``opening``, once no program that ignores our lock has the file open.
 
-    ``waited`` is told for how many seconds one had it, also where this gives up. After two seconds the log says
-    which program it is, and again when it goes on.
+    ``waited`` is called with the seconds spent waiting, even if this gives up. After two seconds the log names the
+    program, and says again when the wait is over.
 
     Raises:
         LockTimeoutError: such a program, say a DuckDB shell, did not let go of it within ``timeout_seconds``.
@@ -178,12 +178,12 @@ def _holder(error: duckdb.Error) -> str:
 
 
 def _check_log(path: Path) -> None:
-    """DuckDB takes a log that begins with anything else for one that a kill cut off, and forgets it silently."""
+    """DuckDB silently drops a log that begins with anything else: it takes it for one that a kill cut off."""
     try:
         with wal_path(path).open("rb") as log:
             begins = log.read(len(_WAL_BEGINS))
     except OSError:
-        return  # there is none; or DuckDB will say why it cannot be read
+        return  # There is none, or DuckDB reports why it cannot be read.
     if begins.strip(b"\0") and not _WAL_BEGINS.startswith(begins):
         raise LedgerDamagedError(
             path, f"its log {wal_path(path)} is none; moving it away loses what was last written"
@@ -191,7 +191,7 @@ def _check_log(path: Path) -> None:
 
 
 def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
-    """0: the file has no schema yet. Asked outside a transaction, for the error would end it."""
+    """0: the file has no schema yet. Ask outside a transaction: the error would end it."""
     try:
         row = connection.execute(sql.query("read_schema_version").text).fetchone()
     except duckdb.CatalogException:

@@ -1,8 +1,8 @@
 """The lock between processes: a file beside the ledger, held by blocking ``flock``.
 
 Only a blocking ``flock`` queues in the kernel and so is fair; but it knows no time limit and ignores a caller who
-has lost interest. Hence a short-lived thread does the blocking and hands the locked file over. A waiter that gives
-up leaves the attempt marked as abandoned, and the thread lets go of the lock at once should it still get it.
+has lost interest. So a short-lived thread does the blocking and hands the locked file over. A waiter that gives
+up marks the attempt as abandoned, and the thread releases the lock at once if it still gets it.
 """
 
 import fcntl
@@ -23,7 +23,7 @@ _held_by_this_thread = threading.local()
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A lock that was given. ``waited_ms``: from asking to getting."""
+    """A lock that is held. ``waited_ms``: from request to acquisition."""
 
     waited_ms: float
 
@@ -38,7 +38,7 @@ def locked(
         ledger: the ledger's path; need not exist, its folder must.
         exclusive: writers need the lock alone; readers share it.
         timeout_seconds: the longest wait.
-        cancelled: set from outside, calls the wait off within 50 ms. Once the lock is held it changes nothing.
+        cancelled: when set, ends the wait within 50 ms. Once the lock is held it has no effect.
 
     Raises:
         LockTimeoutError: the time limit passed.
@@ -67,7 +67,7 @@ def locked(
 
 
 class _Attempt:
-    """One try for the lock. Whoever comes last, waiter or thread, unlocks and closes the descriptor."""
+    """One attempt at the lock. The last to finish, waiter or thread, unlocks and closes the descriptor."""
 
     def __init__(self, descriptor: int, *, exclusive: bool) -> None:
         self._descriptor = descriptor
@@ -97,7 +97,7 @@ class _Attempt:
         return False
 
     def release(self) -> None:
-        """Unlock, or abandon the wait: then the thread unlocks when its turn comes. Idempotent."""
+        """Unlock, or abandon the wait: then the thread unlocks when it gets the lock. Idempotent."""
         with self._guard:
             if self._given_up:
                 return
@@ -126,7 +126,7 @@ class _Attempt:
 
 
 def _open_lock_file(path: Path, ledger: Path) -> int:
-    """Made with the ledger's own permissions: who may write that must be able to lock it."""
+    """Made with the ledger's own permissions: everyone who may write the ledger must be able to lock it."""
     try:
         return os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode_of(ledger))
     except OSError as error:

@@ -21,7 +21,7 @@ from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, Led
 
 
 class Backup(BaseModel):
-    """``size_bytes``: of the copy; ``seconds``: in all, waiting for others included."""
+    """``size_bytes``: of the copy; ``seconds``: in total, including waits for others."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -31,7 +31,7 @@ class Backup(BaseModel):
 
 
 class Compaction(BaseModel):
-    """``bytes_before``: of the file with its log; ``seconds``: in all, waiting for others included."""
+    """``bytes_before``: of the file with its log; ``seconds``: in total, including waits for others."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -44,7 +44,7 @@ class Compaction(BaseModel):
 def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> Backup:
     """Copy the ledger, as it is at one moment, to one file. ``force``: an existing file may be replaced.
 
-    Writers wait while bytes are copied, readers do not. The copy is read once, whole, before it gets its name.
+    Writers wait while bytes are copied, readers do not. The whole copy is read once before it gets its name.
 
     Raises:
         BackupRefusedError: the place is taken, is the ledger itself, or its folder does not exist.
@@ -59,7 +59,7 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     partial = destination.with_name(f"{destination.name}.partial")
     with _temporary(partial):
         with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
-            # The log first: closing a file of ours lets go of the lock by which DuckDB keeps strangers off it.
+            # The log first: closing our file releases the lock by which DuckDB keeps other programs out.
             mode = mode_of(destination)
             make_empty(partial, mode=mode)
             if wal_bytes(ledger.path):
@@ -80,7 +80,7 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
 
 
 def compact(ledger: DuckDBLedger) -> Compaction:
-    """Put a newly written file in the ledger's place: without the room of deleted rows, all indexes made anew.
+    """Put a newly written file in the ledger's place: without the space of deleted rows, all indexes rebuilt.
 
     Everybody else waits. A kill at any moment leaves either the old file or the new one.
 
@@ -128,7 +128,7 @@ def _checked_destination(source: Path, destination: Path, *, force: bool) -> Pat
 
 @contextmanager
 def _temporary(path: Path) -> Iterator[None]:
-    """A file that is renamed in the end, or removed; what a kill left of an earlier one is removed first."""
+    """A file that is renamed or removed at the end; remains of an earlier, killed attempt are removed first."""
     files = (path, wal_path(path))
     try:
         for file in files:

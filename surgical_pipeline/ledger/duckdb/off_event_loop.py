@@ -15,11 +15,10 @@ _threads = ThreadPoolExecutor(_MAX_WINDOWS, thread_name_prefix="ledger-window")
 
 
 async def run_off_event_loop(call: Callable[[threading.Event], T]) -> T:
-    """Give what ``call(cancelled)`` gives, run in a thread.
+    """Run ``call(cancelled)`` in a thread and return its result.
 
-    Where the awaiting task is cancelled, ``cancelled`` is set, which ends a wait for the lock; what already runs
-    is waited for, so that nothing is written behind the back of a task that has ended. Then the cancellation
-    goes on.
+    If the awaiting task is cancelled, ``cancelled`` is set, which ends a wait for the lock. A call that already
+    runs is awaited, so that nothing is written after the task has ended. Then the cancellation continues.
     """
     cancelled = threading.Event()
     context = contextvars.copy_context()
@@ -41,4 +40,4 @@ async def _settled(work: asyncio.Future[T]) -> None:
         except asyncio.CancelledError:
             continue
     if not work.cancelled():
-        work.exception()  # the cancellation is what the caller hears of
+        work.exception()  # The caller gets the cancellation instead.

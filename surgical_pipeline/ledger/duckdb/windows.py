@@ -1,7 +1,7 @@
 """Windows on the ledger: lock, attach, BEGIN … COMMIT, detach, unlock, and count how long that took.
 
-The DuckDB file is open only inside a window, because one process has it or many read it. So keep windows short:
-no network call, no rendering and no embedding inside.
+The DuckDB file is open only inside a window, because either one process writes it or many read it. So keep windows
+short: no network call, no rendering and no embedding inside.
 """
 
 import contextlib
@@ -35,10 +35,10 @@ class DuckDBLedger:
     """`ledger.protocol.Ledger` in one DuckDB file. Making this object opens nothing; threads may share it.
 
     Args:
-        path: of the DuckDB file; the first write makes it. Its folder must exist. Links are followed, once: the
-            lock and the write-ahead log must be the same ones by whatever name the file goes.
-        lock_timeout_seconds: the longest wait, for the lock and for programs that do not know it together.
-        clock: tells ``Transaction.now``.
+        path: of the DuckDB file; the first write makes it. Its folder must exist. Links are resolved once: the
+            lock and the write-ahead log must be the same under every name of the file.
+        lock_timeout_seconds: the longest wait in total, for the lock and for programs that ignore it.
+        clock: gives ``Transaction.now``.
         migrations: the schema; other than the package's own only where migrating itself is tested.
     """
 
@@ -110,7 +110,7 @@ class DuckDBLedger:
 
     @contextmanager
     def kept_still(self, *, exclusive: bool) -> Iterator[None]:
-        """The lock and nothing opened: for what is done to the file as a whole.
+        """Hold the lock without opening the file: for operations on the file as a whole.
 
         Raises:
             LedgerMissingError: nothing was ever written.
@@ -146,7 +146,7 @@ class DuckDBLedger:
             self._engine.checkpoints.tried((time.monotonic() - began) * 1000)
 
     def _found(self) -> bool:
-        """Whether there is a file; remembered, because one that was there must not be silently made anew."""
+        """Whether the file exists; remembered, because a file that disappears must not be silently recreated."""
         if self.exists:
             self._seen = True
         elif self._seen:
@@ -158,7 +158,7 @@ class DuckDBLedger:
             raise LedgerMissingError(self.path)
 
     def _look_before_writing(self, window: "_Window") -> None:
-        """Refuse a foreign or newer file before it is opened for writing, which may change it; once is enough."""
+        """Refuse a foreign or newer file before opening it for writing, which may change it. Checked once."""
         inode = self.path.stat().st_ino
         if self._engine.looked_at == inode:
             return
@@ -233,7 +233,7 @@ class DuckDBLedger:
 
 @dataclass(slots=True)
 class _Window:
-    """One turn at the lock. Waiting for a program that has the file open is waiting, though the lock is ours."""
+    """One turn at the lock. Waiting for a program that has the file open counts as waiting, too."""
 
     waited_for_lock_ms: float
     cancelled: threading.Event | None

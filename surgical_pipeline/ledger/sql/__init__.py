@@ -1,4 +1,4 @@
-"""The named queries and the migrations of this folder, read once when first asked for.
+"""The named queries and the migrations of this folder, read once on first use.
 
 A query begins with two comment lines, its name and what it does::
 

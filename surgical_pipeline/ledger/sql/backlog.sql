@@ -1,7 +1,7 @@
 -- What the embedding backlog asks, of all current projects or ($project_id not NULL) of one.
 
 -- name: find_project
--- The project of this path or id; of two with one path the current one.
+-- The project of this path or id; if two share the path, the current one.
 SELECT project_id
 FROM projects
 WHERE path = $project::VARCHAR OR CAST(project_id AS VARCHAR) = $project::VARCHAR
@@ -22,7 +22,7 @@ WHERE deleted_at IS NULL
         AND embeddings.content_hash = documents.content_hash);
 
 -- name: load_backlog
--- The next of those by id.
+-- The next of these documents by id.
 SELECT document_id, content_hash
 FROM documents
 WHERE deleted_at IS NULL
@@ -55,5 +55,5 @@ ORDER BY documents.document_id
 LIMIT $limit::BIGINT;
 
 -- name: delete_embeddings_of_other_models
--- All vectors of these documents but the model's.
+-- All vectors of these documents except the model's.
 DELETE FROM embeddings WHERE document_id = ANY($document_ids::VARCHAR[]) AND model <> $model;

@@ -52,7 +52,7 @@ SELECT
         + (SELECT COUNT(*) FROM resource_events) + (SELECT COUNT(*) FROM linked_records) AS present;
 
 -- name: count_rows_gone_outside_scope
--- Rows of dependents that were written and are gone, of entities that the run was not asked for.
+-- Rows of dependents that were written and no longer exist, of entities that the run was not asked for.
 SELECT COALESCE(SUM(dependent_fetches.row_count - COALESCE(counted.row_count, 0)), 0)::BIGINT AS gone
 FROM dependent_fetches
 LEFT JOIN dependent_row_counts AS counted
@@ -71,7 +71,7 @@ WHERE dependent_fetches.row_count > COALESCE(counted.row_count, 0)
         AND entity_outcomes.iid = dependent_fetches.iid);
 
 -- name: count_what_is_checked
--- How many rows the other checks go through: a violation that is not found means little where nothing was looked at.
+-- How many rows the other checks examine: finding no violation means little if there was nothing to examine.
 SELECT
     (SELECT COUNT(*) FROM (
         SELECT DISTINCT unnest(regenerated_document_ids) FROM entity_outcomes WHERE run_id = $run_id) AS regenerated
@@ -80,7 +80,7 @@ SELECT
     (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS live_documents;
 
 -- name: list_documents_without_current_embedding
--- Live documents whose text is the run's own, and that have no vector of the model for it.
+-- Live documents whose text this run wrote and that have no vector of the model for it.
 SELECT documents.document_id
 FROM documents
 WHERE documents.deleted_at IS NULL
@@ -95,7 +95,7 @@ WHERE documents.deleted_at IS NULL
 ORDER BY documents.document_id;
 
 -- name: list_orphan_vectors
--- Documents that have vectors though they are missing or deleted, and how many vectors of each.
+-- Documents that have vectors although they are missing or deleted, and how many vectors each has.
 SELECT embeddings.document_id, COUNT(*) AS vectors
 FROM embeddings
 LEFT JOIN documents ON documents.document_id = embeddings.document_id AND documents.deleted_at IS NULL

@@ -1,6 +1,6 @@
 -- Projects, issues and merge requests. A row is replaced only by a fresher one: the WHERE of each upsert says which is.
 -- Equal counts as fresher, so that a write repeated after a kill does the same again. $believed is the latest time that
--- a fetch can have begun by now: what is stored as later was written by a clock that was wrong, and guards nothing.
+-- a fetch can have begun by now: a later stored time comes from a wrong clock and guards nothing.
 
 -- name: upsert_project
 -- The project as last fetched.
@@ -16,7 +16,7 @@ WHERE projects.fetched_at <= excluded.fetched_at
    OR projects.fetched_at > $believed;
 
 -- name: supersede_projects
--- Of the projects known under one path the one fetched last is current; names those that are so no longer.
+-- Of the projects with one path, the one fetched last is current; returns those that are no longer current.
 UPDATE projects SET superseded_by = NULLIF(latest.project_id, projects.project_id)
 FROM (
     SELECT project_id
@@ -80,7 +80,7 @@ WHERE entities.fetched_at > $believed
 RETURNING entity_type, iid, updated_at, replaced_fetched_at, replaced_updated_at;
 
 -- name: clear_misses
--- Entities that GitLab gave after they were missed, if not fresher than the row: they are there after all.
+-- Revive entities that GitLab returned after they were missed, even if not fresher than the row.
 UPDATE entities SET deleted_at = NULL, missed_at = NULL, missed_run_id = NULL, run_id = $run_id
 FROM (
     SELECT
@@ -95,7 +95,7 @@ WHERE entities.project_id = found.project_id
   AND (entities.missed_at <= found.fetched_at OR entities.missed_at > $believed);
 
 -- name: tombstone_entities
--- Live entities that an earlier run had missed already, missed again; and those this run tombstoned itself before.
+-- Tombstone live entities that an earlier run had already missed; also returns those that this run tombstoned before.
 UPDATE entities SET deleted_at = $missed_at, missed_at = $missed_at, missed_run_id = $run_id, run_id = $run_id
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
@@ -105,7 +105,7 @@ WHERE project_id = $project_id
 RETURNING entity_type, iid;
 
 -- name: mark_missed
--- Live entities that GitLab answered without for the first time.
+-- Mark live entities that are missing from GitLab's answer for the first time.
 UPDATE entities SET missed_at = $missed_at, missed_run_id = $run_id, run_id = $run_id
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
@@ -113,7 +113,7 @@ WHERE project_id = $project_id
   AND missed_at IS NULL;
 
 -- name: tombstone_documents_of_entities
--- All live documents of deleted entities, and name them.
+-- Tombstone all live documents of deleted entities and return their ids.
 UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id
 WHERE project_id = $project_id
   AND deleted_at IS NULL

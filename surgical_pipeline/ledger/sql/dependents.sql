@@ -1,9 +1,9 @@
--- What hangs on an entity. Each dependent of an entity is replaced whole: the claim first, then delete and insert of
--- what was claimed. Parameters $entity_types and $iids, where need be with $dependents, name what was claimed. No insert
+-- Dependents of entities. Each dependent of an entity is replaced whole: the claim first, then delete and insert of
+-- what was claimed. Parameters $entity_types and $iids, if needed with $dependents, name what was claimed. No insert
 -- has an ON CONFLICT: a row that another entity has cannot be taken over.
 
 -- name: claim_dependents
--- Take the right to replace, unless the ledger has a later fetch; give what was taken, with the fetch before it.
+-- Claim the right to replace, unless the ledger has a later fetch; return the claims, each with its previous fetch.
 INSERT INTO dependent_fetches (project_id, entity_type, iid, dependent, fetched_at, row_count, source_version, run_id)
 SELECT
     $project_id,
@@ -25,7 +25,7 @@ WHERE dependent_fetches.fetched_at <= excluded.fetched_at
 RETURNING entity_type, iid, dependent, replaced_fetched_at;
 
 -- name: find_records_of_others
--- Of these notes and events, each with the entity that GitLab gave it for, those that the ledger has for another.
+-- Those of these notes and events that the ledger has for another entity than GitLab returned them for.
 WITH incoming AS (
     SELECT
         unnest($entity_type::VARCHAR[]) AS entity_type,
@@ -51,14 +51,14 @@ SELECT * FROM held
 WHERE owner_project_id <> $project_id OR owner_type <> entity_type OR owner_iid <> iid;
 
 -- name: load_dependent_fetches
--- What was fetched of these entities, when, and of which state of theirs.
+-- Which dependents of these entities were fetched, when, and for which state of the entity.
 SELECT entity_type, iid, dependent, fetched_at, source_version
 FROM dependent_fetches
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: load_code_versions
--- Head and target branch of these merge requests, where GitLab told the head.
+-- Head and target branch of these merge requests, if GitLab reported the head.
 SELECT iid, sha, target_branch
 FROM entities
 WHERE project_id = $project_id

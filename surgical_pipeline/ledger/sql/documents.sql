@@ -11,7 +11,7 @@ WHERE entities.project_id = $project_id
 ORDER BY entities.entity_type, entities.iid;
 
 -- name: load_entity_versions
--- When these entities were fetched and tombstoned, and how their project is called.
+-- When these entities were fetched and tombstoned, and their project's path.
 SELECT entities.entity_type, entities.iid, entities.fetched_at, entities.deleted_at, projects.path
 FROM entities
 LEFT JOIN projects ON projects.project_id = entities.project_id
@@ -52,7 +52,7 @@ WHERE project_id = $project_id
 ORDER BY entity_type, iid, dependent, position;
 
 -- name: load_complete_documents
--- The live documents of these entities that have vectors of their present text, of whichever model.
+-- The live documents of these entities that have vectors of their present text, of any model.
 SELECT entity_type, iid, document_id, content_hash
 FROM documents
 WHERE project_id = $project_id
@@ -64,7 +64,7 @@ WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: upsert_documents
--- Write documents, make them live and name them. Labels come joined by the ASCII unit separator.
+-- Write documents, make them live and return their ids. Labels come joined by the ASCII unit separator.
 INSERT INTO documents (
     document_id, kind, project_id, entity_type, iid, discussion_id, title, content, content_hash, web_url,
     state, labels, author, confidential, internal, created_at, updated_at, deleted_at, run_id)
@@ -108,14 +108,14 @@ ON CONFLICT (document_id) DO UPDATE SET
     updated_at = excluded.updated_at,
     deleted_at = NULL,
     run_id = excluded.run_id
--- What another entity has is not taken over.
+-- A document of another entity is not taken over.
 WHERE documents.project_id = excluded.project_id
   AND documents.entity_type = excluded.entity_type
   AND documents.iid = excluded.iid
 RETURNING document_id;
 
 -- name: refresh_documents
--- What is not in a document's text and changes all the same: where it stands in GitLab, and since when.
+-- Update what can change without the document's text: its address in GitLab and its updated_at.
 UPDATE documents SET web_url = incoming.web_url, updated_at = incoming.updated_at, run_id = $run_id
 FROM (
     SELECT
@@ -128,7 +128,7 @@ WHERE documents.document_id = incoming.document_id
       OR documents.updated_at IS DISTINCT FROM incoming.updated_at);
 
 -- name: tombstone_stale_documents
--- Live documents of these entities that they no longer make, and name them.
+-- Tombstone live documents that these entities no longer have, and return their ids.
 UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id
 WHERE project_id = $project_id
   AND deleted_at IS NULL

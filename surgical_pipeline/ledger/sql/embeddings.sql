@@ -7,7 +7,7 @@ FROM documents
 WHERE document_id = ANY($document_ids::VARCHAR[]);
 
 -- name: load_embedding_candidates
--- Live documents that still have the given hash, and whether the model's vectors of that very text are there.
+-- Live documents that still have the given hash, and whether the model's vectors of exactly that text exist.
 SELECT
     documents.document_id, documents.title, documents.content, documents.content_hash,
     EXISTS (

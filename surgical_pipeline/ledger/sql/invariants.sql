@@ -1,5 +1,5 @@
--- What must be true of the ledger at any moment. Each find_* query gives a line of text for each violation, none
--- where all is well.
+-- What must be true of the ledger at any moment. Each find_* query returns a line of text for each violation, none
+-- if all is well.
 
 -- name: find_wrong_outcome_counts
 -- Ended runs that have more or fewer outcomes than entities they were asked for.
@@ -205,7 +205,7 @@ WHERE told <> counted
 ORDER BY run_id, name;
 
 -- name: find_doubled_projects
--- Paths that more than one project has which none of the others supersedes.
+-- Paths shared by several projects that no other project supersedes.
 SELECT lower(path) || ': ' || MIN(project_id) || ' and ' || MAX(project_id)
 FROM projects
 WHERE superseded_by IS NULL
@@ -225,7 +225,7 @@ GROUP BY projects.path, projects.project_id, projects.superseded_by
 ORDER BY projects.path, projects.project_id;
 
 -- name: find_duplicate_keys
--- Primary keys that occur twice, in any table: grouped from the rows, for a damaged index would not tell.
+-- Primary keys that occur twice, in any table: grouped from the rows, because a damaged index would hide them.
 SELECT concat_ws(' ', 'schema_migrations', version) FROM schema_migrations
 GROUP BY version HAVING COUNT(*) > 1
 UNION ALL

@@ -1,4 +1,4 @@
--- The file as a whole. DuckDB's own statements; another database has tools of its own for this.
+-- The file as a whole. These statements are DuckDB's own; other databases have their own tools for this.
 
 -- name: attach_ledger
 -- Open the ledger's file.
@@ -9,7 +9,7 @@ ATTACH $path AS ledger;
 ATTACH $path AS ledger (READ_ONLY);
 
 -- name: use_ledger
--- Names without a database are the ledger's.
+-- Resolve names without a database in the ledger.
 USE ledger;
 
 -- name: detach_ledger
@@ -17,7 +17,7 @@ USE ledger;
 DETACH ledger;
 
 -- name: checkpoint_ledger
--- Fold its log in, so that no log is left that the new file would take for its own.
+-- Fold its log in, so that no log is left that the new file would mistake for its own.
 CHECKPOINT ledger;
 
 -- name: attach_compacted
@@ -25,11 +25,11 @@ CHECKPOINT ledger;
 ATTACH $path AS compacted (BLOCK_SIZE 16384);
 
 -- name: copy_ledger
--- Tables with their constraints, rows and indexes, the indexes made anew.
+-- Copy tables with their constraints and rows; rebuild the indexes.
 COPY FROM DATABASE ledger TO compacted;
 
 -- name: checkpoint_compacted
--- The new file shall need no log.
+-- Fold the new file's log in, so that it needs none.
 CHECKPOINT compacted;
 
 -- name: detach_compacted

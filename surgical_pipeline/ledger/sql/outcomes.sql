@@ -9,7 +9,7 @@ FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGI
 ON CONFLICT (run_id, entity_type, iid) DO NOTHING;
 
 -- name: delete_outcomes_outside_scope
--- A queued run starts with another scope than it was announced with: forget what it does not ask for.
+-- A queued run starts with another scope than it was queued with: delete what it does not ask for.
 DELETE FROM entity_outcomes
 WHERE run_id = $run_id AND (entity_type, iid) NOT IN (
     SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
@@ -78,7 +78,7 @@ ON CONFLICT (run_id, entity_type, iid) DO UPDATE SET
     embedded_document_ids = excluded.embedded_document_ids;
 
 -- name: delete_failures
--- Forget the failures of some entities of a run.
+-- Delete the failures of some entities of a run.
 DELETE FROM entity_failures
 WHERE run_id = $run_id AND (entity_type, iid) IN (
     SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));

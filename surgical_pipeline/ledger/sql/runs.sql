@@ -1,4 +1,4 @@
--- The lifecycle of a run. Every UPDATE names the status it starts from; no row back means: the run is lost.
+-- The lifecycle of a run. Every UPDATE names the status it starts from; no row returned means that the run is lost.
 -- The meaning of statuses and phases stands beside the table, in migrations/0001_initial.sql.
 
 -- name: start_run
@@ -48,7 +48,7 @@ UPDATE sync_runs SET heartbeat_at = $now WHERE run_id = $run_id AND status = 'ru
 UPDATE sync_runs SET mode = $mode WHERE run_id = $run_id AND status = 'running' RETURNING run_id;
 
 -- name: set_run_project
--- The project as GitLab names it, known once preflight has asked.
+-- The project as GitLab names it, known after preflight.
 UPDATE sync_runs SET project_id = $project_id, project_path = $project_path
 WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
@@ -76,7 +76,7 @@ WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
 -- name: add_run_counters
--- All counters at once, as what is added to them.
+-- All counters at once, as increments.
 UPDATE sync_runs SET
     requested = requested + $requested,
     fetched = fetched + $fetched,
@@ -98,7 +98,7 @@ WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
 -- name: add_run_usage
--- A sign of life with more windows and requests, times in milliseconds; and the stage that the run enters, if any.
+-- A heartbeat that adds windows and requests, times in milliseconds; and the stage that the run enters, if any.
 UPDATE sync_runs SET
     heartbeat_at = $now,
     phase = COALESCE($phase, phase),
@@ -113,7 +113,7 @@ WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
 -- name: finish_run
--- The one step into a terminal status; no row if another ending was first, or ($if_silent) its heart beat again.
+-- The one step into a terminal status; no row if another ending came first or, with $if_silent, after a new heartbeat.
 UPDATE sync_runs SET
     status = $status,
     phase = COALESCE($phase, phase),
@@ -129,13 +129,13 @@ WHERE run_id = $run_id
 RETURNING run_id;
 
 -- name: set_dagster_status
--- Dagster's word for the run, also after its end: the mirror's column, not part of the lifecycle.
+-- Dagster's status of the run, also after its end: the mirror's column, not part of the lifecycle.
 UPDATE sync_runs SET dagster_status = $dagster_status
 WHERE run_id = $run_id AND dagster_status IS DISTINCT FROM $dagster_status
 RETURNING run_id;
 
 -- name: open_phase
--- A stage begins; one that is entered again goes on.
+-- A stage begins; a stage that is entered again continues.
 INSERT INTO sync_run_phases (run_id, phase, started_at) VALUES ($run_id, $phase, $now)
 ON CONFLICT (run_id, phase) DO UPDATE SET finished_at = NULL;
 
@@ -144,7 +144,7 @@ ON CONFLICT (run_id, phase) DO UPDATE SET finished_at = NULL;
 UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finished_at IS NULL;
 
 -- name: add_phase_usage
--- More windows and requests in a stage.
+-- Add windows and requests to a stage.
 UPDATE sync_run_phases SET
     lock_windows = lock_windows + $lock_windows,
     lock_wait_ms = lock_wait_ms + $lock_wait_ms,
@@ -153,7 +153,7 @@ UPDATE sync_run_phases SET
 WHERE run_id = $run_id AND phase = $phase;
 
 -- name: ledger_made_at
--- When the ledger was made: no other has the same, but a copy that takes its place has.
+-- When the ledger was made: unique to it, and kept by a copy that takes its place.
 SELECT MIN(applied_at) FROM schema_migrations;
 
 -- name: load_run
@@ -168,13 +168,13 @@ ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
 LIMIT $limit::BIGINT;
 
 -- name: list_open_and_named_runs
--- Runs that have not ended, and these besides.
+-- Runs that have not ended, and these.
 SELECT * FROM sync_runs
 WHERE status IN ('queued', 'running') OR run_id IN (SELECT unnest($run_ids::VARCHAR[]))
 ORDER BY run_id;
 
 -- name: find_runs_by_prefix
--- Runs whose id begins like that, the newest first.
+-- Runs whose id begins with the prefix, the newest first.
 SELECT * FROM sync_runs
 WHERE starts_with(run_id, $prefix::VARCHAR)
 ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id

@@ -41,7 +41,7 @@ found AS (
     SELECT word_id, unnest(regexp_extract_all(word, $pattern::VARCHAR)) AS word FROM vocabulary
 ),
 known AS (
-    -- The character before a word is in the match. Of several terms that fit, the longest is meant.
+    -- The match includes the character before a word. Of several terms that fit, the longest counts.
     SELECT word, max_by(term, length(term)) AS term, max_by(weight, length(term)) AS weight
     FROM (SELECT DISTINCT word FROM found) AS words
     JOIN terms
@@ -63,7 +63,7 @@ searched AS (
     JOIN document_words USING (document_id)
 ),
 occurrences AS (
-    -- The row's number instead of its key: it goes through as many rows as there are words in all texts.
+    -- Use the row's number instead of its key: there are as many rows as words in all texts.
     SELECT rowid AS place, unnest(word_ids) AS word_id FROM document_words
 ),
 summed AS (
@@ -154,7 +154,7 @@ ORDER BY named.position, projects.path, documents.document_id
 LIMIT $depth::BIGINT;
 
 -- name: load_hits
--- These documents with all that is shown of them.
+-- These documents with everything that a search shows.
 SELECT
     documents.document_id, documents.kind, COALESCE(projects.path, '') AS project_path, documents.project_id,
     documents.entity_type, documents.iid, documents.discussion_id, documents.title, documents.content,

@@ -1,4 +1,4 @@
-"""Backlog: give a vector of the present text and model to every document that lacks one.
+"""Backlog: embed every document that lacks a vector of its present text by the model.
 
 The only embed that looks for what is missing, and so never part of a surgical run. It goes through the documents
 by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
@@ -18,7 +18,7 @@ from surgical_pipeline.stages.shared.vectorizing import WINDOW_SIZE, Batch, Foun
 
 STAGE = "embed_backlog"
 PRUNE_SIZE = 1000
-"""Documents whose vectors of other models are dropped in one window."""
+"""Number of documents whose vectors of other models are dropped per window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ class FailedDocument:
 
 @dataclass(frozen=True, slots=True)
 class BacklogProgress:
-    """Documents by what became of them so far; at the end, of all.
+    """Documents by outcome so far; at the end, of all.
 
     ``total``: how many lacked a vector when the job began. ``reused``: vectors of another document of the same
     text. ``superseded``: their text changed, or they were deleted, while they were being embedded. ``failed``: the
@@ -101,7 +101,7 @@ async def run_embed_backlog(
 
 
 class _Tally:
-    """The progress as the ledger has it: counted inside the window, and taken back where that is not committed."""
+    """The progress as in the ledger: counted inside the window, and reset if that is not committed."""
 
     def __init__(self, progress: BacklogProgress) -> None:
         self.progress = progress
@@ -113,7 +113,7 @@ class _Tally:
 
 @contextmanager
 def _reporting(tally: _Tally, report: Report) -> Iterator[None]:
-    """Report also where the job is stopped: a window that had begun is committed first, and counts."""
+    """Report even if the job is stopped: a window that had begun is committed first, and counts."""
     before = tally.progress
     try:
         yield
@@ -149,7 +149,7 @@ def _after(progress: BacklogProgress, batch: Batch, written: frozenset[str]) -> 
 
 
 def _prune(tx: Transaction, *, tally: _Tally, model: str, project_id: int | None) -> int:
-    """Of ``PRUNE_SIZE`` documents, so that nobody waits long for the lock; gives how many there still were."""
+    """Prune ``PRUNE_SIZE`` documents, so that nobody waits long for the lock; returns how many were pruned."""
     pruned = store.prune_other_models(tx, model, project_id=project_id, limit=PRUNE_SIZE)
     if pruned:
         tally.count(tx, replace(tally.progress, pruned=tally.progress.pruned + pruned))

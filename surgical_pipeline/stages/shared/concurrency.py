@@ -21,7 +21,7 @@ async def run_all(coroutines: Iterable[Coroutine[object, object, None]]) -> None
 
 
 async def run_each(jobs: Iterable[T], work: Callable[[T], Awaitable[None]], *, at_once: int) -> None:
-    """``work`` on every job, on so many at once; errors as in ``run_all``. Jobs are taken one by one, in order."""
+    """Run ``work`` on every job, so many at once; errors as in ``run_all``. Jobs are taken singly, in order."""
     waiting = iter(jobs)
 
     async def work_off(waiting: Iterator[T]) -> None:

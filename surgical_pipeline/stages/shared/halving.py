@@ -1,6 +1,6 @@
-"""Finding the few bad records of a batch: what failed together is asked for in halves, down to single ones.
+"""Finding the few bad records of a batch: a batch that failed is asked for in halves, down to single records.
 
-GitLab answers a whole list with 500 where it cannot serialize one of its records.
+GitLab answers a whole list with 500 if it cannot serialize one of its records.
 """
 
 from collections.abc import Awaitable, Callable, Sequence
@@ -23,9 +23,9 @@ _OK = 200
 
 
 def may_lie_in_one_record(error: GitLabError) -> bool:
-    """Whether a part of the batch may well be answered: 5xx, or an answer that is broken, too large or too slow.
+    """Whether a part of the batch may succeed: after 5xx, or an answer that is broken, too large or too slow.
 
-    Not a refusal (401, 403, 404, another 4xx), a rate limit, a spent budget, or a server that was not reached.
+    Not after a refusal (401, 403, 404, another 4xx), a rate limit, a spent budget, or an unreachable server.
     """
     if isinstance(error, InvalidPayloadError):
         return not isinstance(error, CrossOriginError) and error.status in (None, _OK)
@@ -35,14 +35,14 @@ def may_lie_in_one_record(error: GitLabError) -> bool:
 async def in_halves(
     batch: Sequence[int], error: GitLabError, *, ask: Ask, server_answers: Callable[[], Awaitable[bool]]
 ) -> list[Failed]:
-    """Ask for the parts of a batch that failed with ``error``; gives the parts that failed, each with its error.
+    """Ask for the parts of a batch that failed with ``error``; returns the parts that failed, each with its error.
 
-    ``ask`` keeps what it is given, or tells what it failed with. A bad record costs at most
-    ``2 * log2(len(batch))`` requests: where one half is well, the reason must lie in the other, which is then not
-    asked for as a whole.
+    ``ask`` stores what it gets, or returns the error. A bad record costs at most
+    ``2 * log2(len(batch))`` requests: if one half succeeds, the cause must be in the other, which is then
+    not asked for as a whole.
 
-    It gives up where the server itself is in trouble: both halves fail, and so does the cheap request that
-    ``server_answers`` makes; or the first ``MOST_IN_VAIN`` requests brought nothing at all.
+    It gives up if the server itself is in trouble: both halves fail, and so does the cheap request of
+    ``server_answers``; or the first ``MOST_IN_VAIN`` requests all fail.
     """
     halving = _Halving(ask, server_answers)
     await halving.settle(batch, error)
@@ -63,7 +63,7 @@ class _Halving:
         if len(iids) == 1 or self._hopeless or not may_lie_in_one_record(error):
             self.failed.append((iids, error))
             return
-        middle = len(iids) // 2  # the part that is surely asked for is the smaller one
+        middle = len(iids) // 2  # The part that is certainly asked for is the smaller one.
         one, other = iids[:middle], iids[middle:]
         of_one = await self._asked(one)
         if of_one is None and len(other) > 1:

@@ -102,7 +102,7 @@ def _note_text(note: Note) -> NoteText:
 
 
 def _history(source: EntitySource) -> Iterator[HistoryEvent]:
-    """Label, state and milestone events in words; one whose label or milestone was deleted has nothing to say."""
+    """Label, state and milestone events in words; events whose label or milestone was deleted are left out."""
     for label in map(LabelEvent.model_validate_json, source.label_events):
         if label.label:
             yield _happened(label, f"{_verb(label.action)} label {label.label.name}")
@@ -115,9 +115,9 @@ def _history(source: EntitySource) -> Iterator[HistoryEvent]:
 
 
 def _references(source: EntitySource) -> Iterator[str]:
-    """What it is linked to, closed by and closes, each named as people write it and nothing more.
+    """What it is linked to, closed by and closes, each only as a reference such as people write.
 
-    Titles and states there are left out: they change without this entity, and would be told late.
+    Their titles and states are left out: they change without this entity, and would be out of date.
     """
     for link in map(IssueLink.model_validate_json, source.links):
         yield _named(_LINK_WORDS.get(link.link_type or "", "related to"), link, source)

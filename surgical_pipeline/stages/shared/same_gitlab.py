@@ -1,4 +1,4 @@
-"""Whether the GitLab that answers is the one that the ledger belongs to, before anything of it is fetched."""
+"""Whether the GitLab that answers is the one that the ledger belongs to, before anything else is fetched."""
 
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Deadline
@@ -11,7 +11,7 @@ from surgical_pipeline.gitlab.errors import GitLabError
 async def project_of_ledger(
     path_or_id: str, *, gitlab: GitLabClient, belongs_to: Belonging, deadline: Deadline, stage: str
 ) -> ProjectRecord:
-    """The project as GitLab gives it.
+    """The project as GitLab returns it.
 
     Raises:
         StageFailedError: it cannot be read, or is another GitLab's.

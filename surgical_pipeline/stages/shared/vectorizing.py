@@ -1,4 +1,4 @@
-"""From documents to their vectors: what the scoped embed and the backlog do alike, with no window open."""
+"""From documents to their vectors: what the stage embed and the backlog share, with no window open."""
 
 import asyncio
 import logging
@@ -22,25 +22,25 @@ if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 CALL_SIZE = 64
-"""Documents that an embedder is given at once."""
+"""Documents per call of the embedder."""
 WINDOW_SIZE = 512
 WINDOW_CHARACTERS = 4_000_000
-"""Documents that are read together, and written together; fewer where they are long. A window takes 5 to 30 ms
-whatever is in it, and the vectors of so many documents take some 100 ms more."""
+"""Documents that are read and written together; fewer if they are long. A window takes 5 to 30 ms whatever its
+size, and the vectors of so many documents take some 100 ms more."""
 WRITE_AFTER_SECONDS = 5.0
-"""What is computed waits no longer to be written: a kill loses no more than this and one call."""
+"""Longest time that vectors wait to be written: a kill loses no more than this and one call."""
 DEAD_AFTER_CALLS = 2
-"""A call has its own retries, and its own timeout, which a hundred dead ones would add up to an hour."""
+"""A call has its own retries and timeout: a hundred calls to a dead embedder would take an hour."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What a read window shows of the documents ``asked`` for.
+    """What a read window finds about the documents ``asked`` for.
 
-    ``current``: the model's vectors of this very text are there; ``copied``: those of another document with this
-    text are; ``stale``: they must be computed. The others are superseded.
+    ``current``: the model's vectors of exactly this text exist; ``copied``: another document with this text has
+    them; ``stale``: they must be computed. The others are superseded.
     """
 
     asked: tuple[DocumentVersion, ...]
@@ -51,9 +51,9 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Vectorized:
-    """Each document tried has its vectors or its failure, by id.
+    """The vectors or the failure of each document that was tried, by id.
 
-    ``ended_by``: the dead embedder or spent budget that failed all that was left of a call.
+    ``ended_by``: the dead embedder or spent budget that failed the rest of a call.
     """
 
     vectors: tuple[DocumentVectors, ...] = ()
@@ -80,7 +80,7 @@ class Batch:
 
 @dataclass(slots=True)
 class _Progress:
-    """What is there so far by content hash, which an exception must not lose."""
+    """The vectors so far by content hash, which an exception must not lose."""
 
     vectors: dict[str, "Vectors"] = field(default_factory=dict)
     failures: dict[str, Failure] = field(default_factory=dict)
@@ -105,8 +105,8 @@ def look(tx: Transaction, versions: Sequence[DocumentVersion], model: str) -> Fo
 class Vectorizer:
     """Makes vectors with one embedder for one stage of a run, and remembers whether the embedder still answers.
 
-    After ``DEAD_AFTER_CALLS`` calls in a row that failed it, nothing more is asked of it: what is left fails at
-    once, for the reason that the last call had. ``deadline``: of the stage; what it leaves undone fails, too.
+    After ``DEAD_AFTER_CALLS`` failed calls in a row, it is not called again: the remaining documents fail at
+    once, with the last call's reason. ``deadline``: of the stage; documents left undone by then fail, too.
     """
 
     embedder: Embedder
@@ -117,9 +117,9 @@ class Vectorizer:
     _given_up: Failure | None = field(default=None, init=False)
 
     async def batches(self, found: Found) -> AsyncIterator[Batch]:
-        """What there is to write of ``found``, each document once, as ``vectorize`` gives it.
+        """What to write for ``found``, each document once, as ``vectorize`` yields it.
 
-        What needs no computing comes with the first.
+        What needs no computing comes with the first group.
         """
         stale = {one.document_id for one in found.stale}
         others = tuple(one.document_id for one in found.asked if one.document_id not in stale)
@@ -130,10 +130,10 @@ class Vectorizer:
             others, current, copied = (), (), ()
 
     async def vectorize(self, documents: Sequence[EmbeddingCandidate]) -> AsyncIterator[Vectorized]:
-        """Chunk and embed ``documents``, ``CALL_SIZE`` of them a call or fewer where the model refuses some.
+        """Chunk and embed ``documents``, ``CALL_SIZE`` per call or fewer if the model refuses some.
 
-        Gives what there is at the end, after ``WRITE_AFTER_SECONDS`` and whenever the embedder died; once at
-        least. Documents of one text (``content_hash``) are embedded once. A text that the model refuses fails its
+        Yields results at the end, after ``WRITE_AFTER_SECONDS`` and when the embedder died; at least once.
+        Documents with the same text (``content_hash``) are embedded once. A text that the model refuses fails its
         own document alone. A dead embedder fails the documents of its call, a spent deadline all that are left.
         """
         same = defaultdict[str, list[EmbeddingCandidate]](list)
@@ -154,7 +154,7 @@ class Vectorizer:
         yield gathered
 
     async def _one_call(self, texts: Sequence[Sequence[EmbeddingCandidate]]) -> Vectorized:
-        """``texts``: of each the documents that have it."""
+        """``texts``: for each text the documents that have it."""
         progress = _Progress()
         ended_by: Failure | None = None
         try:
@@ -195,10 +195,10 @@ class Vectorizer:
             self._given_up = failure.model_copy(update={"message": message})
 
     async def _embed_or_halve(self, documents: Sequence[EmbeddingCandidate], progress: _Progress) -> None:
-        """All at once; where the model refuses a text, each half by itself, down to the document that holds it."""
+        """All at once; if the model refuses a text, each half by itself, down to the document that holds it."""
         if not documents:
             return
-        await asyncio.sleep(0)  # a spent budget ends here: a thread, once started, cannot be stopped
+        await asyncio.sleep(0)  # A spent budget ends the stage here: a started thread cannot be stopped.
         try:
             vectors = await asyncio.to_thread(_embed, documents, self.embedder)
         except EmbedderError as error:
@@ -221,7 +221,7 @@ def _all_failed(texts: Sequence[Sequence[EmbeddingCandidate]], failure: Failure)
 
 
 def _embed(documents: Sequence[EmbeddingCandidate], embedder: Embedder) -> list["Vectors"]:
-    """The vectors of each, all chunks in one call: an embedder is fastest on many texts at once."""
+    """The vectors of each, all chunks in one call: embedders are fastest on many texts at once."""
     chunks = [_chunks(one, embedder) for one in documents]
     vectors = embedder.embed([text for texts in chunks for text in texts])
     ends = list(accumulate(map(len, chunks)))
@@ -229,7 +229,7 @@ def _embed(documents: Sequence[EmbeddingCandidate], embedder: Embedder) -> list[
 
 
 def _chunks(document: EmbeddingCandidate, embedder: Embedder) -> Sequence[str]:
-    """At least one: a document without a word has the vector of an empty text."""
+    """At least one chunk: a document without words gets the vector of an empty text."""
     chunks = split_into_chunks(
         document.title, document.content, count_tokens=embedder.count_tokens, max_tokens=embedder.max_tokens
     )

@@ -13,18 +13,18 @@ CREATE TABLE schema_migrations (
 --   queued                  Dagster has accepted the run, its process has not started   (queue_run)
 --   running                 its process works; heartbeat_at moves                        queued, or new -> start_surgical
 --   succeeded               everything asked for is up to date                           running -> finish_succeeded
---   succeeded_with_warnings some of it is not; entity_failures tells                     running -> finish_succeeded_with_warnings
---   failed                  nothing usable, or the run broke; failure_* tells            queued, running -> finish_failed
+--   succeeded_with_warnings some of it is not; see entity_failures                       running -> finish_succeeded_with_warnings
+--   failed                  nothing usable, or the run broke; see failure_*              queued, running -> finish_failed
 --   cancelled               somebody stopped it                                          queued, running -> finish_cancelled
 -- The last four are final: every UPDATE names the status it comes from.
 --
 -- phase: queued, then the five stages in order, then done; a cancelled run is in phase cancelled,
 -- a failed one keeps the phase it failed in.
 --
--- host, pid, process: who works on it. process is boot, pid namespace and start time (ledger/process.py), so that a
--- reused pid cannot pass for it. NULL: not known, and the heartbeat alone tells.
+-- host, pid, process: what works on it. process is boot, pid namespace and start time (ledger/process.py), so that a
+-- reused pid cannot pass for it. NULL: not known, and only the heartbeat shows whether it lives.
 --
--- dagster_instance: whose run it is. Others may use this ledger, too: that they do not know the run says nothing.
+-- dagster_instance: whose run it is. Other instances may use this ledger, too: they need not know the run.
 CREATE TABLE sync_runs (
     run_id                 VARCHAR     PRIMARY KEY,
     parent_run_id          VARCHAR,
@@ -106,7 +106,7 @@ CREATE TABLE sync_run_phases (
 --   failed        failure_* set: by the stage failure_stage, or by the run's end  any but failed
 --                 where the run did not complete; tombstoned: of NOT_FOUND, the second miss in a row
 --
--- dependents_stale_skipped: which dependents were fetched and not written, since another run had fetched them later.
+-- dependents_stale_skipped: dependents that were fetched but not written, because another run had fetched them later.
 -- warnings: a list of {stage, message}.
 CREATE TABLE entity_outcomes (
     run_id                   VARCHAR   NOT NULL,
@@ -148,7 +148,7 @@ CREATE TABLE entity_failures (
     PRIMARY KEY (run_id, entity_type, iid, position)
 );
 
--- The inbox of GitLab's webhook events. processed_at is NULL until a sensor has taken the event up in a run.
+-- The inbox of GitLab's webhook events. processed_at is NULL until a sensor has used the event in a run.
 CREATE TABLE gitlab_events (
     event_key    VARCHAR     PRIMARY KEY,
     kind         VARCHAR     NOT NULL,
@@ -162,8 +162,8 @@ CREATE TABLE gitlab_events (
     run_id       VARCHAR
 );
 
--- Which GitLab the ledger belongs to: one row, from the first project that tells it. run_id is NULL where a person has
--- said it last, by `ledger rebase`.
+-- Which GitLab the ledger belongs to: one row, from the first project that reports it. run_id is NULL if a person
+-- set it last, by `ledger rebase`.
 CREATE TABLE ledger_gitlab (
     only_row    BOOLEAN     PRIMARY KEY DEFAULT TRUE CHECK (only_row),
     gitlab_url  VARCHAR     NOT NULL,
@@ -171,8 +171,8 @@ CREATE TABLE ledger_gitlab (
     run_id      VARCHAR
 );
 
--- created_at: when GitLab made it, NULL where it did not tell. superseded_by: the project that has its path now, where
--- it was deleted and made anew; what the ledger has of the older one stays, and readers leave it out.
+-- created_at: when GitLab created it, NULL if not known. superseded_by: the project that has its path now, if it was
+-- deleted and created again; the ledger keeps the older project's rows, and readers leave them out.
 CREATE TABLE projects (
     project_id    BIGINT      PRIMARY KEY,
     path          VARCHAR     NOT NULL,
@@ -184,7 +184,7 @@ CREATE TABLE projects (
     CHECK (superseded_by <> project_id)
 );
 
--- Issues and merge requests. missed_at and deleted_at tell in which state one is:
+-- Issues and merge requests. missed_at and deleted_at say which state one is in:
 --
 -- state        what it means, and how an entity gets there
 --   live       both NULL; a fetch that began after a miss leads here              new, missed, tombstoned
@@ -192,8 +192,8 @@ CREATE TABLE projects (
 --   missed     GitLab answered without it once, in the run missed_run_id          live -> mark_missed
 --   tombstoned deleted_at set: a later run missed it again; its documents too     missed -> tombstone_entities
 --
--- Issues alone have moved_to_id; merge requests alone have sha, target_branch and target_project_id. replaced_*: what
--- the row said before it was last written; NULL: nothing.
+-- Issues alone have moved_to_id; merge requests alone have sha, target_branch and target_project_id. replaced_*: the
+-- row's values before it was last written; NULL: none.
 CREATE TABLE entities (
     project_id        BIGINT      NOT NULL,
     entity_type       VARCHAR     NOT NULL CHECK (entity_type IN ('issue', 'merge_request')),
@@ -314,7 +314,7 @@ CREATE TABLE linked_records (
     PRIMARY KEY (project_id, entity_type, iid, dependent, record_id)
 );
 
--- One view of it for each dependent, for people and programs that only read.
+-- One view for each of these dependents, for people and programs that only read.
 CREATE VIEW issue_links AS
 SELECT project_id, iid, record_id, position, run_id, fetched_at, payload
 FROM linked_records WHERE dependent = 'links';
@@ -386,7 +386,7 @@ CREATE TABLE documents (
     run_id        VARCHAR     NOT NULL
 );
 
--- The vectors of a document, one a chunk. content_hash is that of the text they were made from: where it differs
+-- The vectors of a document, one per chunk. content_hash is that of the text they were made from: if it differs
 -- from the document's, they are out of date.
 CREATE TABLE embeddings (
     document_id  VARCHAR     NOT NULL,

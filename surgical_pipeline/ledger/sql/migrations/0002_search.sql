@@ -1,15 +1,15 @@
--- What searches need besides, on DuckDB only. First an index of words, so that a search need not read every text: it is
--- made of nothing but the documents' titles and texts, in the transaction that writes them. Then a view and macros for
--- people who live in DuckDB, which hold no data; `surgical-pipeline search` takes its filters from matching_documents.
+-- What searches need in addition, on DuckDB only. First an index of words, so that a search need not read every text:
+-- it is made only from the documents' titles and texts, in the transaction that writes them. Then a view and macros for
+-- people who work in DuckDB, which hold no data; `surgical-pipeline search` takes its filters from matching_documents.
 
--- Each word as it was ever written, in lower case: what stands between blanks, so "v1.2," is one. Words of texts that
--- are no more stay. No key: the ledger has one writer at a time, who adds only what is missing.
+-- Each word ever written, in lower case: what stands between blanks, so "v1.2," is one. Words of texts that no
+-- longer exist stay. No key: the ledger has one writer at a time, who adds only what is missing.
 CREATE TABLE vocabulary (
     word_id INTEGER NOT NULL,
     word    VARCHAR NOT NULL
 );
 
--- The words of a document, each as often as it is there. length: how many.
+-- The words of a document, with the number of times each occurs. length: number of words.
 CREATE TABLE document_words (
     document_id VARCHAR   PRIMARY KEY,
     length      INTEGER   NOT NULL,
@@ -24,7 +24,7 @@ CREATE MACRO words_of_document(discussion_id, title, content) AS
 words_as_written(concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content));
 
 -- Live documents of current projects that pass the filters of the command line; NULL lets all pass. A discussion has
--- the state and the labels of its entity, and besides a state of its own (resolved, unresolved).
+-- the state and the labels of its entity, and a state of its own (resolved, unresolved).
 CREATE MACRO matching_documents(
     only_project := NULL, only_kind := NULL, only_state := NULL, with_labels := NULL, updated_since := NULL,
     include_confidential := FALSE
@@ -51,7 +51,7 @@ WHERE documents.deleted_at IS NULL
           WHERE entity.discussion_id IS NULL AND entity.deleted_at IS NULL
             AND list_has_all(entity.labels, with_labels::VARCHAR[])));
 
--- What may be searched by anybody: live documents of current projects, neither confidential nor internal, the entity as people
+-- What anybody may search: live documents of current projects, neither confidential nor internal, the entity as people
 -- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL where there is none).
 CREATE VIEW searchable_documents AS
 SELECT
@@ -68,7 +68,7 @@ LEFT JOIN embeddings
 WHERE documents.deleted_at IS NULL AND projects.superseded_by IS NULL
   AND NOT (documents.confidential OR documents.internal);
 
--- The simple sibling of the command's search: documents that hold words of the question, as they are written, ranked
+-- A simpler version of the command's search: documents that hold words of the question, as they are written, ranked
 -- by BM25; with a vector of the question, fused with the ranking by cosine. Vectors of another length are not compared.
 CREATE MACRO search_documents(question, question_vector := NULL) AS TABLE
 WITH asked AS (
