@@ -72,9 +72,8 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, prepared_home: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A DAGSTER_HOME in which nothing has run, with the environment pointing at it and at the sandbox."""
-    shutil.copytree(prepared_home, tmp_path, dirs_exist_ok=True)
+def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty DAGSTER_HOME, with the environment pointing at it and at the sandbox."""
     move_in(tmp_path, sandbox, monkeypatch=monkeypatch)
     return tmp_path
 
@@ -85,6 +84,7 @@ def ledger(home: Path) -> DuckDBLedger:
 
 
 @pytest.fixture
-def sync(ledger: DuckDBLedger) -> Sync:
+def sync(home: Path, ledger: DuckDBLedger, prepared_home: Path) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
+    shutil.copytree(prepared_home, home, dirs_exist_ok=True)
     return partial(run_job, ledger)

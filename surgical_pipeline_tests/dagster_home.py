@@ -15,13 +15,14 @@ from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.published_schemas import check_document
 
 OURS = ("SURGICAL_", "GITLAB_", "DAGSTER_")
+_SETTINGS = "telemetry:\n  enabled: false\n"
 
 
 def prepare(home: Path) -> None:
     """Settings, and the databases that Dagster makes at first use: copying them is quicker by half a second."""
     import dagster as dg  # noqa: PLC0415  most tests do not need Dagster
 
-    (home / "dagster.yaml").write_text("telemetry:\n  enabled: false\n", encoding="utf-8")
+    (home / "dagster.yaml").write_text(_SETTINGS, encoding="utf-8")
     with dg.DagsterInstance.from_config(str(home)) as instance:
         instance.get_runs_count()
         instance.get_asset_keys()
@@ -29,7 +30,8 @@ def prepare(home: Path) -> None:
 
 
 def move_in(home: Path, sandbox: RunningSandbox, *, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The environment points at the home and the sandbox and has no other setting of ours."""
+    """The environment points at the home, with Dagster's settings in it, and at the sandbox; nothing else of ours is set."""
+    (home / "dagster.yaml").write_text(_SETTINGS, encoding="utf-8")
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DAGSTER_HOME", str(home))

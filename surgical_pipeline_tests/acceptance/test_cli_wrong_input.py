@@ -1,10 +1,8 @@
 """What a person types or exports wrongly: exit code 2, one clear line on stderr, and nothing has run."""
 
 import os
-import sqlite3
 import subprocess
 import sys
-from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -52,8 +50,7 @@ def assert_clear(*, code: int, stdout: str, stderr: str, sentence: str, exit_cod
 
 def assert_nothing_ran(sandbox: RunningSandbox, ledger: DuckDBLedger) -> None:
     assert sandbox.control.requests().count == 0
-    with closing(sqlite3.connect(ledger.path.parent / "history" / "runs.db")) as runs:  # Dagster's
-        assert runs.execute("SELECT count(*) FROM runs").fetchall() == [(0,)]
+    assert not (ledger.path.parent / "history").exists()  # Dagster's store of runs
     if ledger.exists:
         with duckdb.connect(str(ledger.path), read_only=True) as connection:
             assert connection.execute("SELECT count(*) FROM sync_runs").fetchall() == [(0,)]
