@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline_tests.conftest import REPOSITORY
+from surgical_pipeline_tests.surroundings import REPOSITORY
 
 
 @pytest.fixture
