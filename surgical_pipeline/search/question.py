@@ -128,7 +128,7 @@ class Question:
         return f"(?i)(?:{'|'.join([*branches, *inside])})" if longest_first else r"\b\B"
 
     def exact_in(self, text: str) -> frozenset[str]:
-        """Those of ``exact`` that stand in a text, with no letter or digit right before or after."""
+        """Those of ``exact`` that occur in a text, with no letter or digit directly before or after."""
         return frozenset(one for one, matcher in self._exact_matchers.items() if matcher.search(text))
 
     @cached_property
@@ -146,7 +146,7 @@ class Question:
     def sql_pattern(self) -> str:
         """For DuckDB (RE2): finds words that may be terms, each with the one character before it if there is one.
 
-        Matches nothing where there is no term.
+        Matches nothing if there is no term.
         """
         return self._pattern(letter=r"[\p{L}\p{N}]", other=r"[^\p{L}\p{N}]")
 
