@@ -1,4 +1,4 @@
-"""What the environment says about this installation, read once when it is asked for.
+"""What the environment says about this installation, read once on demand.
 
 Nothing here opens a file or a connection. A value that is missing or wrong is reported when something needs it,
 so that reading the ledger does not ask for a GitLab token.
@@ -21,9 +21,9 @@ _QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
 class SettingsError(ValueError):
-    """A setting that is missing or wrong; the sentence says which and what to do.
+    """A missing or wrong setting; the message says which and what to do.
 
-    ``code``: what a run fails with that meets it.
+    ``code``: the failure code of a run that this ends.
     """
 
     def __init__(self, message: str, code: FailureCode = FailureCode.LEDGER_ERROR) -> None:
@@ -32,7 +32,7 @@ class SettingsError(ValueError):
 
 
 class DagsterHomeError(Exception):
-    """What DAGSTER_HOME holds cannot be made, read or written; the sentence says why and what to do."""
+    """The content of DAGSTER_HOME cannot be created, read or written; the message says why and what to do."""
 
 
 class GitLabSettings(BaseModel):
@@ -70,7 +70,7 @@ class Settings(BaseModel):
         """The checked address of GitLab, without a trailing slash.
 
         Raises:
-            SettingsError: ``GITLAB_URL`` is missing or cannot be one.
+            SettingsError: ``GITLAB_URL`` is missing or invalid.
         """
         url = self._unquoted("GITLAB_URL")
         if not url:
@@ -88,8 +88,8 @@ class Settings(BaseModel):
         """Where GitLab is.
 
         Raises:
-            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, in quotes or cannot be one, or
-                ``GITLAB_CA_BUNDLE`` is no file.
+            SettingsError: ``GITLAB_URL`` or ``GITLAB_TOKEN`` is missing, in quotes or invalid, or
+                ``GITLAB_CA_BUNDLE`` is not a file.
         """
         url, token = self.gitlab_url, self._unquoted("GITLAB_TOKEN")
         if not token:
@@ -111,10 +111,10 @@ class Settings(BaseModel):
 
     @property
     def dagster_home(self) -> Path:
-        """Dagster's folder, where the ledger lies too unless `SURGICAL_LEDGER` says otherwise.
+        """Dagster's folder, which also holds the ledger unless `SURGICAL_LEDGER` says otherwise.
 
         Raises:
-            SettingsError: ``DAGSTER_HOME`` is not set, not absolute or no folder.
+            SettingsError: ``DAGSTER_HOME`` is not set, not absolute or not a folder.
         """
         home = self._get("DAGSTER_HOME")
         if not home:
@@ -132,7 +132,7 @@ class Settings(BaseModel):
 
     @property
     def dagster_instance(self) -> str | None:
-        """The name of the Dagster instance in the rows of its runs, where it is not to be its storage's own id."""
+        """The name of the Dagster instance in the rows of its runs, if it is not to be its storage's own id."""
         return self._get("SURGICAL_DAGSTER_INSTANCE") or None
 
     @property
@@ -156,10 +156,10 @@ class Settings(BaseModel):
 
     @property
     def lock_timeout_seconds(self) -> float:
-        """The longest wait for the ledger while others have it.
+        """The longest wait for the ledger while others hold it.
 
         Raises:
-            SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is no number of seconds above 0.
+            SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is not a number of seconds above 0.
         """
         text = self._get("SURGICAL_LOCK_TIMEOUT_SECONDS")
         try:
@@ -207,9 +207,9 @@ class Settings(BaseModel):
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
 
     def _unquoted(self, name: str) -> str:
-        """The value, in which a quotation mark at either end is a mistake.
+        """The value; a quotation mark at either end is a mistake.
 
-        Not every reader of an env file takes them off: `docker --env-file` does not.
+        Not every reader of an env file removes them: `docker --env-file` does not.
         """
         value = self._get(name)
         if value[:1] in _QUOTES or value[-1:] in _QUOTES:

@@ -1,4 +1,4 @@
-"""What `sync` was told to sync: scope texts, addresses, `@file` for a list of them, `-` for one on stdin."""
+"""The arguments of `sync`: scope texts, addresses, `@file` for a list of them, `-` for one on stdin."""
 
 import sys
 from collections.abc import Iterator, Sequence

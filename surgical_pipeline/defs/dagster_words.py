@@ -90,7 +90,7 @@ def report_failure(instance: dg.DagsterInstance, run: dg.DagsterRun, failure: Fa
 
 
 def report_ending(instance: dg.DagsterInstance, run: dg.DagsterRun, status: RunStatus, why: str) -> None:
-    """Tell Dagster how a run ended whose process can no longer do so."""
+    """Report to Dagster how a run ended, if its process can no longer do so."""
     message = visible(f"Ended by the ledger as {status}: {why}")
     if status is RunStatus.CANCELLED:
         instance.report_run_canceled(run, message)

@@ -161,7 +161,7 @@ class Mirror:
         self.settle()
 
     def settle(self) -> None:
-        """End in the ledger what has ended, and tell Dagster of endings that it does not know."""
+        """End in the ledger what has ended, and report to Dagster the endings that it does not know."""
         unfinished = {
             record.dagster_run.run_id: record
             for record in self._instance.get_run_records(dg.RunsFilter(statuses=NOT_FINISHED))

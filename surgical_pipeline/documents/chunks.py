@@ -11,13 +11,13 @@ from surgical_pipeline.domain.foreign_text import well_formed
 TokenCounter = Callable[[str], int]
 
 MIN_MAX_TOKENS = 16
-"""Half of it for the title leaves room for one character, which is up to five tokens where bytes are tokens."""
+"""With half of it for the title, one character still fits, which is up to five tokens if bytes are tokens."""
 
 _FULL_ENOUGH = 0.75
-"""Of a chunk: so full, the next section begins a new one."""
+"""Share of a chunk: once it is this full, the next section begins a new one."""
 
 _MAYBE_WHOLE = 16
-"""Characters a token. Content no longer than a chunk of such tokens is first tried in one piece: most documents
+"""Characters per token. Content no longer than a chunk of such tokens is first tried in one piece: most documents
 fit, and one count is several times cheaper than one for each paragraph."""
 
 _HEADING = re.compile(r" {0,3}#{1,6}[ \t]")
@@ -42,12 +42,12 @@ def split_into_chunks(title: str, content: str, *, count_tokens: TokenCounter, m
 
     Cut first between headings, paragraphs, code fences and list items, then between lines, last inside a line.
     A code fence that fits is never cut. Every line of the content that is not blank is in some chunk, whole if it
-    fits. A title longer than half a chunk is shortened. Content without text gives one chunk, the title; neither
-    title nor text gives none. Pure: same input, same chunks. ``count_tokens`` is called a bounded number of times
-    for each piece, so the whole takes time linear in the content.
+    fits. A title longer than half a chunk is shortened. Content without text gives one chunk, the title;
+    without title and text there is none. Pure: same input, same chunks. ``count_tokens`` is called a bounded
+    number of times for each piece, so the whole takes time linear in the content.
 
     Raises:
-        ValueError: ``max_tokens`` below ``MIN_MAX_TOKENS``, or a single character that counts more than a chunk.
+        ValueError: ``max_tokens`` below ``MIN_MAX_TOKENS``, or a single character with more tokens than a chunk.
     """
     if max_tokens < MIN_MAX_TOKENS:
         raise ValueError(f"max_tokens must be at least {MIN_MAX_TOKENS}, not {max_tokens}")
@@ -65,7 +65,7 @@ def split_into_chunks(title: str, content: str, *, count_tokens: TokenCounter, m
 
 
 class _Packer:
-    """Fills chunks in order. Token counts of parts do not add up exactly, so a full chunk is counted once more."""
+    """Fills chunks in order. Token counts of parts do not add up exactly, so a full chunk is counted again."""
 
     def __init__(self, head: str, count_tokens: TokenCounter, *, max_tokens: int) -> None:
         self._head = head
@@ -161,7 +161,7 @@ def _lines(text: str) -> list[str]:
 
 
 def _cut(text: str, tokens: int, count_tokens: TokenCounter, *, limit: int) -> Iterator[_Piece]:
-    """``text`` in pieces of at most ``limit`` tokens, at blanks where there are any nearby."""
+    """``text`` in pieces of at most ``limit`` tokens, split at blanks if there are any nearby."""
     waiting = deque([(text, tokens)])
     while waiting:
         part, count = waiting.popleft()
@@ -179,7 +179,7 @@ def _cut(text: str, tokens: int, count_tokens: TokenCounter, *, limit: int) -> I
 
 
 def _cut_place(text: str, start: int, wanted: int) -> int:
-    """After the last blank in the last quarter before ``wanted``; ``wanted`` itself where there is none."""
+    """After the last blank in the last quarter before ``wanted``; ``wanted`` itself if there is none."""
     earliest = max(start + 1, wanted - (wanted - start) // 4)
     blank = max(text.rfind(char, earliest - 1, wanted) for char in _BLANKS)
     return blank + 1 if blank >= 0 else max(wanted, start + 1)

@@ -1,8 +1,8 @@
 """GitLab Markdown as text worth reading: what only machines read is dropped, everything else stays as written.
 
 Dropped, outside code: quick actions (``/label ~bug``), HTML comments and images carried as base64. Code blocks,
-tables, quotes and task lists stay. What is code and where a comment ends is CommonMark's say, as it is GitLab's:
-nothing is dropped that people see there. All of it takes time linear in the length of the text, whatever the text.
+tables, quotes and task lists stay. CommonMark decides what is code and where a comment ends, as in GitLab: nothing
+is dropped that people see there. All of it takes time linear in the length of the text, for any text.
 """
 
 import re
@@ -25,7 +25,7 @@ QUICK_ACTIONS = frozenset(
     unsubscribe wip weight zoom
     """.split()  # noqa: SIM905  a list of literals would take a hundred lines
 )
-"""Names of GitLab's quick actions, from its user documentation, older versions' included."""
+"""Names of GitLab's quick actions, from its user documentation, including older versions."""
 
 _SPEAKING_ACTIONS = frozenset({"shrug", "tableflip"})
 """Quick actions whose argument is for people."""
@@ -46,7 +46,7 @@ _TOKEN = re.compile(
     re.MULTILINE,
 )
 _BACKTICKS = re.compile(r"`+")
-# No part can run past the next "data:", so no text makes this slower than linear. Where an image is wrapped, lines
+# No part can run past the next "data:", so no text makes this slower than linear. If an image is wrapped, lines
 # of at least 40 characters follow, then a rest up to the quote or bracket that closes it.
 _BASE64_IMAGE = re.compile(
     r"data:image/[\w.+-]{1,100}(?:;[\w.+-]{1,100}=[\w.+-]{0,100}){0,8};base64,[A-Za-z0-9+/=_-]*"
@@ -57,7 +57,7 @@ _IMAGE_TAG = re.compile(r"<img\b[^<>]*>", re.IGNORECASE)
 
 
 class FenceReader:
-    """Tells code fences from text. Feed it every line, in order, each without its line end."""
+    """Distinguishes code fences from text. Feed it every line, in order, each without its line end."""
 
     def __init__(self) -> None:
         self._mark = ""
@@ -69,7 +69,7 @@ class FenceReader:
         return bool(self._mark)
 
     def holds(self, line: str) -> bool:
-        """Whether the fence that is open goes on at ``line``: where its quote ends, it ends too."""
+        """Whether the open fence continues at ``line``: it ends with its quote."""
         if self._quoted and not line.lstrip(" \t").startswith(">"):
             self._mark = ""
         return self.is_open
@@ -90,13 +90,13 @@ class FenceReader:
 
 
 class _Indentation:
-    """Tells indented code from text: it stands four columns deeper than the list item it is in."""
+    """Distinguishes indented code from text: it is indented four columns more than its list item."""
 
     def __init__(self) -> None:
         self._list_items: list[int] = []
 
     def is_code(self, line: str, *, after_text: bool) -> bool:
-        """``line`` is not blank; straight after text it goes on with that text, however deep it stands."""
+        """``line`` is not blank; directly after text it continues that text, whatever its indentation."""
         item = _LIST_ITEM.match(line)
         if after_text and not item:
             return False
@@ -110,7 +110,7 @@ class _Indentation:
         return False
 
     def code_end(self, text: str, end: int) -> int:
-        """Where the code ends whose first line ends at ``end``: with its last line that is not blank."""
+        """The end of the code whose first line ends at ``end``: its last line that is not blank."""
         at = end + 1
         while at < len(text):
             line_end = _line_end(text, at)
@@ -130,8 +130,8 @@ class _Indentation:
 def clean_markdown(text: str) -> str:
     """The text of a description or note without quick actions, HTML comments and base64 images.
 
-    Code, be it fenced, indented or inline, is kept to the letter. An HTML comment that never ends is kept too: it
-    may be all the text there is. Outside code, blanks at line ends go and blank lines never follow each other.
+    Fenced, indented and inline code is kept exactly. An HTML comment that never ends is kept too: it may be all
+    the text there is. Outside code, blanks at line ends are removed and blank lines never follow each other.
     Any string is accepted; the same string gives the same bytes.
     """
     kept: list[str] = []
@@ -144,7 +144,7 @@ def clean_markdown(text: str) -> str:
 
 
 def _kept_lines(text: str) -> Iterator[str | None]:
-    """Lines as they are to be read; None for a blank one outside code."""
+    """Cleaned lines; None for a blank one outside code."""
     fence, indentation = FenceReader(), _Indentation()
     last_closing = text.rfind("-->")
     after_text = False
@@ -173,7 +173,7 @@ def _kept_lines(text: str) -> Iterator[str | None]:
 
 
 def _paragraph_end(text: str, end: int) -> int:
-    """Where the paragraph ends whose first line ends at ``end``: what is inline may span its lines and no more."""
+    """The end of the paragraph whose first line ends at ``end``: inline parts may span its lines and no more."""
     while end < len(text):
         line_end = _line_end(text, end + 1)
         line = text[end + 1 : line_end]
@@ -184,7 +184,7 @@ def _paragraph_end(text: str, end: int) -> int:
 
 
 def _without_noise(paragraph: str) -> Iterator[str]:
-    """The lines of a paragraph without quick actions, comments and images; one that these were all of is gone."""
+    """The lines of a paragraph without quick actions, comments and images; lines with nothing else are dropped."""
     if _SUSPECT.search(paragraph):
         paragraph = "".join(_kept_parts(paragraph))
     yield from (line.rstrip() for line in paragraph.split("\n") if line.strip())
@@ -211,7 +211,7 @@ def _kept_parts(paragraph: str) -> Iterator[str]:
 
 
 def _code_spans(text: str) -> dict[int, int]:
-    """Where inline code that begins at a place ends: a run of backticks up to the next run of the same length."""
+    """The end of inline code by its beginning: a run of backticks up to the next run of the same length."""
     spans: dict[int, int] = {}
     next_of_length: dict[int, int] = {}
     for run in reversed([match.span() for match in _BACKTICKS.finditer(text)]):
@@ -232,14 +232,14 @@ def _without_images(text: str) -> str:
 
 
 def _behind_comments(text: str, at: int, *, last_closing: int) -> int:
-    """Behind the comments that begin a line at ``at``; these may hold blank lines. ``at`` where there are none."""
+    """After the comments that begin a line at ``at``; they may contain blank lines. ``at`` if there are none."""
     while (opening := _COMMENT_OPENING.match(text, at)) and opening.end() - 2 <= last_closing:
         at = _comment_end(text, opening.end())
     return at
 
 
 def _comment_end(text: str, opened: int) -> int:
-    """Behind the comment whose ``<!--`` ends at ``opened``; its dashes may be those of its end too: ``<!-->``."""
+    """After the comment whose ``<!--`` ends at ``opened``; its dashes may also be those of its end: ``<!-->``."""
     return text.index("-->", opened - 2) + len("-->")
 
 

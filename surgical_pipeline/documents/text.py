@@ -1,8 +1,8 @@
-"""What a document says of an issue, a merge request or a discussion: text for readers and for embeddings.
+"""What a document says about an issue, a merge request or a discussion: text for readers and for embeddings.
 
-Pure and deterministic: the same input gives the same bytes. The text holds what has a meaning and nothing that
-changes without one: ``updated_at`` is a column of the document but not in its text, so a mere visit by GitLab's
-housekeeping neither regenerates nor embeds anything.
+Pure and deterministic: the same input gives the same bytes. The text holds only what has a meaning:
+``updated_at`` is a column of the document but not in its text, so GitLab's housekeeping alone neither regenerates
+nor embeds anything.
 """
 
 import hashlib
@@ -32,11 +32,11 @@ class HistoryEvent:
 
 @dataclass(frozen=True, slots=True)
 class EntityText:
-    """What an issue or merge request says. People are usernames without ``@``; datetimes are aware (naive: UTC).
+    """An issue's or merge request's content. People are usernames without ``@``; datetimes are aware (naive: UTC).
 
-    ``references``: other entities it names by a link of GitLab's, ready to read (``closes acme/rocket#3``).
-    ``moved_to``: where an issue went, ready to read. ``history``: label, state and milestone events. The order of
-    labels, people, references and events does not matter: they are sorted.
+    ``references``: other entities that GitLab links to it, as readable text (``closes acme/rocket#3``).
+    ``moved_to``: where an issue moved, as readable text. ``history``: label, state and milestone events. The order
+    of labels, people, references and events does not matter: they are sorted.
     """
 
     project_path: str
@@ -78,8 +78,8 @@ class EntityText:
 class NoteText:
     """One note of a discussion.
 
-    ``position_line``: where ``position_is_old``, a line of the file before the change, else of the file after it;
-    of a note on several lines the last, and ``position_start`` the first.
+    ``position_line``: a line of the file before the change if ``position_is_old``, else of the file after it; for
+    a note on several lines the last, and ``position_start`` the first.
     """
 
     author: str | None
@@ -118,7 +118,7 @@ def discussion_document_id(project_id: int, key: EntityKey, *, discussion_id: st
 
 
 def entity_of_document(document_id: str) -> EntityKey:
-    """The entity that a document is of, by the id that one of the two functions above gave it."""
+    """The entity of a document, from the id that one of the two functions above returned."""
     kind, _, *rest = document_id.split(":")
     entity_type, iid, *_ = rest if kind == DISCUSSION_KIND else (kind, *rest)
     return EntityKey(EntityType(entity_type), int(iid))
@@ -148,11 +148,11 @@ def entity_document(entity: EntityText) -> DocumentRecord:
 
 
 def discussion_document(discussion: DiscussionText) -> DocumentRecord | None:
-    """The document of a discussion; None where no person took part (system notes and empty bodies only).
+    """The document of a discussion; None if no person took part (system notes and empty bodies only).
 
-    ``state`` is ``resolved``, ``unresolved`` or, where there is nothing to resolve, empty. ``labels`` is empty:
+    ``state`` is ``resolved``, ``unresolved`` or, if there is nothing to resolve, empty. ``labels`` is empty:
     they are the entity's, and a new label there must not regenerate every discussion. The document is confidential
-    with its entity, and internal as soon as one note in it is.
+    if its entity is, and internal if any of its notes is.
     """
     entity = discussion.entity
     notes = tuple(
@@ -230,7 +230,7 @@ def _lines(start: int | None, last: int | None) -> str:
 
 
 def _note_paragraph(note: NoteText, body: str) -> str:
-    """Who said it when, and what: the heading line and the text under it."""
+    """A note's author, time and text: the heading line and the text under it."""
     author = _people((note.author,)) or "Somebody"
     day = _day(note.created_at)
     return f"{author}{f' on {day}' if day else ''}{' (internal)' if note.internal else ''}:\n{body}"
@@ -245,14 +245,14 @@ def _resolution(discussion: DiscussionText) -> str:
 
 
 def _content_hash(title: str, content: str, *, confidential: bool, internal: bool) -> str:
-    """Changes with the text and with who may read it. NUL separates: texts have none."""
+    """Changes with the text and with who may read it. NUL is the separator: texts have none."""
     return hashlib.sha256(
         "\x00".join((title, content, f"confidential={confidential}", f"internal={internal}")).encode()
     ).hexdigest()
 
 
 def _when(event: HistoryEvent) -> tuple[datetime, str, str]:
-    """GitLab's order; what happened in the same moment by name, so that the text never varies."""
+    """GitLab's order; events at the same time by name, so that the text never varies."""
     return (_in_utc(event.at) if event.at else _BEGINNING, event.who or "", event.what)
 
 

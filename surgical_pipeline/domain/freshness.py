@@ -51,7 +51,7 @@ def shown_time(moment: datetime) -> str:
 
 
 def unbelieved_text(what: str, fetched_at: datetime) -> str:
-    """The warning of a run that wrote over what was stored as fetched in GitLab's future."""
+    """The warning of a run that overwrote what was stored as fetched in GitLab's future."""
     return (
         f"the ledger had {what} as fetched at {shown_time(fetched_at)}, in the future of GitLab's clock: "
         "not believed, and written anew"

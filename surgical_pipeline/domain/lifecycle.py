@@ -21,7 +21,7 @@ class RunStatus(StrEnum):
 
 
 class Phase(StrEnum):
-    """Where a run stands. A failed run keeps the phase it failed in."""
+    """The phase that a run is in. A failed run keeps the phase it failed in."""
 
     QUEUED = "queued"
     PREFLIGHT = "preflight"

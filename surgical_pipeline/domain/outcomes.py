@@ -85,7 +85,7 @@ class ProjectRef(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     id: int | None
-    """None where the run ended before GitLab told it."""
+    """None if the run ended before GitLab reported it."""
     path: str
 
 

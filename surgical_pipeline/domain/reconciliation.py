@@ -33,7 +33,7 @@ class Ending(StrEnum):
 class Signs(BaseModel):
     """What is known of a run that is queued or running in the ledger.
 
-    ``dagster_status``: Dagster's word, None where this Dagster does not know the run; ``dagster_made_it``: whether
+    ``dagster_status``: Dagster's status, None if this Dagster does not know the run; ``dagster_made_it``: whether
     it is this Dagster that made the run, so that not knowing it means something; ``dagster_started_at``: when its
     process told Dagster that it started.
     """

@@ -98,7 +98,7 @@ DependentRecords = tuple[DiscussionRecord, ...] | tuple[ResourceEventRecord, ...
 
 @dataclass(frozen=True, slots=True)
 class DependentSet:
-    """All of one dependent of one entity, complete to the last page: it replaces what the ledger had.
+    """All of one dependent of one entity, complete to the last page: it replaces the ledger's records.
 
     ``source_version``: the state of the entity it belongs to, if GitLab reports it (commits and diffs: the merge
     request's ``sha`` and target branch). If unchanged, it need not be fetched again.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 _BYTES_PER_TOKEN = 3
-"""Cautious: English takes four bytes a token, code three, Chinese three."""
+"""A cautious estimate: English takes four bytes per token, code three, Chinese three."""
 
 _RETRIED_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})
 _REJECTING_STATUSES = frozenset({400, 413, 422})
@@ -30,12 +30,12 @@ _ADVICE = {
 
 @dataclass(frozen=True, slots=True)
 class HttpLimits:
-    """Times in seconds. ``request_timeout`` is for one attempt, its answer's body included.
+    """Times in seconds. ``request_timeout`` is for one attempt, including the answer's body.
 
-    ``call_timeout``: after it an ``embed`` asks no more and gives up, at the latest one ``request_timeout`` later.
+    ``call_timeout``: after it ``embed`` sends no more requests and gives up, at most a ``request_timeout`` later.
     A thread cannot be stopped from outside, so this is what bounds a run whose embedding server hangs.
-    ``longest_wait``: a server that asks for more patience than this (``Retry-After``) is given up at once.
-    ``max_tokens``: common small models take 512; a third is left for what the estimate of tokens misses.
+    ``longest_wait``: if a server asks to wait longer than this (``Retry-After``), the call fails at once.
+    ``max_tokens``: common small models take 512; a third is left for errors of the token estimate.
     """
 
     call_timeout: float = 120.0
@@ -49,10 +49,10 @@ class HttpLimits:
 
 
 class HttpEmbedder:
-    """An embedding server. The key travels in a header only and appears in no message.
+    """An embedding server. The key is sent in a header only and appears in no message.
 
-    ``dimension`` is learned from the first answer (asking for it before sends one short text) unless it is given;
-    an answer of another dimension is then an error. Redirects are not followed. Certificates are verified; another
+    ``dimension`` comes from the first answer (reading it earlier sends one short text) unless it is given; then an
+    answer of another dimension is an error. Redirects are not followed. Certificates are verified; another
     bundle of authorities is taken from ``SSL_CERT_FILE``.
 
     Raises:
@@ -80,15 +80,15 @@ class HttpEmbedder:
 
     @property
     def name(self) -> str:
-        """``http:`` and the model's name: the same model elsewhere gives the same vectors."""
+        """``http:`` and the model's name: the same model on another server gives the same vectors."""
         return f"http:{self._model}"
 
     @property
     def dimension(self) -> int:
-        """Length of each vector; may ask the server.
+        """Length of each vector; may send a request to the server.
 
         Raises:
-            EmbedderError: it had to be asked and did not answer.
+            EmbedderError: a request was needed and the server did not answer.
         """
         if self._dimension is None:
             self.embed([BLANK_TEXT])
@@ -101,7 +101,7 @@ class HttpEmbedder:
         return self._limits.max_tokens
 
     def count_tokens(self, text: str) -> int:
-        """An estimate from the length in UTF-8, for the server's tokenizer is not known here."""
+        """An estimate from the length in UTF-8, because the server's tokenizer is not known here."""
         return -(-len(text.encode(errors="replace")) // _BYTES_PER_TOKEN)
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
@@ -165,7 +165,7 @@ class HttpEmbedder:
         return self._judged(response, answer)
 
     def _judged(self, response: httpx.Response, answer: bytes) -> Any:
-        """The decoded body of a success; for anything else the error that says what to do."""
+        """The decoded body of a success; raises for anything else an error that says what to do."""
         status = response.status_code
         if status == httpx.codes.OK:
             return read_json(answer, self._where)
@@ -191,7 +191,7 @@ class HttpEmbedder:
 
 
 class _TryAgainError(Exception):
-    """An attempt failed in a way that passes. ``wait``: seconds the server asked for."""
+    """An attempt failed transiently. ``wait``: seconds the server asked for."""
 
     def __init__(self, message: str, *, wait: float | None = None) -> None:
         self.wait = wait

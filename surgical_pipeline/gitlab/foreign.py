@@ -47,7 +47,7 @@ class ForeignText:
         return self._token in plain
 
     def without_token(self, raw: bytes) -> bytes:
-        """The same bytes with ``[token]`` where the token was; JSON stays JSON."""
+        """The same bytes with the token replaced by ``[token]``; JSON stays JSON."""
         return self._spellings.sub(_INSTEAD, raw) if self._spellings else raw
 
 

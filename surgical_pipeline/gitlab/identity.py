@@ -54,7 +54,7 @@ def shown(value: object) -> str:
 
 
 def check_owner(dependent: Dependent, items: Sequence[_Item], owner: Owner) -> None:
-    """Refuse the dependent of another entity, such as a cache may give: its rows would replace the right ones.
+    """Refuse the dependent of another entity, such as a cache may return: its rows would replace the right ones.
 
     Checks every field that names the owner, if it is present: older servers leave some out. Links name only
     their other end, which is never the owner itself; the remaining kinds name no owner.

@@ -2,7 +2,7 @@
 
 Field names and meanings are GitLab's (docs.gitlab.com/api); servers from 11 to 18 differ, so nearly every field
 may be missing or null, and unknown fields are ignored. Times are UTC; one without an offset is taken as UTC. The
-raw payload is stored beside, so nothing is lost that is not modelled here.
+raw payload is stored too, so nothing is lost that is not modelled here.
 """
 
 from typing import Annotated
@@ -38,7 +38,7 @@ class User(Payload):
 
     @property
     def handle(self) -> str | None:
-        """What to call the user: the username, else the name."""
+        """The user's displayed name: the username, else the name."""
         return self.username or self.name
 
 
@@ -77,7 +77,7 @@ Labels = Annotated[tuple[Label, ...], NullIsEmpty]
 
 
 class Project(Payload):
-    """``issues_enabled`` and ``merge_requests_enabled`` are false also where the token's user may not see them."""
+    """``issues_enabled`` and ``merge_requests_enabled`` are also false if the token's user may not see them."""
 
     id: PositiveId
     path_with_namespace: str
@@ -90,7 +90,7 @@ class Project(Payload):
 class Entity(Payload):
     """What issues and merge requests have in common.
 
-    ``id`` is GitLab's global id; a tracker outside GitLab gives text for it. ``iid`` is the number people know.
+    ``id`` is GitLab's global id; a tracker outside GitLab sends text. ``iid`` is the number people know.
     """
 
     id: TrackerId
@@ -103,7 +103,7 @@ class Entity(Payload):
     milestone: Milestone | None = None
     author: User | None = None
     assignee: User | None = None
-    """From servers that know one assignee only; ``assigned`` reads either."""
+    """Sent by servers with a single assignee; ``assigned`` reads either."""
     assignees: Users = ()
     created_at: UtcTime | None = None
     updated_at: UtcTime | None = None
@@ -165,7 +165,7 @@ class DiffLine(Payload):
 
 
 class LineRange(Payload):
-    """The lines of a note on several; what was made over GitLab's API may name none."""
+    """The lines of a note on several lines; a note made with GitLab's API may name none."""
 
     start: DiffLine | None = None
 
@@ -253,7 +253,7 @@ class Commit(Payload):
 
 
 class Diff(Payload):
-    """One file. ``diff`` is empty where GitLab found it too large to show."""
+    """One file. ``diff`` is empty if GitLab found it too large to show."""
 
     new_path: str | None = None
     old_path: str | None = None
@@ -269,7 +269,7 @@ class Approval(Payload):
 
 
 class Approvals(Payload):
-    """Who approved a merge request; ``approvals_left`` is told by paid editions only."""
+    """Who approved a merge request; only paid editions send ``approvals_left``."""
 
     id: PositiveId | None = None
     iid: PositiveId | None = None

@@ -1,4 +1,4 @@
-"""From GitLab's JSON to what the ledger stores: key columns picked out of a payload, and the payload itself.
+"""From GitLab's JSON to what the ledger stores: key columns taken from a payload, and the payload itself.
 
 For any JSON, the result is a record or an ``InvalidPayloadError`` that names the field.
 """
@@ -111,7 +111,7 @@ def parse_dependent(dependent: Dependent, items: object) -> DependentRecords:
     """The records of one dependent, from all items of all its pages.
 
     Raises:
-        InvalidPayloadError: an item is not what it should be; the message names the field.
+        InvalidPayloadError: an item is invalid; the message names the field.
     """
     if dependent is Dependent.DISCUSSIONS:
         return parse_discussions(items)

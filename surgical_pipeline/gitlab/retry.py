@@ -1,4 +1,4 @@
-"""The one retry policy: what is repeated, how often, and how long to wait before.
+"""The one retry policy: what is repeated, how often, and after what wait.
 
 Which failures are transient is decided where they are made (``GitLabError.transient``): 408, 429, 5xx, transport
 errors, and answers that broke off or are no JSON. Only GET requests are sent, so repeating one is always safe.

@@ -76,7 +76,7 @@ class Transport:
         return f"Transport({self._urls.base_url!r})"
 
     async def __aenter__(self) -> Self:
-        # They write out headers, sent and echoed; httpx every address, and the words beside the status.
+        # They log headers, sent and echoed; httpx logs every address and the status text.
         for name in ("hpack", "httpcore", "httpx"):
             logging.getLogger(name).setLevel(logging.WARNING)
         encrypted = self._urls.base_url.startswith("https:")

@@ -5,7 +5,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 
 
 class UnknownProjectError(LookupError):
-    """The ledger has no such project. ``project`` is what was asked for."""
+    """The ledger has no such project. ``project`` is the requested path or id."""
 
     def __init__(self, project: str) -> None:
         self.project = project
@@ -16,7 +16,7 @@ def find_project(tx: Transaction, project: str) -> int:
     """The id of the project of that path or id.
 
     Raises:
-        UnknownProjectError: there is none; nothing of it was ever synced.
+        UnknownProjectError: there is none; it was never synced.
     """
     found = tx.column("find_project", project=project)
     if not found:
@@ -38,7 +38,7 @@ def load_backlog(
 
 
 def prune_other_models(tx: Transaction, model: str, *, project_id: int | None, limit: int) -> int:
-    """Drop the vectors of other models of at most ``limit`` documents; gives of how many.
+    """Drop the vectors of other models of at most ``limit`` documents; returns the number of documents.
 
     Only of documents that have vectors of ``model`` for their present text: no document loses its only vectors.
     """

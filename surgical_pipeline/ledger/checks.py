@@ -10,7 +10,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 class ScopeCheck:
     """Rows that carry a run's stamp: how many, and by table how many of them it should not have written.
 
-    ``outside`` names only tables that have such rows: empty is what it should be. A row that is gone has no stamp:
+    ``outside`` names only tables that have such rows: it should be empty. A row that is gone has no stamp:
     ``gone`` counts the rows of dependents of other entities that were written and no longer exist, no matter
     which run deleted them.
     """
@@ -66,7 +66,7 @@ def documents_without_current_embedding(tx: Transaction, run_id: str, model: str
 
 
 def orphan_vectors(tx: Transaction) -> dict[str, int]:
-    """How many vectors each document has that is missing or deleted, by its id: empty is what it should be."""
+    """How many vectors each missing or deleted document has, by its id: should be empty."""
     return dict(tx.execute("list_orphan_vectors"))
 
 

@@ -117,7 +117,7 @@ def _latest(sets: Iterable[DependentSet]) -> list[DependentSet]:
 def _claim(
     tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
 ) -> dict[Held, datetime | None]:
-    """What was claimed, and when the fetch before it began."""
+    """What was claimed, and when the previous fetch began."""
     rows = [
         (
             str(one.key.entity_type),

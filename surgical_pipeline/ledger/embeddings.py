@@ -94,7 +94,7 @@ def unchanged_documents(tx: Transaction, versions: Sequence[DocumentVersion]) ->
 
 
 def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]) -> frozenset[str]:
-    """Replace all chunks of each (document, model), and give the ids of the documents written.
+    """Replace all chunks of each (document, model), and return the ids of the documents written.
 
     A document that is deleted or has another text by now is left out. Of two entries for one document and model
     the later counts.

@@ -1,4 +1,4 @@
-"""How a run ends in the ledger, and what a run that goes on from it takes over. Only the recorder calls this."""
+"""How a run ends in the ledger, and what a run that continues it takes over. Only the recorder calls this."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -35,7 +35,7 @@ def end_run(
         tx: of a write window.
         run_id: the run.
         status: terminal.
-        ended_by: the failure that ended it, or why it was cancelled; None where it succeeded.
+        ended_by: the failure that ended it, or why it was cancelled; None if it succeeded.
         now: when it ended.
         seen: the run as seen by a caller that considers it lost; a sign of life since then keeps it open.
     """

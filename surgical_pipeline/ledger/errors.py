@@ -6,7 +6,7 @@
     ├── LockTimeoutError        code LOCK_TIMEOUT: somebody else held the ledger for too long
     ├── LedgerVersionError      the file was made by a newer version; it is left as it is
     ├── NotALedgerError         the file is there but is no DuckDB database
-    ├── LedgerDamagedError      it is one, but parts of it cannot be read or written any more
+    ├── LedgerDamagedError      it is one, but parts of it can no longer be read or written
     ├── LedgerGoneError         it was there when this process last looked, and is gone
     ├── LedgerReplacedError     it is not the one in which this run began
     ├── BackupRefusedError      a backup to this place would overwrite something
@@ -31,7 +31,7 @@ class LockTimeoutError(LedgerError):
     """Nothing was read or written.
 
     ``waited``: seconds; ``path``: the ledger that others held; ``holder``: the program that has the file open,
-    None where it was other runs.
+    None if it was other runs.
     """
 
     code = FailureCode.LOCK_TIMEOUT

@@ -34,7 +34,7 @@ class Heartbeat:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """A beat that waits for the lock gives up; one that is writing is waited for."""
+        """A heartbeat that waits for the lock is abandoned; one that is being written is awaited."""
         self._stopped.set()
         self._thread.join()
 

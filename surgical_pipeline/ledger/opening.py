@@ -8,10 +8,10 @@ from surgical_pipeline.settings import Settings
 def open_ledger(settings: Settings, *, wait_at_most_seconds: float | None = None) -> Ledger:
     """The ledger that the settings name. Nothing is opened yet, and it need not exist.
 
-    ``wait_at_most_seconds``: gives up a wait for others after this time, where the settings would wait longer.
+    ``wait_at_most_seconds``: ends a wait for others after this time, if the settings would wait longer.
 
     Raises:
-        SettingsError: the settings name no place where a ledger can be.
+        SettingsError: the settings name no valid place for a ledger.
     """
     return open_ledger_file(settings, wait_at_most_seconds=wait_at_most_seconds)
 

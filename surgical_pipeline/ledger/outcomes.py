@@ -35,7 +35,7 @@ def _complete(outcome: EntityOutcome, phase: Phase) -> bool:
 
 
 def insert_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
-    """Make the run's outcomes exactly those of ``scope``, pending where they are new."""
+    """Make the run's outcomes exactly those of ``scope``, pending if they are new."""
     keys = key_columns(scope.keys())
     tx.execute("delete_outcomes_outside_scope", run_id=run_id, **keys)
     tx.execute("insert_pending_outcomes", run_id=run_id, **keys)

@@ -1,7 +1,7 @@
 """Which entity owns a record: GitLab numbers notes and events across entities, so one can appear under another.
 
 A wrongly keyed cache or a proxy can cause that. Nothing in GitLab moves a note or an event from one issue or
-merge request to another: where an issue moves, it copies them. So the row of another entity is never taken over.
+merge request to another: if an issue moves, GitLab copies them. So the row of another entity is never taken over.
 """
 
 from collections import defaultdict
@@ -22,7 +22,7 @@ _GLOBAL = frozenset({Dependent.DISCUSSIONS, *EVENT_DEPENDENTS})
 
 
 def held_records(one: DependentSet) -> frozenset[tuple[str, int | str]]:
-    """The rows that a set makes, each by its kind and id; what GitLab gave twice is one."""
+    """The rows that a set makes, each by its kind and id; duplicates count once."""
     if one.dependent is Dependent.DISCUSSIONS:
         found = cast("tuple[DiscussionRecord, ...]", one.records)
         talks = {("discussion", record.discussion_id) for record in found}

@@ -25,7 +25,7 @@ class Transaction(Protocol):
         """Call ``undo``, which resets what an object remembers as written, if the window is not committed."""
 
     def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
-        """Run a named query and give all its rows.
+        """Run a named query and return all its rows.
 
         Args:
             query_name: as written in ``ledger/sql/*.sql``.

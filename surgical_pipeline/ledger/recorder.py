@@ -29,8 +29,8 @@ T = TypeVar("T")
 class SyncRunRecorder:
     """Writes one run's row, phases and outcomes. Each method joins the window ``tx`` or opens its own.
 
-    Every change is guarded by the status it starts from. Where the row is no longer ``running``, the methods raise
-    RunLostError and write nothing; the ``finish_*`` methods give False instead.
+    Every change is guarded by the status it starts from. If the row is no longer ``running``, the methods raise
+    RunLostError and write nothing; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
     since this object was made, and the requests passed to ``count_requests``.
@@ -70,7 +70,7 @@ class SyncRunRecorder:
             dagster_instance: whose run it is.
             queued_at: when Dagster accepted it.
             parent_run_id: the run that this one repeats or continues.
-            phase: the first stage. Where it is not preflight, the run goes on where its parent failed and takes
+            phase: the first stage. If it is not preflight, the run continues where its parent failed and takes
                 over what the parent's earlier stages achieved.
 
         Raises:
@@ -161,7 +161,7 @@ class SyncRunRecorder:
 
     @contextmanager
     def window(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
-        """A write window of this run; its first statement is a heartbeat that fails where the run is lost.
+        """A write window of this run; its first statement is a heartbeat that fails if the run is lost.
 
         Raises:
             RunLostError: nothing was written and nothing may be.

@@ -64,8 +64,8 @@ class SearchHit:
 
     ``score``: 1 for what the question names and for what is first in every ranking, else between 0 and 1.
     ``found_by``: its rank from 1 on in each ranking that has it: ``reference``, ``exact``, ``words``, ``meaning``.
-    ``cosine``: of its best chunk, -1 to 1; None where it was not found by meaning. ``chunk_index``: that chunk, if
-    it was made from the document's present text. ``current``: False where its vectors are those of an older text.
+    ``cosine``: of its best chunk, -1 to 1; None if it was not found by meaning. ``chunk_index``: that chunk, if
+    it was made from the document's present text. ``current``: False if its vectors are those of an older text.
     """
 
     document_id: str
@@ -114,7 +114,7 @@ def search(
 
     Args:
         tx: may be read-only.
-        question: what is looked for.
+        question: what to search for.
         vector: of the question; None ranks by words only.
         filters: what to leave out.
         limit: at least 1.

@@ -35,7 +35,7 @@ class Usage:
         self._http += http
 
     def begin_stage(self, stage: Phase) -> None:
-        """What is used from now on belongs to ``stage``, what was used before to the stage before."""
+        """Usage from now on belongs to ``stage``, earlier usage to the previous stage."""
         if self._stage is not None and self._stage is not stage:
             self._untold_stages.append((self._stage, self._so_far))
         self._stage = stage

@@ -30,11 +30,11 @@ class SandboxControlError(RuntimeError):
 
 
 class SandboxControl:
-    """Changes a running sandbox. Every method returns once the change is in force.
+    """Changes a running sandbox. Every method returns once the change is effective.
 
     `url` is the sandbox's base URL. Methods about an entity mean the sample's first project, `acme/rocket`,
-    unless `project` (an id or a path) says otherwise. A refusal raises SandboxControlError, no server
-    httpx.TransportError. Connections are opened on first use; close it, or use it as a context manager.
+    unless `project` (an id or a path) says otherwise. A refusal raises SandboxControlError, a missing
+    server httpx.TransportError. Connections are opened on first use; close it, or use it as a context manager.
     """
 
     def __init__(self, url: str) -> None:
@@ -110,7 +110,7 @@ class SandboxControl:
         self._send("DELETE", "/faults")
 
     def set_latency(self, milliseconds: int) -> None:
-        """Let no answer of the API leave sooner than so long after its request came; 0 ends it."""
+        """Delay every answer of the API until so long after its request came; 0 ends it."""
         self._send("POST", "/latency", body=LatencySpec(latency_ms=milliseconds))
 
     # ------------------------------------------------------------------ the log
@@ -129,14 +129,14 @@ class SandboxControl:
     # ------------------------------------------------------------------ projects
 
     def recreate_project(self, *, project: str | int | None = None) -> dict[str, Any]:
-        """Delete it and make one of the same path: another id, nothing in it; gives the new one's payload."""
+        """Delete it and create one with the same path: another id, nothing in it; returns its payload."""
         payload: dict[str, Any] = self._send("POST", "/project/recreate", project=project)
         return payload
 
     # ------------------------------------------------------------------ entities
 
     def create_issue(self, *, project: str | int | None = None, **fields: Any) -> dict[str, Any]:
-        """A new issue with the next IID; gives its payload. `fields` are named as in GitLab's payload."""
+        """A new issue with the next IID; returns its payload. `fields` are named as in GitLab's payload."""
         return self._payload("POST", "/issues", body=EntityChange(fields=fields), project=project)
 
     def update_issue(
@@ -153,7 +153,7 @@ class SandboxControl:
         return self._payload("POST", f"/merge_requests/{iid}", body=change, project=project)
 
     def delete_issue(self, iid: int, *, project: str | int | None = None) -> None:
-        """Let it vanish: 404, and gone from lists, links and relations."""
+        """Make it disappear: 404, and gone from lists, links and relations."""
         self._send("DELETE", f"/issues/{iid}", project=project)
 
     def delete_merge_request(self, iid: int, *, project: str | int | None = None) -> None:
@@ -217,7 +217,7 @@ class SandboxControl:
         self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}")
 
     def set_approvers(self, iid: int, *usernames: str) -> None:
-        """Let exactly these people approve a merge request; nobody where none is named."""
+        """Let exactly these people approve a merge request; nobody if none is named."""
         self._send("PUT", f"/merge_requests/{iid}/approvals", body=ApproverSpec(usernames=list(usernames)))
 
     def _payload(

@@ -12,7 +12,7 @@ class ControlModel(BaseModel):
 
 
 class FaultSpec(ControlModel):
-    """What goes wrong, and for which requests. The oldest fault that matches and is not used up fires, alone.
+    """What goes wrong, and for which requests. Only the oldest fault that matches and is not used up fires.
 
     `path` is a shell pattern over the path as it was sent, its `%2F` kept, without the server's prefix
     (`*` also matches slashes): `*/issues/12/discussions`. `query` must occur in the decoded query string.
@@ -87,7 +87,7 @@ class AwardSpec(ControlModel):
 
 
 class ApproverSpec(ControlModel):
-    """Who approves a merge request from now on; whoever is not named does not."""
+    """Who approves a merge request from now on; anybody else does not."""
 
     usernames: list[str]
 

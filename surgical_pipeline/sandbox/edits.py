@@ -106,7 +106,7 @@ def add_note(
     internal: bool,
     bump: bool | None,
 ) -> tuple[str, Json]:
-    """A note by a person, in a new thread or in one that exists; gives the discussion's id and the note.
+    """A note by a person, in a new thread or in an existing one; returns the discussion's id and the note.
 
     `bump` None does what GitLab does: `updated_at` moves only when it is at least 60 seconds old.
     """
@@ -146,7 +146,7 @@ def edit_note(world: World, note_id: int, *, body: str, bump: bool | None) -> Js
 
 
 def delete_note(world: World, note_id: int) -> None:
-    """Take a note away; GitLab does not touch `updated_at` for that. An empty thread goes too."""
+    """Remove a note; GitLab does not change `updated_at` for that. An empty thread is removed, too."""
     entity = _editable(world, _noteable(world, note_id))
     for discussion in entity.discussions:
         discussion["notes"] = [note for note in discussion["notes"] if note["id"] != note_id]
@@ -155,7 +155,7 @@ def delete_note(world: World, note_id: int) -> None:
 
 
 def add_award(world: World, key: EntityKey, *, name: str, username: str) -> Json:
-    """Put an emoji on an entity; GitLab does not touch `updated_at` for that."""
+    """Add an emoji to an entity; GitLab does not change `updated_at` for that."""
     entity = _editable(world, key)
     award = payloads.award_payload(
         world.next_id(),

@@ -1,4 +1,4 @@
-"""Faults: which one fires for a request, and how it bends an answer."""
+"""Faults: which one fires for a request, and how it changes an answer."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ class Bent:
 
 
 def bend(answer: Answer, fault: Fault) -> Bent:
-    """A real answer after the fault had its way with it."""
+    """A real answer, changed by the fault."""
     body, headers = answer.body, dict(answer.headers)
     if fault.override or fault.append is not None or fault.leave_out_iids:
         body = _bend_payload(body, fault)

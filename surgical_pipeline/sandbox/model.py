@@ -1,4 +1,4 @@
-"""What the embedded GitLab holds: projects and their issues and merge requests, as GitLab's answers give them.
+"""What the embedded GitLab holds: projects and their issues and merge requests, as in GitLab's answers.
 
 Everything here is built once and then shared between servers; a server that changes an entity changes
 its own copy (see `world.World`).
@@ -29,7 +29,7 @@ def render(value: Any) -> bytes:
 
 @dataclass(slots=True)
 class Entity:
-    """One issue or merge request with everything that hangs on it.
+    """One issue or merge request with all its dependents.
 
     `payload` is the answer of the list endpoints; a single answer is `payload` with `single` added.
     `rendered` caches JSON and is never part of the entity's value.
@@ -106,7 +106,7 @@ class Project:
         return str(self.payload["path_with_namespace"])
 
     def detailed_label(self, name: str) -> Json:
-        """The label as `with_labels_details=true` shows it; a name nobody defined gets GitLab's grey."""
+        """The label as `with_labels_details=true` shows it; an undefined name gets GitLab's grey."""
         known = self.labels.get(name, {"id": 0, "color": "#428BCA", "text_color": "#FFFFFF"})
         return {
             "id": known["id"],
@@ -135,7 +135,7 @@ class Viewer:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A whole GitLab: never changed after it was built."""
+    """A whole GitLab: never changes after it is built."""
 
     projects: Mapping[int, Project]
     entities: Mapping[EntityKey, Entity]

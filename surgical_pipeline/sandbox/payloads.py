@@ -1,4 +1,4 @@
-"""The shapes of GitLab's answers, one function a kind; every instant is `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
+"""The shapes of GitLab's answers, one function per kind; every instant is `YYYY-MM-DDTHH:MM:SS.mmmZ`."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ def _time_stats() -> Json:
 
 
 def _entity_payload(entity_id: int, iid: int, *, project: Json, author: Json, title: str, text: str) -> Json:
-    """What issues and merge requests share; still open, with nobody and nothing attached."""
+    """What issues and merge requests share; open, without people, labels or milestone."""
     return {
         "id": entity_id,
         "iid": iid,

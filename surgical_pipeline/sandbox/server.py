@@ -51,8 +51,8 @@ def create_app(
         sample: what it holds; the standard sample by default.
         prefix: a relative URL root such as `/gitlab`, in front of `/api/v4` and `/sandbox`.
         external_url: what `Link` and all web addresses name, as behind a tunnel or a proxy; by default `Link`
-            names the host that was asked, and web addresses a host of the sample.
-        rate_limit: requests a minute for everybody together, 429 beyond; none by default.
+            names the requested host, and web addresses a host of the sample.
+        rate_limit: requests per minute for all clients together, 429 beyond; none by default.
         clock: gives the aware instants of changes made through `/sandbox`, and the `Date` of answers.
     """
     prefix = prefix.rstrip("/")
@@ -73,7 +73,7 @@ def create_app(
 
 
 class _Server(uvicorn.Server):
-    """Lets faults hang up, tells when it is ready, and ends on a signal without raising it again."""
+    """Lets faults close connections, reports when it is ready, and ends on a signal without raising it again."""
 
     def __init__(self, app: Starlette) -> None:
         super().__init__(
@@ -139,7 +139,7 @@ def serve(
 ) -> None:
     """Serve until SIGINT or SIGTERM, then return. Prints nothing; raises OSError when the port is taken.
 
-    `on_listening` is told the port, which matters where `port` is 0 and takes a free one.
+    `on_listening` is called with the port, which matters if `port` is 0 and a free one is chosen.
     """
     with _listen(host, port) as listener:
         on_listening(listener.getsockname()[1])

@@ -1,4 +1,4 @@
-"""The tokens of the sandbox. They are public, they open nothing but a sandbox."""
+"""The tokens of the sandbox. They are public and valid only in a sandbox."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ _WINDOW_SECONDS: Final = 60
 
 
 class RequestLog:
-    """The last 200,000 requests and the most that ever ran at once."""
+    """The last 200,000 requests and the maximum that ever ran at once."""
 
     def __init__(self) -> None:
         self.clear()
@@ -63,8 +63,8 @@ class RequestLog:
 class Traffic:
     """Shared by the middleware, the control routes and the server that runs the app.
 
-    `connections` is the server's set of open connections, through which a fault hangs up; `closing` cuts
-    delays short when the server stops. `rate_limit` is in requests a minute, None: none.
+    `connections` is the server's set of open connections, which faults use to close one; `closing` cuts
+    delays short when the server stops. `rate_limit` is in requests per minute, None: none.
     """
 
     def __init__(self, *, rate_limit: int | None) -> None:
@@ -83,7 +83,7 @@ class Traffic:
         self._window = (0, 0)
 
     def count_for_limit(self) -> tuple[int, int]:
-        """Requests in the current minute, this one counted, and the Unix time at which the minute ends."""
+        """Requests in the current minute, including this one, and the Unix time at which the minute ends."""
         minute = int(time.time()) // _WINDOW_SECONDS
         started, observed = self._window
         self._window = (minute, observed + 1 if started == minute else 1)
@@ -106,7 +106,7 @@ class Traffic:
 
 
 class TrafficMiddleware:
-    """ASGI: takes the prefix off, keeps `%2F` in the path, and lets faults happen to requests of the API.
+    """ASGI: removes the prefix, keeps `%2F` in the path, and applies faults to requests of the API.
 
     `clock` gives the `Date` of answers.
     """
@@ -138,7 +138,7 @@ class TrafficMiddleware:
         start = time.perf_counter()
 
         async def send_when_due(message: Message) -> None:
-            """The latency counts from the request on, so that the time an answer takes to make is within it."""
+            """The latency counts from the request on, so it includes the time to make an answer."""
             if message["type"] == "http.response.start":
                 await self.traffic.pause(self.traffic.latency_ms - (time.perf_counter() - start) * 1000)
                 if b"date" not in dict(message["headers"]):  # a fault may have set it

@@ -21,7 +21,7 @@ def utc_now() -> datetime:
 
 
 class World:
-    """Reads and changes; not thread-safe, a server uses it from its event loop alone.
+    """Reads and changes; not thread-safe: a server uses it only from its event loop.
 
     The sample itself is never changed, so many worlds may share one and `reset` costs nothing.
     """
@@ -38,12 +38,12 @@ class World:
     def reset(self) -> None:
         """Back to the sample."""
         self.projects = dict(self.sample.projects)
-        """Those that are there now; the first is the one that changes mean by default."""
+        """The existing projects; changes apply to the first by default."""
         self._paths = {project.path.lower(): project for project in self.projects.values()}
         for project in self.projects.values():
             self._paths |= {path.lower(): project for path in project.former_paths}
         self.made_anew: dict[int, int] = {}
-        """The ids of projects that took the place of one of the sample, with the sample's id."""
+        """The ids of projects that replaced one of the sample, each with the sample project's id."""
         self._changed: dict[EntityKey, Entity] = {}
         self._gone: set[EntityKey] = set()
         self._orders: dict[tuple[int, Kind, str, bool], list[Entity]] = {}
@@ -62,7 +62,7 @@ class World:
         return self._changed.get(key) or self.sample.entities.get(key)
 
     def every_key(self) -> set[EntityKey]:
-        """Of every entity that ever was, vanished ones too."""
+        """The keys of all entities that ever existed, including vanished ones."""
         return self.sample.entities.keys() | self._changed.keys()
 
     def ordered(self, project_id: int, kind: Kind, *, order_by: str, descending: bool) -> list[Entity]:
@@ -100,7 +100,7 @@ class World:
     # ------------------------------------------------------------------ changes
 
     def recreate(self, project_id: int) -> Project:
-        """Delete a project and make one of the same path, with the next id and nothing in it."""
+        """Delete a project and create one with the same path, the next id and nothing in it."""
         old = self.projects[project_id]
         new_id = self.next_id()
         payload = copy.deepcopy(old.payload) | {"id": new_id, "created_at": format_instant(self.now())}
@@ -111,7 +111,7 @@ class World:
         return new
 
     def admit(self, viewer: Viewer) -> Viewer:
-        """The viewer with the same access to projects that were made anew as to those before them."""
+        """The viewer with the same access to recreated projects as to the originals."""
         if not self.made_anew:
             return viewer
         of_sample = ((project_id, self.made_anew.get(project_id, project_id)) for project_id in self.projects)
@@ -150,14 +150,14 @@ class World:
         return self._next_id
 
     def next_iid(self, project_id: int, kind: Kind) -> int:
-        """One past the highest ever used, deleted ones counted."""
+        """One past the highest ever used, including deleted ones."""
         return 1 + max((key[2] for key in self.every_key() if key[:2] == (project_id, kind)), default=0)
 
     def now(self) -> datetime:
         return self._clock()
 
     def moment_after(self, instant: str | None) -> datetime:
-        """Now, or one millisecond after `instant` where that is later: changes never share an `updated_at`."""
+        """Now, or one millisecond after `instant` if that is later: changes never share an `updated_at`."""
         now = self.now()
         if instant is None:
             return now

@@ -1,4 +1,4 @@
-"""What a search looks for, and how its rankings become one. Pure: no ledger, no model."""
+"""What a search looks for, and how its rankings are fused. Pure: no ledger, no model."""
 
 import re
 import unicodedata
@@ -10,18 +10,18 @@ from surgical_pipeline.domain.foreign_text import well_formed
 from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType
 
 MAX_TERMS = 48
-"""Of a question; a pasted log has more, and its first lines say what it is about."""
+"""Limit for a question; a pasted log has more, and its first lines say what it is about."""
 
 RRF_CONSTANT = 1
 """How much the first ranks stand out. 60, the value of the method's authors, is for many long rankings: with two,
-of which one may be wrong, it prefers what is mediocre in both. ``benchmarks/search.py`` measures it."""
+one of which may be wrong, it prefers what is mediocre in both. ``benchmarks/search.py`` measures it."""
 
 EXACT, WORDS, MEANING = "exact", "words", "meaning"
 """The rankings of documents."""
 
 WEIGHTS: Mapping[str, float] = {EXACT: 10.0, WORDS: 1.25, MEANING: 1.0}
-"""Of the rankings when they are fused. Who pastes an identifier or a message wants the document that has it: an
-average of token vectors knows little of those."""
+"""Weights of the rankings when they are fused. Somebody who pastes an identifier or a message wants the document
+that contains it: an average of token vectors captures little of those."""
 
 MAX_EXACT = 16
 """Strings of a question that are looked for as they are written."""
@@ -61,7 +61,7 @@ _LONGEST_EXACT = 200
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """An entity that a question names: ``acme/rocket#12``, or ``#12`` of whichever project."""
+    """An entity that a question names: ``acme/rocket#12``, or ``#12`` of any project."""
 
     key: EntityKey
     project_path: str | None = None
@@ -77,7 +77,7 @@ class Term:
 
     @property
     def inside(self) -> bool:
-        """Found wherever it stands: Chinese and Japanese put no blanks between words, and signs need none."""
+        """Matches anywhere: Chinese and Japanese put no blanks between words, and symbols need none."""
         return _IDEOGRAPH.match(self.text) is not None or not _WORD.search(self.text)
 
     def is_word(self, word: str) -> bool:
@@ -94,7 +94,7 @@ class Question:
 
     @classmethod
     def of(cls, text: str) -> "Question":
-        """Any text can be taken apart. Common words and mere signs are no terms unless there is no other."""
+        """Any text can be parsed. Common words and symbols are terms only if there are no others."""
         text = unicodedata.normalize("NFC", well_formed(text).replace("\x00", " "))
         found: dict[str, Term] = {}
         for term in _terms(text):
@@ -109,7 +109,7 @@ class Question:
 
     @cached_property
     def exact(self) -> tuple[str, ...]:
-        """To be found as it is written: the whole, if it has three words or more; what is quoted; identifiers."""
+        """Strings to find as written: the whole, if it has three words or more; quotations; identifiers."""
         whole = [self.text] if len(self.text.split()) >= _SHORTEST_MESSAGE else []
         quoted = [next(filter(None, match.groups())) for match in _QUOTED.finditer(self.text)]
         bare = [_EDGES.sub("", one) for one in [*whole, *quoted, *_SEPARATORS.split(self.text)]]
@@ -128,7 +128,7 @@ class Question:
         return f"(?i)(?:{'|'.join([*branches, *inside])})" if longest_first else r"\b\B"
 
     def exact_in(self, text: str) -> frozenset[str]:
-        """Those of ``exact`` that stand in a text, with no letter or digit right before or after."""
+        """Those of ``exact`` that occur in a text, with no letter or digit directly before or after."""
         return frozenset(one for one, matcher in self._exact_matchers.items() if matcher.search(text))
 
     @cached_property
@@ -146,7 +146,7 @@ class Question:
     def sql_pattern(self) -> str:
         """For DuckDB (RE2): finds words that may be terms, each with the one character before it if there is one.
 
-        Matches nothing where there is no term.
+        Matches nothing if there is no term.
         """
         return self._pattern(letter=r"[\p{L}\p{N}]", other=r"[^\p{L}\p{N}]")
 
@@ -162,7 +162,7 @@ class Question:
         return f"(?i)(?:{'|'.join([*branches, *inside])})" if longest_first else r"\b\B"
 
     def find_in(self, text: str) -> Iterator[tuple[int, int, Term]]:
-        """Where which of the terms stand in a text: start, end, term."""
+        """Where terms occur in a text: start, end, term."""
         for match in self._matcher.finditer(text):
             for start in (match.start(), match.start() + 1):
                 word = text[start : match.end()].lower()
@@ -185,7 +185,7 @@ def fuse(rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float] = W
     """One ranking of several by reciprocal ranks, best first; equals by id.
 
     Args:
-        rankings: document ids by the ranking's name, best first, none twice; those that were asked, even if they
+        rankings: document ids by the ranking's name, best first, none twice; all that were used, even if they
             found nothing.
         weights: of each ranking.
     """
@@ -202,7 +202,7 @@ def fuse(rankings: Mapping[str, Sequence[str]], weights: Mapping[str, float] = W
 
 
 def _references(text: str) -> Iterator[Reference]:
-    """In the order in which they stand, each once."""
+    """In order of occurrence, each once."""
     seen = set()
     for match in _REFERENCE.finditer(text):
         iid = int(match["iid"])
@@ -242,7 +242,7 @@ def _ideographs(run: str) -> Iterator[Term]:
 
 
 def _compound(word: str) -> Iterator[Term]:
-    """An identifier, path or version as it is written; at less weight a path's last part, and the words in it."""
+    """An identifier, path or version as written; with less weight a path's last part, and the words in it."""
     yield Term(word.lower())
     name = word.rpartition("/")[2]
     if name != word and _COMPOUND.search(name):

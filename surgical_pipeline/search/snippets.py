@@ -13,7 +13,7 @@ _LONGEST_READ = 200_000
 
 @dataclass(frozen=True, slots=True)
 class Snippet:
-    """A stretch of text on one line. ``highlights``: where the question's words stand in it, as (start, end)."""
+    """A stretch of text on one line. ``highlights``: where the question's words occur in it, as (start, end)."""
 
     text: str
     highlights: tuple[tuple[int, int], ...] = ()
@@ -22,12 +22,12 @@ class Snippet:
 def snippet(question: Question, content: str, *, nearest: str | None = None) -> Snippet:
     """The stretch of ``content`` with most of the question's terms; without any, the beginning of ``nearest``.
 
-    What a person wrote goes before the facts (state, labels, …) that a document begins with.
+    What a person wrote is preferred to the facts (state, labels, …) that a document begins with.
 
     Args:
         question: what was asked.
         content: of the document.
-        nearest: the part of it that is nearest in meaning, where that is known.
+        nearest: its part that is nearest in meaning, if known.
     """
     facts, _, body = content[:_LONGEST_READ].partition("\n\n")
     for text in (body, facts):
@@ -43,7 +43,7 @@ def has_terms(question: Question, content: str) -> bool:
 
 
 def _best_start(question: Question, text: str) -> int | None:
-    """Where the window of ``WIDTH`` characters begins whose distinct terms weigh most; the first of equals."""
+    """The start of the window of ``WIDTH`` characters whose distinct terms weigh most; the first of equals."""
     found = list(question.find_in(text))
     best, best_weight = None, 0.0
     for first, (start, _, _) in enumerate(found):

@@ -74,7 +74,7 @@ async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorde
 async def _generate(
     project_id: int, keys: Sequence[EntityKey], *, run: SyncRunRecorder, last: bool
 ) -> list[_Rendered]:
-    """Read, render, write; again for those whose source another run replaced meanwhile.
+    """Read, render, write; again for sources that another run replaced meanwhile.
 
     ``last``: these are the last entities of the stage.
     """

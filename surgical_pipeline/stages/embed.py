@@ -2,7 +2,7 @@
 
 Takes document ids with the hash of the text they had, and never looks for "whatever has no vector yet": documents
 that another run creates meanwhile are that run's. Embeds with the lock released; the write is guarded by the hash,
-so a vector never stands beside another text.
+so a vector is never stored with another text.
 """
 
 import time

@@ -83,7 +83,7 @@ def _write(
 def _write_last(
     tx: Transaction, *, write: Callable[[Transaction], list[EntityOutcome]], run: SyncRunRecorder, usable: bool
 ) -> list[EntityOutcome]:
-    """The last window enters the next stage, if there is anything to go on with."""
+    """The last window enters the next stage, if anything is left to process."""
     outcomes = write(tx)
     if usable or any(outcome.usable for outcome in outcomes):
         run.set_phase(Phase.DEPENDENTS, tx)

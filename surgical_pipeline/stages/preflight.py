@@ -68,7 +68,7 @@ async def run_preflight(
         scope.project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE
     )
     asked_at = gitlab.now()
-    snapshots.append(())  # ingest reads the file even where nothing could be fetched
+    snapshots.append(())  # ingest reads the file even if nothing could be fetched
     fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
     # As many at once as may be in flight: each answer is written to disk before the next request.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)

@@ -159,7 +159,7 @@ def _belonging_finding(belongs_to: Belonging, told: _Told) -> Finding:
 
 def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[Finding]:
     """A warning if locks and durable writes are not guaranteed; a local disk gives none."""
-    with suppress(SettingsError):  # told already
+    with suppress(SettingsError):  # already reported
         mount = mount_of_file(settings.ledger_path, mounts=mounts)
         if mount is not None and mount.is_remote:
             yield Finding(
@@ -176,7 +176,7 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
     try:
         ledger, snapshots = settings.ledger_path, settings.dagster_home / "snapshots"
     except SettingsError:
-        return  # told already
+        return  # already reported
     files = [ledger, *(ledger.with_name(f"{ledger.name}.{end}") for end in ("wal", "lock"))]
     files += [snapshots, *snapshots.glob("*.jsonl")]
     open_to_all = [str(path) for path in files if path.exists() and path.stat().st_mode & stat.S_IRWXO]

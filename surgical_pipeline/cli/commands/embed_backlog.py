@@ -1,4 +1,4 @@
-"""`surgical-pipeline embed-backlog`: give a vector to every document that lacks one of the configured model."""
+"""`surgical-pipeline embed-backlog`: embed every document that lacks a vector of the configured model."""
 
 import sys
 from typing import Annotated

@@ -38,7 +38,7 @@ def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
 def outcome_table(outcomes: Iterable[EntityReport]) -> str:
     """One Markdown row per entity, those with failures or warnings first, at most ``MAX_TABLE_ROWS``.
 
-    Dagster's page cuts a wide table off at the right, so what matters most stands at the left.
+    Dagster's page cuts a wide table off at the right, so the most important columns are on the left.
     """
     rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures or one.warnings))
     lines = [

@@ -1,6 +1,6 @@
 """When the write-ahead log is folded into the file: once replaying it has cost as much as folding it in.
 
-Every window opens the file and so replays its log: 1 ms where that is empty, and 5 ms more for each small run in
+Every window opens the file and so replays its log: 1 ms if that is empty, and 5 ms more for each small run in
 it. A checkpoint costs 10 to 80 ms, whatever is in the log. Waiting until the replays have cost as much as a
 checkpoint never costs more than twice the best choice in hindsight. Both are measured, because they depend
 on what the log holds: large transactions replay five times faster a byte than small ones.

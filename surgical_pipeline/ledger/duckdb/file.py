@@ -57,7 +57,7 @@ def wal_path(path: Path) -> Path:
 
 
 def wal_bytes(path: Path) -> int:
-    """Size of the write-ahead log; 0 where there is none."""
+    """Size of the write-ahead log; 0 if there is none."""
     try:
         return wal_path(path).stat().st_size
     except FileNotFoundError:
@@ -110,7 +110,7 @@ def make_empty(path: Path, *, mode: int) -> None:
 
 
 def mode_of(path: Path) -> int:
-    """The permissions of a file; those of a new one where there is none yet."""
+    """The permissions of a file; those of a new one if there is none yet."""
     try:
         return stat.S_IMODE(path.stat().st_mode)
     except FileNotFoundError:
@@ -140,7 +140,7 @@ def wait_for_strangers(
     program, and says again when the wait is over.
 
     Raises:
-        LockTimeoutError: such a program, say a DuckDB shell, did not let go of it within ``timeout_seconds``.
+        LockTimeoutError: such a program, say a DuckDB shell, did not release it within ``timeout_seconds``.
         WaitAbandonedError: ``cancelled`` was set while waiting for it.
         LedgerError: the file is gone, no DuckDB database, damaged, or not ours to read or write.
     """
@@ -218,7 +218,7 @@ def check_version(path: Path, *, found: int, migrations: Sequence[sql.Migration]
 def migrate(
     connection: duckdb.DuckDBPyConnection, migrations: Sequence[sql.Migration], *, found: int, now: datetime
 ) -> None:
-    """Apply what is missing, each with its record, in the transaction that the caller has open."""
+    """Apply missing migrations, each with its record, in the caller's open transaction."""
     for migration in migrations:
         if migration.version > found:
             connection.execute(migration.text)

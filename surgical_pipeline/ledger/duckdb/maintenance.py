@@ -49,7 +49,7 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     Raises:
         BackupRefusedError: the place is taken, is the ledger itself, or its folder does not exist.
         LedgerMissingError: there is nothing to copy.
-        LedgerError: the ledger cannot be had or is damaged, or the copy cannot be written.
+        LedgerError: the ledger cannot be used or is damaged, or the copy cannot be written.
     """
     started = time.monotonic()
     if not ledger.exists:
@@ -86,7 +86,7 @@ def compact(ledger: DuckDBLedger) -> Compaction:
 
     Raises:
         LedgerMissingError: there is nothing to compact.
-        LedgerError: it cannot be had, cannot be read or has duplicate keys, or the disk is full; it is as before.
+        LedgerError: it cannot be used or read or has duplicate keys, or the disk is full; it is unchanged.
     """
     started = time.monotonic()
     if not ledger.exists:
@@ -156,7 +156,7 @@ def _fingerprints(ledger: DuckDBLedger, path: Path) -> list[tuple[Any, ...]]:
 
 @contextmanager
 def _attached(ledger: DuckDBLedger) -> Iterator[duckdb.DuckDBPyConnection]:
-    """The ledger attached as ``ledger`` to a connection of its own, with no log left beside it."""
+    """The ledger attached as ``ledger`` to a separate connection, with no log left."""
     with contextlib.closing(engine.start(f"{ledger.path}.compacting.tmp")) as connection:
         attach = sql.query("attach_ledger").text
         ledger_file.wait_for_strangers(
@@ -187,7 +187,7 @@ def _copy_all(connection: duckdb.DuckDBPyConnection, path: Path, fresh: Path) ->
 
 
 def _give_to_owner_of(path: Path, fresh: Path) -> None:
-    """Compacted by root, the ledger stays its owner's."""
+    """If root compacts it, the ledger keeps its owner."""
     theirs, ours = path.stat(), fresh.stat()
     if (theirs.st_uid, theirs.st_gid) != (ours.st_uid, ours.st_gid):
         shutil.chown(fresh, theirs.st_uid, theirs.st_gid)

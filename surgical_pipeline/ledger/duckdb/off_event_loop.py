@@ -1,4 +1,4 @@
-"""Runs a whole window in a thread, so that the event loop goes on while it waits for the lock."""
+"""Runs a whole window in a thread, so that the event loop continues while it waits for the lock."""
 
 import asyncio
 import contextvars
@@ -10,7 +10,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 _MAX_WINDOWS = 8
-# A pool of its own: windows that wait for the lock must not use up the threads that embedders compute in.
+# A separate pool: windows that wait for the lock must not use up the threads that embedders compute in.
 _threads = ThreadPoolExecutor(_MAX_WINDOWS, thread_name_prefix="ledger-window")
 
 

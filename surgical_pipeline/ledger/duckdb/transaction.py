@@ -28,7 +28,7 @@ class DuckDBTransaction:
         self._undo.append(undo)
 
     def forget(self) -> None:
-        """The window was rolled back: undo what was remembered, the latest first."""
+        """The window was rolled back: call the remembered undos, the latest first."""
         while self._undo:
             self._undo.pop()()
 

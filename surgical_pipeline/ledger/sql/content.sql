@@ -30,7 +30,7 @@ WHERE lower(projects.path) = lower($path)
 RETURNING projects.project_id, projects.superseded_by;
 
 -- name: upsert_entities
--- Write the fresher entities, give them with what they replaced; each is live again unless it was missed after this fetch began.
+-- Write the fresher entities, return them with what they replaced; revive each unless missed after this fetch began.
 INSERT INTO entities (
     project_id, entity_type, iid, gitlab_id, title, state, updated_at, confidential,
     moved_to_id, sha, target_branch, target_project_id, run_id, fetched_at, payload)
@@ -71,7 +71,7 @@ ON CONFLICT (project_id, entity_type, iid) DO UPDATE SET
     replaced_fetched_at = entities.fetched_at,
     replaced_updated_at = entities.updated_at,
     payload = excluded.payload
--- Fresher is what was fetched later by more than a replica may lag. Closer together: by updated_at, then by fetched_at.
+-- Fresher means fetched later by more than a replica may lag. Closer together: by updated_at, then by fetched_at.
 WHERE entities.fetched_at > $believed
    OR excluded.fetched_at > entities.fetched_at + $replica_lag::INTERVAL
    OR (excluded.fetched_at >= entities.fetched_at - $replica_lag::INTERVAL

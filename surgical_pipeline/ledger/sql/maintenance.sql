@@ -5,7 +5,7 @@
 ATTACH $path AS ledger;
 
 -- name: attach_ledger_read_only
--- Open it beside other readers.
+-- Open it together with other readers.
 ATTACH $path AS ledger (READ_ONLY);
 
 -- name: use_ledger

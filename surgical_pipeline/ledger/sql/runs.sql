@@ -1,5 +1,5 @@
 -- The lifecycle of a run. Every UPDATE names the status it starts from; no row returned means that the run is lost.
--- The meaning of statuses and phases stands beside the table, in migrations/0001_initial.sql.
+-- The table in migrations/0001_initial.sql documents statuses and phases.
 
 -- name: start_run
 -- A new run, or one that waited as queued, begins in $phase; no row if it is already running or has ended.

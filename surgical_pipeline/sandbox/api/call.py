@@ -30,7 +30,7 @@ _READING_SCOPES = frozenset({"api", "read_api"})
 class Call:
     """What a handler needs of a request.
 
-    `url` is the address asked for, without its query; `named` the same as GitLab's `external_url` names it.
+    `url` is the requested address, without its query; `named` the same as GitLab's `external_url` names it.
     """
 
     world: World
@@ -83,7 +83,7 @@ class Call:
 
 
 def _named(response: Response, external_url: str) -> Response:
-    """The answer of a GitLab that lives at `external_url`: so begin all web addresses in it."""
+    """The answer of a GitLab at `external_url`: all web addresses in it begin with that."""
     headers = {name: value for name, value in response.headers.items() if name != "content-length"}
     body = bytes(response.body).replace(WEB.encode(), external_url.encode())
     return Response(body, response.status_code, headers)
@@ -105,7 +105,7 @@ def identify(request: Request, viewers: Mapping[str, Viewer]) -> Viewer:
 
 
 def api_route(path: str, handler: Handler, *, scopes: frozenset[str] = _READING_SCOPES) -> Route:
-    """A GET route below `/api/v4` for a handler; `scopes` are those of which a token must have one."""
+    """A GET route below `/api/v4` for a handler; a token must have one of `scopes`."""
 
     async def endpoint(request: Request) -> Response:
         state = request.app.state

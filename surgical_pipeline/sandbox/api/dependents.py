@@ -1,4 +1,4 @@
-"""What hangs on an issue or a merge request: threads, events, links, commits, diffs, approvals."""
+"""Dependents of an issue or a merge request: threads, events, links, commits, diffs, approvals."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def show(kind: Kind) -> Handler:
-    """`GET /projects/:id/issues/:iid` and its twin for merge requests."""
+    """`GET /projects/:id/issues/:iid` and its counterpart for merge requests."""
     return lambda call: Response(single_fragment(call.entity(kind)), media_type="application/json")
 
 

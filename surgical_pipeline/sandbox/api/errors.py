@@ -1,4 +1,4 @@
-"""GitLab's refusals."""
+"""GitLab's error answers."""
 
 from __future__ import annotations
 

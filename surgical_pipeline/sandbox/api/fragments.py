@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def list_fragment(entity: Entity, project: Project, *, details: bool) -> bytes:
-    """The entity as lists give it; `details` spells its labels out (`with_labels_details=true`)."""
+    """The entity as in lists; `details` gives its labels in full (`with_labels_details=true`)."""
     cached = entity.rendered.get(("list", details))
     if cached is None:
         payload = entity.payload
@@ -29,7 +29,7 @@ def single_fragment(entity: Entity) -> bytes:
 
 
 def collection(entity: Entity, name: str, *, everything: bool) -> Fragments:
-    """The rendered rows of a collection in GitLab's order; None where internal notes are not for the viewer."""
+    """The rendered rows of a collection in GitLab's order; None in place of internal notes that are hidden."""
     cached: Fragments | None = entity.rendered.get((name, everything))
     if cached is None:
         cached = _RENDERERS[name](entity, everything)

@@ -31,7 +31,7 @@ def list_issues(call: Call) -> Response:
 
 
 def list_merge_requests(call: Call) -> Response:
-    """`GET /projects/:id/merge_requests`; knows no keyset pagination and ignores the wish for it."""
+    """`GET /projects/:id/merge_requests`; has no keyset pagination and ignores a request for it."""
     return _list(call, "merge_request", keyset=False)
 
 

@@ -26,7 +26,7 @@ LARGEST_COUNT = 10_000
 
 
 def page_size(call: Call) -> int:
-    """`per_page`: 20 unless told, 100 at most, 0 is refused."""
+    """`per_page`: 20 by default, 100 at most, 0 is refused."""
     size = read.integer(call.params, "per_page", default=20)
     if size == 0:
         raise ApiError(400, {"error": "per_page has a value not allowed"})
@@ -77,7 +77,7 @@ def keyset_page(
     order_by: str,
     descending: bool,
 ) -> Response:
-    """The rows behind `cursor`; `rows` are in order already. Only a `Link` to the next page, no counts."""
+    """The rows after `cursor`; `rows` are already in order. Only a `Link` to the next page, no counts."""
     size = page_size(call)
     if cursor := call.params.get("cursor"):
         edge = _read_cursor(cursor, order_by)
@@ -113,6 +113,6 @@ def _read_cursor(cursor: str, order_by: str) -> tuple[str, int]:
 
 
 def _address(call: Call, **changed: str) -> str:
-    """The address asked for with some parameters set anew, the way `Link` gives it."""
+    """The requested address with some parameters replaced, as in `Link`."""
     kept = [(name, value) for name, value in call.params.multi_items() if name not in changed]
     return f"{call.named}?{urlencode(sorted([*kept, *changed.items()]))}"

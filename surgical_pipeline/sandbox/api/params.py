@@ -47,13 +47,13 @@ def choice(params: QueryParams, name: str, *, allowed: Collection[str], default:
 
 
 def words(params: QueryParams, name: str) -> list[str]:
-    """`name=a,b` and `name[]=a&name[]=b`; blanks vanish."""
+    """`name=a,b` and `name[]=a&name[]=b`; blanks are removed."""
     texts = [*params.getlist(name), *params.getlist(f"{name}[]")]
     return [word.strip() for text in texts for word in text.split(",") if word.strip()]
 
 
 def iids(params: QueryParams) -> frozenset[int] | None:
-    """The IIDs asked for, or None for "all of them", which is also what an empty `iids[]` means in GitLab."""
+    """The requested IIDs, or None for "all of them", which is also what an empty `iids[]` means in GitLab."""
     try:
         wanted = frozenset(int(word) for word in words(params, "iids"))
     except ValueError:
@@ -64,7 +64,7 @@ def iids(params: QueryParams) -> frozenset[int] | None:
 def instant(params: QueryParams, name: str, *, round_up: bool) -> str | None:
     """An ISO 8601 instant in the form of the payloads (milliseconds, UTC), so that texts can be compared.
 
-    A finer instant is rounded up where it is a lower bound and down where it is an upper bound.
+    A finer instant is rounded up if it is a lower bound and down if it is an upper bound.
     """
     text = params.get(name, "")
     if not text:

@@ -65,7 +65,7 @@ def show_project(call: Call) -> Response:
 
 
 def list_projects(call: Call) -> Response:
-    """Those that the viewer is a member of, whatever else is asked for."""
+    """The projects that the viewer is a member of, whatever the other parameters."""
     rows = [
         project.payload for project in call.world.projects.values() if project.project_id in call.viewer.levels
     ]

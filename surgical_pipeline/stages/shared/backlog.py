@@ -1,6 +1,6 @@
 """Backlog: embed every document that lacks a vector of its present text by the model.
 
-The only embed that looks for what is missing, and so never part of a surgical run. It goes through the documents
+The only embed that searches for missing vectors, so never part of a surgical run. It goes through the documents
 by id, in batches: a kill loses the batch it was in, and the next call goes on with what is still missing.
 """
 
@@ -64,7 +64,7 @@ async def run_embed_backlog(
 ) -> BacklogProgress:
     """Embed what is missing, of all projects or of one (its path or id), and report after each batch.
 
-    ``run_id`` is written beside the vectors. ``prune`` then drops the vectors of other models, of those documents
+    ``run_id`` is stored with the vectors. ``prune`` then drops the vectors of other models, of those documents
     that have current ones of this model. A dead embedder ends the job; a text that it refuses fails its document.
 
     Raises:

@@ -52,7 +52,7 @@ WHERE documents.deleted_at IS NULL
             AND list_has_all(entity.labels, with_labels::VARCHAR[])));
 
 -- What anybody may search: live documents of current projects, neither confidential nor internal, the entity as people
--- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL where there is none).
+-- write it, and a row for each vector of the present text (model, chunk_index and vector are NULL if there is none).
 CREATE VIEW searchable_documents AS
 SELECT
     documents.document_id, documents.kind,
