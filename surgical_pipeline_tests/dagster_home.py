@@ -30,7 +30,7 @@ def prepare(home: Path) -> None:
 
 
 def move_in(home: Path, sandbox: RunningSandbox, *, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Point the environment at the home, which gets Dagster's settings, and at the sandbox; nothing else is set."""
+    """Point the environment at the home, which gets Dagster's settings, and at the sandbox; the rest is unset."""
     (home / "dagster.yaml").write_text(_SETTINGS, encoding="utf-8")
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
