@@ -48,11 +48,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Runn
 
 def started(installation: Installation, command: list[str], *, stdout: IO[bytes] | int) -> subprocess.Popen[str]:
     ((run_id,),) = query(installation.ledger, "SELECT run_id FROM sync_runs ORDER BY started_at LIMIT 1")
-    values = {
-        "RUN_ID": str(run_id),
-        "COPY": f"{uuid4()}.duckdb",
-        "GITLAB_URL": installation.environment["GITLAB_URL"],
-    }
+    ((gitlab_url,),) = query(installation.ledger, "SELECT gitlab_url FROM ledger_gitlab")
+    values = {"RUN_ID": str(run_id), "COPY": f"{uuid4()}.duckdb", "GITLAB_URL": str(gitlab_url)}
     return subprocess.Popen(
         [PROGRAM, *(values.get(word, word) for word in command)],
         stdin=subprocess.DEVNULL,

@@ -67,7 +67,7 @@ def assert_told(
         assert advice in done.stderr
     doctor = called("doctor", ledger=ledger, prepare=prepare)
     assert doctor.returncode == 1
-    assert "FAIL dagster    cannot be used" in doctor.stdout
+    assert "FAIL\tdagster\tcannot be used" in doctor.stdout
     assert advice in " ".join(doctor.stdout.split())
 
 
