@@ -30,8 +30,8 @@ from surgical_pipeline.ledger.runs import load_result, result_without_row
 from surgical_pipeline.settings import Settings
 from surgical_pipeline.stages.shared.backlog import BacklogProgress
 
-LAST_LOOK_SECONDS = 5.0
-"""For reading back what became of a run that has ended."""
+LAST_LOOK_SECONDS = 2.0
+"""How long a run that has ended waits for the ledger: its own limit may have been spent on it already."""
 
 _LOG = logging.getLogger(__name__)
 OnStage = Callable[[str, bool], None]
@@ -105,13 +105,14 @@ class Launch:
         report_failure(self._instance, self._run, failure)
 
     def _wind_up(self, *, cancelled: bool) -> None:
+        mirror = self._mirror
         run = self._instance.get_run_by_id(self.run_id)
         if run is not None and run.status is dg.DagsterRunStatus.FAILURE:
             ended_by = ending_of(self._instance, self.run_id, phase=Phase.QUEUED)
             if ended_by.code is FailureCode.LOCK_TIMEOUT:
-                return  # the whole limit was waited once; the mirror writes the ending
+                mirror = Mirror(self._instance, _ledger_for_a_last_look())
         try:
-            self._mirror.wind_up(self.run_id, cancelled=cancelled)
+            mirror.wind_up(self.run_id, cancelled=cancelled)
         except LedgerError as error:
             _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
 
@@ -130,9 +131,7 @@ class Launch:
             return self._without_row()
 
     def _read_back(self, ended_by: Failure | None = None) -> SyncResult | None:
-        # Not the run's own limit: if that is used up, do not wait for it again.
-        ledger = open_ledger(Settings.from_environment(), wait_at_most_seconds=LAST_LOOK_SECONDS)
-        with ledger.read("result") as tx:
+        with _ledger_for_a_last_look().read("result") as tx:
             return load_result(tx, self.run_id, ended_by=ended_by)
 
     def _without_row(self) -> SyncResult:
@@ -143,6 +142,10 @@ class Launch:
             ended_by=self._ended_by or ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
             parent_run_id=self._run.parent_run_id,
         )
+
+
+def _ledger_for_a_last_look() -> Ledger:
+    return open_ledger(Settings.from_environment(), wait_at_most_seconds=LAST_LOOK_SECONDS)
 
 
 @contextmanager
