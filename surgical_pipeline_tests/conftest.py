@@ -34,9 +34,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> FilesToge
 def _no_leak_reports() -> None:
     """Close stderr at the very end, before DuckDB's bindings report what of theirs is still alive: forty lines.
 
-    It is alive because of what no clean-up reaches: the callback that Hypothesis leaves in `gc.callbacks`, and
-    errors of Pydantic, which keep a validator's exception and its traceback where the garbage collector does not
-    look. pytest has collected garbage and shown its warnings by now, and the exit code stays what it is.
+    It is alive because of what no clean-up reaches, such as the callback that Hypothesis leaves in `gc.callbacks`.
+    pytest has collected garbage and shown its warnings by now, and the exit code stays what it is.
     """
     sys.stderr.flush()
     os.dup2(os.open(os.devnull, os.O_WRONLY), 2)

@@ -182,7 +182,7 @@ def test_the_event_log_and_the_metadata_of_the_ui_hold_nothing_that_acts(
     tables = [text for entry in event_log(warned) for text in texts(entry) if text.startswith("| entity | row |")]
     assert tables
     for row in tables[0].splitlines():
-        assert row.replace("\\\\", "").replace("\\|", "").count("|") == 6
+        assert row.replace("\\\\", "").replace("\\|", "").count("|") == 7
 
 
 def test_what_the_mirror_tells_dagster_holds_nothing_that_acts(home: Any, ledger: DuckDBLedger) -> None:
