@@ -79,6 +79,7 @@ def content_tables(tx: DuckDBTransaction) -> set[str]:
         "WHERE column_name = 'run_id'"
     ).fetchall()
     return {name for (name,) in stamped} - {
+        "ledger_gitlab",
         "sync_runs",
         "sync_run_phases",
         "entity_outcomes",

@@ -45,7 +45,7 @@ def test_eight_processes_lose_no_window(ledger: DuckDBLedger) -> None:
 def test_a_wait_past_the_limit_says_who_held_what_for_how_long(tmp_path: Path) -> None:
     path = tmp_path / "ledger.duckdb"
     with beside("hold_write", path) as holder:
-        with pytest.raises(LockTimeoutError, match=r"ledger\.duckdb was held by others") as caught:
+        with pytest.raises(LockTimeoutError, match=r"ledger\.duckdb was held by other runs") as caught:
             with DuckDBLedger(path, lock_timeout_seconds=0.2).write("wait"):
                 pytest.fail("two writers at once")
         assert caught.value.path == path
