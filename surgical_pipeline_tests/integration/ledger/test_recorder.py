@@ -156,12 +156,22 @@ def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: DuckDB
     every_field = Counters(**{name: number for number, name in enumerate(Counters.model_fields, start=1)})
 
     def work(tx: object) -> None:
-        for phase in (Phase.INGEST, Phase.DEPENDENTS, Phase.INGEST):
-            recorder.set_phase(phase, tx)  # type: ignore[arg-type]
+        recorder.set_phase(Phase.INGEST, tx)  # type: ignore[arg-type]
         recorder.set_counters(every_field, tx)  # type: ignore[arg-type]
 
     asyncio.run(recorder.in_window("ingest", work))
     assert (result_of(ledger).phase, result_of(ledger).counters) == ("ingest", every_field)
+
+
+def test_a_run_never_goes_back_to_a_stage(ledger: DuckDBLedger) -> None:
+    """A part of it may: what preflight could not fetch at first is ingested while the others are at docs."""
+    recorder = start(ledger, "run-1")
+    recorder.set_phase(Phase.DOCS)
+    with recorder.window("ingest") as tx:
+        recorder.set_phase(Phase.DEPENDENTS, tx)
+    recorder.set_phase(Phase.INGEST)
+    assert result_of(ledger).phase == "docs"
+    assert [phase for phase, *_ in phases(ledger)] == ["preflight", "docs"]
 
 
 def test_counters_are_added_to_by_name(ledger: DuckDBLedger) -> None:

@@ -225,7 +225,10 @@ def test_a_reading_shell_keeps_writers_waiting_and_lets_readers_in(ledger: DuckD
     with beside("hold_reading_shell", ledger.path) as shell:
         with impatient.read():
             pass
-        with pytest.raises(LedgerError, match=r"was held by .* \(PID \d+\) for .* Close the file there"), impatient.write("x"):
+        with (
+            pytest.raises(LedgerError, match=r"was held by .* \(PID \d+\) for .* Close the file there"),
+            impatient.write("x"),
+        ):
             pytest.fail("the shell has it")
         let_go(shell)
     with impatient.write("x"):
