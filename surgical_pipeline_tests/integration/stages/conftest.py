@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun
@@ -17,8 +18,10 @@ Rows = Callable[[str], list[Row]]
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> DuckDBLedger:
-    """A ledger whose file does not exist yet."""
-    return DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20)
+    """A ledger whose file does not exist yet. No checkpoint is due in it, because tests count windows."""
+    made = DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20)
+    made._engine.checkpoints = CheckpointPolicy(price_ms=1e9)
+    return made
 
 
 @pytest.fixture

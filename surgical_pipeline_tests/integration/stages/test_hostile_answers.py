@@ -39,7 +39,7 @@ from surgical_pipeline_tests.integration.stages.scripted_gitlab import (
     run_up_to_docs,
 )
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
-from surgical_pipeline_tests.unit.gitlab.owned import give_to
+from surgical_pipeline_tests.unit.gitlab.owned import give_to, numbered
 
 PLACE = "the hostile value comes here"
 ABSENT = b""
@@ -129,13 +129,6 @@ def test_a_hostile_value_in_any_field_of_a_dependent_gives_records_or_an_invalid
                 records = parse_dependent(dependent, decoded_json(body, httpx.Headers(), path))
                 assert len(records) == 1
                 assert json.loads(records[0].payload.encode(), parse_constant=pytest.fail)
-
-
-def numbered(item: dict[str, Any], number: int) -> dict[str, Any]:
-    """With ids of its own, as GitLab gives them: the same note of two entities would be nobody's."""
-    own = {name: number if name == "id" and type(value) is int else value for name, value in item.items()}
-    notes = own.get("notes")
-    return own | {"notes": [numbered(note, number) for note in notes]} if isinstance(notes, list) else own
 
 
 @pytest.mark.parametrize("name", HARD_TO_STORE)

@@ -161,7 +161,7 @@ def test_nothing_usable_ends_the_run_with_the_commonest_reason(start: Start, san
 
 
 def test_lists_that_all_fail_end_the_run_with_their_own_reason(start: Start, sandbox: RunningSandbox) -> None:
-    sandbox.control.add_fault(ISSUES, status=500)
+    sandbox.control.add_fault(f"{ISSUES}*", status=500)
     with pytest.raises(StageFailedError, match="none of the 2 requested entities") as caught:
         start("acme/rocket#12+13").up_to_ingest()
     assert caught.value.failure.code is FailureCode.SERVER_ERROR

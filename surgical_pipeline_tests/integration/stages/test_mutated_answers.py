@@ -24,7 +24,7 @@ from surgical_pipeline_tests.integration.stages.scripted_gitlab import (
 )
 from surgical_pipeline_tests.unit.gitlab.bending import bend
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
-from surgical_pipeline_tests.unit.gitlab.owned import give_to
+from surgical_pipeline_tests.unit.gitlab.owned import give_to, numbered
 
 SCOPE = Scope.parse("acme/rocket#1-3!1-2")
 KEYS = list(SCOPE.keys())
@@ -33,7 +33,7 @@ ENTITY_PATH_SLASHES = 5
 NEEDED = {key: {"id", "title", "state", "updated_at"} for key in ("issue", "merge_request")}
 """Some samples were shortened by hand."""
 MILESTONES = {"resource_milestone_events": "resource_state_event"}
-_numbers = itertools.count(1)
+_numbers, _ids = itertools.count(1), itertools.count(1_000_000)
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def real_answers(folder: Path, data: st.DataObject) -> dict[str, Any]:
     for key in KEYS:
         base = f"{BASE}/{PLURALS[key.entity_type]}/{key.iid}"
         for path, kind in (SAMPLES[key.entity_type] | MILESTONES).items():
-            page = some(kind, 2)
+            page = [numbered(one, next(_ids)) for one in some(kind, 2)]
             gitlab_id = answers[f"{BASE}/{PLURALS[key.entity_type]}"][key.iid - 1]["id"]
             for one in page:
                 dependent = Dependent[path.removeprefix("resource_").upper()]

@@ -132,9 +132,10 @@ def test_what_the_budget_leaves_out_is_a_timeout_of_those_entities(start: Start,
 
 def test_a_wait_beyond_the_budget_is_told_at_once_with_its_stage(start: Start, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault(ISSUES, status=429, headers={"Retry-After": "86400"})
-    result = start("acme/rocket#12+13").preflight(Budgets(preflight_budget_seconds=3600))
-    assert failures(result) == [(issue(iid), FailureCode.RATE_LIMITED) for iid in (12, 13)]
-    assert {one.failure.stage for one in result.failures} == {"preflight"}
+    with pytest.raises(StageFailedError, match="RATE_LIMITED") as caught:
+        start("acme/rocket#12+13").preflight(Budgets(preflight_budget_seconds=3600))
+    told = [(one.key, one.failure.code, one.failure.stage) for one in caught.value.of_entities]
+    assert told == [(issue(iid), FailureCode.RATE_LIMITED, "preflight") for iid in (12, 13)]
     assert paths(sandbox)[1:] == [ISSUES]
 
 

@@ -41,3 +41,10 @@ def give_to(
     for one in notes if dependent is Dependent.DISCUSSIONS and isinstance(notes, list) else [item]:
         if isinstance(one, dict):
             one.update({name: value for name, value in fields.items() if name in one and one[name] != but})
+
+
+def numbered(item: dict[str, Any], number: int) -> dict[str, Any]:
+    """With ids of its own, as GitLab gives them: the same note of two entities would be nobody's."""
+    own = {name: number if name == "id" and type(value) is int else value for name, value in item.items()}
+    notes = own.get("notes")
+    return own | {"notes": [numbered(note, number) for note in notes]} if isinstance(notes, list) else own
