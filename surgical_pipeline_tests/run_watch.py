@@ -55,3 +55,14 @@ def assert_whole(ledger: Path) -> None:
 
 def running_in(run_id: str, phase: str) -> Callable[[Row], bool]:
     return lambda row: row.run_id == run_id and row.status == "running" and row.phase == phase
+
+
+def came_through(result: SyncResult) -> bool:
+    """Whether the run brought everything up to date.
+
+    The ledger of the shared `dagster dev` remembers what earlier tests edited, and the sandbox has gone back to its
+    sample since: an ``updated_at`` that went back is a warning, and rightly so.
+    """
+    warnings = [warning.message for one in result.entity_outcomes for warning in one.warnings]
+    clean = result.completion_status == ("succeeded_with_warnings" if warnings else "succeeded")
+    return clean and not result.entity_failures and all("went back" in warning for warning in warnings)

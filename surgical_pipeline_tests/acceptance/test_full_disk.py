@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.defs.launch import reconcile_now
-from surgical_pipeline.ledger.duckdb.checkpoints import MOST_BYTES
+from surgical_pipeline.ledger.duckdb.checkpoints import MOST_BYTES, CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.conftest import Sync
@@ -93,6 +93,7 @@ def assert_agrees(ledger: DuckDBLedger, result: dict[str, object]) -> None:
 
 def test_a_log_that_cannot_be_folded_in_is_a_line_without_a_traceback(sync: Sync, ledger: DuckDBLedger) -> None:
     sync("acme/rocket#12")
+    ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)  # it is left to the command
     fill(ledger, MOST_BYTES - 2000)
     done = synced(MOST_BYTES + 50_000)
     assert "could not be checkpointed yet: The ledger" in done.stderr

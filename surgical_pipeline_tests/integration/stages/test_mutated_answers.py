@@ -68,6 +68,15 @@ def test_no_answer_bent_out_of_shape_crashes_a_run(
     assert bends or not [one for one in outcomes if one.has_warning]
 
 
+SAME_PROJECT = {
+    "id": PROJECT,
+    "created_at": "2020-01-01T00:00:00Z",
+    "path_with_namespace": "acme/rocket",
+    "web_url": "https://gitlab.example.com/acme/rocket",
+}
+"""What must not differ from example to example: a ledger belongs to one GitLab."""
+
+
 def real_answers(folder: Path, data: st.DataObject) -> dict[str, Any]:
     """A whole small project made of real answers, whose entities carry this project's id and their own IIDs."""
 
@@ -78,7 +87,7 @@ def real_answers(folder: Path, data: st.DataObject) -> dict[str, Any]:
         return [copy.deepcopy(one) for one in chosen]
 
     answers: dict[str, Any] = {
-        PROJECT_BY_PATH: some("project", 1)[0] | {"id": PROJECT},
+        PROJECT_BY_PATH: some("project", 1)[0] | SAME_PROJECT,
         f"{BASE}/issues": [
             one | {"iid": iid, "project_id": PROJECT} for iid, one in enumerate(some("issue", 3), start=1)
         ],
