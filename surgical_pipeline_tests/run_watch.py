@@ -60,8 +60,8 @@ def running_in(run_id: str, phase: str) -> Callable[[Row], bool]:
 def came_through(result: SyncResult) -> bool:
     """Whether the run brought everything up to date.
 
-    The ledger of the shared `dagster dev` remembers what earlier tests edited, and the sandbox has gone back to its
-    sample since: an ``updated_at`` that went back is a warning, and rightly so.
+    The ledger of the shared `dagster dev` remembers what earlier tests edited, and the sandbox has gone back to
+    its sample since: an ``updated_at`` that went back is a warning, and rightly so.
     """
     warnings = [warning.message for one in result.entity_outcomes for warning in one.warnings]
     clean = result.completion_status == ("succeeded_with_warnings" if warnings else "succeeded")
