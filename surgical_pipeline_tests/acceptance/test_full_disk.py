@@ -95,6 +95,8 @@ def test_a_log_that_cannot_be_folded_in_is_a_line_without_a_traceback(sync: Sync
     sync("acme/rocket#12")
     ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)  # it is left to the command
     fill(ledger, MOST_BYTES - 2000)
+    ledger.checkpoint()
+    fill(ledger, MOST_BYTES - 2000)  # folded in beside what it replaces, the file is larger than the log
     done = synced(MOST_BYTES + 50_000)
     assert "could not be checkpointed yet: The ledger" in done.stderr
     assert "Traceback" not in done.stderr
