@@ -15,7 +15,7 @@ import duckdb
 from surgical_pipeline_tests.dagster_dev import wait_until
 
 LIMIT_SECONDS = 60
-_PAUSE_SECONDS = 0.005
+_PAUSE_SECONDS = 0.001
 """Shorter than any window: who releases the lock and asks again comes behind those who wait already."""
 
 
