@@ -133,6 +133,7 @@ class DuckDBLedger:
             with self._window("checkpoint", exclusive=True, cancelled=cancelled) as window:
                 began = time.monotonic()
                 if not ledger_file.wal_bytes(self.path):
+                    self._engine.checkpoints.attached(0.0, log_bytes=0)  # Another process folded it in.
                     return
                 with (
                     self._connection(window, read_only=False) as connection,
@@ -142,8 +143,7 @@ class DuckDBLedger:
         except LedgerError as error:
             # The caller's write is committed already and must not seem to have failed.
             _LOG.warning("the ledger %s could not be checkpointed yet: %s", self.path, error)
-        finally:
-            self._engine.checkpoints.tried((time.monotonic() - began) * 1000)
+        self._engine.checkpoints.tried((time.monotonic() - began) * 1000)
 
     def _found(self) -> bool:
         """Whether the file exists; remembered, because a file that disappears must not be silently recreated."""

@@ -274,3 +274,16 @@ def test_an_error_of_the_work_reaches_the_task(ledger: DuckDBLedger) -> None:
 
     with pytest.raises(LedgerError, match="as it is"):
         asyncio.run(ledger.in_write("x", work))
+
+
+def test_a_log_that_another_process_folded_in_says_nothing_of_what_a_checkpoint_costs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = DuckDBLedger(tmp_path / "ledger.duckdb")
+    with ledger.write("make"):
+        pass
+    ledger.checkpoint()
+    tried: list[float] = []
+    monkeypatch.setattr(ledger._engine.checkpoints, "tried", tried.append)
+    ledger.checkpoint()
+    assert tried == []
