@@ -35,10 +35,14 @@ def _complete(outcome: EntityOutcome, phase: Phase) -> bool:
 
 
 def insert_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
-    """Make the run's outcomes exactly those of ``scope``, pending if they are new."""
-    keys = key_columns(scope.keys())
-    tx.execute("delete_outcomes_outside_scope", run_id=run_id, **keys)
-    tx.execute("insert_pending_outcomes", run_id=run_id, **keys)
+    """A pending outcome for each entity of ``scope`` that has none yet."""
+    tx.execute("insert_pending_outcomes", run_id=run_id, **key_columns(scope.keys()))
+
+
+def replace_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
+    """Make the outcomes of a run that was queued with another scope exactly those of ``scope``."""
+    tx.execute("delete_outcomes_outside_scope", run_id=run_id, **key_columns(scope.keys()))
+    insert_pending(tx, run_id, scope)
 
 
 def load_outcomes(tx: Transaction, run_id: str, keys: Collection[EntityKey] | None = None) -> list[EntityOutcome]:

@@ -58,6 +58,7 @@ class SyncRunRecorder:
         queued_at: datetime | None = None,
         parent_run_id: str | None = None,
         phase: Phase = Phase.PREFLIGHT,
+        events_upto: int | None = None,
     ) -> str:
         """Begin the run, with an outcome for each entity of ``scope``: pending, or what the parent left.
 
@@ -72,6 +73,7 @@ class SyncRunRecorder:
             parent_run_id: the run that this one repeats or continues.
             phase: the first stage. If it is not preflight, the run continues where its parent failed and takes
                 over what the parent's earlier stages achieved.
+            events_upto: the run was asked for because of events of its scope, up to this ``seq``.
 
         Raises:
             RunLostError: the run is already running or has ended.
@@ -79,24 +81,29 @@ class SyncRunRecorder:
         now = self._clock()
         worker = ProcessIdentity.of_this_process()
         with self._ledger.write("start run") as tx:
-            self._guarded(
-                tx,
-                "start_run",
-                parent_run_id=parent_run_id,
-                mode=str(mode),
-                trigger=str(trigger),
-                scope=str(scope),
-                project_path=scope.project,
-                phase=str(phase),
-                dagster_instance=dagster_instance,
-                queued_at=queued_at,
-                requested=len(scope),
-                now=now,
-                host=worker.host,
-                pid=worker.pid,
-                process=worker.mark,
-            )
-            store.insert_pending(tx, self.run_id, scope)
+            row = {
+                "run_id": self.run_id,
+                "parent_run_id": parent_run_id,
+                "mode": str(mode),
+                "trigger": str(trigger),
+                "scope": str(scope),
+                "project_path": scope.project,
+                "phase": str(phase),
+                "dagster_instance": dagster_instance,
+                "queued_at": queued_at,
+                "requested": len(scope),
+                "now": now,
+                "host": worker.host,
+                "pid": worker.pid,
+                "process": worker.mark,
+                "events_upto": events_upto,
+            }
+            if tx.execute("insert_run", **row):
+                store.insert_pending(tx, self.run_id, scope)
+            elif tx.execute("start_queued_run", **row):
+                store.replace_pending(tx, self.run_id, scope)
+            else:
+                raise self._lost(tx)
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, inheritance_of(tx, self.run_id, parent_run_id, phase=phase))
             tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)

@@ -90,11 +90,13 @@ def queue_run(  # noqa: PLR0913  a column each
     dagster_instance: str | None = None,
     parent_run_id: str | None = None,
     worker: ProcessIdentity | None = None,
+    events_upto: int | None = None,
 ) -> bool:
     """Record a run that Dagster accepted, with a pending outcome for each entity; False if it is known already.
 
     ``dagster_instance``: whose run it is. ``worker``: the process that will run it, if that is already
     known. A ``scope`` given as text cannot be parsed, such as a mistyped partition key: it asks for nothing.
+    ``events_upto``: as in ``SyncRunRecorder.start_surgical``.
     """
     readable = scope if isinstance(scope, Scope) else None
     inserted = tx.execute(
@@ -111,6 +113,7 @@ def queue_run(  # noqa: PLR0913  a column each
         host=worker.host if worker else None,
         pid=worker.pid if worker else None,
         process=worker.mark if worker else None,
+        events_upto=events_upto,
     )
     if inserted and readable:
         insert_pending(tx, run_id, readable)

@@ -11,21 +11,23 @@ import pytest
 PACKAGE = Path(__file__).parents[2] / "surgical_pipeline"
 TESTS = PACKAGE.parent / "surgical_pipeline_tests"
 
-VALUES = {"domain", "documents", "search"}
+VALUES = {"domain", "documents", "search", "events"}
 GATEWAYS = {"gitlab", "embedders", "ledger"}
 ALLOWED = {
     "domain": set(),
     "documents": {"domain"},
     "search": {"domain"},
+    "events": {"domain"},
     "gitlab": {"domain"},
     "embedders": {"domain"},
-    "ledger": {"domain", "search", "settings"},
+    "ledger": {"domain", "search", "events", "settings"},
     "stages": VALUES | GATEWAYS,
     "settings": {"domain", "gitlab", "embedders"},
     "sandbox": set(),
+    "webhook": {"domain", "events", "ledger", "settings"},
     "defs": VALUES | GATEWAYS | {"stages", "settings"},
     "definitions": {"defs"},
-    "cli": VALUES | GATEWAYS | {"stages", "settings", "defs", "sandbox"},
+    "cli": VALUES | GATEWAYS | {"stages", "settings", "defs", "sandbox", "webhook"},
 }
 """Layer by layer, what it may import of ours. ``defs.launch`` loads the Definitions object: the one arrow up."""
 

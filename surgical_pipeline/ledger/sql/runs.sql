@@ -1,41 +1,49 @@
 -- The lifecycle of a run. Every UPDATE names the status it starts from; no row returned means that the run is lost.
 -- The table in migrations/0001_initial.sql documents statuses and phases.
 
--- name: start_run
--- A new run, or one that waited as queued, begins in $phase; no row if it is already running or has ended.
+-- name: insert_run
+-- A new run begins in $phase; no row if the ledger knows it already.
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
-    dagster_instance, queued_at, started_at, heartbeat_at, requested, host, pid, process)
+    dagster_instance, queued_at, started_at, heartbeat_at, requested, host, pid, process, events_upto, number)
 VALUES (
     $run_id, $parent_run_id, $mode, $trigger, 'running', $phase, $scope, $project_path,
-    $dagster_instance, $queued_at, $now, $now, $requested, $host, $pid, $process)
-ON CONFLICT (run_id) DO UPDATE SET
-    parent_run_id = COALESCE(excluded.parent_run_id, sync_runs.parent_run_id),
-    mode = excluded.mode,
-    trigger = excluded.trigger,
-    status = excluded.status,
-    phase = excluded.phase,
-    scope = excluded.scope,
-    project_path = excluded.project_path,
-    dagster_instance = excluded.dagster_instance,
-    queued_at = COALESCE(sync_runs.queued_at, excluded.queued_at),
-    started_at = excluded.started_at,
-    heartbeat_at = excluded.heartbeat_at,
-    requested = excluded.requested,
-    host = excluded.host,
-    pid = excluded.pid,
-    process = excluded.process
-WHERE sync_runs.status = 'queued'
+    $dagster_instance, $queued_at, $now, $now, $requested, $host, $pid, $process, $events_upto,
+    (SELECT COALESCE(MAX(number), 0) + 1 FROM sync_runs))
+ON CONFLICT (run_id) DO NOTHING
+RETURNING run_id;
+
+-- name: start_queued_run
+-- A run that waited as queued begins in $phase; no row if it is running or has ended.
+UPDATE sync_runs SET
+    parent_run_id = COALESCE($parent_run_id, parent_run_id),
+    mode = $mode,
+    trigger = $trigger,
+    status = 'running',
+    phase = $phase,
+    scope = $scope,
+    project_path = $project_path,
+    dagster_instance = $dagster_instance,
+    queued_at = COALESCE(queued_at, $queued_at),
+    started_at = $now,
+    heartbeat_at = $now,
+    requested = $requested,
+    host = $host,
+    pid = $pid,
+    process = $process,
+    events_upto = $events_upto
+WHERE run_id = $run_id AND status = 'queued'
 RETURNING run_id;
 
 -- name: queue_run
 -- A run that Dagster has accepted and not started; no row if the ledger knows it already.
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
-    dagster_instance, queued_at, requested, host, pid, process)
+    dagster_instance, queued_at, requested, host, pid, process, events_upto, number)
 VALUES (
     $run_id, $parent_run_id, $mode, $trigger, 'queued', 'queued', $scope, $project_path,
-    $dagster_instance, $queued_at, $requested, $host, $pid, $process)
+    $dagster_instance, $queued_at, $requested, $host, $pid, $process, $events_upto,
+    (SELECT COALESCE(MAX(number), 0) + 1 FROM sync_runs))
 ON CONFLICT (run_id) DO NOTHING
 RETURNING run_id;
 

@@ -145,7 +145,10 @@ def test_a_run_without_time_of_its_end_is_found(new_ledger: DuckDBLedger) -> Non
 
 def test_a_key_that_occurs_twice_is_found_in_every_table(told: DuckDBLedger) -> None:
     """The tables are made again without their primary keys, as a damaged index would let the rows in."""
-    event = "INSERT INTO gitlab_events (event_key, kind, received_at, payload) VALUES ('e', 'note', now(), '{}')"
+    event = (
+        "INSERT INTO gitlab_events (event_key, seq, kind, project_id, entity_type, iid, received_at) "
+        "VALUES ('e', 1, 'note', 7, 'issue', 1, now())"
+    )
     with told.write("twice") as tx:
         tx._connection.execute(event)
         tx._connection.execute("INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
