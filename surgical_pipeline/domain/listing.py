@@ -1,0 +1,73 @@
+"""How a list ordered by ``updated_at`` is read while its rows move: what a row says, and the place to go on from.
+
+GitLab's pages are counted from the list's beginning, and a row that changes leaves its place for the list's end, so
+later rows move up and one may slip past a reader between two pages. Therefore a reader goes back to page 1 after
+each page, with the last row's time as the new beginning (the anchor). The anchor never moves together with a step to
+a further page. Where a whole page has one time the anchor cannot move: then the pages after it are read, and read
+once more from the last to the first, in which direction no row slips past.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from surgical_pipeline.domain.scope import EntityKey
+
+MILLISECOND = timedelta(milliseconds=1)
+"""What GitLab's times are given and asked for in."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedEntity:
+    """A row of a list: that an entity exists, and when it last changed, by GitLab's clock.
+
+    ``project``: the full path as GitLab gives it, else the id as text.
+    """
+
+    project_id: int
+    project: str
+    key: EntityKey
+    updated_at: datetime
+
+    @property
+    def identity(self) -> tuple[int, EntityKey]:
+        return self.project_id, self.key
+
+
+@dataclass(frozen=True, slots=True)
+class ListPosition:
+    """The page to be read next, of the rows that changed at ``anchor`` or later.
+
+    ``page``: from 1; below 0 it is read on the way back. ``onward``: where reading goes on after the way back;
+    None: the list ends there.
+    """
+
+    anchor: datetime
+    page: int = 1
+    onward: datetime | None = None
+
+    def after(self, times: Sequence[datetime], *, more: bool) -> "ListPosition | None":
+        """The place after this page; None: the list is read to its end.
+
+        ``times``: those of the page's rows, which may be fewer than the page has room for, or none: GitLab takes
+        out what the token may not see. ``more``: GitLab says that there is a further page.
+        """
+        if self.page < 0:
+            return self._on_the_way_back()
+        last = to_milliseconds(max(times)) if times else self.anchor
+        if more and last <= self.anchor:
+            return replace(self, page=self.page + 1)
+        onward = last if more else None
+        if self.page == 1:
+            return onward and ListPosition(onward)
+        return ListPosition(self.anchor, 1 - self.page, onward)
+
+    def _on_the_way_back(self) -> "ListPosition | None":
+        if self.page < -1:
+            return replace(self, page=self.page + 1)
+        return self.onward and ListPosition(self.onward)
+
+
+def to_milliseconds(moment: datetime) -> datetime:
+    """The moment without what is smaller than a millisecond: never later."""
+    return moment.replace(microsecond=moment.microsecond // 1000 * 1000)
