@@ -35,6 +35,18 @@ _CHANGE_ATTRIBUTES: Final = (
     "blocking_discussions_resolved",
     "prepared_at",
 )
+_NEVER_SET: Final[Json] = {
+    "last_edited_at": None,
+    "last_edited_by_id": None,
+    "updated_by_id": None,
+    "time_change": 0,
+    "time_estimate": 0,
+    "total_time_spent": 0,
+    "human_time_change": None,
+    "human_time_estimate": None,
+    "human_total_time_spent": None,
+}
+"""What people never do in a sandbox."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,22 +208,29 @@ def _attributes(entity: Entity, project: Project) -> Json:
     payload = entity.payload
     names = _CHANGE_ATTRIBUTES if entity.kind == "merge_request" else _ISSUE_ATTRIBUTES
     people = [person["id"] for person in payload["assignees"]]
-    attributes = {name: payload[name] for name in (*_SHARED_ATTRIBUTES, *names)} | {
-        "author_id": payload["author"]["id"],
-        "assignee_id": people[0] if people else None,
-        "assignee_ids": people,
-        "labels": labels_in_hooks(project, payload["labels"]),
-        "milestone_id": payload["milestone"]["id"] if payload["milestone"] else None,
-        "state_id": _STATE_IDS.get(payload["state"]),
-        "time_estimate": 0,
-        "total_time_spent": 0,
-        "url": _address(entity),
-    }
+    attributes = (
+        _NEVER_SET
+        | {name: payload[name] for name in (*_SHARED_ATTRIBUTES, *names)}
+        | {
+            "author_id": payload["author"]["id"],
+            "assignee_id": people[0] if people else None,
+            "assignee_ids": people,
+            "labels": labels_in_hooks(project, payload["labels"]),
+            "milestone_id": payload["milestone"]["id"] if payload["milestone"] else None,
+            "state_id": _STATE_IDS.get(payload["state"]),
+            "url": _address(entity),
+        }
+    )
     if entity.kind == "merge_request":
         commit = {"id": payload["sha"], "title": payload["title"], "url": f"{project.payload['web_url']}/-/commit"}
         sides = {"source": _project(project), "target": _project(project)}
         return attributes | sides | {"last_commit": commit}
-    return attributes | {"project_id": project.project_id, "type": payload["issue_type"].replace("_", " ").title()}
+    more = {"duplicated_to_id": None, "relative_position": 0, "severity": "unknown"}
+    return (
+        attributes
+        | more
+        | {"project_id": project.project_id, "type": payload["issue_type"].replace("_", " ").title()}
+    )
 
 
 def _object_kind(entity: Entity) -> str:
