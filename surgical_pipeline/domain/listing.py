@@ -1,10 +1,10 @@
 """How a list ordered by ``updated_at`` is read while its rows move: what a row says, and the place to go on from.
 
-GitLab's pages are counted from the list's beginning, and a row that changes leaves its place for the list's end, so
-later rows move up and one may slip past a reader between two pages. Therefore a reader goes back to page 1 after
-each page, with the last row's time as the new beginning (the anchor). The anchor never moves together with a step to
-a further page. Where a whole page has one time the anchor cannot move: then the pages after it are read, and read
-once more from the last to the first, in which direction no row slips past.
+GitLab counts pages from the list's beginning, and a row that changes leaves its place for the list's end, so later
+rows move up and one may slip past a reader between two pages. Therefore a reader goes back to page 1 after
+each page, with the last row's time as the new beginning (the anchor). The anchor never moves together with a step
+to a further page. Where a whole page has one time the anchor cannot move: then the pages after it are read, and
+those before the last once more on the way back, in which direction no row slips past.
 """
 
 from collections.abc import Sequence
@@ -59,13 +59,13 @@ class ListPosition:
             return replace(self, page=self.page + 1)
         onward = last if more else None
         if self.page == 1:
-            return onward and ListPosition(onward)
+            return ListPosition(onward) if onward else None
         return ListPosition(self.anchor, 1 - self.page, onward)
 
     def _on_the_way_back(self) -> "ListPosition | None":
         if self.page < -1:
             return replace(self, page=self.page + 1)
-        return self.onward and ListPosition(self.onward)
+        return ListPosition(self.onward) if self.onward else None
 
 
 def to_milliseconds(moment: datetime) -> datetime:

@@ -4,7 +4,6 @@ Issues are read by GitLab's cursor (keyset pagination, from GitLab 18.3 on), whi
 GitLab refuses it and gets page numbers, as merge requests always do (``domain.listing`` says how they are read).
 """
 
-from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from http import HTTPStatus
@@ -12,6 +11,7 @@ from http import HTTPStatus
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.listing import MILLISECOND, ListedEntity, ListPosition, to_milliseconds
 from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType, Scope, ScopeError
 from surgical_pipeline.domain.watches import Watch
@@ -20,9 +20,9 @@ from surgical_pipeline.gitlab.endpoints import COLLECTIONS
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError
 from surgical_pipeline.gitlab.field_types import PositiveId, UtcTime
 from surgical_pipeline.gitlab.pagination import next_page
-from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.retry import Patience
-from surgical_pipeline.gitlab.urls import Param, path_of
+from surgical_pipeline.gitlab.transport import Transport
+from surgical_pipeline.gitlab.urls import ApiUrls, Param
 
 LIST_PAGE_SIZE = 100
 ONE_LOOK = Patience(attempts=1, seconds=5.0)
@@ -31,8 +31,6 @@ ONE_LOOK = Patience(attempts=1, seconds=5.0)
 _NO_SUCH_PAGING = (HTTPStatus.BAD_REQUEST, HTTPStatus.METHOD_NOT_ALLOWED)
 _without_keyset: set[str] = set()
 """Lists whose GitLab refused a cursor since this process began, so that it is tried once."""
-
-BuildUrl = Callable[[Iterable[Param]], httpx.URL]
 
 
 @dataclass(slots=True)
@@ -53,78 +51,75 @@ class ListPart:
     left_out: list[datetime] = field(default_factory=list)
 
 
-def list_path(watch: Watch, entity_type: EntityType) -> tuple[str, str, str]:
-    """The path segments of a project's or a group's list."""
-    return ("groups" if watch.is_group else "projects", watch.name, COLLECTIONS[entity_type])
-
-
-async def read_changes(
-    get: GetPage, build: BuildUrl, *, entity_type: EntityType, position: ListPosition, max_pages: int
-) -> ListPart:
-    """Up to ``max_pages`` pages from ``position`` on. A failure is in the result, beside what came before it."""
-    look = _Look(get, build, entity_type, ListPart(position))
-    for _ in range(max_pages):
-        if look.part.position is None:
-            break
-        try:
-            await look.read_page()
-        except GitLabError as error:
-            look.part.error = _of_the_whole(error)
-            break
-    return look.part
-
-
-class _Look:
+class ListLook:
     """One look at one list. ``_following``: the address of the next page, while GitLab's cursor leads."""
 
-    def __init__(self, get: GetPage, build: BuildUrl, entity_type: EntityType, part: ListPart) -> None:
-        self._get = get
-        self._build = build
+    def __init__(
+        self, transport: Transport, urls: ApiUrls, watch: Watch, *, entity_type: EntityType, deadline: Deadline
+    ) -> None:
+        self._transport = transport
+        self._urls = urls
+        self._segments = ("groups" if watch.is_group else "projects", watch.name, COLLECTIONS[entity_type])
         self._type = entity_type
-        self.part = part
+        self._deadline = deadline
         self._first: httpx.URL | None = None
         self._following: httpx.URL | None = None
 
-    async def read_page(self) -> None:
-        """Read the page at the part's position, and move the position behind it."""
-        position = self.part.position
-        if position is None:
-            raise ValueError("the list was read to its end")
+    async def read(self, position: ListPosition, max_pages: int) -> ListPart:
+        """Up to ``max_pages`` pages from there on. A failure is in the result, beside what came before it."""
+        part = ListPart(position)
+        for _ in range(max_pages):
+            if part.position is None:
+                break
+            try:
+                await self._read_page(part, part.position)
+            except GitLabError as error:
+                part.error = _of_the_whole(error)
+                break
+        return part
+
+    async def _read_page(self, part: ListPart, position: ListPosition) -> None:
         answer = await self._page(position)
         if answer is None:
-            self.part.left_out.append(position.anchor)
-            self.part.position = ListPosition(position.anchor + MILLISECOND)
+            part.left_out.append(position.anchor)
+            part.position = ListPosition(position.anchor + MILLISECOND)
             return
         rows = [_row(item, self._type, answer) for item in answer.items()]
-        self.part.rows += rows
-        self.part.read_at = self.part.read_at or answer.sent_at
+        part.rows += rows
+        part.read_at = part.read_at or answer.sent_at
         times = [row.updated_at for row in rows]
         following = next_page(answer, self._first or answer.url)
         if following is not None and "cursor" in following.params:
             self._first = self._first or answer.url
             self._following = following
-            self.part.position = _beside_a_cursor(position, times)
+            part.position = _beside_a_cursor(position, times)
         elif self._following is not None:
-            self.part.position = None
+            part.position = None
         else:
-            self.part.position = position.after(times, more=following is not None)
+            part.position = position.after(times, more=following is not None)
 
     async def _page(self, position: ListPosition) -> Answer | None:
         """The page's answer; None: GitLab counts no pages so far (past 50,000 rows)."""
         if self._following is not None:
             return await self._get(self._following)
-        address = path_of(self._build([]))
+        address = str(self._urls.build(*self._segments))
         by_cursor = self._type is EntityType.ISSUE and position.page == 1 and address not in _without_keyset
         try:
-            return await self._get(self._build(_params(self._type, position, by_cursor=by_cursor)))
+            return await self._get(self._url(position, by_cursor=by_cursor))
         except GitLabError as error:
             if position.page > 1 and error.status == HTTPStatus.METHOD_NOT_ALLOWED:
                 return None
             if not by_cursor or error.status not in _NO_SUCH_PAGING:
                 raise
-        answer = await self._get(self._build(_params(self._type, position, by_cursor=False)))
+        answer = await self._get(self._url(position, by_cursor=False))
         _without_keyset.add(address)
         return answer
+
+    def _url(self, position: ListPosition, *, by_cursor: bool) -> httpx.URL:
+        return self._urls.build(*self._segments, params=_params(self._type, position, by_cursor=by_cursor))
+
+    async def _get(self, url: httpx.URL) -> Answer:
+        return await self._transport.get(url, self._deadline, follow_redirects=True, patience=ONE_LOOK)
 
 
 def _params(entity_type: EntityType, position: ListPosition, *, by_cursor: bool) -> list[Param]:

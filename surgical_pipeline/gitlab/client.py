@@ -5,7 +5,7 @@ Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api)
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -22,7 +22,7 @@ from surgical_pipeline.domain.records import DependentRecords, DependentSet, Pro
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.changes import ONE_LOOK, ListPart, list_path, read_changes
+from surgical_pipeline.gitlab.changes import ListLook, ListPart
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
@@ -34,7 +34,7 @@ from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
-from surgical_pipeline.gitlab.urls import ApiUrls, Param, path_of, split_api, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, path_of, split_api, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 
@@ -252,15 +252,8 @@ class GitLabClient:
         self, watch: Watch, entity_type: EntityType, *, position: ListPosition, deadline: Deadline, max_pages: int
     ) -> ListPart:
         """What changed in a project or group, one list of it; never an error: the part has it."""
-        segments = list_path(watch, entity_type)
-
-        async def get(url: httpx.URL) -> Answer:
-            return await self._transport.get(url, deadline, follow_redirects=True, patience=ONE_LOOK)
-
-        def build(params: Iterable[Param]) -> httpx.URL:
-            return self._urls.build(*segments, params=params)
-
-        return await read_changes(get, build, entity_type=entity_type, position=position, max_pages=max_pages)
+        look = ListLook(self._transport, self._urls, watch, entity_type=entity_type, deadline=deadline)
+        return await look.read(position, max_pages)
 
     def _getter(self, deadline: Deadline, patience: Patience = AS_USUAL) -> GetPage:
         async def get(url: httpx.URL) -> Answer:
