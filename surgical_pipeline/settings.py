@@ -7,16 +7,19 @@ so that reading the ledger does not ask for a GitLab token.
 import os
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_DATE_LENGTH = len("2026-01-31")
 _QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -191,6 +194,43 @@ class Settings(BaseModel):
         key = self._get("SURGICAL_EMBEDDER_API_KEY")
         return EmbedderSettings(
             name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
+        )
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """What the sensors watch, from ``SURGICAL_PROJECTS``; empty if it is not set.
+
+        Raises:
+            SettingsError: an entry names no project and no group, or there are too many.
+        """
+        try:
+            return parse_watches(self._unquoted("SURGICAL_PROJECTS"))
+        except WatchError as error:
+            raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
+
+    @property
+    def since(self) -> datetime | None:
+        """From when on changes count for a project that is watched for the first time: ``SURGICAL_SINCE``.
+
+        None: not set; they count from then on.
+
+        Raises:
+            SettingsError: it is no ISO date, and no time with a zone.
+        """
+        text = self._get("SURGICAL_SINCE")
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            if len(text) == _DATE_LENGTH:
+                return moment.replace(tzinfo=UTC)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise SettingsError(
+            f"SURGICAL_SINCE must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, "
+            f"not {text!r}"
         )
 
     @property

@@ -2,8 +2,8 @@
 
 A row of a list is *new* if it changed after all that was seen before: it is asked for at once. Lists are read with
 an overlap, for a row may show up late. What the ledger has in this version is done, and the rest is *outstanding*:
-asked for again after a while, until the ledger has it or three runs ended without it. Nothing remembers single rows:
-of all that is outstanding the watch remembers the oldest time, and reads the lists from there again.
+asked for again after a while, until the ledger has it or three runs ended without it. Single rows are not
+remembered: of all that is outstanding only the oldest time is, and the lists are read from there again.
 
 All times are GitLab's.
 """
@@ -148,6 +148,8 @@ def _remember(
 ) -> None:
     """Set what is outstanding in the turn's state."""
     floor = max([row.updated_at for row in turn.traceless], default=state.floor)
+    if floor is not None and all(turn.state.of(kind).next_position.anchor > floor for kind in EntityType):
+        floor = None  # the lists are read from a later time on anyway
     since, page = _oldest_outstanding(state, readings, backs=backs, held=held)
     if since is None:
         turn.state = replace(turn.state, since=None, page=1, looked_at=None, tries=0, floor=floor)
