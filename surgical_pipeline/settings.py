@@ -209,6 +209,11 @@ class Settings(BaseModel):
             raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
 
     @property
+    def expects_hooks(self) -> bool:
+        """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
+        return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
+
+    @property
     def since(self) -> datetime | None:
         """From when on changes count for a project that is watched for the first time: ``SURGICAL_SINCE``.
 

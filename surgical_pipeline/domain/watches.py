@@ -5,7 +5,7 @@ from typing import Self
 
 from surgical_pipeline.domain.scope import Scope, ScopeError
 
-MAX_WATCHES = 64
+MAX_WATCHES = 50
 """Entries that one sensor can watch: its cursor of 2 KB has room for so many. A group is one entry."""
 
 _EVERY = "/*"

@@ -1,9 +1,9 @@
-"""From what two lists gave, what the ledger knows and what is remembered, to what is to be synced.
+"""From what a list gave, what the ledger knows and what is remembered, to what is to be synced.
 
 A row of a list is *new* if it changed after all that was seen before: it is asked for at once. Lists are read with
 an overlap, for a row may show up late. What the ledger has in this version is done, and the rest is *outstanding*:
 asked for again after a while, until the ledger has it or three runs ended without it. Single rows are not
-remembered: of all that is outstanding only the oldest time is, and the lists are read from there again.
+remembered: of all that is outstanding only the oldest time is, and the list is read from there again.
 
 All times are GitLab's.
 """
@@ -13,8 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from surgical_pipeline.domain.listing import ListedEntity
-from surgical_pipeline.domain.scope import EntityType
-from surgical_pipeline.events.watch_state import (
+from surgical_pipeline.events.list_state import (
     AHEAD,
     MAX_TRIES,
     NEVER,
@@ -23,32 +22,34 @@ from surgical_pipeline.events.watch_state import (
     ListState,
     Reading,
     Standing,
-    WatchState,
     backoff,
     begins_by,
 )
 
+Standings = Mapping[Identity, Standing]
+"""By entity; one that is missing is not known to the ledger."""
+
 
 @dataclass(slots=True)
 class Turn:
-    """What one look at a watch comes to.
+    """What one look at a list comes to.
 
     Args:
         state: what to remember.
         asked: what to sync now.
         missed: what is given up, because so many runs did not bring it.
         traceless: what is given up, because no run that was asked for ever showed up in the ledger.
-        outstanding: how many changes are being waited for, those asked now included.
+        outstanding: how many changes are waited for, those asked now included.
     """
 
-    state: WatchState
+    state: ListState
     asked: list[ListedEntity] = field(default_factory=list)
     missed: list[ListedEntity] = field(default_factory=list)
     traceless: list[ListedEntity] = field(default_factory=list)
     outstanding: int = 0
 
 
-def rows_of_interest(state: WatchState, readings: Iterable[Reading]) -> list[ListedEntity]:
+def rows_of_interest(state: ListState, readings: Iterable[Reading]) -> list[ListedEntity]:
     """Each entity once, in its newest version: what the ledger has to be asked about."""
     newest: dict[Identity, ListedEntity] = {}
     for row in (row for reading in readings for row in reading.rows):
@@ -61,64 +62,60 @@ def rows_of_interest(state: WatchState, readings: Iterable[Reading]) -> list[Lis
 
 
 def take_turn(
-    state: WatchState,
-    readings: Sequence[Reading],
-    *,
-    backs: Sequence[Reading] = (),
-    standings: Mapping[Identity, Standing],
-    now: datetime,
+    state: ListState, reading: Reading, back: Reading | None = None, *, standings: Standings, now: datetime
 ) -> Turn:
     """Decide about every row, and what to remember. The same input gives the same turn.
 
     Args:
         state: what was remembered before.
-        readings: of both lists, from their ``next_position``; one that failed from the start may be missing.
-        backs: of both lists, from ``looks_back``.
-        standings: by entity; one that is missing is not known to the ledger.
+        reading: from its ``next_position``.
+        back: from where it ``looks_back``, if it does.
+        standings: of the ``rows_of_interest``.
         now: GitLab's present time.
     """
-    lists = {kind: state.of(kind) for kind in EntityType}
-    lists |= {reading.entity_type: _list_after(lists[reading.entity_type], reading, now) for reading in readings}
-    turn = Turn(replace(state, issues=lists[EntityType.ISSUE], merge_requests=lists[EntityType.MERGE_REQUEST]))
+    readings = [reading, back] if back else [reading]
+    turn = Turn(_read_on(state, reading, now))
     held: list[ListedEntity] = []
-    for row in rows_of_interest(state, [*readings, *backs]):
-        if lists[row.key.entity_type].mark < row.updated_at <= now + AHEAD:
-            continue  # only the look back saw it: the reading of the list comes to it
+    for row in rows_of_interest(state, readings):
+        if turn.state.mark < row.updated_at <= now + AHEAD:
+            continue  # only the look back saw it: the reading comes to it
         standing = standings.get(row.identity, UNKNOWN)
         if standing.has(row.updated_at):
             continue
         if standing.tries >= MAX_TRIES:
             turn.missed.append(row)
-        elif _leaves_no_trace(state, row, standing, now=now):
+        elif standing.leaves_no_trace and _is_given_up(state, row, now):
             turn.traceless.append(row)
         else:
             held.append(row)
             if _is_asked(state, row, standing, now=now):
                 turn.asked.append(row)
     turn.outstanding = len(held)
-    _remember(turn, state, readings=readings, backs=backs, held=held, standings=standings, now=now)
+    since, page = _oldest_outstanding(state, readings, held)
+    tried = any(
+        row.updated_at == state.since and standings.get(row.identity, UNKNOWN).leaves_no_trace
+        for row in turn.asked
+    )
+    floor = max([row.updated_at for row in turn.traceless], default=state.floor)
+    turn.state = _remembered(state, turn.state, now=now, since=since, page=page, tried=tried, floor=floor)
     return turn
 
 
-def _list_after(state: ListState, reading: Reading, now: datetime) -> ListState:
-    if reading.read_at is None:
-        return state
+def _read_on(state: ListState, reading: Reading, now: datetime) -> ListState:
+    """How far the list is known after the reading."""
     seen = [row.updated_at for row in reading.rows if row.updated_at <= now + AHEAD]
     if reading.position is None:
         seen.append(reading.read_at)
-    return ListState(
+    return replace(
+        state,
         mark=max([min(state.mark, now + AHEAD), *seen]),
         started=reading.read_at if state.position is None else state.started,
         position=reading.position,
     )
 
 
-def _is_new(state: WatchState, row: ListedEntity, now: datetime) -> bool:
-    return state.of(row.key.entity_type).mark < row.updated_at <= now + AHEAD
-
-
-def _is_asked(state: WatchState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:
-    if _is_new(state, row, now):
+def _is_asked(state: ListState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:
+    if state.mark < row.updated_at <= now + AHEAD:  # it is new
         return not standing.queued  # a run that is at work may have fetched it before it changed
     if standing.queued or standing.running:
         return False
@@ -129,74 +126,48 @@ def _is_asked(state: WatchState, row: ListedEntity, standing: Standing, *, now: 
     return state.is_due(now) and not recent
 
 
-def _leaves_no_trace(state: WatchState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:
-    """Whether the oldest change was asked for often enough, and the ledger shows no run of it."""
-    if standing.tries or standing.queued or standing.running or state.since is None:
+def _is_given_up(state: ListState, row: ListedEntity, now: datetime) -> bool:
+    """Whether it is the oldest change, and was asked for often enough."""
+    if state.since is None or state.tries < MAX_TRIES or not state.is_due(now):
         return False
-    return state.tries >= MAX_TRIES and state.is_due(now) and row.updated_at <= min(state.since, now)
-
-
-def _remember(
-    turn: Turn,
-    state: WatchState,
-    *,
-    readings: Sequence[Reading],
-    backs: Sequence[Reading],
-    held: Sequence[ListedEntity],
-    standings: Mapping[Identity, Standing],
-    now: datetime,
-) -> None:
-    """Set what is outstanding in the turn's state."""
-    floor = max([row.updated_at for row in turn.traceless], default=state.floor)
-    if floor is not None and all(turn.state.of(kind).next_position.anchor > floor for kind in EntityType):
-        floor = None  # the lists are read from a later time on anyway
-    since, page = _oldest_outstanding(state, readings, backs=backs, held=held)
-    if since is None:
-        turn.state = replace(turn.state, since=None, page=1, looked_at=None, tries=0, floor=floor)
-        return
-    looked_at, tries = state.looked_at, state.tries
-    if state.since is None or (state.is_due(now) and _was_read(state, readings, backs=backs)):
-        looked_at = now
-        tries += any(
-            row.updated_at == state.since and not standings.get(row.identity, UNKNOWN).tries for row in turn.asked
-        )
-    if (since, page) != (state.since, state.page):
-        tries = 1
-    turn.state = replace(turn.state, since=since, page=page, looked_at=looked_at, tries=tries, floor=floor)
+    return row.updated_at <= min(state.since, now)
 
 
 def _oldest_outstanding(
-    state: WatchState, readings: Sequence[Reading], *, backs: Sequence[Reading], held: Sequence[ListedEntity]
+    state: ListState, readings: Sequence[Reading], held: Sequence[ListedEntity]
 ) -> tuple[datetime | None, int]:
-    """The oldest change that is held or was not read now, and the page to read it from."""
+    """The oldest change that is held, or was not read now; and the page to read it from."""
     times = [row.updated_at for row in held]
-    pages = [1]
-    if state.since is not None:
-        for kind in EntityType:
-            unread = _unread_from(state, [*readings, *backs], kind)
-            if unread <= state.of(kind).mark:
-                times.append(unread)
-        if not any(row.updated_at == state.since for row in held):
-            stopped = [one.position for one in backs if one.position and one.position.anchor == state.since]
-            pages += [position.page for position in stopped]
-    since = min(times, default=None)
-    return since, max(pages) if since == state.since else 1
-
-
-def _unread_from(state: WatchState, readings: Sequence[Reading], kind: EntityType) -> datetime:
-    """The time from which on rows of this list may be outstanding that were not read now."""
-    unread = state.since or NEVER
+    unread, page = state.since or NEVER, 1
     for reading in sorted(readings, key=lambda reading: reading.begun.anchor):
-        if reading.entity_type is kind and begins_by(reading.begun, unread, page=state.page):
+        if begins_by(reading.begun, unread, page=state.page):
             unread = max(unread, reading.known_until)
-    return unread
+            stopped = reading.position
+            if stopped and stopped.anchor == state.since and stopped.page > 1:
+                page = stopped.page  # more rows of this one time than one look takes
+    if unread <= state.mark:
+        times.append(unread)
+    since = min(times, default=None)
+    if since is None or since != state.since:
+        return since, 1
+    return since, state.page if any(row.updated_at == since for row in held) else max(page, state.page)
 
 
-def _was_read(state: WatchState, readings: Sequence[Reading], *, backs: Sequence[Reading]) -> bool:
-    """Whether both lists were read from the oldest outstanding change on."""
-    read = {
-        reading.entity_type
-        for reading in (*readings, *backs)
-        if reading.read_at is not None and begins_by(reading.begun, state.since or NEVER, page=state.page)
-    }
-    return len(read) == len(EntityType)
+def _remembered(
+    before: ListState,
+    state: ListState,
+    *,
+    now: datetime,
+    since: datetime | None,
+    page: int,
+    tried: bool,
+    floor: datetime | None,
+) -> ListState:
+    """The state with what is outstanding from now on."""
+    if floor is not None and state.next_position.anchor > floor:
+        floor = None  # the list is read from a later time on anyway
+    if since is None:
+        return replace(state, since=None, page=1, looked_at=None, tries=0, floor=floor)
+    looked_at = now if before.since is None or before.is_due(now) else before.looked_at
+    tries = before.tries + tried if (since, page) == (before.since, before.page) else 1
+    return replace(state, since=since, page=page, looked_at=looked_at, tries=tries, floor=floor)

@@ -1,12 +1,11 @@
 """The cursor of ``gitlab_changes``: everything that polling remembers, as at most 2 KB of text.
 
-Dagster stores the whole cursor with every tick. A watch takes 14 bytes where nothing happens and about 23 while
-changes of it are outstanding; in text five characters for four bytes. So ``MAX_WATCHES`` have room, unless very
-many have an unfinished reading at once: then the last ones wait until others are done (``fit`` says when).
+Dagster stores the whole cursor with every tick. A watch has two lists. It takes 16 bytes where nothing happens,
+and 9 more for each list of which changes are outstanding; text takes five characters for four bytes. So there is
+room for ``MAX_WATCHES``, unless very many have an unfinished reading at once: then the last ones wait (``fit``).
 """
 
 import base64
-import binascii
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,8 +13,9 @@ from hashlib import blake2s
 from typing import Self
 
 from surgical_pipeline.domain.listing import MILLISECOND, ListPosition
+from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.domain.watches import Watch
-from surgical_pipeline.events.watch_state import MAX_TRIES, ListState, WatchState
+from surgical_pipeline.events.list_state import MAX_TRIES, ListState
 
 MAX_CHARACTERS = 2048
 _VERSION = "1"
@@ -23,10 +23,11 @@ _HEAD_CHARACTERS = 128
 _ROOM = (MAX_CHARACTERS - _HEAD_CHARACTERS) // 5 * 4
 """Bytes for the states of all watches."""
 _KEY_BYTES = 4
-_TIME_BYTES = 6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_SINCE, _FLOOR, _ISSUES_AT, _MERGE_REQUESTS_AT, _TRIES_SHIFT = 1, 2, 4, 8, 4
+_PRESENT, _POSITION, _SINCE, _FLOOR, _TRIES_SHIFT = 1, 2, 4, 8, 4
 
+WatchState = Mapping[EntityType, ListState]
+"""By list; one that is missing was never read."""
 States = Mapping[bytes, WatchState]
 
 
@@ -36,17 +37,22 @@ class CursorError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class PollCursor:
-    """``ledger``: which ledger was seen, and how far, as a text without spaces; empty: none was there yet.
+    """What one tick hands to the next.
 
-    ``turn``: which watch comes first. ``states``: by ``key_of`` the watch.
+    Args:
+        ledger: which ledger was seen, and how far, as a text without spaces; empty: none was there yet.
+        turn: which watch comes first.
+        settled_at: when entities that may have changed unseen were asked for last.
+        states: by ``key_of`` the watch.
     """
 
     ledger: str = ""
     turn: int = 0
+    settled_at: datetime = _EPOCH
     states: States = field(default_factory=dict)
 
     def __str__(self) -> str:
-        head = f"{_VERSION} {self.turn} {self.ledger or '-'}"
+        head = f"{_VERSION} {self.turn} {_number(self.settled_at)} {self.ledger or '-'}"
         if len(head) >= _HEAD_CHARACTERS:
             raise ValueError(f"the ledger's mark is too long: {self.ledger!r}")
         body = b"".join(key + _packed(state) for key, state in self.states.items())
@@ -60,12 +66,12 @@ class PollCursor:
             CursorError: it is no such text.
         """
         try:
-            version, turn, ledger, *rest = text.split(" ")
+            version, turn, settled, ledger, body = text.split(" ")
             if version != _VERSION:
                 raise CursorError(f"its version is {version!r}")
-            reader = _Reader(base64.b85decode("".join(rest)))
-            return cls("" if ledger == "-" else ledger, int(turn), dict(reader.states()))
-        except (ValueError, binascii.Error, IndexError, OverflowError) as error:
+            states = dict(_Reader(base64.b85decode(body)).states())
+            return cls("" if ledger == "-" else ledger, int(turn), _time(int(settled)), states)
+        except (ValueError, OverflowError) as error:
             raise CursorError(f"the sensor's cursor cannot be read: {error}") from error
 
 
@@ -80,24 +86,32 @@ def fit(states: States) -> bool:
 
 
 def _packed(state: WatchState) -> bytes:
-    """Flags, the mark of the issues, and everything else as its distance to that in milliseconds."""
-    mark = _number(state.issues.mark)
-    positions = (state.issues.position, state.merge_requests.position)
-    flags = min(state.tries, MAX_TRIES) << _TRIES_SHIFT
-    flags |= _SINCE * (state.since is not None) | _FLOOR * (state.floor is not None)
-    flags |= _ISSUES_AT * (positions[0] is not None) | _MERGE_REQUESTS_AT * (positions[1] is not None)
-    distances = [_number(one) - mark for one in (state.issues.started, state.merge_requests.mark)]
-    distances.append(_number(state.merge_requests.started) - _number(state.merge_requests.mark))
+    """Both lists, the second by its distance from the first."""
+    base, found = 0, b""
+    for kind in EntityType:
+        one = state.get(kind)
+        found += _packed_list(one, base) if one else bytes([0])
+        base = _number(one.mark) if one else base
+    return found
+
+
+def _packed_list(state: ListState, base: int) -> bytes:
+    """Flags, the mark by its distance from ``base``, all else by its distance from the mark, in milliseconds."""
+    mark = _number(state.mark)
+    flags = _PRESENT | min(state.tries, MAX_TRIES) << _TRIES_SHIFT
+    numbers = [mark - base, _number(state.started) - mark]
+    if state.position is not None:
+        flags |= _POSITION
+        onward = state.position.onward
+        numbers += [_number(state.position.anchor) - mark, state.position.page]
+        numbers.append(_number(onward) - _number(state.position.anchor) if onward else 0)
     if state.since is not None:
-        distances += [_number(state.since) - mark, state.page]
-        distances.append(_number(state.looked_at or state.since) - mark)
+        flags |= _SINCE
+        numbers += [_number(state.since) - mark, state.page, _number(state.looked_at or state.since) - mark]
     if state.floor is not None:
-        distances.append(_number(state.floor) - mark)
-    for position in positions:
-        if position is not None:
-            distances += [_number(position.anchor) - mark, position.page]
-            distances.append(_number(position.onward) - _number(position.anchor) if position.onward else 0)
-    return bytes([flags]) + mark.to_bytes(_TIME_BYTES, "big") + b"".join(map(_signed, distances))
+        flags |= _FLOOR
+        numbers.append(_number(state.floor) - mark)
+    return bytes([flags]) + b"".join(map(_signed, numbers))
 
 
 class _Reader:
@@ -110,31 +124,34 @@ class _Reader:
             yield self._take(_KEY_BYTES), self._state()
 
     def _state(self) -> WatchState:
-        (flags,) = self._take(1)
-        mark = int.from_bytes(self._take(_TIME_BYTES), "big")
-        started, other_mark = mark + self._signed(), mark + self._signed()
-        other_started = other_mark + self._signed()
-        since = looked_at = floor = None
+        base, found = 0, {}
+        for kind in EntityType:
+            (flags,) = self._take(1)
+            if flags & _PRESENT:
+                base += self._signed()
+                found[kind] = self._list(flags, base)
+        return found
+
+    def _list(self, flags: int, mark: int) -> ListState:
+        started = _time(mark + self._signed())
+        position = since = looked_at = None
         page = 1
+        if flags & _POSITION:
+            anchor, number, onward = mark + self._signed(), self._signed(), self._signed()
+            position = ListPosition(_time(anchor), number, _time(anchor + onward) if onward else None)
         if flags & _SINCE:
             since, page, looked_at = _time(mark + self._signed()), self._signed(), _time(mark + self._signed())
-        if flags & _FLOOR:
-            floor = _time(mark + self._signed())
-        issues_at = self._position(mark) if flags & _ISSUES_AT else None
-        merge_requests_at = self._position(mark) if flags & _MERGE_REQUESTS_AT else None
-        return WatchState(
-            ListState(_time(mark), _time(started), issues_at),
-            ListState(_time(other_mark), _time(other_started), merge_requests_at),
+        floor = _time(mark + self._signed()) if flags & _FLOOR else None
+        return ListState(
+            _time(mark),
+            started,
+            position,
             since=since,
             page=page,
             looked_at=looked_at,
             tries=flags >> _TRIES_SHIFT,
             floor=floor,
         )
-
-    def _position(self, mark: int) -> ListPosition:
-        anchor, page, onward = mark + self._signed(), self._signed(), self._signed()
-        return ListPosition(_time(anchor), page, _time(anchor + onward) if onward else None)
 
     def _signed(self) -> int:
         value = shift = 0

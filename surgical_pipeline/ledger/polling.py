@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from surgical_pipeline.domain.listing import ListedEntity
-from surgical_pipeline.events.watch_state import Identity, Standing
+from surgical_pipeline.events.list_state import Identity, Standing
+from surgical_pipeline.events.poll_report import Announced
 from surgical_pipeline.ledger.columns import key_of
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.runs import ledger_name
@@ -28,15 +29,6 @@ class WatchedProject:
     project_id: int
     path: str
     fetched_at: datetime | None
-
-
-@dataclass(frozen=True, slots=True)
-class Announced:
-    """``changes``: entities that changed; ``told``: of how many a hook told soon; ``last_at``: its last event."""
-
-    changes: int
-    told: int
-    last_at: datetime | None
 
 
 def load_standings(tx: Transaction, rows: Sequence[ListedEntity], *, ahead: timedelta) -> dict[Identity, Standing]:

@@ -1,4 +1,4 @@
-"""What polling remembers of a project or group, what it has just read of it, and what the ledger knows: values.
+"""What polling remembers of a list, what it has just read of it, and what the ledger knows of a row: values.
 
 All times are GitLab's.
 """
@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from surgical_pipeline.domain.listing import MILLISECOND, ListedEntity, ListPosition, to_milliseconds
-from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.domain.scope import EntityKey
 
 OVERLAP = timedelta(seconds=90)
 """How late a row may show up: a replica lags, or a transaction commits late."""
@@ -17,35 +17,19 @@ AHEAD = timedelta(seconds=5)
 MAX_TRIES = 3
 BACKOFF = (timedelta(seconds=30), timedelta(minutes=2), timedelta(minutes=10))
 """How long after its first, second, … try an entity is asked for again."""
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 Identity = tuple[int, EntityKey]
-NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
 class ListState:
-    """How far one list is known.
+    """What is remembered of one list of a project or group.
 
     Args:
         mark: everything that changed until then was seen, but for what shows up late.
         started: when the last reading from the beginning began; the next one begins ``OVERLAP`` before that.
         position: where an unfinished reading goes on.
-    """
-
-    mark: datetime
-    started: datetime
-    position: ListPosition | None = None
-
-    @property
-    def next_position(self) -> ListPosition:
-        return self.position or ListPosition(self.started - OVERLAP)
-
-
-@dataclass(frozen=True, slots=True)
-class WatchState:
-    """What is remembered of one project or group.
-
-    Args:
         since: the oldest change that is outstanding; None: nothing is.
         page: from which page of the rows of exactly that time on; above 1 only if they fill more than one look.
         looked_at: when what is outstanding was last looked at as a whole.
@@ -53,8 +37,9 @@ class WatchState:
         floor: nothing that changed until then is of interest.
     """
 
-    issues: ListState
-    merge_requests: ListState
+    mark: datetime
+    started: datetime
+    position: ListPosition | None = None
     since: datetime | None = None
     page: int = 1
     looked_at: datetime | None = None
@@ -62,25 +47,25 @@ class WatchState:
     floor: datetime | None = None
 
     @classmethod
-    def beginning(cls, at: datetime) -> "WatchState":
+    def beginning(cls, at: datetime) -> "ListState":
         """Everything that changed at that time or later is new."""
         at = to_milliseconds(at)
-        state = ListState(mark=at - MILLISECOND, started=at + OVERLAP)
-        return cls(state, state, floor=at - MILLISECOND)
+        return cls(mark=at - MILLISECOND, started=at + OVERLAP, floor=at - MILLISECOND)
 
-    def of(self, entity_type: EntityType) -> ListState:
-        return self.issues if entity_type is EntityType.ISSUE else self.merge_requests
+    @property
+    def next_position(self) -> ListPosition:
+        """Where the next reading begins."""
+        return self.position or ListPosition(self.started - OVERLAP)
 
     def is_due(self, now: datetime) -> bool:
         """Whether it is time to look at what is outstanding as a whole."""
         return self.looked_at is None or now >= self.looked_at + backoff(self.tries)
 
     def looks_back(self, now: datetime) -> ListPosition | None:
-        """From where the lists are to be read once more, if what is outstanding is not read anyway."""
-        lists = (self.issues, self.merge_requests)
+        """From where the list is to be read once more, if what is outstanding is not read anyway."""
         if self.since is None or not self.is_due(now):
             return None
-        if self.page == 1 and all(begins_by(one.next_position, self.since) for one in lists):
+        if self.page == 1 and begins_by(self.next_position, self.since):
             return None
         return ListPosition(self.since, self.page)
 
@@ -92,14 +77,14 @@ class Reading:
     Args:
         begun: the position at which it began.
         position: where it would go on; None: it was read to its end.
-        read_at: when its first request was sent; None: nothing was read.
+        rows: in the order in which they came; one may come twice.
+        read_at: when its first request was sent.
     """
 
-    entity_type: EntityType
     begun: ListPosition
     position: ListPosition | None
     rows: Sequence[ListedEntity]
-    read_at: datetime | None
+    read_at: datetime
 
     @property
     def known_until(self) -> datetime:
@@ -111,7 +96,7 @@ class Reading:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What the ledger knows of one entity, times by GitLab's clock.
+    """What the ledger knows of one entity.
 
     Args:
         updated_at: of the stored version; None: there is none.
@@ -119,7 +104,8 @@ class Standing:
         complete: the run that stored it, or a later one, brought everything else of it as well.
         queued: a run that will fetch it has not begun.
         running: a run that was asked for it is at work.
-        tries: runs made since the change that have ended; tried_at: when the last one did.
+        tries: runs made since the change that have ended.
+        tried_at: when the last of them ended.
     """
 
     updated_at: datetime | None = None
@@ -129,6 +115,11 @@ class Standing:
     running: bool = False
     tries: int = 0
     tried_at: datetime | None = None
+
+    @property
+    def leaves_no_trace(self) -> bool:
+        """Whether the ledger shows no run that was asked for it since it changed."""
+        return not (self.queued or self.running or self.tries)
 
     def has(self, updated_at: datetime) -> bool:
         """Whether the ledger is up to date with that change.
