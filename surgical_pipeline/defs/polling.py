@@ -178,7 +178,7 @@ class Poll:
         )
 
     def _tell(self, watch: Watch, lists: Sequence[ListLook], turns: Mapping[EntityType, Turn]) -> None:
-        errors = {look.kind: on_one_line(look.error.message) for look in lists if look.error}
+        errors = {look.kind: on_one_line(look.error.reason) for look in lists if look.error}
         self._report.take_up(str(watch), turns, errors=errors)
         self._report.left_out |= {str(watch): at for look in lists for at in look.left_out}
 

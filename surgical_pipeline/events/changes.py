@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from surgical_pipeline.domain.listing import ListedEntity
+from surgical_pipeline.domain.listing import ListedEntity, to_milliseconds
 from surgical_pipeline.events.list_state import (
     AHEAD,
     MAX_TRIES,
@@ -38,7 +38,7 @@ class Turn:
         state: what to remember.
         asked: what to sync now.
         missed: what is given up, because so many runs did not bring it.
-        traceless: what is given up, because no run that was asked for ever showed up in the ledger.
+        traceless: what was asked for as often, and no run of it ever showed up in the ledger. It is asked for on.
         outstanding: how many changes are waited for, those asked now included.
     """
 
@@ -74,30 +74,34 @@ def take_turn(
         now: GitLab's present time.
     """
     readings = [reading, back] if back else [reading]
+    rows = [(row, standings.get(row.identity, UNKNOWN)) for row in rows_of_interest(state, readings)]
+    new = _new_rows(state, reading, now)
     turn = Turn(_read_on(state, reading, now))
     held: list[ListedEntity] = []
-    for row in rows_of_interest(state, readings):
+    for row, standing in rows:
         if turn.state.mark < row.updated_at <= now + AHEAD:
             continue  # only the look back saw it: the reading comes to it
-        standing = standings.get(row.identity, UNKNOWN)
         if standing.has(row.updated_at):
             continue
         if standing.tries >= MAX_TRIES:
             turn.missed.append(row)
-        elif standing.leaves_no_trace and _is_given_up(state, row, now):
-            turn.traceless.append(row)
-        else:
-            held.append(row)
-            if _is_asked(state, row, standing, now=now):
-                turn.asked.append(row)
+            continue
+        held.append(row)
+        # A run that is at work may have fetched a new row before it changed.
+        if not standing.queued if row.identity in new else _is_asked_again(state, row, standing, now=now):
+            turn.asked.append(row)
+            if standing.leaves_no_trace and row.updated_at == state.since:
+                turn.traceless.append(row)
     turn.outstanding = len(held)
     since, page = _oldest_outstanding(state, readings, held)
-    tried = any(
-        row.updated_at == state.since and standings.get(row.identity, UNKNOWN).leaves_no_trace
-        for row in turn.asked
-    )
-    floor = max([row.updated_at for row in turn.traceless], default=state.floor)
-    turn.state = _remembered(state, turn.state, now=now, since=since, page=page, tried=tried, floor=floor)
+    remaining = any(row.updated_at == since for row in held)
+    looked_at = now if state.since is None or (state.is_due(now) and remaining) else state.looked_at
+    tries = state.tries + bool(turn.traceless) if (since, page) == (state.since, state.page) else 1
+    if tries <= MAX_TRIES:
+        turn.traceless.clear()
+    if since is None:
+        looked_at, tries = None, 0
+    turn.state = replace(turn.state, since=since, page=page, looked_at=looked_at, tries=min(tries, MAX_TRIES + 1))
     return turn
 
 
@@ -106,17 +110,27 @@ def _read_on(state: ListState, reading: Reading, now: datetime) -> ListState:
     seen = [row.updated_at for row in reading.rows if row.updated_at <= now + AHEAD]
     if reading.position is None:
         seen.append(reading.read_at)
-    return replace(
+    following = replace(
         state,
         mark=max([min(state.mark, now + AHEAD), *seen]),
         started=reading.read_at if state.position is None else state.started,
         position=reading.position,
     )
+    below = state.floor is not None and following.next_position.anchor > state.floor
+    return replace(following, floor=None) if below else following
 
 
-def _is_asked(state: ListState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:
-    if state.mark < row.updated_at <= now + AHEAD:  # it is new
-        return not standing.queued  # a run that is at work may have fetched it before it changed
+def _new_rows(state: ListState, reading: Reading, now: datetime) -> set[Identity]:
+    """What is seen for the first time; of many rows with one time, those behind the page that was read last."""
+    further = state.position.anchor if state.position and state.position.page > 1 else None
+    return {
+        row.identity
+        for row in reading.rows
+        if state.mark < row.updated_at <= now + AHEAD or to_milliseconds(row.updated_at) == further
+    }
+
+
+def _is_asked_again(state: ListState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:
     if standing.queued or standing.running:
         return False
     if standing.tried_at is not None:
@@ -124,13 +138,6 @@ def _is_asked(state: ListState, row: ListedEntity, standing: Standing, *, now: d
     # What changed since the last look may have been asked for a moment ago, so that its run is not known yet.
     recent = state.looked_at is not None and state.looked_at < row.updated_at <= now + AHEAD
     return state.is_due(now) and not recent
-
-
-def _is_given_up(state: ListState, row: ListedEntity, now: datetime) -> bool:
-    """Whether it is the oldest change, and was asked for often enough."""
-    if state.since is None or state.tries < MAX_TRIES or not state.is_due(now):
-        return False
-    return row.updated_at <= min(state.since, now)
 
 
 def _oldest_outstanding(
@@ -151,23 +158,3 @@ def _oldest_outstanding(
     if since is None or since != state.since:
         return since, 1
     return since, state.page if any(row.updated_at == since for row in held) else max(page, state.page)
-
-
-def _remembered(
-    before: ListState,
-    state: ListState,
-    *,
-    now: datetime,
-    since: datetime | None,
-    page: int,
-    tried: bool,
-    floor: datetime | None,
-) -> ListState:
-    """The state with what is outstanding from now on."""
-    if floor is not None and state.next_position.anchor > floor:
-        floor = None  # the list is read from a later time on anyway
-    if since is None:
-        return replace(state, since=None, page=1, looked_at=None, tries=0, floor=floor)
-    looked_at = now if before.since is None or before.is_due(now) else before.looked_at
-    tries = before.tries + tried if (since, page) == (before.since, before.page) else 1
-    return replace(state, since=since, page=page, looked_at=looked_at, tries=tries, floor=floor)

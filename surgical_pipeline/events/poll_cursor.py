@@ -98,7 +98,7 @@ def _packed(state: WatchState) -> bytes:
 def _packed_list(state: ListState, base: int) -> bytes:
     """Flags, the mark by its distance from ``base``, all else by its distance from the mark, in milliseconds."""
     mark = _number(state.mark)
-    flags = _PRESENT | min(state.tries, MAX_TRIES) << _TRIES_SHIFT
+    flags = _PRESENT | min(state.tries, MAX_TRIES + 1) << _TRIES_SHIFT
     numbers = [mark - base, _number(state.started) - mark]
     if state.position is not None:
         flags |= _POSITION

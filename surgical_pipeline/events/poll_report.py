@@ -82,8 +82,8 @@ class PollReport:
         return "; ".join(_begun(sentence) if i == 0 else sentence for i, sentence in enumerate(sentences)) + "."
 
     @property
-    def losses(self) -> list[str]:
-        """What is given up, a sentence each: for the log, where it stays."""
+    def troubles(self) -> list[str]:
+        """What does not come right by itself, a sentence each: for the log, where it stays."""
         found = []
         if self.missed:
             found.append(
@@ -92,8 +92,8 @@ class PollReport:
             )
         if self.traceless:
             found.append(
-                f"given up because {MAX_TRIES} runs that were asked for never came to the ledger: "
-                f"{_names(self.traceless)} (is Dagster's daemon running?)"
+                f"asked for more than {MAX_TRIES} times, and no run of it came to the ledger: "
+                f"{_names(self.traceless)} (do runs start, and do they write to this ledger?)"
             )
         return found
 
@@ -114,14 +114,14 @@ class PollReport:
         for watch, lists in self.failed.items():
             reasons = dict.fromkeys(lists.values())
             if len(lists) == len(EntityType) and len(reasons) == 1:
-                yield f"{watch} keeps its place: {next(iter(reasons))}"
+                yield f"the lists of {watch} cannot be read, which keeps its place: {next(iter(reasons))}"
             else:
-                yield from (f"{_LISTS[kind]} of {watch} keep their place: {why}" for kind, why in lists.items())
+                yield from (f"the {_LISTS[kind]} of {watch} cannot be read: {why}" for kind, why in lists.items())
         if self.waiting:
             yield f"no time or room was left for {_listed(self.waiting)}, which come first next"
         for watch, at in self.left_out.items():
             yield f"GitLab lists only 50,000 of {watch} with the time {at.isoformat()}: a sweep finds the rest"
-        yield from self.losses
+        yield from self.troubles
         yield from self.notes
 
 

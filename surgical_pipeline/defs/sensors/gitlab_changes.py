@@ -46,8 +46,8 @@ def gitlab_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
         tick = Poll(settings, ledger).tick(context.cursor)
     except LedgerError as error:
         return dg.SkipReason(f"Nothing was asked for, and nothing is lost: {error}")
-    for loss in tick.report.losses:
-        context.log.warning(loss)
+    for trouble in tick.report.troubles:
+        context.log.warning(trouble)
     if not tick.scopes:
         return dg.SensorResult(skip_reason=str(tick.report), cursor=tick.cursor)
     context.log.info(str(tick.report))
