@@ -38,8 +38,7 @@ class ListedEntity:
 class ListPosition:
     """The page to be read next, of the rows that changed at ``anchor`` or later.
 
-    ``page``: from 1; below 0 it is read on the way back. ``onward``: where reading goes on after the way back;
-    None: the list ends there.
+    ``page``: from 1; below 0 it is read on the way back, after which reading goes on from ``onward``.
     """
 
     anchor: datetime
@@ -55,17 +54,17 @@ class ListPosition:
         if self.page < 0:
             return self._on_the_way_back()
         last = to_milliseconds(max(times)) if times else self.anchor
-        if more and last <= self.anchor:
+        moved = last > self.anchor
+        if more and not moved:
             return replace(self, page=self.page + 1)
-        onward = last if more else None
         if self.page == 1:
-            return ListPosition(onward) if onward else None
-        return ListPosition(self.anchor, 1 - self.page, onward)
+            return ListPosition(last) if more else None
+        return ListPosition(self.anchor, 1 - self.page, last if moved else self.anchor + MILLISECOND)
 
-    def _on_the_way_back(self) -> "ListPosition | None":
+    def _on_the_way_back(self) -> "ListPosition":
         if self.page < -1:
             return replace(self, page=self.page + 1)
-        return ListPosition(self.onward) if self.onward else None
+        return ListPosition(self.onward or self.anchor + MILLISECOND)
 
 
 def to_milliseconds(moment: datetime) -> datetime:

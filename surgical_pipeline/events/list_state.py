@@ -91,7 +91,7 @@ class Reading:
         """All rows from ``begun`` to this time were read, those of exactly this time not all."""
         if self.position is None:
             return NEVER
-        return self.position.anchor if self.position.page > 0 else self.position.onward or NEVER
+        return self.position.onward or self.position.anchor
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +143,6 @@ def backoff(tries: int) -> timedelta:
 
 def begins_by(position: ListPosition, moment: datetime, *, page: int = 1) -> bool:
     """Whether reading from the position meets all rows that changed at that moment, from that page of them on."""
-    if position.page < 0:
-        return position.onward is not None and position.onward <= moment
+    if position.onward is not None:
+        return position.onward <= moment
     return position.anchor < moment or (position.anchor == moment and position.page <= page)

@@ -50,9 +50,7 @@ class SimulatedGitLab:
         rows = [row(iid, at) for at, iid in listed[start : start + self.page_size] if iid not in self.hidden]
         return rows, start + self.page_size < len(listed)
 
-    def read(
-        self, begun: ListPosition, *, max_pages: int, between: Callable[[], None] = lambda: None
-    ) -> Reading:
+    def read(self, begun: ListPosition, *, max_pages: int, between: Callable[[], None] = lambda: None) -> Reading:
         """Up to so many pages; ``between`` is called after each."""
         read_at, position, rows = self.now, begun, list[ListedEntity]()
         for _ in range(max_pages):
@@ -76,7 +74,8 @@ class SimulatedLedger:
     asked: list[tuple[int, datetime]] = field(default_factory=list)
     waiting: list[tuple[datetime, int, str]] = field(default_factory=list)
     stored: dict[int, tuple[datetime, datetime]] = field(default_factory=dict)
-    ended: list[tuple[int, datetime, datetime]] = field(default_factory=list)
+    ended: dict[int, list[tuple[datetime, datetime]]] = field(default_factory=dict)
+    """By IID, when each of its runs was made and when it ended."""
 
     def ask(self, rows: list[ListedEntity]) -> None:
         for one in rows:
@@ -89,7 +88,7 @@ class SimulatedLedger:
         """Runs that were asked for long enough ago end."""
         for made_at, iid, how in [run for run in self.waiting if run[0] + self.takes <= self.gitlab.now]:
             self.waiting.remove((made_at, iid, how))
-            self.ended.append((iid, made_at, self.gitlab.now))
+            self.ended.setdefault(iid, []).append((made_at, self.gitlab.now))
             if how == "ok":
                 self.stored[iid] = (self.gitlab.entities[iid], self.gitlab.now)
 
@@ -99,7 +98,7 @@ class SimulatedLedger:
     def _standing(self, one: ListedEntity) -> Standing:
         iid = one.key.iid
         updated_at, fetched_at = self.stored.get(iid, (None, None))
-        ends = [end for known, made_at, end in self.ended if known == iid and made_at >= one.updated_at]
+        ends = [end for made_at, end in self.ended.get(iid, []) if made_at >= one.updated_at]
         return Standing(
             updated_at,
             fetched_at,
@@ -125,9 +124,7 @@ class Polling:
         back_at = self.state.looks_back(self.gitlab.now)
         back = self.gitlab.read(back_at, max_pages=self.max_pages, between=between) if back_at else None
         rows = rows_of_interest(self.state, [reading, back] if back else [reading])
-        turn = take_turn(
-            self.state, reading, back, standings=self.ledger.standings(rows), now=self.gitlab.now
-        )
+        turn = take_turn(self.state, reading, back, standings=self.ledger.standings(rows), now=self.gitlab.now)
         self.state = turn.state
         self.turns.append(turn)
         self.ledger.ask(turn.asked)
