@@ -1,12 +1,14 @@
 """One run's whole story, and beside it what others do to the ledger: together they use every query there is."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
+from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger import sql
@@ -33,6 +35,14 @@ from surgical_pipeline.ledger.embeddings import (
     write_vectors,
 )
 from surgical_pipeline.ledger.invariants import check
+from surgical_pipeline.ledger.polling import (
+    count_announced,
+    load_standings,
+    load_watched_projects,
+    mark_of,
+    went_back,
+)
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
     find_run,
@@ -110,8 +120,17 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
+        poll(tx)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
+
+
+def poll(tx: Transaction) -> None:
+    row = ListedEntity(PROJECT.project_id, PROJECT.path, issue(1), at(0))
+    assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(0)
+    assert not went_back(tx, mark_of(tx))
+    assert len(load_watched_projects(tx)) == 1
+    assert count_announced(tx, [PROJECT.project_id], since=at(0), until=at(9), ahead=timedelta()).told == 0
 
 
 def announce(ledger: DuckDBLedger) -> None:
