@@ -64,7 +64,8 @@ class RunGateways:
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
-            self.run.set_phase(phase)
+            # Ingest begins with a window, and preflight has none: one less.
+            self.run.set_phase(phase, with_next_window=phase is Phase.INGEST)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             ledger = self.run.start_surgical(
@@ -103,7 +104,7 @@ class RunGateways:
     def close(self, *, cancelled: bool) -> None:
         """Called when the run is over: writes what no stage has written about its ending."""
         self._alive.close()
-        if self._phase is None or self.run.ended or self._gave_up:
+        if self._phase is None or self.run.ended_as or self._gave_up:
             return
         try:
             if cancelled:

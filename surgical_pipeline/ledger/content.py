@@ -139,6 +139,8 @@ def record_misses(
     its documents and deletes their embeddings. What was fetched after ``missed_at``, what is deleted already and
     what the ledger never had is only missed. The same run may repeat this and gets the same answer.
     """
+    if not keys:
+        return Misses(frozenset(), frozenset())
     miss = {
         "run_id": run_id,
         "project_id": project_id,

@@ -135,7 +135,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         async def work() -> None:
             documents = regenerated.documents + await missed_documents(session)
             await run_embed_for_document_ids(
-                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets
+                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets, conclude=True
             )
 
         run_async(work)

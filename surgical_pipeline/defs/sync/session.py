@@ -20,17 +20,12 @@ from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.endings import NOTHING_USABLE
 from surgical_pipeline.ledger.errors import LedgerError, RunLostError
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.settings import SettingsError
 
 T = TypeVar("T")
-
-_NOTHING_USABLE = Failure(
-    code=FailureCode.INTERNAL_ERROR,
-    message="the run came to its end without bringing any requested entity up to date",
-    stage=Phase.EMBED,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,9 +88,9 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 
 def finish(gateways: RunGateways) -> None:
-    """Conclude a run that completed all stages from the outcomes in the ledger."""
-    if gateways.run.conclude(nothing_usable=_NOTHING_USABLE) is RunStatus.FAILED:
-        raise StageFailedError(_NOTHING_USABLE)
+    """Conclude a run that completed all stages from its outcomes, unless its last window did."""
+    if gateways.run.conclude() is RunStatus.FAILED:
+        raise StageFailedError(NOTHING_USABLE)
     gateways.snapshots.delete()
 
 

@@ -92,6 +92,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
     write_and_embed(recorder)
     clock.advance(20)
     assert recorder.heartbeat_if_due()
+    fail_and_recover(recorder)
     recorder.count_requests(HttpStats(requests=5))
     assert recorder.finish_succeeded_with_warnings()
     lose_an_issue_and_a_merge_request(ledger)
@@ -112,6 +113,15 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         check(tx)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
+
+
+def fail_and_recover(recorder: SyncRunRecorder) -> None:
+    """An outcome with a failure is replaced by one without."""
+    known = recorder.outcomes()[0]
+    failure = Failure(code=FailureCode.TIMEOUT, message="late", stage="dependents", dependent="discussions")
+    for failures in ((failure,), ()):
+        with recorder.window("outcomes") as tx:
+            recorder.save_outcomes(tx, [known.model_copy(update={"dependent_failures": failures})])
 
 
 def announce(ledger: DuckDBLedger) -> None:
