@@ -64,8 +64,7 @@ class RunGateways:
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
-            # Ingest begins with a window, and preflight has none: one less.
-            self.run.set_phase(phase, with_next_window=phase is Phase.INGEST)
+            self.run.set_phase(phase)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             ledger = self.run.start_surgical(

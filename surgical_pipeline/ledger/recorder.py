@@ -122,12 +122,12 @@ class SyncRunRecorder:
         with self._joined(tx, "set project") as joined:
             self._row.changed(joined).project = (project_id, path)
 
-    def set_phase(self, phase: Phase, tx: Transaction | None = None, *, with_next_window: bool = False) -> None:
+    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Enter a stage; the one before ends.
 
         A stage enters the next one in its own last window, which saves a window. The next stage still calls this
         when it begins: usage from there on is its own. No run returns to a stage, but entities that could not be
-        fetched at first may. ``with_next_window``: write it with the next window of this run.
+        fetched at first may.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
@@ -136,13 +136,9 @@ class SyncRunRecorder:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
         if tx is None:
             self._usage.begin_stage(phase)
-        if not self._row.is_later(phase):
-            return
-        if with_next_window:
-            self._row.entering = phase
-            return
-        with self._joined(tx, "set phase") as joined:
-            self._row.changed(joined).phase = phase
+        if self._row.is_later(phase):
+            with self._joined(tx, "set phase") as joined:
+                self._row.changed(joined).phase = phase
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
