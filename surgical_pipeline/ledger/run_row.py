@@ -33,8 +33,6 @@ class RunRow:
         self._location = location
         self._open: dict[Transaction, Changes] = {}
         self._phase: Phase | None = None
-        self.entering: Phase | None = None
-        """The stage that the next window enters."""
         self.last_heartbeat: datetime | None = None
 
     def is_later(self, phase: Phase) -> bool:
@@ -43,7 +41,7 @@ class RunRow:
     def begin(self, tx: Transaction, phase: Phase, *, now: datetime) -> None:
         """The window inserts the row with its first stage."""
         tx.execute("open_phase", run_id=self._run_id, phase=str(phase), now=now)
-        self._remember(tx, phase=phase, entering=None, heartbeat=now)
+        self._remember(tx, phase=phase, heartbeat=now)
 
     def changed(self, tx: Transaction) -> Changes:
         """What the window changes, to be added to. Even without changes it writes a heartbeat, which is its fence.
@@ -80,8 +78,7 @@ class RunRow:
     def _write(self, tx: Transaction, changes: Changes, *, ending: bool = False) -> bool:
         """False, with nothing written, if the run is not running."""
         now = self._clock()
-        wanted = [one for one in (changes.phase, self.entering) if one is not None and self.is_later(one)]
-        entered = max(wanted, key=STAGES.index, default=None)
+        entered = changes.phase if changes.phase and self.is_later(changes.phase) else None
         used, by_stage = self._usage.take(tx) if ending or entered else (NOTHING, {})
         if not tx.execute(
             "update_run",
@@ -101,9 +98,7 @@ class RunRow:
             tx.execute("open_phase", run_id=self._run_id, phase=str(entered), now=now)
             by_stage = {**({} if self._phase is None else {self._phase: NOTHING}), **by_stage}
         self._update_phases(tx, by_stage, ended=by_stage.keys() - {entered}, now=now)
-        self._remember(
-            tx, phase=entered or self._phase, entering=None if entered else self.entering, heartbeat=now
-        )
+        self._remember(tx, phase=entered or self._phase, heartbeat=now)
         return True
 
     def _update_phases(
@@ -115,13 +110,11 @@ class RunRow:
         names = ("phase", "finished_at", *NOTHING.columns)
         tx.execute("update_phases", run_id=self._run_id, **columns(rows, *names))
 
-    def _remember(
-        self, tx: Transaction, *, phase: Phase | None, entering: Phase | None, heartbeat: datetime
-    ) -> None:
-        before = self._phase, self.entering, self.last_heartbeat
-        self._phase, self.entering, self.last_heartbeat = phase, entering, heartbeat
+    def _remember(self, tx: Transaction, *, phase: Phase | None, heartbeat: datetime) -> None:
+        before = self._phase, self.last_heartbeat
+        self._phase, self.last_heartbeat = phase, heartbeat
 
         def reset() -> None:
-            self._phase, self.entering, self.last_heartbeat = before
+            self._phase, self.last_heartbeat = before
 
         tx.on_rollback(reset)
