@@ -231,12 +231,21 @@ class SandboxControl:
         *,
         kind: Literal["issue", "merge_request"] = "issue",
         username: str = "mira.okafor",
+        project: str | int | None = None,
     ) -> dict[str, Any]:
         """An emoji on an entity; `updated_at` stays as it is, as in GitLab."""
-        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=AwardSpec(name=name, username=username))
+        spec = AwardSpec(name=name, username=username)
+        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=spec, project=project)
 
-    def delete_award(self, iid: int, award_id: int, *, kind: Literal["issue", "merge_request"] = "issue") -> None:
-        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}")
+    def delete_award(
+        self,
+        iid: int,
+        award_id: int,
+        *,
+        kind: Literal["issue", "merge_request"] = "issue",
+        project: str | int | None = None,
+    ) -> None:
+        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}", project=project)
 
     def set_approvers(self, iid: int, *usernames: str) -> None:
         """Let exactly these people approve a merge request; nobody if none is named."""

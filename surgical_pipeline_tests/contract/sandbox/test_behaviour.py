@@ -88,7 +88,8 @@ def test_a_row_of_a_merge_request_list_is_eight_hours_old_unless_labels_are_aske
     timed: RunningSandbox, timed_api: httpx.Client, clock: Clock
 ) -> None:
     def labels(**params: str) -> list[Any]:
-        [row] = timed_api.get(CHANGES, params={"iids[]": "35"} | params).json()
+        query: dict[str, Any] = {"iids[]": 35} | params
+        [row] = timed_api.get(CHANGES, params=query).json()
         return list(row["labels"])
 
     timed.control.update_merge_request(35, title="new", labels=["type::bug"])
@@ -114,7 +115,7 @@ def test_page_numbers_end_at_fifty_thousand_rows(api: httpx.Client, path: str) -
 
 
 def test_an_older_gitlab_ignores_or_refuses_keyset_pages(api: httpx.Client, sandbox: RunningSandbox) -> None:
-    params = {"pagination": "keyset", "order_by": "updated_at", "per_page": 10}
+    params: dict[str, Any] = {"pagination": "keyset", "order_by": "updated_at", "per_page": 10}
     sandbox.control.set_behaviour(keyset="ignored")
     assert api.get("/projects/4201/issues", params=params).headers["x-total"] == "120"
     sandbox.control.set_behaviour(keyset=False)
@@ -141,7 +142,7 @@ def test_a_replica_shows_single_answers_lists_and_dependents_of_seconds_ago(
     clock.now += timedelta(seconds=19)
     assert timed_api.get(ISSUE).json() == before
     assert [timed_api.get(path).status_code for path in paths] == [200, 404, 404]
-    newest = {"order_by": "updated_at", "per_page": 2}
+    newest: dict[str, Any] = {"order_by": "updated_at", "per_page": 2}
     assert before["title"] not in [
         row["title"] for row in timed_api.get("/projects/4201/issues", params=newest).json()
     ]

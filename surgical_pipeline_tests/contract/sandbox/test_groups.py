@@ -14,9 +14,11 @@ if TYPE_CHECKING:
 
 
 def rows(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
-    found, page = [], "1"
+    found: list[dict[str, Any]] = []
+    page = "1"
     while page:
-        answer = api.get(path, params={"per_page": 100, "page": page} | params).raise_for_status()
+        query: dict[str, Any] = {"per_page": 100, "page": page} | params
+        answer = api.get(path, params=query).raise_for_status()
         found += answer.json()
         page = answer.headers["x-next-page"]
     return found
