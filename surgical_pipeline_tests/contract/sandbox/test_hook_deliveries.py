@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import httpx
@@ -67,7 +68,8 @@ def test_deliveries_wait_and_change_places(sandbox: RunningSandbox, catcher: Hoo
     edit(sandbox, 10)
     assert sum(hook.pending for hook in sandbox.control.hooks.all()) == 10
     titles = [str(caught.body["object_attributes"]["title"]) for caught in catcher.wait_for(10)]
-    assert titles != sorted(titles)
+    overtaken = sum(first > second for first, second in combinations(titles, 2))
+    assert overtaken > 10  # by chance, fewer do
     assert sorted(titles) == [f"title {number}" for number in range(10)]
 
 
