@@ -90,6 +90,11 @@ class RandomEdits:
                 time.sleep(self._random.uniform(0, 2 * pause_seconds))
         return self.made[start:]
 
+    def expected(self) -> set[tuple[str, int]]:
+        """What was edited or created and is still there: at rest a store that keeps up has all of it."""
+        expected: set[tuple[str, int]] = {(edit.kind, edit.iid) for edit in self.made}
+        return expected - {("issue", iid) for iid in self.deleted_issues}
+
     def counts(self) -> Counter[str]:
         return Counter(edit.what for edit in self.made)
 

@@ -16,6 +16,7 @@ from surgical_pipeline.sandbox.control_models import (
     LatencySpec,
     NoteChange,
     NoteSpec,
+    ProjectName,
     ProjectSpec,
     RequestLogView,
 )
@@ -135,6 +136,13 @@ class SandboxControl:
     def create_project(self, path: str) -> dict[str, Any]:
         """A new, empty project by its full path, with the groups that it needs; returns its payload."""
         payload: dict[str, Any] = self._send("POST", "/projects", body=ProjectSpec(path=path))
+        return payload
+
+    def rename_project(self, name: str, *, project: str | int | None = None) -> dict[str, Any]:
+        """Give it another name in its group; the former path redirects. Returns its payload."""
+        payload: dict[str, Any] = self._send(
+            "POST", "/project/rename", body=ProjectName(name=name), project=project
+        )
         return payload
 
     def recreate_project(self, *, project: str | int | None = None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.random_edits import RandomEdits
-from surgical_pipeline_tests.store_equals_sandbox import Key, differences
+from surgical_pipeline_tests.store_equals_sandbox import differences
 
 
 @pytest.fixture
@@ -48,8 +48,7 @@ def test_a_sync_after_random_edits_makes_them_equal_again(
 ) -> None:
     edits = RandomEdits(sandbox.control, 7, deletions=True)
     edits.make(60)
-    expected: set[Key] = {(edit.kind, edit.iid) for edit in edits.made}
-    expected -= {("issue", iid) for iid in edits.deleted_issues}
+    expected = edits.expected()
     scope = (
         f"acme/rocket#{'+'.join(str(iid) for kind, iid in sorted(expected) if kind == 'issue')}"
         f"!{'+'.join(str(iid) for kind, iid in sorted(expected) if kind == 'merge_request')}"

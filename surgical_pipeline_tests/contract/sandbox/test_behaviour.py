@@ -10,6 +10,7 @@ import pytest
 from surgical_pipeline.sandbox.control_client import SandboxControlError
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.contract.sandbox.conftest import client_for
+from surgical_pipeline_tests.hook_catcher import HookCatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -67,6 +68,16 @@ def test_labels_alone_move_updated_at_once_in_sixty_seconds(
     clock.now += timedelta(seconds=1)
     update(iid, labels=[])
     assert timed_api.get(path).json()["updated_at"] == "2026-11-01T12:01:00.000Z"
+
+
+def test_labels_that_stay_the_same_change_nothing(timed: RunningSandbox, timed_api: httpx.Client) -> None:
+    before = timed_api.get(ISSUE).json()
+    with HookCatcher() as catcher:
+        timed.control.hooks.add(catcher.url)
+        timed.control.update_issue(12, labels=before["labels"][::-1])
+        timed.control.hooks.wait_until_sent()
+        assert catcher.caught == []
+    assert timed_api.get(ISSUE).json() == before
 
 
 def test_labels_beside_anything_else_and_on_demand_move_it_at_once(
