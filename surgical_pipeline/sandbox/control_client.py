@@ -4,29 +4,30 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Literal, Self
 
-import httpx
-
+from surgical_pipeline.sandbox.control_connection import ControlConnection, SandboxControlError
 from surgical_pipeline.sandbox.control_models import (
     AddedNote,
     ApproverSpec,
     AwardSpec,
+    Behaviour,
     EntityChange,
     Fault,
     FaultSpec,
     LatencySpec,
     NoteChange,
     NoteSpec,
+    ProjectName,
+    ProjectSpec,
     RequestLogView,
 )
+from surgical_pipeline.sandbox.hooks.client import HookControl
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from pydantic import BaseModel
 
-
-class SandboxControlError(RuntimeError):
-    """The sandbox refused; the message says why."""
+__all__ = ["SandboxControl", "SandboxControlError"]
 
 
 class SandboxControl:
@@ -35,13 +36,16 @@ class SandboxControl:
     `url` is the sandbox's base URL. Methods about an entity mean the sample's first project, `acme/rocket`,
     unless `project` (an id or a path) says otherwise. A refusal raises SandboxControlError, a missing
     server httpx.TransportError. Connections are opened on first use; close it, or use it as a context manager.
+    `hooks` registers and watches hooks.
     """
 
     def __init__(self, url: str) -> None:
-        self._client = httpx.Client(base_url=f"{url.rstrip('/')}/sandbox", timeout=10, trust_env=False)
+        self._connection = ControlConnection(url)
+        self._send = self._connection.send
+        self.hooks = HookControl(self._connection)
 
     def close(self) -> None:
-        self._client.close()
+        self._connection.close()
 
     def __enter__(self) -> Self:
         return self
@@ -50,16 +54,6 @@ class SandboxControl:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-    def _send(
-        self, method: str, path: str, *, body: BaseModel | None = None, project: str | int | None = None
-    ) -> Any:
-        content = None if body is None else body.model_dump_json(exclude_unset=True).encode()
-        params = {} if project is None else {"project": str(project)}
-        answer = self._client.request(method, path, content=content, params=params)
-        if not answer.is_success:
-            raise SandboxControlError(f"{method} {path}: {answer.status_code} {answer.text}")
-        return answer.json() if answer.content else None
 
     # ------------------------------------------------------------------ faults
 
@@ -123,10 +117,33 @@ class SandboxControl:
         self._send("DELETE", "/requests")
 
     def reset(self) -> None:
-        """Back to the sample: no faults, no latency, an empty log, every change undone."""
+        """Back to the sample: no faults, latency or hooks, an empty log, a current GitLab, no change."""
         self._send("POST", "/reset")
 
+    def set_behaviour(
+        self,
+        *,
+        keyset: bool | Literal["ignored"] = True,
+        replica_lag_seconds: float = 0,
+        replica_every: int = 1,
+    ) -> None:
+        """Be an older GitLab, or one whose answers lag behind; the arguments are the fields of `Behaviour`."""
+        behaviour = Behaviour(keyset=keyset, replica_lag_seconds=replica_lag_seconds, replica_every=replica_every)
+        self._send("POST", "/behaviour", body=behaviour)
+
     # ------------------------------------------------------------------ projects
+
+    def create_project(self, path: str) -> dict[str, Any]:
+        """A new, empty project by its full path, with the groups that it needs; returns its payload."""
+        payload: dict[str, Any] = self._send("POST", "/projects", body=ProjectSpec(path=path))
+        return payload
+
+    def rename_project(self, name: str, *, project: str | int | None = None) -> dict[str, Any]:
+        """Give it another name in its group; the former path redirects. Returns its payload."""
+        payload: dict[str, Any] = self._send(
+            "POST", "/project/rename", body=ProjectName(name=name), project=project
+        )
+        return payload
 
     def recreate_project(self, *, project: str | int | None = None) -> dict[str, Any]:
         """Delete it and create one with the same path: another id, nothing in it; returns its payload."""
@@ -139,15 +156,28 @@ class SandboxControl:
         """A new issue with the next IID; returns its payload. `fields` are named as in GitLab's payload."""
         return self._payload("POST", "/issues", body=EntityChange(fields=fields), project=project)
 
+    def create_merge_request(self, *, project: str | int | None = None, **fields: Any) -> dict[str, Any]:
+        """A new merge request that is not prepared: `prepared_at` and `diff_refs` are null until `prepare`."""
+        return self._payload("POST", "/merge_requests", body=EntityChange(fields=fields), project=project)
+
+    def prepare(self, iid: int, *, project: str | int | None = None) -> dict[str, Any]:
+        """Let a new merge request be prepared; its `updated_at` stays as it is, as in GitLab."""
+        payload: dict[str, Any] = self._send("POST", f"/merge_requests/{iid}/prepare", project=project)
+        return payload
+
     def update_issue(
-        self, iid: int, *, bump_updated_at: bool = True, project: str | int | None = None, **fields: Any
+        self, iid: int, *, bump_updated_at: bool | None = None, project: str | int | None = None, **fields: Any
     ) -> dict[str, Any]:
-        """Set fields of an issue (`title=…`, `state="closed"`, `confidential=True`, `updated_at="…Z"`)."""
+        """Set fields of an issue (`title=…`, `state="closed"`, `confidential=True`, `updated_at="…Z"`).
+
+        `bump_updated_at` None does what GitLab does: at once, but for labels alone only when `updated_at` is 60
+        seconds old. True moves it in any case, False never.
+        """
         change = EntityChange(fields=fields, bump_updated_at=bump_updated_at)
         return self._payload("POST", f"/issues/{iid}", body=change, project=project)
 
     def update_merge_request(
-        self, iid: int, *, bump_updated_at: bool = True, project: str | int | None = None, **fields: Any
+        self, iid: int, *, bump_updated_at: bool | None = None, project: str | int | None = None, **fields: Any
     ) -> dict[str, Any]:
         change = EntityChange(fields=fields, bump_updated_at=bump_updated_at)
         return self._payload("POST", f"/merge_requests/{iid}", body=change, project=project)
@@ -209,12 +239,21 @@ class SandboxControl:
         *,
         kind: Literal["issue", "merge_request"] = "issue",
         username: str = "mira.okafor",
+        project: str | int | None = None,
     ) -> dict[str, Any]:
         """An emoji on an entity; `updated_at` stays as it is, as in GitLab."""
-        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=AwardSpec(name=name, username=username))
+        spec = AwardSpec(name=name, username=username)
+        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=spec, project=project)
 
-    def delete_award(self, iid: int, award_id: int, *, kind: Literal["issue", "merge_request"] = "issue") -> None:
-        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}")
+    def delete_award(
+        self,
+        iid: int,
+        award_id: int,
+        *,
+        kind: Literal["issue", "merge_request"] = "issue",
+        project: str | int | None = None,
+    ) -> None:
+        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}", project=project)
 
     def set_approvers(self, iid: int, *usernames: str) -> None:
         """Let exactly these people approve a merge request; nobody if none is named."""

@@ -57,11 +57,37 @@ class LatencySpec(ControlModel):
     latency_ms: int = Field(ge=0)
 
 
+class Behaviour(ControlModel):
+    """How this GitLab differs from a current one without load. A reset sets all of it back."""
+
+    keyset: bool | Literal["ignored"] = Field(
+        default=True,
+        description="false: lists answer 400 to `pagination=keyset`; ignored: by offset, as issues before 18.3",
+    )
+    replica_lag_seconds: float = Field(
+        default=0,
+        ge=0,
+        description="answers show entities as they were so long ago, if that is after this was set",
+    )
+    replica_every: int = Field(
+        default=1, ge=1, description="of so many answers one comes from the lagging replica"
+    )
+
+
 class EntityChange(ControlModel):
-    """New values for fields of an issue or merge request, named as in GitLab's payload."""
+    """New values for fields of an issue or merge request, named as in GitLab's payload.
+
+    `bump_updated_at` null: as GitLab does, at once, but for labels alone at most once in 60 seconds.
+    """
 
     fields: dict[str, Any] = Field(default_factory=dict)
-    bump_updated_at: bool = True
+    bump_updated_at: bool | None = None
+
+
+class ProjectSpec(ControlModel):
+    """A project to create, by its full path."""
+
+    path: str = Field(pattern=r"^[\w.-]+(/[\w.-]+)+$")
 
 
 class NoteSpec(ControlModel):
@@ -90,6 +116,12 @@ class ApproverSpec(ControlModel):
     """Who approves a merge request from now on; anybody else does not."""
 
     usernames: list[str]
+
+
+class ProjectName(ControlModel):
+    """A project's other name, the last part of its path."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
 
 
 class AddedNote(ControlModel):

@@ -1,4 +1,4 @@
-"""Changes to a world, with the side effects that they have in GitLab: counts, events, `updated_at`."""
+"""Changes to a world, with the side effects that they have in GitLab: counts, events, `updated_at`, hooks."""
 
 from __future__ import annotations
 
@@ -7,29 +7,33 @@ from typing import TYPE_CHECKING, Final
 
 from surgical_pipeline.sandbox import payloads
 from surgical_pipeline.sandbox.api.params import format_instant
+from surgical_pipeline.sandbox.hooks.bodies import changes_between, entity_changed
 from surgical_pipeline.sandbox.model import Entity
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from surgical_pipeline.sandbox.model import EntityKey, Json
     from surgical_pipeline.sandbox.world import World
 
 THROTTLE: Final = timedelta(seconds=60)
 _INSTANTS = frozenset({"created_at", "updated_at", "closed_at", "merged_at", "prepared_at"})
+_ACTIONS: Final = {"opened": "reopen", "closed": "close", "merged": "merge"}
 
 
 class EditError(ValueError):
     """The change cannot be made; the message says why."""
 
 
-def update_entity(world: World, key: EntityKey, fields: Json, *, bump: bool) -> Entity:
-    """Set fields of the payload. A new state or new labels also leave their events.
+def update_entity(world: World, key: EntityKey, fields: Json, *, bump: bool | None = None) -> Entity:
+    """Set fields of the payload. A new state or new labels also leave their events; hooks tell of what changed.
 
-    `updated_at` moves to now, unless `fields` name it or `bump` is false.
+    `updated_at` moves to now, unless `fields` name it or `bump` is false. `bump` None does what GitLab does: for
+    labels alone it moves only when it is at least 60 seconds old, and not at all if they are the same.
     """
-    entity = _editable(world, key)
-    unknown = fields.keys() - entity.payload.keys() - entity.single.keys()
-    if unknown:
-        raise EditError(f"{key[1]} has no field {', '.join(sorted(unknown))}")
+    entity = editable(world, key)
+    refuse_unknown(entity.kind, fields, {**entity.payload, **entity.single})
+    before = _shown(entity, fields)
     at = format_instant(world.moment_after(entity.payload["updated_at"]))
     if "state" in fields and fields["state"] != entity.payload["state"]:
         _record_state(world, entity, state=str(fields["state"]), at=at)
@@ -42,9 +46,28 @@ def update_entity(world: World, key: EntityKey, fields: Json, *, bump: bool) -> 
         entity.payload["labels"] = sorted(entity.payload["labels"])
     if "description" in fields:
         entity.payload["task_completion_status"] = payloads.task_counts(str(fields["description"] or ""))
-    if bump and "updated_at" not in fields:
-        entity.payload["updated_at"] = at
+    if bump is None and fields.keys() == {"labels"}:
+        touch(world, entity, bump=None if before["labels"] != entity.payload["labels"] else False)
+    elif "updated_at" not in fields:
+        touch(world, entity, bump=bump is not False)
+    _announce_update(world, entity, before=before, after=_shown(entity, fields))
     return entity
+
+
+def _shown(entity: Entity, names: Iterable[str]) -> Json:
+    """The named fields and those that change with them."""
+    values = entity.payload | entity.single
+    return {name: values[name] for name in dict.fromkeys([*names, "updated_at"])}
+
+
+def _announce_update(world: World, entity: Entity, *, before: Json, after: Json) -> None:
+    project = world.projects[entity.project_id]
+    changes = changes_between(before, after, project=project)
+    if not changes:
+        return
+    state = after.get("state")
+    action = "update" if state == before.get("state") else _ACTIONS.get(str(state), "update")
+    world.announced.append(entity_changed(entity, project, action=action, changes=changes))
 
 
 def _record_state(world: World, entity: Entity, *, state: str, at: str) -> None:
@@ -78,125 +101,38 @@ def create_issue(world: World, project_id: int, fields: Json) -> Entity:
     """A new issue with the next IID and the author of the project's first issue, then `fields`."""
     project = world.projects[project_id]
     author = next(iter(world.sample.users.values()))
-    iid = world.next_iid(project_id, "issue")
     payload = payloads.issue_payload(
         world.next_id(),
-        iid,
+        world.next_iid(project_id, "issue"),
         project=project.payload,
         author=author,
         title="",
         text=str(fields.get("description") or ""),
     )
-    unknown = fields.keys() - payload.keys()
-    if unknown:
-        raise EditError(f"issue has no field {', '.join(sorted(unknown))}")
+    refuse_unknown("issue", fields, payload)
     at = format_instant(world.now())
     entity = Entity("issue", payload | {"created_at": at, "updated_at": at} | fields, {"subscribed": False})
-    world.add(entity)
+    add_opened(world, entity)
     return entity
 
 
-def add_note(
-    world: World,
-    key: EntityKey,
-    *,
-    body: str,
-    username: str,
-    discussion_id: str | None,
-    internal: bool,
-    bump: bool | None,
-) -> tuple[str, Json]:
-    """A note by a person, in a new thread or in an existing one; returns the discussion's id and the note.
-
-    `bump` None does what GitLab does: `updated_at` moves only when it is at least 60 seconds old.
-    """
-    entity = _editable(world, key)
-    author = _user(world, username)
-    moment = world.now()
-    note = payloads.note_payload(
-        world.next_id(),
-        entity.payload,
-        entity.kind,
-        author=author,
-        body=body,
-        at=format_instant(moment),
-        system=False,
-        internal=internal,
-    )
-    discussion = next((found for found in entity.discussions if found["id"] == discussion_id), None)
-    if discussion_id is not None and discussion is None:
-        raise EditError(f"no discussion {discussion_id} on {key[1]} {key[2]}")
-    if discussion is None:
-        discussion = payloads.discussion_payload([note], individual=True)
-        entity.discussions.append(discussion)
-    else:
-        discussion["individual_note"] = False
-        discussion["notes"].append(note)
-    _touch(world, entity, bump=bump)
-    _count_notes(entity)
-    return str(discussion["id"]), note
+def add_opened(world: World, entity: Entity) -> None:
+    """Put a new entity into the world; hooks tell that it was opened."""
+    world.add(entity)
+    names = ("id", "iid", "title", "description", "state", "labels", "created_at", "updated_at")
+    project, now = world.projects[entity.project_id], {name: entity.payload[name] for name in names}
+    changes = changes_between(dict.fromkeys(names), now, project=project)
+    world.announced.append(entity_changed(entity, project, action="open", changes=changes))
 
 
-def edit_note(world: World, note_id: int, *, body: str, bump: bool | None) -> Json:
-    entity = _editable(world, _noteable(world, note_id))
-    note = next(note for note in entity.notes() if note["id"] == note_id)
-    note |= {"body": body, "updated_at": format_instant(world.moment_after(note["updated_at"]))}
-    _touch(world, entity, bump=bump)
-    return note
+def refuse_unknown(kind: str, fields: Json, known: Json) -> None:
+    unknown = fields.keys() - known.keys()
+    if unknown:
+        raise EditError(f"{kind} has no field {', '.join(sorted(unknown))}")
 
 
-def delete_note(world: World, note_id: int) -> None:
-    """Remove a note; GitLab does not change `updated_at` for that. An empty thread is removed, too."""
-    entity = _editable(world, _noteable(world, note_id))
-    for discussion in entity.discussions:
-        discussion["notes"] = [note for note in discussion["notes"] if note["id"] != note_id]
-    entity.discussions = [discussion for discussion in entity.discussions if discussion["notes"]]
-    _count_notes(entity)
-
-
-def add_award(world: World, key: EntityKey, *, name: str, username: str) -> Json:
-    """Add an emoji to an entity; GitLab does not change `updated_at` for that."""
-    entity = _editable(world, key)
-    award = payloads.award_payload(
-        world.next_id(),
-        entity.payload,
-        entity.kind,
-        user=_user(world, username),
-        name=name,
-        at=format_instant(world.now()),
-    )
-    entity.awards.append(award)
-    _count_votes(entity)
-    return award
-
-
-def delete_award(world: World, key: EntityKey, *, award_id: int) -> None:
-    entity = _editable(world, key)
-    if all(award["id"] != award_id for award in entity.awards):
-        raise EditError(f"no emoji {award_id} on {key[1]} {key[2]}")
-    entity.awards = [award for award in entity.awards if award["id"] != award_id]
-    _count_votes(entity)
-
-
-def set_approvers(world: World, key: EntityKey, *, usernames: list[str]) -> None:
-    """Let exactly these people approve a merge request."""
-    entity = _editable(world, key)
-    entity.approved_by = [_user(world, username) for username in usernames]
-    _touch(world, entity, bump=None)
-
-
-def _count_votes(entity: Entity) -> None:
-    for field, name in (("upvotes", "thumbsup"), ("downvotes", "thumbsdown")):
-        entity.payload[field] = sum(award["name"] == name for award in entity.awards)
-
-
-def _user(world: World, username: str) -> Json:
-    if username not in world.sample.users:
-        raise EditError(f"no user is called {username}")
-    return world.sample.users[username]
-
-
-def _touch(world: World, entity: Entity, *, bump: bool | None) -> None:
+def touch(world: World, entity: Entity, *, bump: bool | None) -> None:
+    """Move `updated_at` to now; `bump` None: only when it is at least 60 seconds old, False: not at all."""
     before = entity.payload["updated_at"]
     if bump is None:
         bump = world.now() - datetime.fromisoformat(before) >= THROTTLE
@@ -204,23 +140,18 @@ def _touch(world: World, entity: Entity, *, bump: bool | None) -> None:
         entity.payload["updated_at"] = format_instant(world.moment_after(before))
 
 
-def _count_notes(entity: Entity) -> None:
-    entity.payload["user_notes_count"] = sum(not note["system"] for note in entity.notes())
+def find_user(world: World, username: str) -> Json:
+    if username not in world.sample.users:
+        raise EditError(f"no user is called {username}")
+    return world.sample.users[username]
 
 
-def _editable(world: World, key: EntityKey) -> Entity:
+def editable(world: World, key: EntityKey) -> Entity:
+    """The world's own copy of an entity; EditError if it never existed."""
     entity = world.editable(key)
     if entity is None:
         raise EditError(f"project {key[0]} has no {key[1]} {key[2]}")
     return entity
-
-
-def _noteable(world: World, note_id: int) -> EntityKey:
-    for key in world.every_key():
-        entity = world.find(*key)
-        if entity is not None and any(note["id"] == note_id for note in entity.notes()):
-            return key
-    raise EditError(f"no note {note_id}")
 
 
 def _instant(value: object) -> str:

@@ -181,6 +181,23 @@ def merge_request_payload(
     }
 
 
+def merge_request_alone(*, changes_count: str | None, diff_refs: Json | None) -> Json:
+    """What the answer for a single merge request has beside the row of lists."""
+    return {
+        "subscribed": False,
+        "changes_count": changes_count,
+        "latest_build_started_at": None,
+        "latest_build_finished_at": None,
+        "first_deployed_to_production_at": None,
+        "pipeline": None,
+        "head_pipeline": None,
+        "diff_refs": diff_refs,
+        "merge_error": None,
+        "first_contribution": False,
+        "user": {"can_merge": False},
+    }
+
+
 def note_payload(
     note_id: int, noteable: Json, kind: Kind, *, author: Json, body: str, at: str, system: bool, internal: bool
 ) -> Json:

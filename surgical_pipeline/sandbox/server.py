@@ -22,6 +22,7 @@ from surgical_pipeline.sandbox.api.errors import (
 from surgical_pipeline.sandbox.api.routes import api_routes
 from surgical_pipeline.sandbox.control_client import SandboxControl
 from surgical_pipeline.sandbox.control_routes import control_routes
+from surgical_pipeline.sandbox.hooks.board import HookBoard
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.tokens import SANDBOX_GUEST_TOKEN, SANDBOX_TOKEN, sample_viewers
 from surgical_pipeline.sandbox.traffic import Traffic, TrafficMiddleware
@@ -68,6 +69,7 @@ def create_app(
     app.state.world = World(sample or build_sample(), clock=clock)
     app.state.viewers = sample_viewers(app.state.world.sample)
     app.state.traffic = traffic
+    app.state.hooks = HookBoard(clock)
     app.state.external_url = external_url
     return app
 
@@ -89,6 +91,7 @@ class _Server(uvicorn.Server):
             )
         )
         self.ready = threading.Event()
+        self._hooks: HookBoard = app.state.hooks
         self._traffic: Traffic = app.state.traffic
         self._traffic.connections = self.server_state.connections
 
@@ -99,6 +102,7 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._traffic.closing.set()
+        await self._hooks.close()
         await super().shutdown(sockets=sockets)
 
     @contextlib.contextmanager

@@ -5,19 +5,33 @@ from __future__ import annotations
 import copy
 import re
 from collections import defaultdict
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.sandbox.api.params import format_instant
-from surgical_pipeline.sandbox.model import Entity, EntityKey, IssueLink, Kind, Project, Sample, Viewer
+from surgical_pipeline.sandbox.control_models import Behaviour
+from surgical_pipeline.sandbox.model import Entity, EntityKey, IssueLink, Json, Kind, Project, Sample, Viewer
+from surgical_pipeline.sandbox.sample.people import namespace_payload, project_payload
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from surgical_pipeline.sandbox.hooks.bodies import Announcement
+
 
 def utc_now() -> datetime:
     return datetime.now(tz=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class _Version:
+    """What an entity was until `until`: this world's copy of it (None: the sample's, if any), and whether gone."""
+
+    key: EntityKey
+    until: datetime
+    entity: Entity | None
+    gone: bool
 
 
 class World:
@@ -43,11 +57,23 @@ class World:
         for project in self.projects.values():
             self._paths |= {path.lower(): project for path in project.former_paths}
         self.made_anew: dict[int, int] = {}
-        """The ids of projects that replaced one of the sample, each with the sample project's id."""
+        """The ids of projects made since, each with that of the sample's project that who may read it may read."""
         self._changed: dict[EntityKey, Entity] = {}
         self._gone: set[EntityKey] = set()
         self._orders: dict[tuple[int, Kind, str, bool], list[Entity]] = {}
         self._next_id = self.sample.next_id
+        self.groups: dict[str, Json] = {}
+        """Every group by its full path in lower case."""
+        for project in self.projects.values():
+            group = project.payload["namespace"]
+            self.groups[group["full_path"].lower()] = group
+        self.behaviour = Behaviour()
+        self.announced: list[Announcement] = []
+        """What hooks have to say of the edits since somebody last took it from here."""
+        self.cached_rows: dict[tuple[int, str], tuple[datetime, bytes]] = {}
+        """Rows of merge request lists by id and `updated_at`, with the time at which they were made."""
+        self._versions: list[_Version] = []
+        self._answers = 0
 
     def find_project(self, ident: str) -> Project | None:
         """By numeric id, path or former path; paths in any case."""
@@ -60,6 +86,17 @@ class World:
         if key in self._gone:
             return None
         return self._changed.get(key) or self.sample.entities.get(key)
+
+    def find_group(self, ident: str) -> Json | None:
+        """By numeric id or full path in any case."""
+        if ident.isdecimal():
+            return next((group for group in self.groups.values() if group["id"] == int(ident)), None)
+        return self.groups.get(ident.lower())
+
+    def projects_below(self, group: Json) -> list[Project]:
+        """The projects of a group and of all its subgroups."""
+        inside = f"{group['full_path']}/"
+        return [project for project in self.projects.values() if project.path.startswith(inside)]
 
     def every_key(self) -> set[EntityKey]:
         """The keys of all entities that ever existed, including vanished ones."""
@@ -77,6 +114,28 @@ class World:
             )
             self._orders[project_id, kind, order_by, descending] = cached
         return cached
+
+    def as_answered(self) -> World:
+        """What the next answer shows: this world, or the past one of a replica that lags behind."""
+        lag = self.behaviour.replica_lag_seconds
+        self._answers += 1
+        if not lag or self._answers % self.behaviour.replica_every:
+            return self
+        return self._as_of(self.now() - timedelta(seconds=lag))
+
+    def _as_of(self, moment: datetime) -> World:
+        """The entities as they were; to be read only. Projects and links are those of today."""
+        changed, gone = dict(self._changed), set(self._gone)
+        for version in reversed(self._versions):
+            if version.until <= moment:
+                break
+            changed.pop(version.key, None)
+            if version.entity is not None:
+                changed[version.key] = version.entity
+            (gone.add if version.gone else gone.discard)(version.key)
+        past = copy.copy(self)
+        vars(past).update(_changed=changed, _gone=gone, _orders={})
+        return past
 
     def links_of(self, key: EntityKey) -> list[IssueLink]:
         return self._links.get(key, [])
@@ -110,6 +169,40 @@ class World:
         self.made_anew[new_id] = self.made_anew.get(project_id, project_id)
         return new
 
+    def rename(self, project_id: int, name: str) -> Project:
+        """Give a project another name in its group; its former path redirects, and no `updated_at` moves."""
+        old = self.projects[project_id]
+        group = old.payload["namespace"]
+        renamed = project_payload(project_id, name, namespace=group, visibility=old.payload["visibility"])
+        payload = renamed | {"created_at": old.payload["created_at"]}
+        new = replace(old, payload=payload, former_paths=(*old.former_paths, old.path))
+        self.projects[project_id] = new
+        self._paths |= {path.lower(): new for path in (*new.former_paths, new.path)}
+        for key in [key for key in self.every_key() if key[0] == project_id]:
+            entity = self.editable(key)
+            if entity is not None:
+                address, full = entity.payload["web_url"], entity.payload["references"]["full"]
+                entity.payload["web_url"] = address.replace(f"/{old.path}/-/", f"/{new.path}/-/")
+                entity.payload["references"] |= {"full": full.replace(old.path, new.path)}
+        return new
+
+    def create_project(self, path: str) -> Project:
+        """A new, empty project with the groups that its path needs; who may read the first one may read it."""
+        *groups, name = path.split("/")
+        above: Json | None = None
+        for depth in range(1, len(groups) + 1):
+            full_path = "/".join(groups[:depth])
+            if full_path.lower() not in self.groups:
+                self.groups[full_path.lower()] = namespace_payload(full_path, self.next_id(), parent=above)
+            above = self.groups[full_path.lower()]
+        payload = project_payload(self.next_id(), name, namespace=above or {}, visibility="internal")
+        project = Project(payload | {"created_at": format_instant(self.now())}, (), {}, ())
+        first = next(iter(self.sample.projects))
+        self.projects[project.project_id] = project
+        self._paths[project.path.lower()] = project
+        self.made_anew[project.project_id] = first
+        return project
+
     def admit(self, viewer: Viewer) -> Viewer:
         """The viewer with the same access to recreated projects as to the originals."""
         if not self.made_anew:
@@ -123,7 +216,8 @@ class World:
         original = self._changed.get(key) or self.sample.entities.get(key)
         if original is None:
             return None
-        if key not in self._changed:
+        self._remember(key)
+        if key not in self._changed or self.behaviour.replica_lag_seconds:
             fields = {name: getattr(original, name) for name in Entity.__dataclass_fields__ if name != "rendered"}
             self._changed[key] = Entity(**copy.deepcopy(fields))
         entity = self._changed[key]
@@ -133,17 +227,29 @@ class World:
 
     def add(self, entity: Entity) -> None:
         """A new entity; an existing one with the same key is replaced."""
+        self._remember(entity.key)
         self._changed[entity.key] = entity
         self._gone.discard(entity.key)
         self._orders.clear()
 
     def vanish(self, key: EntityKey) -> None:
+        self._remember(key)
         self._gone.add(key)
         self._orders.clear()
 
     def restore(self, key: EntityKey) -> None:
+        self._remember(key)
         self._gone.discard(key)
         self._orders.clear()
+
+    def _remember(self, key: EntityKey) -> None:
+        """Keep what is about to change, as long as a replica shows it."""
+        lag = timedelta(seconds=self.behaviour.replica_lag_seconds)
+        if not lag:
+            return
+        now = self.now()
+        self._versions = [version for version in self._versions if version.until > now - lag]
+        self._versions.append(_Version(key, now, self._changed.get(key), key in self._gone))
 
     def next_id(self) -> int:
         self._next_id += 1

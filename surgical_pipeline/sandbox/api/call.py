@@ -50,6 +50,18 @@ class Call:
             self._redirect(project)
         return project
 
+    def group(self) -> Json:
+        """The group of the path, by id or full path; 404 when the viewer may read no project below it."""
+        group = self.world.find_group(unquote(self.path["group"]))
+        if group is None or not self.readable_below(group):
+            raise not_found("Group")
+        return group
+
+    def readable_below(self, group: Json) -> list[Project]:
+        """The projects of a group and its subgroups that the viewer may read."""
+        below = self.world.projects_below(group)
+        return [project for project in below if project.project_id in self.viewer.levels]
+
     def _redirect(self, project: Project) -> None:
         target = self.url.replace(f"/projects/{self.path['project']}", f"/projects/{project.project_id}", 1)
         if query := str(self.params):
@@ -68,9 +80,12 @@ class Call:
 
     def require_kind(self, project: Project, kind: Kind) -> None:
         """Guests of a private project may read its issues but not its code, hence no merge requests."""
-        private = project.payload["visibility"] == "private"
-        if kind == "merge_request" and private and self.viewer.levels[project.project_id] < REPORTER:
+        if not self.reads_kind(project, kind):
             raise forbidden()
+
+    def reads_kind(self, project: Project, kind: Kind) -> bool:
+        private = project.payload["visibility"] == "private"
+        return kind == "issue" or not private or self.viewer.levels[project.project_id] >= REPORTER
 
     def number(self, name: str, *, shown_as: str) -> int:
         text = self.path[name]
@@ -109,12 +124,13 @@ def api_route(path: str, handler: Handler, *, scopes: frozenset[str] = _READING_
 
     async def endpoint(request: Request) -> Response:
         state = request.app.state
-        viewer = state.world.admit(identify(request, state.viewers))
+        world: World = state.world.as_answered()
+        viewer = world.admit(identify(request, state.viewers))
         if scopes.isdisjoint(viewer.scopes):
             raise insufficient_scope(" ".join(sorted(scopes)))
         url = f"{request.url.scheme}://{request.headers.get('host', '')}{request.scope['raw_path'].decode()}"
         named = f"{state.external_url}{request.scope['path']}" if state.external_url else url
-        response = handler(Call(state.world, viewer, request.query_params, request.path_params, url, named))
+        response = handler(Call(world, viewer, request.query_params, request.path_params, url, named))
         return _named(response, state.external_url) if state.external_url else response
 
     return Route(f"/api/v4{path}", endpoint, methods=["GET"])

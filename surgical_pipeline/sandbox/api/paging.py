@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 LARGEST_PAGE = 100
 LARGEST_COUNT = 10_000
+LARGEST_OFFSET = 50_000
 
 
 def page_size(call: Call) -> int:
@@ -64,6 +65,16 @@ def offset_page(call: Call, rows: Sequence[RowT], fragment: Callable[[RowT], byt
     return list_response((fragment(row) for row in rows[start : start + size]), headers)
 
 
+def refuse_large_offset(call: Call, name: str) -> None:
+    """405 where page number times page size passes 50,000; `name` is GitLab's class of the rows."""
+    if max(read.integer(call.params, "page", default=1), 1) * page_size(call) > LARGEST_OFFSET:
+        text = (
+            f"Offset pagination has a maximum allowed offset of {LARGEST_OFFSET} for requests that return objects "
+            f"of type {name}. Remaining records can be retrieved using keyset pagination."
+        )
+        raise ApiError(405, {"error": text})
+
+
 def whole_list(rows: Iterable[RowT], fragment: Callable[[RowT], bytes | None]) -> Response:
     """Everything at once, for the few endpoints that have no pages."""
     return list_response((fragment(row) for row in rows), {})
@@ -84,7 +95,7 @@ def keyset_page(
         rows = [
             row
             for row in rows
-            if (_position(row, order_by) < edge if descending else _position(row, order_by) > edge)
+            if (position(row, order_by) < edge if descending else position(row, order_by) > edge)
         ]
     shown = rows[:size]
     headers = {"X-Per-Page": str(size)}
@@ -94,12 +105,13 @@ def keyset_page(
     return list_response((fragment(row) for row in shown), headers)
 
 
-def _position(entity: Entity, order_by: str) -> tuple[str, int]:
+def position(entity: Entity, order_by: str) -> tuple[str, int]:
+    """Where a row stands in an order: by the field, ties by id."""
     return (str(entity.payload[order_by]), int(entity.payload["id"]))
 
 
 def _write_cursor(entity: Entity, order_by: str) -> str:
-    value, identity = _position(entity, order_by)
+    value, identity = position(entity, order_by)
     text = json.dumps({order_by: value, "id": str(identity), "_kd": "n"}, separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode()
 

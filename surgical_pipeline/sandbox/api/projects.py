@@ -1,4 +1,4 @@
-"""The instance, the token's owner, and projects with their labels and milestones."""
+"""The instance, the token's owner, groups, and projects with their labels and milestones."""
 
 from __future__ import annotations
 
@@ -56,6 +56,18 @@ def show_token(call: Call) -> Response:
             "expires_at": "2027-01-05",
         }
     )
+
+
+def show_group(call: Call) -> Response:
+    group = call.group()
+    names = " / ".join(group["full_path"].split("/"))
+    more = {
+        "full_name": names,
+        "description": "",
+        "visibility": "internal",
+        "created_at": "2026-01-05T08:00:00.000Z",
+    }
+    return json_response(group | more)
 
 
 def show_project(call: Call) -> Response:

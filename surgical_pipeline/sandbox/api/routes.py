@@ -6,7 +6,12 @@ from typing import TYPE_CHECKING
 
 from surgical_pipeline.sandbox.api import dependents, projects
 from surgical_pipeline.sandbox.api.call import api_route
-from surgical_pipeline.sandbox.api.lists import list_issues, list_merge_requests
+from surgical_pipeline.sandbox.api.lists import (
+    list_group_issues,
+    list_group_merge_requests,
+    list_issues,
+    list_merge_requests,
+)
 
 if TYPE_CHECKING:
     from starlette.routing import Route
@@ -24,7 +29,7 @@ _SHARED_ROWS = (
 
 
 def api_routes() -> list[Route]:
-    """The routes below `/api/v4`; `{project}` is an id or a path with its slashes still encoded."""
+    """The routes below `/api/v4`; `{project}` and `{group}` are an id or a path with its slashes still encoded."""
     project = "/projects/{project}"
     routes = [
         api_route("/version", projects.show_version, scopes=frozenset({"api", "read_api", "read_user"})),
@@ -36,6 +41,9 @@ def api_routes() -> list[Route]:
         api_route(f"{project}/milestones", projects.list_milestones),
         api_route(f"{project}/issues", list_issues),
         api_route(f"{project}/merge_requests", list_merge_requests),
+        api_route("/groups/{group}", projects.show_group),
+        api_route("/groups/{group}/issues", list_group_issues),
+        api_route("/groups/{group}/merge_requests", list_group_merge_requests),
     ]
     for plural, kind in _PLURAL.items():
         base = f"{project}/{plural}/{{iid}}"

@@ -90,19 +90,9 @@ class Assembler:
             self._merge(entity, timeline)
         elif state == "closed":
             self._close(entity, timeline)
-        entity.single = {
-            "subscribed": False,
-            "changes_count": str(len(entity.diffs)),
-            "latest_build_started_at": None,
-            "latest_build_finished_at": None,
-            "first_deployed_to_production_at": None,
-            "pipeline": None,
-            "head_pipeline": None,
-            "diff_refs": code.diff_refs(payload),
-            "merge_error": None,
-            "first_contribution": False,
-            "user": {"can_merge": False},
-        }
+        entity.single = payloads.merge_request_alone(
+            changes_count=str(len(entity.diffs)), diff_refs=code.diff_refs(payload)
+        )
         self._finish(entity, timeline)
         return entity
 

@@ -51,13 +51,32 @@ _MILESTONES: Final = (
 )
 
 
+def namespace_payload(full_path: str, group_id: int, *, parent: Json | None = None) -> Json:
+    """A group as it stands in its projects."""
+    name = full_path.rpartition("/")[2]
+    return {
+        "id": group_id,
+        "name": name,
+        "path": name,
+        "kind": "group",
+        "full_path": full_path,
+        "parent_id": parent["id"] if parent else None,
+        "avatar_url": None,
+        "web_url": f"{WEB}/groups/{full_path}",
+    }
+
+
+_ACME: Final = namespace_payload("acme", 900)
+_SECRET: Final = namespace_payload("secret", 901)
+
+
 def sample_users() -> dict[str, Json]:
     """Username to payload; the first is the product owner, the last two own the tokens."""
     return {username: user_payload(200 + n, username, name) for n, (username, name) in enumerate(_NAMES, start=1)}
 
 
 def rocket() -> Project:
-    payload = _project_payload(ROCKET_ID, "rocket", visibility="internal")
+    payload = project_payload(ROCKET_ID, "rocket", namespace=_ACME, visibility="internal")
     labels = {
         name: label_payload(3000 + n, name, color=color, description=text)
         for n, (name, color, text) in enumerate(_LABELS, start=1)
@@ -70,17 +89,19 @@ def rocket() -> Project:
 
 
 def launchpad() -> Project:
-    payload = _project_payload(LAUNCHPAD_ID, "launchpad", visibility="private")
+    payload = project_payload(LAUNCHPAD_ID, "launchpad", namespace=_ACME, visibility="private")
     bug = label_payload(3101, "type::bug", color="#D9534F", description=None)
     return Project(payload, (), {"type::bug": bug}, ())
 
 
 def vault() -> Project:
     """Nobody's token may read this one."""
-    return Project(_project_payload(VAULT_ID, "vault", visibility="private", group="secret"), (), {}, ())
+    return Project(project_payload(VAULT_ID, "vault", namespace=_SECRET, visibility="private"), (), {}, ())
 
 
-def _project_payload(project_id: int, name: str, *, visibility: str, group: str = "acme") -> Json:
+def project_payload(project_id: int, name: str, *, namespace: Json, visibility: str) -> Json:
+    """A project in the group `namespace`."""
+    group = namespace["full_path"]
     path = f"{group}/{name}"
     api = f"{WEB}/api/v4/projects/{project_id}"
     parts = ("issues", "merge_requests", "labels", "events", "members")
@@ -103,7 +124,7 @@ def _project_payload(project_id: int, name: str, *, visibility: str, group: str 
         "avatar_url": None,
         "star_count": 3,
         "last_activity_at": "2026-10-30T16:00:00.000Z",
-        "namespace": _namespace(group),
+        "namespace": namespace,
         "_links": {"self": api} | {part: f"{api}/{part}" for part in parts},
         "empty_repo": False,
         "archived": False,
@@ -117,17 +138,4 @@ def _project_payload(project_id: int, name: str, *, visibility: str, group: str 
         "merge_method": "merge",
         "squash_option": "default_off",
         "updated_at": "2026-10-30T16:00:00.000Z",
-    }
-
-
-def _namespace(group: str) -> Json:
-    return {
-        "id": 900,
-        "name": group,
-        "path": group,
-        "kind": "group",
-        "full_path": group,
-        "parent_id": None,
-        "avatar_url": None,
-        "web_url": f"{WEB}/groups/{group}",
     }
