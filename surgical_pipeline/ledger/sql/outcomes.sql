@@ -31,11 +31,11 @@ ORDER BY entity_type, iid, position;
 -- name: upsert_outcomes
 -- Replace outcomes whole. Lists of names and ids come joined by the ASCII unit separator.
 INSERT INTO entity_outcomes (
-    run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
+    run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, unchanged, settled, moved_to_id,
     failure_code, failure_message, failure_stage, failure_dependent,
     dependents_stale_skipped, warnings, regenerated_document_ids, embedded_document_ids)
 SELECT
-    $run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
+    $run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, unchanged, settled, moved_to_id,
     failure_code, failure_message, failure_stage, failure_dependent,
     CASE WHEN dependents_stale_skipped = ''
         THEN ARRAY[]::VARCHAR[] ELSE string_to_array(dependents_stale_skipped, chr(31)) END,
@@ -50,6 +50,7 @@ FROM (
         unnest($ingested::BOOLEAN[]) AS ingested,
         unnest($stale_skipped::BOOLEAN[]) AS stale_skipped,
         unnest($tombstoned::BOOLEAN[]) AS tombstoned,
+        unnest($unchanged::BOOLEAN[]) AS unchanged,
         unnest($settled::BOOLEAN[]) AS settled,
         unnest($moved_to_id::BIGINT[]) AS moved_to_id,
         unnest($failure_code::VARCHAR[]) AS failure_code,
@@ -66,6 +67,7 @@ ON CONFLICT (run_id, entity_type, iid) DO UPDATE SET
     ingested = excluded.ingested,
     stale_skipped = excluded.stale_skipped,
     tombstoned = excluded.tombstoned,
+    unchanged = excluded.unchanged,
     settled = excluded.settled,
     moved_to_id = excluded.moved_to_id,
     failure_code = excluded.failure_code,
