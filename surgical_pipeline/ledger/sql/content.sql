@@ -89,6 +89,16 @@ WHERE project_id = $project_id
   AND missed_at IS NULL
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
+-- name: load_current_projects
+-- The projects that have their path now.
+SELECT project_id, path FROM projects WHERE superseded_by IS NULL ORDER BY project_id;
+
+-- name: load_known_entities
+-- Live and missed entities of a project, issues first.
+SELECT entity_type, iid FROM entities
+WHERE project_id = $project_id AND deleted_at IS NULL
+ORDER BY entity_type, iid;
+
 -- name: clear_misses
 -- Revive entities that GitLab returned after they were missed, even if not fresher than the row.
 UPDATE entities SET deleted_at = NULL, missed_at = NULL, missed_run_id = NULL, run_id = $run_id

@@ -33,6 +33,7 @@ from surgical_pipeline.ledger.embeddings import (
     write_vectors,
 )
 from surgical_pipeline.ledger.invariants import check
+from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
     find_run,
@@ -154,6 +155,7 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
         same = [entity(key) for key in KEYS]
+        assert (known_projects(tx)[0].path, known_entities(tx, PROJECT.project_id)) == (PROJECT.path, list(KEYS))
         assert find_unchanged(tx, same, dependents=[Dependent.DISCUSSIONS], present=None).keys() == set(KEYS)
 
 
