@@ -1,3 +1,5 @@
+from itertools import chain
+
 import pytest
 
 from surgical_pipeline.defs.sensors.sweep import RUN_SIZE, is_watched, scopes_of
@@ -29,6 +31,6 @@ def test_scopes_hold_every_entity_once_and_no_more_than_a_run_takes() -> None:
     keys = [EntityKey(kind, iid) for kind in EntityType for iid in range(1, RUN_SIZE)]
     scopes = list(scopes_of(ROCKET, keys))
     assert [len(scope) for scope in scopes] == [RUN_SIZE, RUN_SIZE - 2]
-    assert [key for scope in scopes for key in scope.keys()] == keys
+    assert list(chain.from_iterable(scope.keys() for scope in scopes)) == keys
     assert {scope.project for scope in scopes} == {"4201"}
     assert list(scopes_of(ROCKET, [])) == []
