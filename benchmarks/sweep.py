@@ -1,7 +1,7 @@
 """What it costs to look at issues that did not change: a sync of them, then the same with only_changed.
 
-`python -m benchmarks.sweep [--issues 1000] [--latency 20]`: both in this process, on one new ledger; the sandbox is
-another process. Requests, seconds of each stage, processor time, and the figure for 10,000.
+`python -m benchmarks.sweep [--issues 1000] [--latency 20]`: both in this process, on one new ledger; the sandbox
+is another process. Requests, seconds of each stage, processor time, and the figure for 10,000.
 """
 
 import argparse
