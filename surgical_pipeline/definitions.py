@@ -5,6 +5,7 @@ import dagster as dg
 from surgical_pipeline.defs.backlog import embed_backlog
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.defs.sensors.mirror import mirror
+from surgical_pipeline.defs.sensors.sweep import sweep
 from surgical_pipeline.defs.sync.asset import surgical_backfill_job, surgical_sync, surgical_sync_job
 from surgical_pipeline.defs.sync.checks import ledger_checks
 
@@ -13,6 +14,7 @@ defs = dg.Definitions(
     asset_checks=[ledger_checks],
     jobs=[surgical_sync_job, surgical_backfill_job, embed_backlog],
     sensors=[mirror],
+    schedules=[sweep],
     executor=dg.in_process_executor,
     resources={"gateways": Gateways()},
 )

@@ -194,6 +194,23 @@ class Settings(BaseModel):
         )
 
     @property
+    def projects(self) -> tuple[str, ...]:
+        """The watched projects as ``SURGICAL_PROJECTS`` names them: paths, ids, ``group/*``; empty if not set."""
+        return tuple(name.strip() for name in self._get("SURGICAL_PROJECTS").split(",") if name.strip())
+
+    @property
+    def sweep_deep(self) -> bool:
+        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``.
+
+        Raises:
+            SettingsError: it is neither true nor false.
+        """
+        text = self._get("SURGICAL_SWEEP_DEEP").lower()
+        if text not in ("", "true", "false"):
+            raise SettingsError(f"SURGICAL_SWEEP_DEEP must be true or false, not {text!r}")
+        return text == "true"
+
+    @property
     def example_scope(self) -> Scope | None:
         """What the launchpad is prefilled with: ``SURGICAL_EXAMPLE_SCOPE``, set by `make ui`; else nothing.
 

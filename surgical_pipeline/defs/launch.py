@@ -192,10 +192,15 @@ def reconcile_now(ledger: Ledger) -> list[Change]:
 
 
 def run_config(
-    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], log_level: str
+    scope: Scope,
+    *,
+    budgets: Budgets,
+    dependents: Sequence[Dependent],
+    log_level: str,
+    only_changed: bool = False,
 ) -> dict[str, Any]:
     """Run config as in the launchpad, and how much of Dagster's log the terminal shows."""
-    block = block_of(scope, budgets=budgets, dependents=dependents)
+    block = block_of(scope, budgets=budgets, dependents=dependents, only_changed=only_changed)
     return {**block, "loggers": {"console": {"config": {"log_level": log_level}}}}
 
 

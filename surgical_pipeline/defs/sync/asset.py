@@ -85,7 +85,9 @@ def ingest(
 
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
-            return await run_ingest(asked, run=gateways.run, clock=gateways.gitlab_clock)
+            return await run_ingest(
+                asked, run=gateways.run, clock=gateways.gitlab_clock, only_changed=session.only_changed
+            )
 
         sources = run_async(work)
     return None, None, sources

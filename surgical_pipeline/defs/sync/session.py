@@ -30,13 +30,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
-    """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed."""
+    """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed.
+
+    ``only_changed``: the dependents, if those of unchanged entities are not to be fetched; else empty.
+    """
 
     scope: Scope
     budgets: Budgets
     dependents: tuple[Dependent, ...]
     gateways: RunGateways
     goes_on: bool
+    only_changed: tuple[Dependent, ...] = ()
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
@@ -61,7 +65,9 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
-        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways, goes_on)
+        dependents = config.dependent_list()
+        only_changed = dependents if config.only_changed else ()
+        yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:

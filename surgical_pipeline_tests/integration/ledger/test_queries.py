@@ -33,6 +33,7 @@ from surgical_pipeline.ledger.embeddings import (
     write_vectors,
 )
 from surgical_pipeline.ledger.invariants import check
+from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
     find_run,
@@ -43,6 +44,7 @@ from surgical_pipeline.ledger.runs import (
     set_dagster_status,
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
+from surgical_pipeline.ledger.unchanged import find_unchanged
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -162,6 +164,9 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         assert done.replaced == {(one.key, one.dependent) for one in sets}
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
+        same = [entity(key) for key in KEYS]
+        assert (known_projects(tx)[0].path, known_entities(tx, PROJECT.project_id)) == (PROJECT.path, list(KEYS))
+        assert find_unchanged(tx, same, dependents=[Dependent.DISCUSSIONS], present=None).keys() == set(KEYS)
 
 
 def write_and_embed(recorder: SyncRunRecorder) -> None:
