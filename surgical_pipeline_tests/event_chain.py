@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,7 +13,7 @@ from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import DagsterDev, end_tree, running_dagster_dev, wait_until
 from surgical_pipeline_tests.ledger_dump import Row, query
 from surgical_pipeline_tests.ledger_gate import held
-from surgical_pipeline_tests.store_equals_sandbox import differences
+from surgical_pipeline_tests.store_equals_sandbox import Key, differences
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
 SIGNING_TOKEN = "whsec_c2FuZGJveC1zaWduaW5nLXRva2Vu"
@@ -74,9 +74,9 @@ class EventChain:
         )
         wait_until(lambda: self.rows(found), limit_seconds=seconds, what=f"{text} is embedded")
 
-    def differences(self) -> list[str]:
+    def differences(self, expected: Iterable[Key] = ()) -> list[str]:
         with held(self.ledger):
-            return differences(self.ledger, self.sandbox.url, project=PROJECT)
+            return differences(self.ledger, self.sandbox.url, project=PROJECT, expected=expected)
 
     def close(self) -> None:
         self._stack.close()
