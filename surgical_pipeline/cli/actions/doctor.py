@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from surgical_pipeline.cli.mounts import MOUNTS, mount_of_file
+from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.belonging import Belonging
