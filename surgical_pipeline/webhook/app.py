@@ -148,7 +148,7 @@ class _Receiver:
             async with asyncio.timeout(SPOOL_SECONDS):
                 new = await asyncio.wrap_future(self._spool.put(event))
         except (SpoolError, TimeoutError) as error:
-            _LOG.error("%s could not be stored: %s", what, _why(error))  # noqa: TRY400  a sentence says it
+            _LOG.error("%s could not be stored: %s", what, _why(error))
             return _answer(HTTPStatus.SERVICE_UNAVAILABLE, "the event could not be stored")
         _LOG.info("%s: %s", "accepted" if new else "accepted again", what)
         return _answer(HTTPStatus.OK, f"accepted: {what}")

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.errors import LedgerError, WaitAbandonedError
 from surgical_pipeline.ledger.inbox import insert_events
@@ -21,6 +22,7 @@ PAUSE_SECONDS = 0.2
 FIRST_DELAY_SECONDS = 0.5
 LONGEST_DELAY_SECONDS = 15.0
 _STOP_SECONDS = 2.0
+_DEFECT = str(FailureCode.INTERNAL_ERROR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,7 @@ class DrainState:
 
     Args:
         drained_at: when it last brought something over; None if it has not since it started.
-        trouble: a failure code or ``SPOOL_ERROR`` while events cannot be brought over, else None.
+        trouble: a failure code, or ``SPOOL_ERROR``, while events cannot be brought over, else None.
         since: when that trouble began.
     """
 
@@ -71,11 +73,7 @@ class Drain:
                 more = self._bring_over()
             except WaitAbandonedError:
                 return
-            except (LedgerError, SettingsError, SpoolError) as error:
-                self._wait_after(error, delay)
-                delay = min(2 * delay, LONGEST_DELAY_SECONDS)
-            except Exception as error:
-                _LOG.exception("events could not be brought over")
+            except Exception as error:  # noqa: BLE001  a defect, too, must not end the thread
                 self._wait_after(error, delay)
                 delay = min(2 * delay, LONGEST_DELAY_SECONDS)
             else:
@@ -103,9 +101,16 @@ class Drain:
 
     def _wait_after(self, error: Exception, delay: float) -> None:
         """Told once for each trouble: it may last for hours."""
-        trouble = str(error.code) if isinstance(error, (LedgerError, SettingsError)) else "SPOOL_ERROR"
+        trouble = _code(error)
         if trouble != self.state.trouble:
             self.state = replace(self.state, trouble=trouble, since=self.state.since or self._clock())
-            _LOG.warning("events wait in the spool, and none is lost: %s", error)
+            defect = error if trouble == _DEFECT else None
+            _LOG.warning("events wait in the spool, and none is lost: %s", error, exc_info=defect)
         self._spool.filled.set()
         self._stopped.wait(delay)
+
+
+def _code(error: Exception) -> str:
+    if isinstance(error, LedgerError | SettingsError):
+        return str(error.code)
+    return "SPOOL_ERROR" if isinstance(error, SpoolError) else _DEFECT

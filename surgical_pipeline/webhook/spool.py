@@ -37,7 +37,10 @@ class SpoolPlaceError(SpoolError):
 
 
 def read_counters(path: Path) -> Counters | None:
-    """The counters of the spool at ``path``, absolute, beside its receiver or without one; None: none can be read."""
+    """The counters of the spool at ``path``, an absolute one; None if there is none that can be read.
+
+    Its receiver may be running meanwhile.
+    """
     try:
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=1.0)
     except sqlite3.Error:
@@ -84,8 +87,8 @@ class Spool:
         mount = mount_of_file(self.path, mounts=self._mounts)
         if mount is not None and mount.is_remote:
             raise SpoolPlaceError(
-                f"the spool {self.path} would lie on {mount.point}, which is {mount.kind}: locks and lasting writes "
-                "are not promised there. Set SURGICAL_SPOOL to a path on a local disk"
+                f"the spool {self.path} would lie on {mount.point}, which is {mount.kind}: locks and "
+                "lasting writes are not promised there. Set SURGICAL_SPOOL to a path on a local disk"
             )
         self._take_lock()
         self._thread.start()
@@ -126,7 +129,10 @@ class Spool:
         self._ask(lambda _connection: self._counted.update([name]))
 
     def probe(self) -> "Future[None]":
-        """Done once something was written, if nothing was within the last second. The result may raise SpoolError."""
+        """Done once something was written, if nothing was within the last second.
+
+        The result raises SpoolError if that is not possible.
+        """
 
         def work(connection: sqlite3.Connection) -> None:
             if time.monotonic() - self._file.committed_at > spool_file.PROVEN_SECONDS:

@@ -181,7 +181,7 @@ def oldest(connection: sqlite3.Connection, limit: int) -> list[tuple[int, GitLab
     return [(row[0], _event(*row[1:])) for row in connection.execute(_OLDEST, (limit,))]
 
 
-def _event(  # noqa: PLR0913  a column each
+def _event(
     key: str,
     kind: str,
     /,
