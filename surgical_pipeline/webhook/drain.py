@@ -90,7 +90,7 @@ class Drain:
             with self._ledger.write("inbox", cancelled=self._stopped) as tx:
                 new = insert_events(tx, [event for _, event in waiting])
             self._spool.remove([position for position, _ in waiting])
-            _LOG.info("%s events brought over into the ledger, %s of them new", len(waiting), new)
+            _LOG.info("events brought over into the ledger: %s, new: %s", len(waiting), new)
         self._over(brought=bool(waiting))
         return len(waiting) == MOST_AT_ONCE
 

@@ -67,7 +67,11 @@ class Verifier:
         if any(_holds(webhook, headers, body) for webhook in self._webhooks):
             return Verified(sent_at=_timestamp(headers))
         if any(_was_signed(webhook, headers, body) for webhook in self._webhooks):
-            return Unverified("it was signed more than 5 minutes before or after now", only_age=True)
+            return Unverified(
+                "it was signed more than 5 minutes before or after now. If that goes on, a clock is wrong, this "
+                "machine's or GitLab's",
+                only_age=True,
+            )
         return Unverified("its signature does not hold")
 
 
