@@ -22,6 +22,8 @@ _LOG = logging.getLogger(__name__)
 REQUEST_SECONDS = 10.0
 """From accepting a connection until its request has arrived whole."""
 HEADER_BYTES = 16_384
+_HEADER_PIECE = 1_024
+"""h11 compares the size of headers only while they are incomplete, so they are shown to it piece by piece."""
 _GRACE_SECONDS = 2.5
 _ABORT_SECONDS = 0.5
 _FLUSH_SECONDS = 1.0
@@ -46,7 +48,10 @@ class HookProtocol(H11Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            super().data_received(data)
+            while data and not self.transport.is_closing():
+                size = len(data) if self.conn.their_state is not h11.IDLE else _HEADER_PIECE
+                super().data_received(data[:size])
+                data = data[size:]
         except h11.LocalProtocolError:  # it goes on sending nonsense after its answer
             self.transport.abort()
         if self.conn.their_state in _RECEIVED:
