@@ -1,4 +1,4 @@
-"""The loss harness of the receiver in a short form; `python -m surgical_pipeline_tests.soak webhook` runs it at length."""
+"""The receiver's loss harness in a short form; `python -m surgical_pipeline_tests.soak webhook` is the long one."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from surgical_pipeline_tests.soak.webhook import kill_receivers
 pytestmark = pytest.mark.processes
 
 
-def test_each_event_that_was_answered_well_is_in_the_inbox_once_whatever_killed_the_receiver(
+def test_what_was_answered_well_is_in_the_inbox_once_however_often_the_receiver_is_killed(
     tmp_path: Path,
 ) -> None:
     report = kill_receivers(tmp_path, kills=4, seed=11, held_seconds=4)

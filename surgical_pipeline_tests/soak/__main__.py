@@ -1,4 +1,4 @@
-"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs|webhook`: the harnesses, at length."""
+"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs|webhook`: all at length."""
 
 import argparse
 import statistics

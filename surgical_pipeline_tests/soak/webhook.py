@@ -1,4 +1,4 @@
-"""kill -9 of the receiver under load, beside a DuckDB shell: each event that was answered 2xx is in the inbox once."""
+"""kill -9 of the receiver under load, beside a DuckDB shell: what was answered 2xx is in the inbox, once."""
 
 import asyncio
 import json
@@ -129,9 +129,8 @@ def _compare(report: LossReport, home: Path) -> None:
     numbers = [row[0] for row in query(home / "ledger.duckdb", "SELECT seq FROM gitlab_events ORDER BY seq")]
     report.stored = len(numbers)
     report.gaps = len(set(range(1, len(numbers) + 1)) ^ set(numbers))
-    report.lost = [
-        answer["key"] for answer in answers if answer["answer"] == "200" and answer["key"] not in stored
-    ]
+    promised = [answer["key"] for answer in answers if answer["answer"] == "200"]
+    report.lost = [key for key in promised if key not in stored]
     report.twice = [key for key, count in stored.items() if count > 1]
     report.strangers = sorted(set(stored) - {answer["key"] for answer in answers})
 
