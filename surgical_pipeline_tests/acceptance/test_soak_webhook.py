@@ -1,4 +1,4 @@
-"""The receiver's loss harness in a short form; `python -m surgical_pipeline_tests.soak webhook` is the long one."""
+"""The receiver's loss harness in a short form; `python -m surgical_pipeline_tests.soak webhook` is the long."""
 
 from pathlib import Path
 
