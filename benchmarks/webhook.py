@@ -1,7 +1,7 @@
 """Events a second that the receiver makes durable, and how long its answers take: alone, and beside a held ledger.
 
-Hooks come from a second process, each on a connection of its own as GitLab has it, so many at a time. "Paced" sends
-50 a second, which tells how long GitLab waits; the others send as fast as answers come.
+Hooks come from a second process, each on a connection of its own as GitLab has it, so many at a time. "Paced"
+sends 50 a second, which tells how long GitLab waits; the others send as fast as answers come.
 """
 
 import asyncio
