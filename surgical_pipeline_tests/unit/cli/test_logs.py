@@ -42,8 +42,8 @@ def test_libraries_are_heard_only_when_they_warn(capsys: pytest.CaptureFixture[s
 def test_a_traceback_is_in_its_record(capsys: pytest.CaptureFixture[str]) -> None:
     show_logs(as_json=True)
     try:
-        raise ValueError("a defect")
+        int("a defect")
     except ValueError:
         logging.getLogger("surgical_pipeline").exception("it failed")
     (line,) = capsys.readouterr().err.splitlines()
-    assert "ValueError: a defect" in json.loads(line)["traceback"]
+    assert "ValueError: invalid literal" in json.loads(line)["traceback"]
