@@ -4,6 +4,7 @@ Nothing here opens a file or a connection. A value that is missing or wrong is r
 so that reading the ledger does not ask for a GitLab token.
 """
 
+import base64
 import os
 import threading
 from collections.abc import Mapping
@@ -17,6 +18,8 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_SIGNING_PREFIX = "whsec_"
+_SIGNING_BYTES = range(24, 65)
 _QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -211,6 +214,59 @@ class Settings(BaseModel):
         return text == "true"
 
     @property
+    def webhook_secrets(self) -> tuple[SecretStr, ...]:
+        """What hooks send as ``X-Gitlab-Token``; several while one is replaced, none if not set.
+
+        Raises:
+            SettingsError: ``SURGICAL_WEBHOOK_SECRET`` holds something that no secret token is.
+        """
+        secrets = self._listed("SURGICAL_WEBHOOK_SECRET")
+        for secret in secrets:
+            if secret.startswith(_SIGNING_PREFIX):
+                raise SettingsError(
+                    "SURGICAL_WEBHOOK_SECRET holds a signing token: set it as SURGICAL_WEBHOOK_SIGNING_TOKEN"
+                )
+            if not secret.isascii() or not secret.isprintable():
+                raise SettingsError("SURGICAL_WEBHOOK_SECRET holds characters that no header has: choose another")
+        return tuple(map(SecretStr, secrets))
+
+    @property
+    def webhook_signing_tokens(self) -> tuple[SecretStr, ...]:
+        """What hooks are signed with; several while one is replaced, none if not set.
+
+        Raises:
+            SettingsError: ``SURGICAL_WEBHOOK_SIGNING_TOKEN`` holds something that no signing token is.
+        """
+        tokens = self._listed("SURGICAL_WEBHOOK_SIGNING_TOKEN")
+        for token in tokens:
+            if not _is_signing_token(token):
+                raise SettingsError(
+                    "SURGICAL_WEBHOOK_SIGNING_TOKEN holds something that is no signing token: "
+                    "whsec_ and the base64 of 24 to 64 bytes. Copy it again from GitLab"
+                )
+        return tuple(map(SecretStr, tokens))
+
+    @property
+    def spool_path(self) -> Path:
+        """The receiver's SQLite file; it need not exist yet.
+
+        Raises:
+            SettingsError: its folder does not exist, it is a folder or the ledger, or nothing says where it is.
+        """
+        named = self._get("SURGICAL_SPOOL")
+        if not named:
+            ledger = self.ledger_path
+            return ledger.with_name(f"{ledger.name}.spool")
+        path = Path(named).expanduser().absolute()
+        if not path.parent.is_dir():
+            raise SettingsError(
+                f"the spool's folder {path.parent} does not exist: create it, or set SURGICAL_SPOOL"
+            )
+        if path.is_dir():
+            raise SettingsError(f"the spool {path} is a folder: set SURGICAL_SPOOL to a file")
+        return path
+
+    @property
     def example_scope(self) -> Scope | None:
         """What the launchpad is prefilled with: ``SURGICAL_EXAMPLE_SCOPE``, set by `make ui`; else nothing.
 
@@ -234,5 +290,28 @@ class Settings(BaseModel):
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value
 
+    def _listed(self, name: str) -> list[str]:
+        """Values with commas or blanks between them; empty if the variable is not set.
+
+        Raises:
+            SettingsError: one is in quotes, or there are commas and no value.
+        """
+        value = self._get(name)
+        values = value.replace(",", " ").split()
+        if value and not values:
+            raise SettingsError(f"{name} holds commas and no value: set it to one or several, or unset it")
+        if any(one[:1] in _QUOTES or one[-1:] in _QUOTES for one in values):
+            raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them")
+        return values
+
     def _get(self, name: str) -> str:
         return self.environment.get(name, "").strip()
+
+
+def _is_signing_token(text: str) -> bool:
+    """GitLab's own hold 32 bytes."""
+    try:
+        key = base64.b64decode(text.removeprefix(_SIGNING_PREFIX), validate=True)
+    except ValueError:
+        return False
+    return text.startswith(_SIGNING_PREFIX) and len(key) in _SIGNING_BYTES

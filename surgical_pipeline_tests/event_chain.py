@@ -16,7 +16,7 @@ from surgical_pipeline_tests.ledger_gate import held
 from surgical_pipeline_tests.store_equals_sandbox import Key, differences
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
-SIGNING_TOKEN = "whsec_c2FuZGJveC1zaWduaW5nLXRva2Vu"
+SIGNING_TOKEN = "whsec_c2lnbmluZyB0b2tlbiBvZiB0aGUgc2FuZGJveA=="
 PROJECT = "acme/rocket"
 READY_SECONDS = 60
 

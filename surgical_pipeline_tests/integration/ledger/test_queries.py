@@ -32,6 +32,7 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
+from surgical_pipeline.ledger.inbox import insert_events
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -57,6 +58,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     entity,
     events,
     issue,
+    issue_event,
     linked,
     merge_request,
     note,
@@ -99,6 +101,8 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
     assert recorder.finish_succeeded_with_warnings()
     lose_an_issue_and_a_merge_request(ledger)
     lose_a_link(ledger)
+    with ledger.write("inbox") as tx:
+        assert insert_events(tx, [issue_event("delivery-1", 1)]) == 1
     with ledger.read() as tx:
         assert [run.run_id for run in list_runs(tx, limit=2)] == ["run-1", "run-2"]
         assert [run.run_id for run in list_open_runs(tx, and_also=["run-1"])] == ["run-1", "run-2", "run-3"]
