@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
@@ -192,6 +193,23 @@ class Settings(BaseModel):
         return EmbedderSettings(
             name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
         )
+
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """What the sensors watch, from ``SURGICAL_PROJECTS``; empty if it is not set.
+
+        Raises:
+            SettingsError: an entry names no project and no group, or there are too many.
+        """
+        try:
+            return parse_watches(self._unquoted("SURGICAL_PROJECTS"))
+        except WatchError as error:
+            raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
+
+    @property
+    def expects_hooks(self) -> bool:
+        """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
+        return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
     def example_scope(self) -> Scope | None:
