@@ -70,7 +70,11 @@ class InboxCursor:
                 Outstanding(int(number), datetime.fromtimestamp(at, UTC), int(project_id), int(first), int(upto))
                 for number, at, project_id, first, upto in found["outstanding"]
             )
-            return cls(str(found["ledger"]), int(found["seq"]), int(found["asks"]), outstanding)
+            mark = str(found["ledger"])
+            if mark:
+                _, number, _ = mark.split("/")
+                int(number)
+            return cls(mark, int(found["seq"]), int(found["asks"]), outstanding)
         except (ValueError, TypeError, KeyError, OverflowError, OSError) as error:
             raise CursorError("The cursor cannot be read: events are asked for anew") from error
 
@@ -82,18 +86,22 @@ class InboxCursor:
         found = {"ledger": self.mark, "seq": self.seq, "asks": self.asks, "outstanding": outstanding}
         return json.dumps(found, separators=(",", ":"))
 
+    def numbered(self, count: int, *, now: datetime) -> tuple[Self, tuple[int, ...]]:
+        """The cursor once so many more runs were asked for, and their numbers."""
+        first = self.asks + 1 if self.asks else int(now.timestamp())
+        numbers = tuple(range(first, first + count))
+        return (replace(self, asks=numbers[-1]) if numbers else self), numbers
+
     def after(self, asks: Sequence[Ask], *, now: datetime) -> tuple[Self, tuple[int, ...]]:
         """The cursor once these were asked for, and their numbers."""
-        first = max(self.asks + 1, 0 if self.asks else int(now.timestamp()))
-        numbers = tuple(range(first, first + len(asks)))
+        cursor, numbers = self.numbered(len(asks), now=now)
         new = tuple(
             Outstanding(number, now, ask.project_id, ask.first_seq, ask.upto)
             for number, ask in zip(numbers, asks, strict=True)
         )
         cursor = replace(
-            self,
+            cursor,
             seq=max([self.seq, *(ask.upto for ask in asks)]),
-            asks=numbers[-1] if numbers else self.asks,
             outstanding=(*self.outstanding, *new)[-MAX_OUTSTANDING:],
         )
         return cursor, numbers

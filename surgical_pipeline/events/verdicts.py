@@ -1,10 +1,10 @@
 """What became of an event when a run that was asked for its entity ended.
 
 A run *takes* an event if it was asked for because of it. Such a run's fetch began after the event was received,
-for the sensor had read it in the inbox before there was a run: no clocks need be compared, and an event is done with
-the first run that it caused, signed or not. For all other runs the order is told by clocks: the fetch by GitLab's,
-and the event by GitLab's if the hook was signed, else by the receiver's, which may be wrong by up to a minute. If
-that is not enough to tell, the event stays as it is, which costs a sync and no attempt.
+for the sensor had read it in the inbox before there was a run: no clocks need be compared, and an event is done
+with the first run that it caused, signed or not. For all other runs the order is told by clocks: the fetch by
+GitLab's, and the event by GitLab's if the hook was signed, else by the receiver's, which may be wrong by up to a
+minute. If that is not enough to tell, the event stays as it is, which costs a sync and no attempt.
 """
 
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ SIGNED_MARGIN = timedelta(seconds=2)
 UNSIGNED_MARGIN = timedelta(minutes=1)
 """How far the receiver's clock may be behind GitLab's."""
 UNKNOWN_ATTEMPTS = 3
-"""GitLab's replicas may lag by a minute. What it did not give in so many attempts, two minutes apart, is not there."""
+"""GitLab's replicas may lag by a minute: what it gave in none of so many attempts, over two minutes, is not there."""
 
 _LAGGED = "GitLab answered with an older state than the ledger has"
 
