@@ -50,7 +50,7 @@ NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINIS
 
 
 class Origin(StrEnum):
-    """What asks for runs by itself, as the tag `surgical/trigger` has it; the ledger calls all of them `sensor`."""
+    """What asks for runs by itself, as in the tag `surgical/trigger`; the ledger calls all of them `sensor`."""
 
     WEBHOOK = "webhook"
     POLL = "poll"

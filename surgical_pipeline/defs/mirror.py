@@ -124,7 +124,7 @@ class Mirror:
             if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
         ]
         # They succeeded in another ledger: nothing to do; or in this one, which is now an older copy.
-        elsewhere = {run.run_id for run in unseen if hidden_tag(run, LEDGER_TAG) != self._ledger_name}
+        elsewhere = {run.run_id for run in unseen if (hidden_tag(run, LEDGER_TAG) or "") != self._ledger_name}
         self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
             run_id: record

@@ -19,7 +19,7 @@ SIGNED_MARGIN = timedelta(seconds=2)
 UNSIGNED_MARGIN = timedelta(minutes=1)
 """How far the receiver's clock may be behind GitLab's."""
 UNKNOWN_ATTEMPTS = 3
-"""GitLab's replicas may lag by a minute: what it gave in none of so many attempts, over two minutes, is not there."""
+"""GitLab's replicas may lag by a minute: what so many attempts, over two minutes, did not find is not there."""
 
 _LAGGED = "GitLab answered with an older state than the ledger has"
 

@@ -1,5 +1,8 @@
 -- The inbox of events: what waits in it, and what became of it. The table is in migrations/0003_events.sql. A run
 -- that a sensor asked for names its project by id, also where it ended before GitLab was asked for the path.
+--
+-- An entity settles $settling after its change; a merge request may take $prepared_within to be prepared, and of these
+-- only those that were fetched after $lately are looked at, because that reads their payloads.
 
 -- name: list_pending_projects
 -- Projects that have pending events, how many each, and its path as the ledger or else an event gives it.
@@ -134,10 +137,7 @@ WHERE (state = 'dead' AND $all) OR (state IN ('pending', 'dead') AND seq = ANY($
 RETURNING seq;
 
 -- name: list_unsettled_entities
--- Live entities that may have changed unseen since they were fetched, of these projects or of all; the newest first.
--- $settling: how long after its change an entity settles; $prepared_within: how long a merge request may take to be
--- prepared. Only merge requests fetched after $lately are looked at: their payloads are read. Left out are entities
--- of runs that have not ended.
+-- Live entities that may have changed since they were fetched and that no open run has, the last fetched first.
 WITH in_flight AS (
     SELECT
         COALESCE(sync_runs.project_id, projects.project_id) AS project_id, sync_runs.project_path,
