@@ -4,7 +4,6 @@ Nothing here opens a file or a connection. A value that is missing or wrong is r
 so that reading the ledger does not ask for a GitLab token.
 """
 
-import base64
 import os
 import threading
 from collections.abc import Mapping
@@ -14,13 +13,12 @@ from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-_SIGNING_PREFIX = "whsec_"
-_SIGNING_BYTES = range(24, 65)
-_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
+QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
 class SettingsError(ValueError):
@@ -197,9 +195,21 @@ class Settings(BaseModel):
         )
 
     @property
-    def projects(self) -> tuple[str, ...]:
-        """The watched projects as ``SURGICAL_PROJECTS`` names them: paths, ids, ``group/*``; empty if not set."""
-        return tuple(name.strip() for name in self._get("SURGICAL_PROJECTS").split(",") if name.strip())
+    def watches(self) -> tuple[Watch, ...]:
+        """What the sensors watch, from ``SURGICAL_PROJECTS``; empty if it is not set.
+
+        Raises:
+            SettingsError: an entry names no project and no group, or there are too many.
+        """
+        try:
+            return parse_watches(self._unquoted("SURGICAL_PROJECTS"))
+        except WatchError as error:
+            raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
+
+    @property
+    def expects_hooks(self) -> bool:
+        """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
+        return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
     def sweep_deep(self) -> bool:
@@ -212,39 +222,6 @@ class Settings(BaseModel):
         if text not in ("", "true", "false"):
             raise SettingsError(f"SURGICAL_SWEEP_DEEP must be true or false, not {text!r}")
         return text == "true"
-
-    @property
-    def webhook_secrets(self) -> tuple[SecretStr, ...]:
-        """What hooks send as ``X-Gitlab-Token``; several while one is replaced, none if not set.
-
-        Raises:
-            SettingsError: ``SURGICAL_WEBHOOK_SECRET`` holds something that no secret token is.
-        """
-        secrets = self._listed("SURGICAL_WEBHOOK_SECRET")
-        for secret in secrets:
-            if secret.startswith(_SIGNING_PREFIX):
-                raise SettingsError(
-                    "SURGICAL_WEBHOOK_SECRET holds a signing token: set it as SURGICAL_WEBHOOK_SIGNING_TOKEN"
-                )
-            if not secret.isascii() or not secret.isprintable():
-                raise SettingsError("SURGICAL_WEBHOOK_SECRET holds characters that no header has: choose another")
-        return tuple(map(SecretStr, secrets))
-
-    @property
-    def webhook_signing_tokens(self) -> tuple[SecretStr, ...]:
-        """What hooks are signed with; several while one is replaced, none if not set.
-
-        Raises:
-            SettingsError: ``SURGICAL_WEBHOOK_SIGNING_TOKEN`` holds something that no signing token is.
-        """
-        tokens = self._listed("SURGICAL_WEBHOOK_SIGNING_TOKEN")
-        for token in tokens:
-            if not _is_signing_token(token):
-                raise SettingsError(
-                    "SURGICAL_WEBHOOK_SIGNING_TOKEN holds something that is no signing token: "
-                    "whsec_ and the base64 of 24 to 64 bytes. Copy it again from GitLab"
-                )
-        return tuple(map(SecretStr, tokens))
 
     @property
     def spool_path(self) -> Path:
@@ -285,33 +262,10 @@ class Settings(BaseModel):
         Not every reader of an env file removes them: `docker --env-file` does not.
         """
         value = self._get(name)
-        if value[:1] in _QUOTES or value[-1:] in _QUOTES:
+        if value[:1] in QUOTES or value[-1:] in QUOTES:
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value
 
-    def _listed(self, name: str) -> list[str]:
-        """Values with commas or blanks between them; empty if the variable is not set.
-
-        Raises:
-            SettingsError: one is in quotes, or there are commas and no value.
-        """
-        value = self._get(name)
-        values = value.replace(",", " ").split()
-        if value and not values:
-            raise SettingsError(f"{name} holds commas and no value: set it to one or several, or unset it")
-        if any(one[:1] in _QUOTES or one[-1:] in _QUOTES for one in values):
-            raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them")
-        return values
-
     def _get(self, name: str) -> str:
         return self.environment.get(name, "").strip()
-
-
-def _is_signing_token(text: str) -> bool:
-    """GitLab's own hold 32 bytes."""
-    try:
-        key = base64.b64decode(text.removeprefix(_SIGNING_PREFIX), validate=True)
-    except ValueError:
-        return False
-    return text.startswith(_SIGNING_PREFIX) and len(key) in _SIGNING_BYTES

@@ -9,6 +9,7 @@ from surgical_pipeline.domain.inheritance import inherited_counters, inherited_o
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, count_warnings
 from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.events import settle_events
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
 
@@ -74,6 +75,7 @@ def end_run(
     if failure is not None:
         store.save_outcomes(tx, run_id, outcomes)
     tx.execute("close_open_phase", run_id=run_id, now=now)
+    settle_events(tx, run_id, outcomes=outcomes, now=now)
     return True
 
 

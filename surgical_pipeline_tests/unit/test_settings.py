@@ -160,15 +160,6 @@ def test_a_lock_timeout_that_is_no_number_of_seconds_is_refused(text: str) -> No
         _ = settings(SURGICAL_LOCK_TIMEOUT_SECONDS=text).lock_timeout_seconds
 
 
-def test_watched_projects_are_named_with_commas() -> None:
-    assert Settings.from_environment({}).projects == ()
-    assert Settings.from_environment({"SURGICAL_PROJECTS": " acme/rocket, 42,acme/*,"}).projects == (
-        "acme/rocket",
-        "42",
-        "acme/*",
-    )
-
-
 def test_a_sweep_is_deep_where_that_is_set_and_a_typing_error_is_refused() -> None:
     assert not Settings.from_environment({}).sweep_deep
     assert Settings.from_environment({"SURGICAL_SWEEP_DEEP": "True"}).sweep_deep

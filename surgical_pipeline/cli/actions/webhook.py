@@ -9,6 +9,7 @@ from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.webhook.app import PATH, create_app
 from surgical_pipeline.webhook.drain import Drain
+from surgical_pipeline.webhook.secrets import secret_tokens, signing_tokens
 from surgical_pipeline.webhook.server import HookServer, allow_many_connections, listen
 from surgical_pipeline.webhook.signatures import Verifier
 from surgical_pipeline.webhook.spool import Spool
@@ -26,7 +27,7 @@ class Receiver:
     """
 
     def __init__(self, settings: Settings, *, host: str, insecure: bool) -> None:
-        secrets, tokens = settings.webhook_secrets, settings.webhook_signing_tokens
+        secrets, tokens = secret_tokens(settings), signing_tokens(settings)
         if not secrets and not tokens:
             _check_insecure(host, insecure=insecure)
         self._host = host

@@ -1,14 +1,12 @@
 """The schedule that looks at everything the ledger has of the watched projects, for what nothing announced."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG
-from surgical_pipeline.defs.sync.config import block_of
+from surgical_pipeline.defs.dagster_runs import SYNC_JOB, Origin
+from surgical_pipeline.defs.sensors.requests import sync_request
 from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
-from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.ledger.known import KnownProject, known_entities, known_projects
 from surgical_pipeline.ledger.opening import open_ledger
@@ -27,8 +25,6 @@ _LOCK_TIMEOUT_SECONDS = 30.0
 """Dagster gives an evaluation 60 s."""
 _NO_PROJECTS = "SURGICAL_PROJECTS names no project: there is nothing to sweep."
 _NOTHING_KNOWN = "The ledger has nothing of the watched projects yet."
-_BACKGROUND = {"surgical/background": "sweep", "dagster/priority": "-10"}
-_TAG_LENGTH = 200
 
 
 @dg.schedule(
@@ -42,7 +38,8 @@ _TAG_LENGTH = 200
 )
 def sweep() -> list[dg.RunRequest] | dg.SkipReason:
     settings = Settings.from_environment()
-    if not settings.projects:
+    watches = settings.watches
+    if not watches:
         return dg.SkipReason(_NO_PROJECTS)
     ledger = open_ledger(settings, wait_at_most_seconds=_LOCK_TIMEOUT_SECONDS)
     if not ledger.exists:
@@ -51,7 +48,7 @@ def sweep() -> list[dg.RunRequest] | dg.SkipReason:
         known = [
             (project, known_entities(tx, project.project_id))
             for project in known_projects(tx)
-            if is_watched(project, settings.projects)
+            if any(watch.covers(project.project_id, project.path) for watch in watches)
         ]
     requests = [
         _run_request(scope, project=project, only_changed=not settings.sweep_deep)
@@ -59,14 +56,6 @@ def sweep() -> list[dg.RunRequest] | dg.SkipReason:
         for scope in scopes_of(project, keys)
     ]
     return requests or dg.SkipReason(_NOTHING_KNOWN)
-
-
-def is_watched(project: KnownProject, watched: Iterable[str]) -> bool:
-    """Whether ``SURGICAL_PROJECTS`` names it, by path, id or group; a group's subgroups count."""
-    path, number = project.path.lower(), str(project.project_id)
-    names = [name.lower() for name in watched]
-    groups = tuple(name.removesuffix("*") for name in names if name.endswith("/*"))
-    return path in names or number in names or path.startswith(groups)
 
 
 def scopes_of(project: KnownProject, keys: Sequence[EntityKey]) -> Iterator[Scope]:
@@ -82,14 +71,11 @@ def scopes_of(project: KnownProject, keys: Sequence[EntityKey]) -> Iterator[Scop
 
 def _run_request(scope: Scope, *, project: KnownProject, only_changed: bool) -> dg.RunRequest:
     """Dagster takes the key together with the tick's time: a repeated evaluation asks for no run twice."""
-    text = str(scope)
-    return dg.RunRequest(
+    return sync_request(
+        scope,
+        origin=Origin.SWEEP,
         run_key=f"{project.project_id} {next(scope.keys())}",
-        run_config=block_of(scope, budgets=PATIENT, dependents=CORE_DEPENDENTS, only_changed=only_changed),
-        tags={
-            TRIGGER_TAG: str(Trigger.SENSOR),
-            "surgical/project": project.path,
-            "surgical/scope": text if len(text) <= _TAG_LENGTH else f"{text[: _TAG_LENGTH - 1]}…",
-            **_BACKGROUND,
-        },
+        project=project.path,
+        budgets=PATIENT,
+        only_changed=only_changed,
     )

@@ -4,7 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, SYNC_JOB
+from surgical_pipeline.defs.dagster_runs import (
+    BACKFILL_JOB,
+    BACKGROUND,
+    PEOPLE_PRIORITY,
+    PRIORITY_TAG,
+    SYNC_JOB,
+)
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.again import (
     asked_again,
@@ -174,6 +180,7 @@ surgical_sync_job = dg.define_asset_job(
     selection=[surgical_sync],
     description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
     config=example_config(),
+    run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )
 
@@ -188,6 +195,7 @@ surgical_backfill_job = surgical_backfill.to_job(
     name=BACKFILL_JOB,
     description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
     partitions_def=SCOPES,
+    tags=BACKGROUND,
     executor_def=dg.in_process_executor,
 )
 """A separate job, because the launchpad of a partitioned asset refuses to start without a partition."""

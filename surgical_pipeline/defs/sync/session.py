@@ -9,7 +9,7 @@ import dagster as dg
 from anyio.from_thread import start_blocking_portal
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import events_upto_of, is_cancelled, mode_of, scope_of, trigger_of
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
@@ -112,6 +112,7 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
             dagster_instance=id_of(context.instance),
             queued_at=utc_now(),
             parent_run_id=context.run.parent_run_id,
+            events_upto=events_upto_of(context.run),
         )
 
 

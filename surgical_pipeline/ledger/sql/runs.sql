@@ -160,14 +160,22 @@ UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finishe
 -- When the ledger was made: unique to it, and kept by a copy that takes its place.
 SELECT MIN(applied_at) FROM schema_migrations;
 
+-- name: newest_numbered_run
+-- The run that this ledger got to know last, and its number; no row if it knows none.
+SELECT number, run_id FROM sync_runs WHERE number = (SELECT MAX(number) FROM sync_runs);
+
+-- name: run_with_number
+-- The run of that number.
+SELECT run_id FROM sync_runs WHERE number = $number;
+
 -- name: load_run
 -- Everything about one run.
 SELECT * FROM sync_runs WHERE run_id = $run_id;
 
 -- name: list_runs
--- Runs, the newest first, of one status or of all.
+-- Runs, the newest first, of one status or of all; of all triggers or only those that events asked for.
 SELECT * FROM sync_runs
-WHERE $status::VARCHAR IS NULL OR status = $status::VARCHAR
+WHERE ($status::VARCHAR IS NULL OR status = $status::VARCHAR) AND (NOT $of_events OR events_upto IS NOT NULL)
 ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
 LIMIT $limit::BIGINT;
 

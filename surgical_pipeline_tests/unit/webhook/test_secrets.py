@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.settings import Settings, SettingsError
+from surgical_pipeline.webhook.secrets import secret_tokens, signing_tokens
 
 TOKEN = f"whsec_{base64.b64encode(bytes(32)).decode()}"
 
@@ -13,25 +14,25 @@ def settings(**environment: str) -> Settings:
 
 
 def test_what_is_not_set_is_none() -> None:
-    assert settings().webhook_secrets == ()
-    assert settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=" ").webhook_signing_tokens == ()
+    assert secret_tokens(settings()) == ()
+    assert signing_tokens(settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=" ")) == ()
 
 
 @pytest.mark.parametrize("text", ["old,new", "old new", " old ,\nnew "])
 def test_several_secrets_stand_beside_each_other_while_one_is_replaced(text: str) -> None:
-    found = settings(SURGICAL_WEBHOOK_SECRET=text).webhook_secrets
+    found = secret_tokens(settings(SURGICAL_WEBHOOK_SECRET=text))
     assert [secret.get_secret_value() for secret in found] == ["old", "new"]
 
 
 def test_several_signing_tokens_too() -> None:
-    found = settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=f"{TOKEN},{TOKEN}").webhook_signing_tokens
+    found = signing_tokens(settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=f"{TOKEN},{TOKEN}"))
     assert [token.get_secret_value() for token in found] == [TOKEN, TOKEN]
 
 
 @pytest.mark.parametrize("wrong", [",", "'a-value'", "\u201cv3ry\u201d", "v3ry-s\xe9cret", "v3ry\x07", TOKEN])
 def test_a_malformed_secret_is_an_error_that_does_not_tell_it(wrong: str) -> None:
     with pytest.raises(SettingsError, match="SURGICAL_WEBHOOK_SECRET") as caught:
-        _ = settings(SURGICAL_WEBHOOK_SECRET=wrong).webhook_secrets
+        _ = secret_tokens(settings(SURGICAL_WEBHOOK_SECRET=wrong))
     assert not any(part in str(caught.value) for part in ("v3ry", "a-value", TOKEN))
 
 
@@ -41,14 +42,14 @@ def test_a_malformed_secret_is_an_error_that_does_not_tell_it(wrong: str) -> Non
 )
 def test_a_malformed_signing_token_is_an_error_that_does_not_tell_it(wrong: str) -> None:
     with pytest.raises(SettingsError, match="SURGICAL_WEBHOOK_SIGNING_TOKEN") as caught:
-        _ = settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=f"{TOKEN} {wrong}").webhook_signing_tokens
+        _ = signing_tokens(settings(SURGICAL_WEBHOOK_SIGNING_TOKEN=f"{TOKEN} {wrong}"))
     assert not any(part in str(caught.value) for part in ("v3ry", TOKEN[6:]))
 
 
 def test_secrets_show_in_no_repr() -> None:
     both = settings(SURGICAL_WEBHOOK_SECRET="v3ry-secret", SURGICAL_WEBHOOK_SIGNING_TOKEN=TOKEN)
-    assert "v3ry" not in repr(both.webhook_secrets)
-    assert TOKEN not in repr(both.webhook_signing_tokens)
+    assert "v3ry" not in repr(secret_tokens(both))
+    assert TOKEN not in repr(signing_tokens(both))
 
 
 def test_the_spool_lies_beside_the_ledger_unless_it_is_told_otherwise(tmp_path: Path) -> None:
