@@ -7,6 +7,7 @@ so that reading the ledger does not ask for a GitLab token.
 import os
 import threading
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
@@ -18,6 +19,7 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_DATE_LENGTH = len("2026-01-31")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -242,6 +244,31 @@ class Settings(BaseModel):
         if path.is_dir():
             raise SettingsError(f"the spool {path} is a folder: set SURGICAL_SPOOL to a file")
         return path
+
+    @property
+    def since(self) -> datetime | None:
+        """From when on changes count for a project that is watched for the first time: ``SURGICAL_SINCE``.
+
+        None: not set; they count from then on.
+
+        Raises:
+            SettingsError: it is no ISO date, and no time with a zone.
+        """
+        text = self._get("SURGICAL_SINCE")
+        if not text:
+            return None
+        try:
+            moment = datetime.fromisoformat(text)
+            if len(text) == _DATE_LENGTH:
+                return moment.replace(tzinfo=UTC)
+            if moment.tzinfo is not None:
+                return moment.astimezone(UTC)
+        except (ValueError, OverflowError):
+            pass
+        raise SettingsError(
+            f"SURGICAL_SINCE must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, "
+            f"not {text!r}"
+        )
 
     @property
     def example_scope(self) -> Scope | None:
