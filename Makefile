@@ -73,6 +73,7 @@ soak: $(VENV)/.dev ## Kill 200 syncs, let 32 contend, cancel in every stage, sta
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
+	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
@@ -80,8 +81,10 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.long_list
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.small_runs
+	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.search
+	@$(BIN)/python -m benchmarks.webhook
 
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's files

@@ -10,12 +10,9 @@ import statistics
 import tempfile
 from pathlib import Path
 
-from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
+from benchmarks.sync import existing_issues, run
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
 
@@ -37,30 +34,13 @@ def main() -> None:
             "GITLAB_TOKEN": sandbox.token,
         }
         Path(folder, "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
-        results = [sync(path, number % wanted.issues) for number in range(wanted.runs)]
+        iids = existing_issues()[: wanted.issues]
+        scopes = [Scope.of("acme/rocket", issue_iids=[iid]) for iid in iids]
+        results = [run(scopes[number % len(scopes)], path) for number in range(wanted.runs)]
         report(results)
         log = Path(f"{path}.wal")
         size = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
         print(f"file with its log                     {size / 1_000_000:.2f} MB for {wanted.issues} issues")
-
-
-def sync(path: Path, number: int) -> SyncResult:
-    from surgical_pipeline.defs.launch import launch  # noqa: PLC0415  DAGSTER_HOME must be set first
-
-    scope = Scope.of("acme/rocket", issue_iids=[ISSUES[number]])
-    ledger = DuckDBLedger(path)
-    run_id = launch(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, ledger=ledger)
-    with ledger.read() as tx:
-        result = load_result(tx, run_id)
-    if result is None or result.completion_status != "succeeded":
-        raise SystemExit(f"the run did not succeed: {result}")
-    return result
-
-
-def existing_issues() -> list[int]:
-    sample = build_sample(issues=150)
-    project_id = next(one.project_id for one in sample.projects.values() if one.path == "acme/rocket")
-    return sorted(iid for project, kind, iid in sample.entities if (project, kind) == (project_id, "issue"))
 
 
 def report(results: list[SyncResult]) -> None:
@@ -80,8 +60,6 @@ def report(results: list[SyncResult]) -> None:
     print(f"lock held, last {GROUP} to first {GROUP}         {last / first:.2f}")
     print(f"longest window of all                 {max(one.lock.longest_held_ms for one in results):.0f} ms")
 
-
-ISSUES = existing_issues()
 
 if __name__ == "__main__":
     main()

@@ -20,7 +20,7 @@ from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _DATE_LENGTH = len("2026-01-31")
-_QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
+QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
 class SettingsError(ValueError):
@@ -214,6 +214,38 @@ class Settings(BaseModel):
         return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
+    def sweep_deep(self) -> bool:
+        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``.
+
+        Raises:
+            SettingsError: it is neither true nor false.
+        """
+        text = self._get("SURGICAL_SWEEP_DEEP").lower()
+        if text not in ("", "true", "false"):
+            raise SettingsError(f"SURGICAL_SWEEP_DEEP must be true or false, not {text!r}")
+        return text == "true"
+
+    @property
+    def spool_path(self) -> Path:
+        """The receiver's SQLite file; it need not exist yet.
+
+        Raises:
+            SettingsError: its folder does not exist, it is a folder or the ledger, or nothing says where it is.
+        """
+        named = self._get("SURGICAL_SPOOL")
+        if not named:
+            ledger = self.ledger_path
+            return ledger.with_name(f"{ledger.name}.spool")
+        path = Path(named).expanduser().absolute()
+        if not path.parent.is_dir():
+            raise SettingsError(
+                f"the spool's folder {path.parent} does not exist: create it, or set SURGICAL_SPOOL"
+            )
+        if path.is_dir():
+            raise SettingsError(f"the spool {path} is a folder: set SURGICAL_SPOOL to a file")
+        return path
+
+    @property
     def since(self) -> datetime | None:
         """From when on changes count for a project that is watched for the first time: ``SURGICAL_SINCE``.
 
@@ -257,7 +289,7 @@ class Settings(BaseModel):
         Not every reader of an env file removes them: `docker --env-file` does not.
         """
         value = self._get(name)
-        if value[:1] in _QUOTES or value[-1:] in _QUOTES:
+        if value[:1] in QUOTES or value[-1:] in QUOTES:
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value

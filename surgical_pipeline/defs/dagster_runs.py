@@ -1,6 +1,8 @@
 """What a Dagster run says about itself: whether it is one of ours, its scope and mode, and who triggered it."""
 
+import re
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 import dagster as dg
@@ -13,16 +15,54 @@ from surgical_pipeline.ledger.process import ProcessIdentity
 SYNC_JOB = "surgical_sync_job"
 BACKFILL_JOB = "surgical_backfill_job"
 TRIGGER_TAG = "surgical/trigger"
-HOST_TAG, PID_TAG, PROCESS_TAG = "surgical/host", "surgical/pid", "surgical/process"
-"""Which process will run it, on runs of the command line: it may be killed before the run has its row."""
-LEDGER_TAG = "surgical/ledger"
+PROJECT_TAG, SCOPE_TAG = "surgical/project", "surgical/scope"
+EVENTS_TAG = "surgical/events"
+"""The events that a run takes, for people; ends with the number up to which it takes those of its scope."""
+BACKGROUND_TAG = "surgical/background"
+"""On runs for which nobody waits: dagster.yaml leaves a slot free of them."""
+PRIORITY_TAG = "dagster/priority"
+HOST_TAG, PID_TAG, PROCESS_TAG = ".dagster/surgical_host", ".dagster/surgical_pid", ".dagster/surgical_process"
+"""Which process will run it, on runs of the command line: it may be killed before the run has its row.
+
+Dagster's UI shows no tags with this prefix.
+"""
+LEDGER_TAG = ".dagster/surgical_ledger"
 """Name of the ledger that the run has begun to write to."""
+FORMER_TAGS = {
+    HOST_TAG: "surgical/host",
+    PID_TAG: "surgical/pid",
+    PROCESS_TAG: "surgical/process",
+    LEDGER_TAG: "surgical/ledger",
+}
+"""What runs have instead that were made before these were hidden."""
+PEOPLE_PRIORITY, BACKGROUND_PRIORITY = "10", "-10"
+BACKGROUND = {BACKGROUND_TAG: "true", PRIORITY_TAG: BACKGROUND_PRIORITY}
+MAX_TAG_LENGTH = 200
+"""PostgreSQL's indexes refuse long tags, and nobody reads them."""
+SENSOR_TAG = "dagster/sensor_name"
+RUN_KEY_TAG = "dagster/run_key"
 _PARTITION_TAG = "dagster/partition"
 _IMPLICIT_JOB = "__ASSET_JOB"
 """Dagster's job name for a run that materializes chosen assets."""
 _FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
 """The statuses of runs that are not ``is_finished``."""
+
+
+class Origin(StrEnum):
+    """What asks for runs by itself, as in the tag `surgical/trigger`; the ledger calls all of them `sensor`."""
+
+    WEBHOOK = "webhook"
+    POLL = "poll"
+    SETTLE = "settle"
+    SWEEP = "sweep"
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """The origin, how urgent its runs are, and whether they may take every slot."""
+        if self is Origin.SWEEP:
+            return {TRIGGER_TAG: str(self), **BACKGROUND}
+        return {TRIGGER_TAG: str(self), PRIORITY_TAG: "5" if self is Origin.WEBHOOK else "0"}
 
 
 def is_surgical(run: dg.DagsterRun) -> bool:
@@ -38,16 +78,43 @@ def is_cancelled(run: dg.DagsterRun) -> bool:
 
 
 def mode_of(run: dg.DagsterRun) -> RunMode:
-    return RunMode.BACKFILL if _PARTITION_TAG in run.tags else RunMode.SURGICAL
+    if _PARTITION_TAG in run.tags:
+        return RunMode.BACKFILL
+    return RunMode.INCREMENTAL if trigger_of(run) is Trigger.SENSOR else RunMode.SURGICAL
 
 
 def trigger_of(run: dg.DagsterRun) -> Trigger:
     """Who created the run: the command line sets it, Dagster's tags say the rest."""
-    if TRIGGER_TAG in run.tags:
-        return Trigger(run.tags[TRIGGER_TAG])
+    told = run.tags.get(TRIGGER_TAG)
+    if told in set(Trigger):
+        return Trigger(told)
+    if told in set(Origin):
+        return Trigger.SENSOR
     if "dagster/backfill" in run.tags:
         return Trigger.BACKFILL
-    return Trigger.SENSOR if "dagster/sensor_name" in run.tags else Trigger.LAUNCHPAD
+    return Trigger.SENSOR if SENSOR_TAG in run.tags else Trigger.LAUNCHPAD
+
+
+def events_upto_of(run: dg.DagsterRun) -> int | None:
+    """Up to which number the run takes events of its scope; None: no event asked for it."""
+    found = re.search(r"([0-9]{1,18})$", run.tags.get(EVENTS_TAG, ""))
+    return int(found[1]) if found else None
+
+
+def scope_tags(scope: Scope, project: str | None = None) -> dict[str, str]:
+    """What the run is about, for people. ``project``: its path, if the scope names it by its id."""
+    shown = project or scope.project
+    return {PROJECT_TAG: _shortened(shown), SCOPE_TAG: _shortened(f"{shown}{str(scope)[len(scope.project) :]}")}
+
+
+def missing_tags(run: dg.DagsterRun, scope: Scope) -> dict[str, str]:
+    """What a run that was not asked for with tags should have: the launchpad sets none."""
+    wanted = {TRIGGER_TAG: str(trigger_of(run)), **scope_tags(scope)}
+    return {key: value for key, value in wanted.items() if key not in run.tags}
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= MAX_TAG_LENGTH else f"{text[: MAX_TAG_LENGTH - 1]}…"
 
 
 def scope_of(run: dg.DagsterRun) -> Scope | str:
@@ -60,6 +127,11 @@ def scope_of(run: dg.DagsterRun) -> Scope | str:
         return f"refused: {partition if partition is not None else block.get('project', '')}"
 
 
+def hidden_tag(run: dg.DagsterRun, tag: str) -> str | None:
+    """The value of one of the tags that Dagster's UI does not show, under its present name or its former one."""
+    return run.tags.get(tag, run.tags.get(FORMER_TAGS[tag]))
+
+
 def worker_tags(worker: ProcessIdentity) -> dict[str, str]:
     """The tags from which `worker_of` reads."""
     return {HOST_TAG: worker.host, PID_TAG: str(worker.pid), PROCESS_TAG: worker.mark or ""}
@@ -67,10 +139,8 @@ def worker_tags(worker: ProcessIdentity) -> dict[str, str]:
 
 def worker_of(run: dg.DagsterRun) -> ProcessIdentity | None:
     """The process that created the run to run it itself; None if Dagster starts one."""
-    tags = run.tags
-    if PID_TAG not in tags:
-        return None
-    return ProcessIdentity(tags[HOST_TAG], int(tags[PID_TAG]), tags[PROCESS_TAG] or None)
+    host, pid, mark = (hidden_tag(run, tag) for tag in (HOST_TAG, PID_TAG, PROCESS_TAG))
+    return None if host is None or pid is None else ProcessIdentity(host, int(pid), mark or None)
 
 
 def config_block(run: dg.DagsterRun) -> Mapping[str, Any]:

@@ -11,7 +11,14 @@ import dagster as dg
 from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import LEDGER_TAG, is_cancelled, mode_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import (
+    LEDGER_TAG,
+    events_upto_of,
+    is_cancelled,
+    missing_tags,
+    mode_of,
+    trigger_of,
+)
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
@@ -75,9 +82,10 @@ class RunGateways:
                 queued_at=record.create_timestamp if record else None,
                 parent_run_id=run.parent_run_id,
                 phase=phase,
+                events_upto=events_upto_of(run),
             )
             self._alive.enter_context(Heartbeat(self.run))
-            instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger})
+            instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger, **missing_tags(run, scope)})
             self._discard_old_snapshots()
             self._began_in = phase
         self._phase = phase
@@ -103,7 +111,7 @@ class RunGateways:
     def close(self, *, cancelled: bool) -> None:
         """Called when the run is over: writes what no stage has written about its ending."""
         self._alive.close()
-        if self._phase is None or self.run.ended or self._gave_up:
+        if self._phase is None or self.run.ended_as or self._gave_up:
             return
         try:
             if cancelled:

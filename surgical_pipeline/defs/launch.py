@@ -12,7 +12,7 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_internals import InMemoryJob, execute_run_iterator
-from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, worker_tags
+from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, scope_tags, worker_tags
 from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
@@ -64,7 +64,11 @@ class Launch:
         self._run = instance.create_run_for_job(
             job_def=self._job,
             run_config=dict(config),
-            tags={TRIGGER_TAG: str(Trigger.CLI), **worker_tags(ProcessIdentity.of_this_process())},
+            tags={
+                TRIGGER_TAG: str(Trigger.CLI),
+                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], None)),
+                **worker_tags(ProcessIdentity.of_this_process()),
+            },
             parent_run_id=parent_run_id,
             root_run_id=(parent.root_run_id or parent_run_id) if parent else parent_run_id,
         )
@@ -192,10 +196,15 @@ def reconcile_now(ledger: Ledger) -> list[Change]:
 
 
 def run_config(
-    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], log_level: str
+    scope: Scope,
+    *,
+    budgets: Budgets,
+    dependents: Sequence[Dependent],
+    log_level: str,
+    only_changed: bool = False,
 ) -> dict[str, Any]:
     """Run config as in the launchpad, and how much of Dagster's log the terminal shows."""
-    block = block_of(scope, budgets=budgets, dependents=dependents)
+    block = block_of(scope, budgets=budgets, dependents=dependents, only_changed=only_changed)
     return {**block, "loggers": {"console": {"config": {"log_level": log_level}}}}
 
 

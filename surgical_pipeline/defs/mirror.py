@@ -7,6 +7,7 @@ and writes only what differs, and ends only runs that are still open.
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from datetime import datetime, timedelta
+from itertools import chain
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -15,8 +16,11 @@ from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import (
+    FORMER_TAGS,
     LEDGER_TAG,
     NOT_FINISHED,
+    events_upto_of,
+    hidden_tag,
     is_surgical,
     mode_of,
     scope_of,
@@ -98,10 +102,14 @@ class Mirror:
         if self._ledger_name is None:
             with self._ledger.read("mirror") as tx:
                 self._ledger_name = ledger_name(tx)
-        written = dg.RunsFilter(tags={LEDGER_TAG: self._ledger_name}, statuses=[DagsterRunStatus.SUCCESS])
-        self.bring_over(self._instance.get_run_records(written, limit=1, order_by="update_timestamp"))
+        written = [
+            dg.RunsFilter(tags={tag: self._ledger_name}, statuses=[DagsterRunStatus.SUCCESS])
+            for tag in (LEDGER_TAG, FORMER_TAGS[LEDGER_TAG])
+        ]
+        newest = (self._instance.get_run_records(one, limit=1, order_by="update_timestamp") for one in written)
+        self.bring_over(next(filter(None, newest), ()))
         if self._older:
-            for page in self._pages(written):
+            for page in chain.from_iterable(map(self._pages, written)):
                 self.bring_over(page)
 
     def bring_over(self, records: Sequence[dg.RunRecord]) -> None:
@@ -116,7 +124,7 @@ class Mirror:
             if run_id not in known and record.dagster_run.status is DagsterRunStatus.SUCCESS
         ]
         # They succeeded in another ledger: nothing to do; or in this one, which is now an older copy.
-        elsewhere = {run.run_id for run in unseen if run.tags.get(LEDGER_TAG, "") != self._ledger_name}
+        elsewhere = {run.run_id for run in unseen if (hidden_tag(run, LEDGER_TAG) or "") != self._ledger_name}
         self._older = self._older or len(elsewhere) < len(unseen)
         changed = {
             run_id: record
@@ -138,6 +146,7 @@ class Mirror:
                     queued_at=record.create_timestamp,
                     parent_run_id=run.parent_run_id,
                     worker=worker_of(run),
+                    events_upto=events_upto_of(run),
                 ):
                     self._note(run_id, "queued", f"Dagster says {run.status.value}")
                 set_dagster_status(tx, run_id, run.status.value)

@@ -11,19 +11,20 @@ from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.changes import Standings, Turn, rows_of_interest, take_turn
-from surgical_pipeline.events.list_state import MAX_TRIES, OVERLAP, UNKNOWN, Identity, ListState, backoff
+from surgical_pipeline.events.list_state import OVERLAP, Identity, ListState
 from surgical_pipeline.events.poll_cursor import CursorError, PollCursor, fit, key_of
 from surgical_pipeline.events.poll_report import PollReport
+from surgical_pipeline.events.settling import Unsettled
 from surgical_pipeline.ledger.polling import (
     SOON,
     WatchedProject,
     count_announced,
     load_standings,
     load_watched_projects,
-    mark_of,
-    went_back,
 )
-from surgical_pipeline.ledger.protocol import Ledger, Transaction
+from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.runs import mark_of, went_back
+from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.settings import Settings
 
 MAX_ASKED = 2000
@@ -51,7 +52,7 @@ class _Known:
     older: bool = False
     standings: Standings = field(default_factory=dict)
     projects: Sequence[WatchedProject] = ()
-    due: Sequence[ListedEntity] = ()
+    due: Sequence[Unsettled] = ()
 
 
 class Poll:
@@ -66,6 +67,7 @@ class Poll:
         self._ledger = ledger
         self._watches = settings.watches
         self._since = settings.since
+        self._unreadable = False
         self._report = PollReport(refused=refused, expects_hooks=settings.expects_hooks)
 
     def tick(self, text: str | None) -> Tick:
@@ -89,7 +91,8 @@ class Poll:
         try:
             cursor = PollCursor.parse(text) if text else PollCursor()
         except CursorError as error:
-            self._report.notes.append(f"{error}; polling begins anew")
+            self._report.notes.append(str(error))
+            self._unreadable = True
             return PollCursor()
         watched = {key_of(watch) for watch in self._watches}
         return replace(cursor, states={key: state for key, state in cursor.states.items() if key in watched})
@@ -100,18 +103,19 @@ class Poll:
 
     def _ask_ledger(self, cursor: PollCursor, looks: Looks) -> _Known:
         if not self._ledger.exists:
-            return _Known(older=bool(cursor.ledger))
+            return _Known(older=bool(cursor.ledger) or self._unreadable)
         with self._ledger.read("poll") as tx:
             known = _Known(mark_of(tx))
-            known.older = bool(cursor.ledger) and went_back(tx, cursor.ledger)
+            known.older = self._unreadable or (bool(cursor.ledger) and went_back(tx, cursor.ledger))
             known.projects = load_watched_projects(tx)
             if known.older:
                 return known
             watched = [project for project in known.projects if self._is_watched(project)]
             if looks.now >= cursor.settled_at + SETTLE_EVERY:
-                known.due = due(tx, watched, looks.now)
+                ids = [project.project_id for project in watched]
+                known.due = due_entities(tx, now=looks.now, projects=ids)
             rows = [row for lists in looks.lists.values() for look in lists for row in _rows(look)]
-            known.standings = load_standings(tx, [*rows, *known.due], ahead=looks.ahead)
+            known.standings = load_standings(tx, rows, ahead=looks.ahead)
             self._report.announced = count_announced(
                 tx,
                 [project.project_id for project in watched],
@@ -165,8 +169,10 @@ class Poll:
             self._tell(watch, looks.lists[watch], turns)
             states = changed if state else states
             asked |= wanted
-        settled = [row for row in known.due if _is_due(known.standings, row, looks.now)]
-        asked |= {row.identity: row for row in settled}
+        settled = [one for one in known.due if one.identity not in asked]
+        asked |= {
+            one.identity: ListedEntity(one.project_id, one.project, one.key, one.updated_at) for one in settled
+        }
         self._report.settled = len(settled)
         self._report.waiting = [str(watch) for watch in waiting]
         following = self._watches.index(waiting[0]) if waiting else cursor.turn + 1
@@ -181,18 +187,6 @@ class Poll:
         errors = {look.kind: on_one_line(look.error.reason) for look in lists if look.error}
         self._report.take_up(str(watch), turns, errors=errors)
         self._report.left_out |= {str(watch): at for look in lists for at in look.left_out}
-
-
-def due(tx: Transaction, projects: Sequence[WatchedProject], now: datetime) -> list[ListedEntity]:  # noqa: ARG001
-    """What may have changed unseen, each as if it had changed when it became due."""
-    return []
-
-
-def _is_due(standings: Standings, row: ListedEntity, now: datetime) -> bool:
-    standing = standings.get(row.identity, UNKNOWN)
-    if standing.queued or standing.running or standing.tries >= MAX_TRIES:
-        return False
-    return standing.tried_at is None or now >= standing.tried_at + backoff(standing.tries)
 
 
 def _rows(look: ListLook) -> list[ListedEntity]:

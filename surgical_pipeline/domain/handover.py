@@ -33,13 +33,15 @@ class PreflightResult:
 class Sources:
     """Ingest to dependents to docs: entities whose rows in the ledger are as fresh as this run can make them.
 
-    ``gitlab_ids``: their global ids, by which dependents name their owner.
+    ``gitlab_ids``: their global ids, by which dependents name their owner. ``unchanged``: those of ``keys`` whose
+    dependents need not be fetched.
     """
 
     project_id: int
     project_path: str
     keys: tuple[EntityKey, ...]
     gitlab_ids: Mapping[EntityKey, int] = field(default_factory=dict)
+    unchanged: frozenset[EntityKey] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,8 @@ class EntityOutcome(BaseModel):
     ingested: bool = False
     stale_skipped: bool = False
     tombstoned: bool = False
+    unchanged: bool = False
+    """The ledger had it as it is, so its dependents were not fetched: only in a run that asks for that."""
     settled: bool | None = None
     """Fetched so long after ``updated_at`` that any later change will show in it; None: not known."""
     moved_to_id: int | None = None
@@ -179,6 +181,7 @@ class EntityReport(BaseModel):
     ingested: bool
     stale_skipped: bool
     tombstoned: bool
+    unchanged: bool
     settled: bool | None
     moved_to_id: int | None
     dependent_failures: tuple[FailureReport, ...]
@@ -198,6 +201,7 @@ class EntityReport(BaseModel):
             ingested=outcome.ingested,
             stale_skipped=outcome.stale_skipped,
             tombstoned=outcome.tombstoned,
+            unchanged=outcome.unchanged,
             settled=outcome.settled,
             moved_to_id=outcome.moved_to_id,
             dependent_failures=tuple(map(FailureReport.of, outcome.dependent_failures)),
@@ -224,6 +228,8 @@ class EntityReport(BaseModel):
         """What became of its dependents, as tables show it."""
         if not (self.ingested or self.stale_skipped):
             return "-"
+        if self.unchanged:
+            return "unchanged"
         failed, newer = len(self.dependent_failures), len(self.dependents_stale_skipped)
         words = [f"{failed} failed"] if failed else []
         return ", ".join([*words, f"{newer} already newer"] if newer else words) or "ok"

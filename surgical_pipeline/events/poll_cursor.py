@@ -6,6 +6,7 @@ room for ``MAX_WATCHES``, unless very many have an unfinished reading at once: t
 """
 
 import base64
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ _HEAD_CHARACTERS = 128
 _ROOM = (MAX_CHARACTERS - _HEAD_CHARACTERS) // 5 * 4
 """Bytes for the states of all watches."""
 _KEY_BYTES = 4
+_MARK = re.compile(r"[^/]+/[0-9]+/[^/]*")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PRESENT, _POSITION, _SINCE, _FLOOR, _TRIES_SHIFT = 1, 2, 4, 8, 4
 
@@ -69,6 +71,8 @@ class PollCursor:
             version, turn, settled, ledger, body = text.split(" ")
             if version != _VERSION:
                 raise CursorError(f"its version is {version!r}")
+            if ledger != "-" and not _MARK.fullmatch(ledger):
+                raise CursorError(f"it names no ledger: {ledger!r}")
             states = dict(_Reader(base64.b85decode(body)).states())
             return cls("" if ledger == "-" else ledger, int(turn), _time(int(settled)), states)
         except (ValueError, OverflowError) as error:

@@ -110,7 +110,7 @@ class PollReport:
     def _about_trouble(self) -> Iterator[str]:
         if self.went_back:
             told = [f"{watch} from {at:%Y-%m-%d %H:%M:%S} UTC" for watch, at in self.went_back.items()]
-            yield f"the ledger went back (a backup, or another one), so lists are read again: {_listed(told)}"
+            yield f"back to what the ledger knows (another ledger, or an older copy of it): {_listed(told)}"
         for watch, lists in self.failed.items():
             reasons = dict.fromkeys(lists.values())
             if len(lists) == len(EntityType) and len(reasons) == 1:

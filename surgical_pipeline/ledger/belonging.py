@@ -18,8 +18,9 @@ def claim(tx: Transaction, run_id: str, project: ProjectRecord) -> str | None:
     Call it in the window that writes the project, before anything else of the project. Returns why the project
     must not be written if the ledger belongs to another GitLab.
     """
-    objection = load_belonging(tx, project.project_id).objection(project)
-    if objection is None and project.gitlab_url is not None:
+    known = load_belonging(tx, project.project_id)
+    objection = known.objection(project)
+    if objection is None and known.gitlab_url is None and project.gitlab_url is not None:
         tx.execute("claim_ledger", gitlab_url=project.gitlab_url, now=tx.now, run_id=run_id)
     return objection
 

@@ -7,6 +7,7 @@ than that is not believed (``domain.freshness.latest_believed``). None: all is b
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 
 from surgical_pipeline.domain.freshness import REPLICA_LAG, latest_believed, replaces, shown_time, unbelieved_text
@@ -15,6 +16,8 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.payloads import storable_json, storable_text
 from surgical_pipeline.ledger.protocol import Transaction
+
+NOTHING_SAME: Mapping[EntityKey, datetime] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +57,24 @@ def upsert_project(
 
 
 def upsert_entities(
-    tx: Transaction, run_id: str, records: Iterable[EntityRecord], *, present: datetime | None = None
+    tx: Transaction,
+    run_id: str,
+    records: Iterable[EntityRecord],
+    *,
+    present: datetime | None = None,
+    same_since: Mapping[EntityKey, datetime] = NOTHING_SAME,
 ) -> dict[EntityKey, tuple[str, ...]]:
     """Write the entities that are not older than the ledger's; return their keys, with what was odd about each.
 
     Order: ``domain.freshness.replaces``. Odd, each as a sentence, are an ``updated_at`` that went back and a
     stored fetch from the future that was not believed. An entity is live again, written or not, unless it was
-    missed after this fetch began. Of two records for one entity the fresher counts.
+    missed after this fetch began. Of two records for one entity the fresher counts. ``same_since``: of those that
+    are as the ledger has them, as ``find_unchanged`` gives it.
     """
     fresh = _freshest(records)
     believed = latest_believed(present)
     upsert = {"run_id": run_id, "replica_lag": REPLICA_LAG, "believed": believed, **_entity_columns(fresh)}
+    upsert["same_since"] = [same_since.get(record.key) for record in fresh]
     rows = tx.rows("upsert_entities", **upsert)
     written = {key_of(row): tuple(_oddities(row, believed=believed)) for row in rows}
     stale = [record for record in fresh if record.key not in written]
@@ -139,6 +149,8 @@ def record_misses(
     its documents and deletes their embeddings. What was fetched after ``missed_at``, what is deleted already and
     what the ledger never had is only missed. The same run may repeat this and gets the same answer.
     """
+    if not keys:
+        return Misses(frozenset(), frozenset())
     miss = {
         "run_id": run_id,
         "project_id": project_id,

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from surgical_pipeline.domain.dependents import Dependent
+from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
@@ -18,6 +18,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.search import index_documents
 
 _LABEL_SEPARATOR = "\x1f"
+_REFERENCES = frozenset({Dependent.LINKS, Dependent.CLOSED_BY, Dependent.CLOSES_ISSUES})
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +68,13 @@ class EntityDocuments:
 def load_sources(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> list[EntitySource]:
     """The sources of these entities, issues first, each by IID; what the ledger does not have is left out."""
     entities = tx.rows("load_source_entities", project_id=project_id, **key_columns(keys))
-    versions = _versions(tx, project_id, keys)
-    discussions = _discussions(tx, project_id, keys)
-    events = _grouped(tx, "load_source_events", project_id, keys)
-    references = _grouped(tx, "load_source_references", project_id, keys)
+    fetches = _grouped(tx, "load_dependent_fetches", project_id, keys)
+    versions = _versions(entities, fetches)
+    # A query costs milliseconds in which others wait, even if it finds nothing.
+    held = {Dependent[row["dependent"].upper()] for rows in fetches.values() for row in rows if row["row_count"]}
+    discussions = _discussions(tx, project_id, keys) if Dependent.DISCUSSIONS in held else {}
+    events = _grouped(tx, "load_source_events", project_id, keys if held & EVENT_DEPENDENTS else ())
+    references = _grouped(tx, "load_source_references", project_id, keys if held & _REFERENCES else ())
     existing = _grouped(tx, "load_complete_documents", project_id, keys)
     return [
         EntitySource(
@@ -103,7 +107,10 @@ def write_documents(
     for one entity the later counts.
     """
     distinct = {entry.key: entry for entry in batch}
-    versions = _versions(tx, project_id, distinct)
+    versions = _versions(
+        tx.rows("load_entity_versions", project_id=project_id, **key_columns(distinct)),
+        _grouped(tx, "load_dependent_fetches", project_id, distinct),
+    )
     valid = {key: entry for key, entry in distinct.items() if versions.get(key) == entry.source_version}
     documents = {document.document_id: document for entry in valid.values() for document in entry.regenerated}
     if documents:
@@ -132,28 +139,27 @@ def _tombstone_stale(
 ) -> None:
     kept = {one.document_id for entry in entries.values() for one in (*entry.regenerated, *entry.unchanged)}
     stale = tx.column(
-        "tombstone_stale_documents",
-        run_id=run_id,
+        "find_stale_documents",
         project_id=project_id,
-        deleted_at=tx.now,
         kept_document_ids=sorted(kept),
         **key_columns(entries),
     )
     if stale:
+        tx.execute("tombstone_documents", run_id=run_id, deleted_at=tx.now, document_ids=stale)
         tx.execute("delete_embeddings", document_ids=stale)
 
 
-def _versions(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, str]:
+def _versions(
+    entities: Iterable[Mapping[str, Any]], fetches: Mapping[EntityKey, Sequence[Mapping[str, Any]]]
+) -> dict[EntityKey, str]:
     """Changes whenever anything that documents are made of is written, or the entity is tombstoned or revived.
 
     Discussions, events and references are written only together with their row in ``dependent_fetches``.
     """
-    entities = tx.rows("load_entity_versions", project_id=project_id, **key_columns(keys))
-    fetches = _grouped(tx, "load_dependent_fetches", project_id, keys)
     versions = {}
     for row in entities:
         key = key_of(row)
-        parts = sorted(f"{fetch['dependent']}={fetch['fetched_at'].isoformat()}" for fetch in fetches[key])
+        parts = sorted(f"{fetch['dependent']}={fetch['fetched_at'].isoformat()}" for fetch in fetches.get(key, ()))
         state = "deleted" if row["deleted_at"] is not None else "live"
         versions[key] = "|".join([state, row["path"] or "", row["fetched_at"].isoformat(), *parts])
     return versions
@@ -178,6 +184,8 @@ def _grouped(
     tx: Transaction, query_name: str, project_id: int, keys: Collection[EntityKey]
 ) -> defaultdict[EntityKey, list[dict[str, Any]]]:
     grouped: defaultdict[EntityKey, list[dict[str, Any]]] = defaultdict(list)
+    if not keys:
+        return grouped
     for row in tx.rows(query_name, project_id=project_id, **key_columns(keys)):
         grouped[key_of(row)].append(row)
     return grouped

@@ -88,6 +88,8 @@ def vectors_of_same_texts(
 
 def unchanged_documents(tx: Transaction, versions: Sequence[DocumentVersion]) -> frozenset[DocumentVersion]:
     """Those of these documents that are live and still have that hash."""
+    if not versions:
+        return frozenset()
     wanted = [(version.document_id, version.content_hash) for version in versions]
     found = tx.execute("load_unchanged_documents", **columns(wanted, "document_id", "content_hash"))
     return frozenset(DocumentVersion(*row) for row in found)

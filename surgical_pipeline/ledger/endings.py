@@ -9,9 +9,15 @@ from surgical_pipeline.domain.inheritance import inherited_counters, inherited_o
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, count_warnings
 from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.events import settle_events
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.runs import RunSummary, counters_of_row
 
+NOTHING_USABLE = Failure(
+    code=FailureCode.INTERNAL_ERROR,
+    message="the run came to its end without bringing any requested entity up to date",
+    stage=Phase.EMBED,
+)
 _FINAL_PHASES = {
     RunStatus.SUCCEEDED: str(Phase.DONE),
     RunStatus.SUCCEEDED_WITH_WARNINGS: str(Phase.DONE),
@@ -28,6 +34,7 @@ def end_run(
     ended_by: Failure | str | None,
     now: datetime,
     seen: RunSummary | None = None,
+    known: Sequence[EntityOutcome] | None = None,
 ) -> bool:
     """The one step into a terminal status, for the run and every incomplete entity. False: it was not taken.
 
@@ -38,6 +45,7 @@ def end_run(
         ended_by: the failure that ended it, or why it was cancelled; None if it succeeded.
         now: when it ended.
         seen: the run as seen by a caller that considers it lost; a sign of life since then keeps it open.
+        known: the run's outcomes; None: the ledger's.
     """
     run = tx.rows("load_run", run_id=run_id)
     if not run:
@@ -46,7 +54,7 @@ def end_run(
     failure = ended_by
     if isinstance(failure, str):
         failure = Failure(code=FailureCode.CANCELLED, message=failure, stage=str(phase))
-    outcomes: Sequence[EntityOutcome] = store.load_outcomes(tx, run_id)
+    outcomes = store.load_outcomes(tx, run_id) if known is None else known
     if failure is not None:
         outcomes = list(store.with_run_failure(outcomes, failure, phase=phase))
     finished = tx.execute(
@@ -67,6 +75,7 @@ def end_run(
     if failure is not None:
         store.save_outcomes(tx, run_id, outcomes)
     tx.execute("close_open_phase", run_id=run_id, now=now)
+    settle_events(tx, run_id, outcomes=outcomes, now=now)
     return True
 
 

@@ -1,7 +1,7 @@
 """The outcomes of a run's entities: one row each from its first moment, replaced whole as the run goes on."""
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -35,14 +35,14 @@ def _complete(outcome: EntityOutcome, phase: Phase) -> bool:
 
 
 def insert_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
-    """A pending outcome for each entity of ``scope`` that has none yet."""
+    """A pending outcome for each entity of ``scope``, of a run that has none."""
     tx.execute("insert_pending_outcomes", run_id=run_id, **key_columns(scope.keys()))
 
 
 def replace_pending(tx: Transaction, run_id: str, scope: Scope) -> None:
     """Make the outcomes of a run that was queued with another scope exactly those of ``scope``."""
     tx.execute("delete_outcomes_outside_scope", run_id=run_id, **key_columns(scope.keys()))
-    insert_pending(tx, run_id, scope)
+    tx.execute("add_pending_outcomes", run_id=run_id, **key_columns(scope.keys()))
 
 
 def load_outcomes(tx: Transaction, run_id: str, keys: Collection[EntityKey] | None = None) -> list[EntityOutcome]:
@@ -88,6 +88,7 @@ def _outcome(row: dict[str, Any], dependent_failures: dict[EntityKey, list[Failu
         ingested=row["ingested"],
         stale_skipped=row["stale_skipped"],
         tombstoned=row["tombstoned"],
+        unchanged=row["unchanged"],
         settled=row["settled"],
         moved_to_id=row["moved_to_id"],
         failure=own,
@@ -99,17 +100,32 @@ def _outcome(row: dict[str, Any], dependent_failures: dict[EntityKey, list[Failu
     )
 
 
-def save_outcomes(tx: Transaction, run_id: str, outcomes: Sequence[EntityOutcome]) -> None:
-    """Replace these outcomes and their failures whole; of two for one entity the later counts."""
+def save_outcomes(
+    tx: Transaction,
+    run_id: str,
+    outcomes: Sequence[EntityOutcome],
+    *,
+    instead_of: Mapping[EntityKey, EntityOutcome] | None = None,
+) -> None:
+    """Replace these outcomes and their failures whole; of two for one entity the later counts.
+
+    Each must have been requested. ``instead_of``: the outcomes of the run so far; None: not known.
+    """
     distinct = {outcome.key: outcome for outcome in outcomes}
     if not distinct:
         return
-    tx.execute("delete_failures", run_id=run_id, **key_columns(distinct))
-    tx.execute("upsert_outcomes", run_id=run_id, **_outcome_columns(distinct.values()))
+    failed = distinct if instead_of is None else [key for key in distinct if _failures(instead_of[key])]
+    if failed:
+        tx.execute("delete_failures", run_id=run_id, **key_columns(failed))
+    tx.execute("update_outcomes", run_id=run_id, **_outcome_columns(distinct.values()))
     failures = [row for outcome in distinct.values() for row in _failure_rows(outcome)]
     if failures:
         names = ("entity_type", "iid", "position", "stage", "dependent", "code", "message", "retryable")
         tx.execute("insert_failures", run_id=run_id, **columns(failures, *names))
+
+
+def _failures(outcome: EntityOutcome) -> bool:
+    return outcome.failure is not None or bool(outcome.dependent_failures)
 
 
 def _failure_rows(outcome: EntityOutcome) -> list[tuple[object, ...]]:
@@ -140,6 +156,7 @@ def _outcome_columns(outcomes: Iterable[EntityOutcome]) -> dict[str, list[Any]]:
             outcome.ingested,
             outcome.stale_skipped,
             outcome.tombstoned,
+            outcome.unchanged,
             outcome.settled,
             outcome.moved_to_id,
             str(outcome.failure.code) if outcome.failure else None,
@@ -161,6 +178,7 @@ def _outcome_columns(outcomes: Iterable[EntityOutcome]) -> dict[str, list[Any]]:
         "ingested",
         "stale_skipped",
         "tombstoned",
+        "unchanged",
         "settled",
         "moved_to_id",
         "failure_code",

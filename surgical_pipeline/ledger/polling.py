@@ -13,13 +13,11 @@ from surgical_pipeline.events.list_state import Identity, Standing
 from surgical_pipeline.events.poll_report import Announced
 from surgical_pipeline.ledger.columns import key_of
 from surgical_pipeline.ledger.protocol import Transaction
-from surgical_pipeline.ledger.runs import ledger_name
 
 SOON = timedelta(minutes=2)
 """A hook that comes later than this after the change did not announce it."""
 _EARLY = timedelta(minutes=1)
 """How much earlier than the change it may seem to come: clocks differ, and GitLab throttles ``updated_at``."""
-_RUN_ID_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,23 +75,3 @@ def count_announced(
     )
     last_at = row["last_at"]
     return Announced(row["changes"], row["told"], last_at and last_at + ahead)
-
-
-def mark_of(tx: Transaction) -> str:
-    """Which ledger this is and how far it has come, as a text for a cursor: its name, a number and a run."""
-    newest = tx.execute("newest_run")
-    number, run_id = newest[0] if newest else (0, "")
-    return f"{ledger_name(tx)}/{number}/{run_id[:_RUN_ID_SHOWN]}"
-
-
-def went_back(tx: Transaction, mark: str) -> bool:
-    """Whether this ledger is not the one of that mark, or is an older copy of it."""
-    name, number, run_id = mark.split("/")
-    if name != ledger_name(tx):
-        return True
-    if not int(number):
-        return False
-    newest = tx.execute("newest_run")
-    if not newest or newest[0][0] < int(number):
-        return True
-    return any(not found.startswith(run_id) for found in tx.column("run_of_number", number=int(number)))

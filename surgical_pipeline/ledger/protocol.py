@@ -21,6 +21,9 @@ class Transaction(Protocol):
     def now(self) -> datetime:
         """When the window began, in UTC: one time for everything written in it."""
 
+    def before_commit(self, work: Callable[[], None]) -> None:
+        """Call ``work`` once, when the block has ended and before the commit; what it raises rolls all back."""
+
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call ``undo``, which resets what an object remembers as written, if the window is not committed."""
 

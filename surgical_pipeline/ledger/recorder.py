@@ -14,10 +14,10 @@ from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.endings import Inheritance, end_run, inheritance_of
-from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
+from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
+from surgical_pipeline.ledger.run_row import RunRow
 from surgical_pipeline.ledger.runs import RunSummary, ledger_name
 from surgical_pipeline.ledger.usage import Usage
 
@@ -29,8 +29,9 @@ T = TypeVar("T")
 class SyncRunRecorder:
     """Writes one run's row, phases and outcomes. Each method joins the window ``tx`` or opens its own.
 
-    Every change is guarded by the status it starts from. If the row is no longer ``running``, the methods raise
-    RunLostError and write nothing; the ``finish_*`` methods return False instead.
+    What a window changes in the row is written by one statement, at the window's end: each statement costs
+    milliseconds in which others wait. It is guarded by the status it starts from. If the row is no longer
+    ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
     since this object was made, and the requests passed to ``count_requests``.
@@ -40,13 +41,13 @@ class SyncRunRecorder:
         self.run_id = run_id
         self._ledger = ledger
         self._clock = clock
-        self._last_heartbeat: datetime | None = None
         self._usage = Usage(ledger)
-        self._phase: Phase | None = None
+        self._row = RunRow(run_id, self._usage, location=ledger.location, clock=clock)
+        self._known: dict[EntityKey, EntityOutcome] | None = None
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""
-        self.ended = False
-        """Whether this object wrote the run's ending."""
+        self.ended_as: RunStatus | None = None
+        """The run's ending, if this object wrote it."""
 
     def start_surgical(
         self,
@@ -71,8 +72,7 @@ class SyncRunRecorder:
             dagster_instance: whose run it is.
             queued_at: when Dagster accepted it.
             parent_run_id: the run that this one repeats or continues.
-            phase: the first stage. If it is not preflight, the run continues where its parent failed and takes
-                over what the parent's earlier stages achieved.
+            phase: the first stage. After preflight: the run takes over what its parent's earlier stages achieved.
             events_upto: the run was asked for because of events of its scope, up to this ``seq``.
 
         Raises:
@@ -103,12 +103,14 @@ class SyncRunRecorder:
             elif tx.execute("start_queued_run", **row):
                 store.replace_pending(tx, self.run_id, scope)
             else:
-                raise self._lost(tx)
+                raise self._row.lost(tx)
+            self._known = {
+                key: EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in sorted(scope.keys())
+            }
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, inheritance_of(tx, self.run_id, parent_run_id, phase=phase))
-            tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
+            self._row.begin(tx, phase, now=now)
             name, self.belongs_to = ledger_name(tx), load_belonging(tx)
-        self._last_heartbeat, self._phase = now, phase
         self._usage.begin_stage(phase)
         return name
 
@@ -118,14 +120,14 @@ class SyncRunRecorder:
 
     def set_project(self, project_id: int, path: str, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set project") as joined:
-            self._guarded(joined, "set_run_project", project_id=project_id, project_path=path)
+            self._row.changed(joined).project = (project_id, path)
 
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Enter a stage; the one before ends.
 
-        A stage enters the next one in its own last window, which saves a window. The next stage
-        still calls this when it begins: then nothing is written, and usage from there on counts as that stage's.
-        No run returns to a stage, but part of it may: entities that could not be fetched at first.
+        A stage enters the next one in its own last window, which saves a window. The next stage still calls this
+        when it begins: usage from there on is its own. No run returns to a stage, but entities that could not be
+        fetched at first may.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
@@ -134,9 +136,9 @@ class SyncRunRecorder:
             raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
         if tx is None:
             self._usage.begin_stage(phase)
-        if self._phase is None or STAGES.index(phase) > STAGES.index(self._phase):
+        if self._row.is_later(phase):
             with self._joined(tx, "set phase") as joined:
-                self._move(joined, phase)
+                self._row.changed(joined).phase = phase
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -145,13 +147,12 @@ class SyncRunRecorder:
 
     def add_counters(self, tx: Transaction, **increments: int) -> None:
         """Raise counters by name; those not named stay as they are."""
-        added = dict.fromkeys(Counters.model_fields, 0) | increments
-        if unknown := added.keys() - Counters.model_fields.keys():
+        if unknown := increments.keys() - Counters.model_fields.keys():
             raise ValueError(f"no such counters: {', '.join(sorted(unknown))}")
-        self._guarded(tx, "add_run_counters", **added)
+        self._row.changed(tx).counters.update(increments)
 
     def count_requests(self, http: HttpStats) -> None:
-        """Add requests that the run sent since the last call; written with the next stage or the ending."""
+        """Requests that the run sent since the last call; written with the next stage or the ending."""
         self._usage.count_requests(http)
 
     def heartbeat_if_due(self, tx: Transaction | None = None, *, cancelled: threading.Event | None = None) -> bool:
@@ -159,30 +160,30 @@ class SyncRunRecorder:
 
         ``cancelled`` ends the wait for its own window, as in ``Ledger.write``.
         """
-        last = self._last_heartbeat
+        last = self._row.last_heartbeat
         if last is not None and self._clock() - last < timedelta(seconds=HEARTBEAT_SECONDS):
             return False
         with self._joined(tx, "heartbeat", cancelled=cancelled) as joined:
-            self._touch(joined)
+            self._row.changed(joined)
         return True
 
     @contextmanager
     def window(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[Transaction]:
-        """A write window of this run; its first statement is a heartbeat that fails if the run is lost.
+        """A write window of this run; its last statement is a heartbeat that fails if the run is lost.
 
         Raises:
-            RunLostError: nothing was written and nothing may be.
+            RunLostError: at the window's end; nothing was written and nothing may be.
             LedgerError: as ``Ledger.write``.
         """
         with self._ledger.write(purpose, cancelled=cancelled) as tx:
-            self._touch(tx)
+            self._row.changed(tx)
             yield tx
 
     async def in_window(self, purpose: str, work: Callable[[Transaction], T]) -> T:
         """``work`` in such a window, in a thread; cancellation as in ``Ledger.in_write``."""
 
         def fenced(tx: Transaction) -> T:
-            self._touch(tx)
+            self._row.changed(tx)
             return work(tx)
 
         return await self._ledger.in_write(purpose, fenced)
@@ -195,6 +196,9 @@ class SyncRunRecorder:
         self, tx: Transaction | None = None, *, keys: Collection[EntityKey] | None = None
     ) -> list[EntityOutcome]:
         """Outcomes of the run, of ``keys`` or all, issues first, each by ascending IID."""
+        if self._known is not None:
+            known = self._known.values()
+            return list(known if keys is None else (one for one in known if one.key in keys))
         if tx is None:
             with self._ledger.read("outcomes") as own:
                 return self.outcomes(own, keys=keys)
@@ -202,7 +206,9 @@ class SyncRunRecorder:
 
     def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
         """Replace these outcomes and their failures whole, in a window of this run."""
-        store.save_outcomes(tx, self.run_id, outcomes)
+        store.save_outcomes(tx, self.run_id, outcomes, instead_of=self._known)
+        if self._known is not None:
+            self._remember(tx, "_known", value=self._known | {one.key: one for one in outcomes})
 
     def finish_succeeded(self) -> bool:
         """Everything asked for is up to date. False: the run was lost, its row is left as it is."""
@@ -212,15 +218,20 @@ class SyncRunRecorder:
         """Some of it is not; the outcomes say what. False: the run was lost, its row is left as it is."""
         return self._finish(RunStatus.SUCCEEDED_WITH_WARNINGS)
 
-    def conclude(self, *, nothing_usable: Failure) -> RunStatus:
-        """End a run that completed all stages as its outcomes say, in one window; returns how it ended.
+    def conclude(self, tx: Transaction | None = None) -> RunStatus:
+        """End a run that completed all stages as its outcomes say; returns how it ended.
 
-        ``nothing_usable``: why it failed if no requested entity is up to date. A run that was lost is
-        left as it is.
+        With ``tx``, the last window of its last stage, a run that must fail is left to a call without it. A run
+        that has ended meanwhile is left as it is.
         """
-        with self._ledger.write("conclude") as tx:
-            status = conclude(store.load_outcomes(tx, self.run_id))
-            self._finish_in(tx, status, nothing_usable if status is RunStatus.FAILED else None)
+        if self.ended_as is not None:
+            return self.ended_as
+        with self._joined(tx, "conclude") as joined:
+            status = conclude(self.outcomes(joined))
+            if tx is None:
+                self._finish_in(joined, status, NOTHING_USABLE if status is RunStatus.FAILED else None)
+            elif status is not RunStatus.FAILED and not self._finish_in(tx, status, None):
+                raise self._row.lost(tx)
         return status
 
     def finish_failed(self, failure: Failure, *, if_silent_since: RunSummary | None = None) -> bool:
@@ -249,13 +260,21 @@ class SyncRunRecorder:
     def _finish_in(
         self, tx: Transaction, status: RunStatus, ended_by: Failure | str | None, *, seen: RunSummary | None = None
     ) -> bool:
-        now = self._clock()
         if seen is None:
-            self._usage.tell(tx, self.run_id, now=now)
-        if not end_run(tx, self.run_id, status=status, ended_by=ended_by, now=now, seen=seen):
-            return False
-        self._remember(tx, "ended", value=True)
-        return True
+            self._row.end(tx)
+        ended = end_run(
+            tx,
+            self.run_id,
+            status=status,
+            ended_by=ended_by,
+            now=self._clock(),
+            seen=seen,
+            known=None if self._known is None else list(self._known.values()),
+        )
+        if ended:
+            self._remember(tx, "ended_as", value=status)
+            self._remember(tx, "_known", value=None)  # The ending failed what was not complete.
+        return ended
 
     def _take_over(self, tx: Transaction, inheritance: Inheritance | None) -> None:
         if inheritance is None:
@@ -275,20 +294,6 @@ class SyncRunRecorder:
             with self._ledger.write(purpose, cancelled=cancelled) as own:
                 yield own
 
-    def _move(self, tx: Transaction, phase: Phase) -> None:
-        now = self._clock()
-        if not self._usage.tell(tx, self.run_id, now=now, entered=phase):
-            raise self._lost(tx)
-        tx.execute("close_open_phase", run_id=self.run_id, now=now)
-        tx.execute("open_phase", run_id=self.run_id, phase=str(phase), now=now)
-        self._remember(tx, "_last_heartbeat", value=now)
-        self._remember(tx, "_phase", value=phase)
-
-    def _touch(self, tx: Transaction) -> None:
-        now = self._clock()
-        self._guarded(tx, "touch_run", now=now)
-        self._remember(tx, "_last_heartbeat", value=now)
-
     def _remember(self, tx: Transaction, name: str, *, value: object) -> None:
         """Set an attribute of this object; reset if the window is rolled back."""
         before = getattr(self, name)
@@ -297,11 +302,4 @@ class SyncRunRecorder:
 
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
-            raise self._lost(tx)
-
-    def _lost(self, tx: Transaction) -> LedgerError:
-        """Why the run's row is not ``running``. A begun run is not queued: such a row is another ledger's."""
-        row = tx.rows("load_run", run_id=self.run_id)
-        if row and row[0]["status"] != RunStatus.QUEUED:
-            return RunLostError(self.run_id)
-        return LedgerReplacedError(self._ledger.location, self.run_id)
+            raise self._row.lost(tx)

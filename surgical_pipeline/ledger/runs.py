@@ -39,10 +39,14 @@ _USAGE_COLUMNS = (
     "http_retries",
     "http_rate_limited",
 )
+_RUN_ID_SHOWN = 8
 
 
 class RunSummary(BaseModel):
-    """A row of ``sync_runs`` without its figures. ``host`` and ``pid``: the process that worked on it."""
+    """A row of ``sync_runs`` without its figures. ``host`` and ``pid``: the process that worked on it.
+
+    ``events_upto``: the number up to which it took events of its scope; None if none asked for it.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -70,6 +74,7 @@ class RunSummary(BaseModel):
     host: str | None
     pid: int | None
     process: str | None
+    events_upto: int | None = None
 
     @property
     def liveness(self) -> Liveness:
@@ -131,9 +136,35 @@ def ledger_name(tx: Transaction) -> str:
     return str(made_at.astimezone(UTC).isoformat())
 
 
-def list_runs(tx: Transaction, *, limit: int, status: RunStatus | None = None) -> list[RunSummary]:
-    """Up to ``limit`` runs, the newest first."""
-    rows = tx.rows("list_runs", limit=limit, status=None if status is None else str(status))
+def mark_of(tx: Transaction) -> str:
+    """Which ledger this is and how far it has come, as a short text for a cursor: its name, a number and a run."""
+    newest = tx.execute("newest_numbered_run")
+    number, run_id = newest[0] if newest else (0, "")
+    return f"{ledger_name(tx)}/{number}/{run_id[:_RUN_ID_SHOWN]}"
+
+
+def went_back(tx: Transaction, mark: str) -> bool:
+    """Whether this ledger is not the one of that mark, or an older copy of it.
+
+    Raises:
+        ValueError: the text is no mark.
+    """
+    name, number, run_id = mark.split("/")
+    if name != ledger_name(tx):
+        return True
+    if not int(number):
+        return False
+    newest = tx.execute("newest_numbered_run")
+    if not newest or newest[0][0] < int(number):
+        return True
+    return any(not found.startswith(run_id) for found in tx.column("run_with_number", number=int(number)))
+
+
+def list_runs(
+    tx: Transaction, *, limit: int, status: RunStatus | None = None, of_events: bool = False
+) -> list[RunSummary]:
+    """Up to ``limit`` runs, the newest first. ``of_events``: only those that were asked for because of events."""
+    rows = tx.rows("list_runs", limit=limit, status=None if status is None else str(status), of_events=of_events)
     return [RunSummary.model_validate(row) for row in rows]
 
 

@@ -1,7 +1,6 @@
 """What a run used since it last recorded its usage: windows on the ledger, and requests."""
 
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, field
 
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import HttpStats, LockStats
@@ -10,15 +9,28 @@ from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    lock: LockStats
-    http: HttpStats
+    lock: LockStats = field(default_factory=LockStats)
+    http: HttpStats = field(default_factory=HttpStats)
 
     def __sub__(self, earlier: "Used") -> "Used":
         return Used(self.lock - earlier.lock, self.http - earlier.http)
 
+    @property
+    def columns(self) -> dict[str, float]:
+        """Those that runs and stages have in common."""
+        return {
+            "lock_windows": self.lock.windows,
+            "lock_wait_ms": self.lock.wait_ms,
+            "lock_held_ms": self.lock.held_ms,
+            "http_requests": self.http.requests,
+        }
+
+
+NOTHING = Used()
+
 
 class Usage:
-    """Counts from its creation on, stage by stage. ``tell`` writes what is not written yet."""
+    """Counts from its creation on, stage by stage. ``take`` gives what is not written yet."""
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
@@ -40,41 +52,18 @@ class Usage:
             self._untold_stages.append((self._stage, self._so_far))
         self._stage = stage
 
-    def tell(self, tx: Transaction, run_id: str, *, now: datetime, entered: Phase | None = None) -> bool:
-        """Add it to the run and to its stages; False, with nothing written, if the run is not running.
-
-        ``now``: also counts as a heartbeat. ``entered``: the stage that the run enters; None: unchanged.
-        """
+    def take(self, tx: Transaction) -> tuple[Used, dict[Phase, Used]]:
+        """What the run used in all and in each stage; untaken again if the window ``tx`` is rolled back."""
         before, used, stages = self._told, self._so_far, self._untold_stages
-        whole = used - before
-        if not tx.execute(
-            "add_run_usage",
-            run_id=run_id,
-            phase=None if entered is None else str(entered),
-            now=now,
-            longest_lock_held_ms=whole.lock.longest_held_ms,
-            http_retries=whole.http.retries,
-            http_rate_limited=whole.http.rate_limited,
-            **_columns(whole),
-        ):
-            return False
+        by_stage = dict[Phase, Used]()
         since = before
         for stage, until in (*stages, *([] if self._stage is None else [(self._stage, used)])):
-            tx.execute("add_phase_usage", run_id=run_id, phase=str(stage), **_columns(until - since))
+            by_stage[stage] = until - since
             since = until
         self._told, self._untold_stages = used, []
 
-        def untell() -> None:
+        def give_back() -> None:
             self._told, self._untold_stages = before, stages + self._untold_stages
 
-        tx.on_rollback(untell)
-        return True
-
-
-def _columns(used: Used) -> dict[str, float]:
-    return {
-        "lock_windows": used.lock.windows,
-        "lock_wait_ms": used.lock.wait_ms,
-        "lock_held_ms": used.lock.held_ms,
-        "http_requests": used.http.requests,
-    }
+        tx.on_rollback(give_back)
+        return used - before, by_stage

@@ -16,6 +16,7 @@ from surgical_pipeline.sandbox.control_models import (
     LatencySpec,
     NoteChange,
     NoteSpec,
+    ProjectName,
     ProjectSpec,
     RequestLogView,
 )
@@ -137,6 +138,13 @@ class SandboxControl:
         payload: dict[str, Any] = self._send("POST", "/projects", body=ProjectSpec(path=path))
         return payload
 
+    def rename_project(self, name: str, *, project: str | int | None = None) -> dict[str, Any]:
+        """Give it another name in its group; the former path redirects. Returns its payload."""
+        payload: dict[str, Any] = self._send(
+            "POST", "/project/rename", body=ProjectName(name=name), project=project
+        )
+        return payload
+
     def recreate_project(self, *, project: str | int | None = None) -> dict[str, Any]:
         """Delete it and create one with the same path: another id, nothing in it; returns its payload."""
         payload: dict[str, Any] = self._send("POST", "/project/recreate", project=project)
@@ -231,12 +239,21 @@ class SandboxControl:
         *,
         kind: Literal["issue", "merge_request"] = "issue",
         username: str = "mira.okafor",
+        project: str | int | None = None,
     ) -> dict[str, Any]:
         """An emoji on an entity; `updated_at` stays as it is, as in GitLab."""
-        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=AwardSpec(name=name, username=username))
+        spec = AwardSpec(name=name, username=username)
+        return self._payload("POST", f"/{kind}s/{iid}/award_emoji", body=spec, project=project)
 
-    def delete_award(self, iid: int, award_id: int, *, kind: Literal["issue", "merge_request"] = "issue") -> None:
-        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}")
+    def delete_award(
+        self,
+        iid: int,
+        award_id: int,
+        *,
+        kind: Literal["issue", "merge_request"] = "issue",
+        project: str | int | None = None,
+    ) -> None:
+        self._send("DELETE", f"/{kind}s/{iid}/award_emoji/{award_id}", project=project)
 
     def set_approvers(self, iid: int, *usernames: str) -> None:
         """Let exactly these people approve a merge request; nobody if none is named."""

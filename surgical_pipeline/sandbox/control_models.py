@@ -118,6 +118,12 @@ class ApproverSpec(ControlModel):
     usernames: list[str]
 
 
+class ProjectName(ControlModel):
+    """A project's other name, the last part of its path."""
+
+    name: str = Field(pattern=r"^[\w.-]+$")
+
+
 class AddedNote(ControlModel):
     discussion_id: str
     note: dict[str, Any]

@@ -19,6 +19,7 @@ from surgical_pipeline.sandbox.control_models import (
     LatencySpec,
     NoteChange,
     NoteSpec,
+    ProjectName,
     ProjectSpec,
 )
 from surgical_pipeline.sandbox.control_requests import project_id_of, read_body, world_of
@@ -95,6 +96,16 @@ async def recreate_project(request: Request) -> Response:
         project_moved(new, event="project_create"),
     ]
     return JSONResponse(new.payload, status_code=201)
+
+
+async def rename_project(request: Request) -> Response:
+    world, name = world_of(request), (await read_body(request, ProjectName)).name
+    old = world.projects[project_id_of(request)]
+    if world.find_project(f"{old.payload['namespace']['full_path']}/{name}") is not None:
+        raise EditError(f"there is a project {name} beside {old.path}")
+    new = world.rename(old.project_id, name)
+    world.announced.append(project_moved(new, event="project_rename", old_path=old.path))
+    return JSONResponse(new.payload)
 
 
 async def create_project(request: Request) -> Response:
@@ -216,6 +227,7 @@ def control_routes() -> list[Route]:
         ("POST", "/behaviour", set_behaviour),
         ("POST", "/projects", create_project),
         ("POST", "/project/recreate", recreate_project),
+        ("POST", "/project/rename", rename_project),
         ("POST", "/issues", create_issue),
         ("POST", "/merge_requests", create_merge_request),
         ("POST", "/merge_requests/{iid:int}/prepare", _bound(prepare, "merge_requests")),

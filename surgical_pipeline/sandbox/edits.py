@@ -29,7 +29,7 @@ def update_entity(world: World, key: EntityKey, fields: Json, *, bump: bool | No
     """Set fields of the payload. A new state or new labels also leave their events; hooks tell of what changed.
 
     `updated_at` moves to now, unless `fields` name it or `bump` is false. `bump` None does what GitLab does: for
-    labels alone it moves only when it is at least 60 seconds old.
+    labels alone it moves only when it is at least 60 seconds old, and not at all if they are the same.
     """
     entity = editable(world, key)
     refuse_unknown(entity.kind, fields, {**entity.payload, **entity.single})
@@ -46,9 +46,10 @@ def update_entity(world: World, key: EntityKey, fields: Json, *, bump: bool | No
         entity.payload["labels"] = sorted(entity.payload["labels"])
     if "description" in fields:
         entity.payload["task_completion_status"] = payloads.task_counts(str(fields["description"] or ""))
-    if "updated_at" not in fields:
-        throttled = fields.keys() == {"labels"}
-        touch(world, entity, bump=None if bump is None and throttled else bump is not False)
+    if bump is None and fields.keys() == {"labels"}:
+        touch(world, entity, bump=None if before["labels"] != entity.payload["labels"] else False)
+    elif "updated_at" not in fields:
+        touch(world, entity, bump=bump is not False)
     _announce_update(world, entity, before=before, after=_shown(entity, fields))
     return entity
 

@@ -169,6 +169,23 @@ class World:
         self.made_anew[new_id] = self.made_anew.get(project_id, project_id)
         return new
 
+    def rename(self, project_id: int, name: str) -> Project:
+        """Give a project another name in its group; its former path redirects, and no `updated_at` moves."""
+        old = self.projects[project_id]
+        group = old.payload["namespace"]
+        renamed = project_payload(project_id, name, namespace=group, visibility=old.payload["visibility"])
+        payload = renamed | {"created_at": old.payload["created_at"]}
+        new = replace(old, payload=payload, former_paths=(*old.former_paths, old.path))
+        self.projects[project_id] = new
+        self._paths |= {path.lower(): new for path in (*new.former_paths, new.path)}
+        for key in [key for key in self.every_key() if key[0] == project_id]:
+            entity = self.editable(key)
+            if entity is not None:
+                address, full = entity.payload["web_url"], entity.payload["references"]["full"]
+                entity.payload["web_url"] = address.replace(f"/{old.path}/-/", f"/{new.path}/-/")
+                entity.payload["references"] |= {"full": full.replace(old.path, new.path)}
+        return new
+
     def create_project(self, path: str) -> Project:
         """A new, empty project with the groups that its path needs; who may read the first one may read it."""
         *groups, name = path.split("/")

@@ -66,7 +66,7 @@ async def run_dependents(
     belongs_to: Belonging | None = None,
     clock: MonotonicClock = time.monotonic,
 ) -> Sources:
-    """Bring the dependents of all sources up to date, as far as the budget allows.
+    """Bring the dependents of all sources but the unchanged ones up to date, as far as the budget allows.
 
     One flat queue of (entity, dependent) keeps every place in flight busy, so a slow answer costs its own
     entity and one place, not its neighbours. The queue of writes is bounded: while others hold the
@@ -82,8 +82,9 @@ async def run_dependents(
     if belongs_to is not None:
         project = str(sources.project_id)
         await project_of_ledger(project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE)
-    versions = await _code_versions(sources, run=run, dependents=dependents)
-    jobs = _jobs(sources.keys, dependents=dependents, versions=versions)  # lazy: a list would keep it all alive
+    keys = [key for key in sources.keys if key not in sources.unchanged]
+    versions = await _code_versions(sources.project_id, keys, run=run, dependents=dependents)
+    jobs = _jobs(keys, dependents=dependents, versions=versions)  # lazy: a list would keep it all alive
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
         sources,
@@ -103,12 +104,12 @@ async def run_dependents(
 
 
 async def _code_versions(
-    sources: Sources, *, run: SyncRunRecorder, dependents: Sequence[Dependent]
+    project_id: int, keys: Sequence[EntityKey], *, run: SyncRunRecorder, dependents: Sequence[Dependent]
 ) -> Mapping[EntityKey, CodeVersion]:
     """Which merge requests' code the ledger knows: unchanged code is not fetched again."""
-    if not CODE_DEPENDENTS & set(dependents):
+    if not keys or not CODE_DEPENDENTS & set(dependents):
         return {}
-    return await run.in_read(STAGE, partial(store.code_versions, project_id=sources.project_id, keys=sources.keys))
+    return await run.in_read(STAGE, partial(store.code_versions, project_id=project_id, keys=keys))
 
 
 def _jobs(

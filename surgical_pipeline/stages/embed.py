@@ -30,8 +30,12 @@ async def run_embed_for_document_ids(
     run: SyncRunRecorder,
     budgets: Budgets,
     clock: MonotonicClock = time.monotonic,
+    conclude: bool = False,
 ) -> EmbedResult:
-    """Embed these documents and no others; a dead embedder or a spent budget gives a warning for each document."""
+    """Embed these documents and no others; a dead embedder or a spent budget gives a warning for each document.
+
+    ``conclude``: the last window, if there is one, also concludes the run, if it succeeded: one window less.
+    """
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
     vectorizer = Vectorizer(embedder, STAGE, deadline=deadline, clock=clock)
     results: list[EmbedResult] = []
@@ -40,7 +44,10 @@ async def run_embed_for_document_ids(
         found = await run.in_read(STAGE, partial(look, versions=documents[at:], model=embedder.name))
         at += len(found.asked)
         results += [
-            await run.in_window(STAGE, partial(_write, run=run, batch=batch))
+            await run.in_window(
+                STAGE,
+                partial(_write, run=run, batch=batch, conclude=conclude and batch.last and at >= len(documents)),
+            )
             async for batch in vectorizer.batches(found)
         ]
     return EmbedResult(
@@ -51,7 +58,7 @@ async def run_embed_for_document_ids(
     )
 
 
-def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch) -> EmbedResult:
+def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch, conclude: bool) -> EmbedResult:
     written = store.write_vectors(tx, run.run_id, batch=[*batch.copied, *batch.computed])
     still_current = (one.document_id for one in store.unchanged_documents(tx, batch.current))
     reused = {*still_current, *(one.document_id for one in batch.copied if one.document_id in written)}
@@ -71,6 +78,8 @@ def _write(tx: Transaction, *, run: SyncRunRecorder, batch: Batch) -> EmbedResul
         documents_superseded=len(result.superseded),
         documents_embed_failed=len(result.failed),
     )
+    if conclude:
+        run.conclude(tx)
     return result
 
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
+from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError, none_usable
 from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
@@ -21,6 +22,7 @@ from surgical_pipeline.ledger import content
 from surgical_pipeline.ledger.belonging import claim
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.unchanged import find_unchanged
 
 STAGE = "ingest"
 WINDOW_SIZE = 100
@@ -28,9 +30,15 @@ WINDOW_SIZE = 100
 
 
 async def run_ingest(
-    preflight: PreflightResult, *, run: SyncRunRecorder, clock: GitLabClock | None = None
+    preflight: PreflightResult,
+    *,
+    run: SyncRunRecorder,
+    clock: GitLabClock | None = None,
+    only_changed: Sequence[Dependent] = (),
 ) -> Sources:
     """Write project, entities and misses, with an outcome for each.
+
+    ``only_changed``: the dependents to fetch, if those of unchanged entities are not to be fetched; else empty.
 
     ``clock``: GitLab's, as this process knows it. If it does not know GitLab's time, as in a run that continues
     with another process's snapshots, the fetch times in the ledger are believed.
@@ -47,7 +55,9 @@ async def run_ingest(
     absences: PreflightResult | None = preflight
     while batch is not None:
         following = next(batches, None)
-        write = partial(_write, run=run, absences=absences, batch=batch, clock=gitlab_clock)
+        write = partial(
+            _write, run=run, absences=absences, batch=batch, clock=gitlab_clock, only_changed=only_changed
+        )
         if following is None:
             write = partial(_write_last, write=write, run=run, usable=any(one.usable for one in outcomes))
         outcomes += await run.in_window(STAGE, write)
@@ -61,6 +71,7 @@ async def run_ingest(
         project_path=preflight.project.path,
         keys=tuple(sorted(outcome.key for outcome in outcomes if outcome.ingested or outcome.stale_skipped)),
         gitlab_ids=gitlab_ids,
+        unchanged=frozenset(outcome.key for outcome in outcomes if outcome.unchanged),
     )
 
 
@@ -71,12 +82,14 @@ def _write(
     absences: PreflightResult | None,
     batch: Sequence[EntityRecord],
     clock: GitLabClock,
+    only_changed: Sequence[Dependent],
 ) -> list[EntityOutcome]:
+    write_entities = partial(_write_entities, run=run, batch=batch, clock=clock, only_changed=only_changed)
     if absences is None:
-        return _write_entities(tx, run=run, batch=batch, clock=clock)
+        return write_entities(tx)
     warnings = _write_project(tx, run=run, preflight=absences, present=clock.present())
     outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present())
-    outcomes += _write_entities(tx, run=run, batch=batch, clock=clock)
+    outcomes += write_entities(tx)
     return _warned(tx, outcomes, run=run, warnings=warnings)
 
 
@@ -150,9 +163,16 @@ def _write_absences(
 
 
 def _write_entities(
-    tx: Transaction, *, run: SyncRunRecorder, batch: Sequence[EntityRecord], clock: GitLabClock
+    tx: Transaction,
+    *,
+    run: SyncRunRecorder,
+    batch: Sequence[EntityRecord],
+    clock: GitLabClock,
+    only_changed: Sequence[Dependent],
 ) -> list[EntityOutcome]:
-    written = content.upsert_entities(tx, run.run_id, records=batch, present=clock.present())
+    present = clock.present()
+    unchanged = find_unchanged(tx, batch, dependents=only_changed, present=present) if only_changed else {}
+    written = content.upsert_entities(tx, run.run_id, records=batch, present=present, same_since=unchanged)
     outcomes = [
         EntityOutcome(
             entity_type=record.key.entity_type,
@@ -160,6 +180,7 @@ def _write_entities(
             fetched=True,
             ingested=record.key in written,
             stale_skipped=record.key not in written,
+            unchanged=record.key in unchanged and record.key in written,
             settled=is_settled(record.updated_at, record.fetched_at),
             moved_to_id=record.moved_to_id,
             warnings=tuple(EntityWarning(stage=STAGE, message=one) for one in written.get(record.key, ())),

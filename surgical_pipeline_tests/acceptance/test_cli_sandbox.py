@@ -14,6 +14,7 @@ import pytest
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.acceptance.installation import OURS, PROGRAM, Done, Installation, called
+from surgical_pipeline_tests.hook_catcher import HookCatcher
 
 
 @pytest.fixture
@@ -105,3 +106,43 @@ def test_sandbox_exec_says_what_cannot_be_started() -> None:
     done = called("sandbox", "exec", "--", "no-such-program")
     assert done.exit_code == 2
     assert "Error: no-such-program cannot be started" in done.stderr
+
+
+def test_sandbox_exec_sends_the_hooks_of_its_command_s_edits(installation: Installation) -> None:
+    program = (
+        "import json, os, urllib.request as u\n"
+        "edit = u.Request(os.environ['GITLAB_URL'] + '/sandbox/issues/12',"
+        " data=json.dumps({'fields': {'title': 'Told'}}).encode())\n"
+        "print(u.build_opener(u.ProxyHandler({})).open(edit).status)\n"
+        "import sys; sys.stdin.readline()\n"
+    )
+    with HookCatcher() as catcher:
+        command = [
+            PROGRAM,
+            "sandbox",
+            "exec",
+            "--hook",
+            catcher.url,
+            "--hook-token",
+            "t0p",
+            "--hook-signing-token",
+        ]
+        command += ["whsec_bWlzc2lvbg==", "--", sys.executable, "-c", program]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, env=installation.environment, text=True) as process:
+            try:
+                [caught] = catcher.wait_for(1, seconds=30)
+                process.communicate("done\n", timeout=20)
+            finally:
+                process.kill()
+    assert process.returncode == 0
+    assert caught.body["object_attributes"]["title"] == "Told"
+    assert caught.headers["x-gitlab-token"] == "t0p"
+    assert caught.headers["webhook-signature"].startswith("v1,")
+
+
+@pytest.mark.parametrize("command", [["serve", "--port", "0"], ["exec"]])
+def test_a_signing_token_that_holds_no_key_is_refused(command: list[str]) -> None:
+    hook = ["--hook", "http://127.0.0.1:9/", "--hook-signing-token", "secret"]
+    done = called("sandbox", *command, *hook, *(["true"] if command == ["exec"] else []))
+    assert done.exit_code == 2
+    assert "Error: --hook-signing-token must be whsec_ and a key in base64" in done.stderr

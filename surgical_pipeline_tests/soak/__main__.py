@@ -1,4 +1,4 @@
-"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs`: the harnesses, at length."""
+"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs|webhook`: all at length."""
 
 import argparse
 import statistics
@@ -11,14 +11,16 @@ from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
+from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("harness", choices=["kills", "contention", "cancellations", "first_runs"])
+    parser.add_argument("harness", choices=["kills", "contention", "cancellations", "first_runs", "webhook"])
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
@@ -28,6 +30,8 @@ def main() -> None:
             good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
         elif chosen.harness == "first_runs":
             good = _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds)
+        elif chosen.harness == "webhook":
+            good = _webhook(installation.home, chosen)
         else:
             good = _cancellations(installation, rounds=chosen.rounds)
     sys.exit(0 if good else 1)
@@ -85,6 +89,26 @@ def _first_runs(installation: Installation, *, processes: int, rounds: int) -> b
     for line in wrong[:20]:
         _say(f"  {line}")
     return not wrong
+
+
+def _webhook(home: Path, chosen: argparse.Namespace) -> bool:
+    report = kill_receivers(
+        home, kills=chosen.kills, seed=chosen.seed, held_seconds=chosen.held_seconds, on_kill=_receiver_killed
+    )
+    _say(f"kills                                  {report.kills}")
+    _say(f"a shell had the ledger for s           {report.held_seconds:.0f}")
+    _say(f"hooks sent                             {report.sent}")
+    _say(f"answers                                {dict(report.answers)}")
+    _say(f"events in the inbox                    {report.stored}, gaps in their numbers: {report.gaps}")
+    _say(f"answered 200 and lost                  {len(report.lost)}")
+    _say(f"twice, never sent                      {len(report.twice)}, {len(report.strangers)}")
+    _say(f"answer, p50 ms                         {report.percentile_ms(50):.0f}")
+    _say(f"answer, p99 ms                         {report.percentile_ms(99):.0f}")
+    return not (report.lost or report.twice or report.strangers or report.gaps)
+
+
+def _receiver_killed(report: LossReport) -> None:
+    sys.stderr.write(f"{report.kills} receivers killed\n")
 
 
 def _say(line: str) -> None:

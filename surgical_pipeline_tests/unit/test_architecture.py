@@ -92,6 +92,8 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("dagster", {"defs", "definitions"}),
         ("duckdb", {"ledger.duckdb"}),
         ("httpx", {"gitlab", "embedders", "sandbox"}),
+        ("sqlite3", {"webhook"}),
+        ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
     ],
 )
@@ -130,7 +132,8 @@ def test_private_modules_of_dagster_have_one_home() -> None:
 
 
 @pytest.mark.parametrize(
-    "layer", ["domain", "documents", "search", "gitlab", "ledger", "embedders", "stages", "sandbox"]
+    "layer",
+    ["domain", "documents", "search", "events", "gitlab", "ledger", "embedders", "stages", "sandbox", "webhook"],
 )
 def test_layers_below_defs_work_with_dagster_uninstalled(layer: str) -> None:
     names = [module.removesuffix(".__init__") for module, _ in modules() if layer_of(module) == layer]

@@ -158,3 +158,11 @@ def test_the_wait_for_the_ledger_can_be_set() -> None:
 def test_a_lock_timeout_that_is_no_number_of_seconds_is_refused(text: str) -> None:
     with pytest.raises(SettingsError, match="a number of seconds above 0"):
         _ = settings(SURGICAL_LOCK_TIMEOUT_SECONDS=text).lock_timeout_seconds
+
+
+def test_a_sweep_is_deep_where_that_is_set_and_a_typing_error_is_refused() -> None:
+    assert not Settings.from_environment({}).sweep_deep
+    assert Settings.from_environment({"SURGICAL_SWEEP_DEEP": "True"}).sweep_deep
+    assert not Settings.from_environment({"SURGICAL_SWEEP_DEEP": "false"}).sweep_deep
+    with pytest.raises(SettingsError, match="true or false"):
+        _ = Settings.from_environment({"SURGICAL_SWEEP_DEEP": "yse"}).sweep_deep

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from surgical_pipeline.cli.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.belonging import Belonging
@@ -23,6 +22,7 @@ from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 

@@ -34,13 +34,20 @@ def run_sync(
     verbose: bool,
     progress: bool,
     interrupts: Interrupts,
+    only_changed: bool = False,
 ) -> SyncResult:
     """Run the job and return what the ledger says about it, even if it was cancelled.
 
     Raises:
         typer.Exit: 2 for a wrong setting, before anything runs; 1 if Dagster's storage cannot be used.
     """
-    config = run_config(scope, budgets=budgets, dependents=dependents, log_level="INFO" if verbose else "CRITICAL")
+    config = run_config(
+        scope,
+        budgets=budgets,
+        dependents=dependents,
+        log_level="INFO" if verbose else "CRITICAL",
+        only_changed=only_changed,
+    )
     try:
         ledger = checked_ledger()
     except LockTimeoutError as error:

@@ -39,6 +39,9 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     dependents: Annotated[
         str, typer.Option(metavar="A,B", help=f"Which dependents to fetch, of: {', '.join(Dependent)}.")
     ] = ",".join(CORE_DEPENDENTS),
+    only_changed: Annotated[
+        bool, typer.Option("--only-changed", help="Fetch no dependents of what is as the ledger has it.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one SyncResult document on stdout.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Dagster's log on stderr.")] = False,
 ) -> None:
@@ -68,6 +71,7 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
             scope,
             budgets=budgets,
             dependents=wanted,
+            only_changed=only_changed,
             verbose=verbose,
             progress=not as_json and sys.stderr.isatty(),
             interrupts=interrupts,

@@ -2,14 +2,9 @@
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import TRIGGER_TAG
+from surgical_pipeline.defs.dagster_runs import SYNC_JOB, Origin
 from surgical_pipeline.defs.polling import Poll
-from surgical_pipeline.defs.sync.asset import surgical_sync_job
-from surgical_pipeline.defs.sync.config import block_of
-from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
-from surgical_pipeline.domain.lifecycle import Trigger
-from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.defs.sensors.requests import CHANGES, sync_request
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
@@ -18,7 +13,6 @@ TICK_SECONDS = 10
 """Two requests a tick for each project or group: 12 a minute where nothing happens."""
 _LOCK_TIMEOUT_SECONDS = 2.0
 _NO_PROJECTS = "SURGICAL_PROJECTS names no project: set it to paths, ids or group/*, then restart Dagster."
-_TAG_LENGTH = 200
 
 
 def _status() -> dg.DefaultSensorStatus:
@@ -31,8 +25,8 @@ def _status() -> dg.DefaultSensorStatus:
 
 
 @dg.sensor(
-    name="gitlab_changes",
-    job=surgical_sync_job,
+    name=CHANGES,
+    job_name=SYNC_JOB,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=_status(),
     description="Looks every 10 s at what changed in the projects that SURGICAL_PROJECTS names, and syncs it.",
@@ -52,21 +46,10 @@ def gitlab_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
         return dg.SensorResult(skip_reason=str(tick.report), cursor=tick.cursor)
     context.log.info(str(tick.report))
     requests = [
-        run_request(scope, f"{scope.project} {tick.now.isoformat()} {i}") for i, scope in enumerate(tick.scopes)
+        # The key has the tick's time: it is never used again.
+        sync_request(
+            scope, origin=Origin.POLL, run_key=f"{CHANGES} {scope.project} {tick.now.isoformat()} {number}"
+        )
+        for number, scope in enumerate(tick.scopes)
     ]
     return dg.SensorResult(run_requests=requests, cursor=tick.cursor)
-
-
-def run_request(scope: Scope, run_key: str) -> dg.RunRequest:
-    """A run of that scope. The key has the tick's time: it is never used again."""
-    text = str(scope)
-    return dg.RunRequest(
-        run_key=f"gitlab_changes {run_key}",
-        run_config=block_of(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS),
-        tags={
-            TRIGGER_TAG: str(Trigger.SENSOR),
-            "surgical/project": scope.project,
-            "surgical/scope": text if len(text) <= _TAG_LENGTH else f"{text[: _TAG_LENGTH - 1]}…",
-            "dagster/priority": "0",
-        },
-    )

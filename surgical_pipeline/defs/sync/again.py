@@ -48,7 +48,9 @@ async def missed_sources(session: StageSession) -> Sources | None:
     if now is None:
         return None
     try:
-        return await run_ingest(now, run=run, clock=session.gateways.gitlab_clock)
+        return await run_ingest(
+            now, run=run, clock=session.gateways.gitlab_clock, only_changed=session.only_changed
+        )
     except StageFailedError:
         return None  # their outcomes say so; the others go on
 
@@ -57,7 +59,12 @@ def with_more(sources: Sources, more: Sources | None) -> Sources:
     if more is None:
         return sources
     keys = tuple(sorted({*sources.keys, *more.keys}))
-    return replace(sources, keys=keys, gitlab_ids={**sources.gitlab_ids, **more.gitlab_ids})
+    return replace(
+        sources,
+        keys=keys,
+        gitlab_ids={**sources.gitlab_ids, **more.gitlab_ids},
+        unchanged=sources.unchanged | more.unchanged,
+    )
 
 
 async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sources:

@@ -4,7 +4,13 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, SYNC_JOB
+from surgical_pipeline.defs.dagster_runs import (
+    BACKFILL_JOB,
+    BACKGROUND,
+    PEOPLE_PRIORITY,
+    PRIORITY_TAG,
+    SYNC_JOB,
+)
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.again import (
     asked_again,
@@ -85,7 +91,9 @@ def ingest(
 
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
-            return await run_ingest(asked, run=gateways.run, clock=gateways.gitlab_clock)
+            return await run_ingest(
+                asked, run=gateways.run, clock=gateways.gitlab_clock, only_changed=session.only_changed
+            )
 
         sources = run_async(work)
     return None, None, sources
@@ -135,7 +143,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         async def work() -> None:
             documents = regenerated.documents + await missed_documents(session)
             await run_embed_for_document_ids(
-                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets
+                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets, conclude=True
             )
 
         run_async(work)
@@ -172,6 +180,7 @@ surgical_sync_job = dg.define_asset_job(
     selection=[surgical_sync],
     description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
     config=example_config(),
+    run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )
 
@@ -186,6 +195,7 @@ surgical_backfill_job = surgical_backfill.to_job(
     name=BACKFILL_JOB,
     description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
     partitions_def=SCOPES,
+    tags=BACKGROUND,
     executor_def=dg.in_process_executor,
 )
 """A separate job, because the launchpad of a partitioned asset refuses to start without a partition."""

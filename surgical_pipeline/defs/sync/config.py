@@ -43,6 +43,10 @@ class BudgetConfig(dg.Config):
         default=[str(one) for one in CORE_DEPENDENTS],
         description=f"Which dependents to fetch, of: {', '.join(Dependent)}.",
     )
+    only_changed: bool = Field(
+        default=False,
+        description="Fetch no dependents of issues and merge requests that are as the ledger has them.",
+    )
 
     def budgets(self) -> Budgets:
         return Budgets(
@@ -128,7 +132,9 @@ def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
     return StageConfig(scope=str(scope) if scope else "").resolve_scope(partition_key)
 
 
-def block_of(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent]) -> dict[str, Any]:
+def block_of(
+    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], only_changed: bool = False
+) -> dict[str, Any]:
     """The block that a person would write in the launchpad."""
     return {
         "ops": {
@@ -138,6 +144,7 @@ def block_of(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent])
                     "issue_iids": list(scope.issue_iids),
                     "mr_iids": list(scope.mr_iids),
                     "dependents": [str(one) for one in dependents],
+                    "only_changed": only_changed,
                     **budgets.model_dump(),
                 }
             }
@@ -173,5 +180,10 @@ def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
         raise dg.DagsterInvalidConfigError(  # type: ignore[no-untyped-call]
             f"surgical_sync: {error}", [], val.model_dump()
         ) from error
-    config = {"scope": str(scope) if scope else "", "dependents": dependents, **budgets.model_dump()}
+    config = {
+        "scope": str(scope) if scope else "",
+        "dependents": dependents,
+        "only_changed": val.only_changed,
+        **budgets.model_dump(),
+    }
     return {str(stage): {"config": config} for stage in STAGES}

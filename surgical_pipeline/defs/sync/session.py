@@ -9,7 +9,7 @@ import dagster as dg
 from anyio.from_thread import start_blocking_portal
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import events_upto_of, is_cancelled, mode_of, scope_of, trigger_of
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
@@ -20,28 +20,27 @@ from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.endings import NOTHING_USABLE
 from surgical_pipeline.ledger.errors import LedgerError, RunLostError
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.settings import SettingsError
 
 T = TypeVar("T")
 
-_NOTHING_USABLE = Failure(
-    code=FailureCode.INTERNAL_ERROR,
-    message="the run came to its end without bringing any requested entity up to date",
-    stage=Phase.EMBED,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
-    """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed."""
+    """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed.
+
+    ``only_changed``: the dependents, if those of unchanged entities are not to be fetched; else empty.
+    """
 
     scope: Scope
     budgets: Budgets
     dependents: tuple[Dependent, ...]
     gateways: RunGateways
     goes_on: bool
+    only_changed: tuple[Dependent, ...] = ()
 
 
 def run_async(work: Callable[[], Awaitable[T]]) -> T:
@@ -66,7 +65,9 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
-        yield StageSession(scope, config.budgets(), config.dependent_list(), gateways, goes_on)
+        dependents = config.dependent_list()
+        only_changed = dependents if config.only_changed else ()
+        yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:
@@ -93,9 +94,9 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
 
 
 def finish(gateways: RunGateways) -> None:
-    """Conclude a run that completed all stages from the outcomes in the ledger."""
-    if gateways.run.conclude(nothing_usable=_NOTHING_USABLE) is RunStatus.FAILED:
-        raise StageFailedError(_NOTHING_USABLE)
+    """Conclude a run that completed all stages from its outcomes, unless its last window did."""
+    if gateways.run.conclude() is RunStatus.FAILED:
+        raise StageFailedError(NOTHING_USABLE)
     gateways.snapshots.delete()
 
 
@@ -111,6 +112,7 @@ def _announce(context: dg.OpExecutionContext, gateways: RunGateways) -> None:
             dagster_instance=id_of(context.instance),
             queued_at=utc_now(),
             parent_run_id=context.run.parent_run_id,
+            events_upto=events_upto_of(context.run),
         )
 
 

@@ -17,6 +17,7 @@ class DuckDBTransaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection, path: Path, *, now: datetime) -> None:
         self._connection = connection
         self._path = path
+        self._last: list[Callable[[], None]] = []
         self._undo: list[Callable[[], None]] = []
         self._now = now
 
@@ -24,8 +25,20 @@ class DuckDBTransaction:
     def now(self) -> datetime:
         return self._now
 
+    def before_commit(self, work: Callable[[], None]) -> None:
+        self._last.append(work)
+
+    def complete(self) -> None:
+        """The block has ended: call what waited for that, in order."""
+        while self._last:
+            self._last.pop(0)()
+
     def on_rollback(self, undo: Callable[[], None]) -> None:
         self._undo.append(undo)
+
+    def committed(self) -> None:
+        """Drop the undos: what they refer to may refer to this, and would stay until garbage is collected."""
+        self._undo.clear()
 
     def forget(self) -> None:
         """The window was rolled back: call the remembered undos, the latest first."""

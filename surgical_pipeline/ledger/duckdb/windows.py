@@ -221,8 +221,10 @@ class DuckDBLedger:
         transaction = DuckDBTransaction(connection, self.path, now=self._clock())
         try:
             yield transaction
+            transaction.complete()
             with storage_errors(self.path):
                 connection.execute("COMMIT")
+            transaction.committed()
         except BaseException:
             # After a failed COMMIT there may be nothing left to roll back; closing drops the rest.
             with contextlib.suppress(duckdb.Error):

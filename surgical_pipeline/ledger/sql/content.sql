@@ -33,7 +33,7 @@ RETURNING projects.project_id, projects.superseded_by;
 -- Write the fresher entities, return them with what they replaced; revive each unless missed after this fetch began.
 INSERT INTO entities (
     project_id, entity_type, iid, gitlab_id, title, state, updated_at, confidential,
-    moved_to_id, sha, target_branch, target_project_id, run_id, fetched_at, payload)
+    moved_to_id, sha, target_branch, target_project_id, run_id, fetched_at, same_since, payload)
 SELECT
     unnest($project_id::BIGINT[]),
     unnest($entity_type::VARCHAR[]),
@@ -49,6 +49,7 @@ SELECT
     unnest($target_project_id::BIGINT[]),
     $run_id,
     unnest($fetched_at::TIMESTAMPTZ[]),
+    unnest($same_since::TIMESTAMPTZ[]),
     unnest($payload::VARCHAR[])::JSON
 ON CONFLICT (project_id, entity_type, iid) DO UPDATE SET
     gitlab_id = excluded.gitlab_id,
@@ -68,6 +69,7 @@ ON CONFLICT (project_id, entity_type, iid) DO UPDATE SET
         WHEN entities.missed_at > excluded.fetched_at AND entities.missed_at <= $believed THEN entities.missed_run_id END,
     run_id = excluded.run_id,
     fetched_at = excluded.fetched_at,
+    same_since = excluded.same_since,
     replaced_fetched_at = entities.fetched_at,
     replaced_updated_at = entities.updated_at,
     payload = excluded.payload
@@ -78,6 +80,24 @@ WHERE entities.fetched_at > $believed
        AND (entities.updated_at < excluded.updated_at
             OR (entities.updated_at = excluded.updated_at AND entities.fetched_at <= excluded.fetched_at)))
 RETURNING entity_type, iid, updated_at, replaced_fetched_at, replaced_updated_at;
+
+-- name: load_live_entities
+-- What the ledger has of these entities, but of missed and tombstoned ones.
+SELECT entity_type, iid, payload, fetched_at, COALESCE(same_since, fetched_at) AS same_since
+FROM entities
+WHERE project_id = $project_id
+  AND missed_at IS NULL
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
+
+-- name: load_current_projects
+-- The projects that have their path now.
+SELECT project_id, path FROM projects WHERE superseded_by IS NULL ORDER BY project_id;
+
+-- name: load_known_entities
+-- Live and missed entities of a project, issues first.
+SELECT entity_type, iid FROM entities
+WHERE project_id = $project_id AND deleted_at IS NULL
+ORDER BY entity_type, iid;
 
 -- name: clear_misses
 -- Revive entities that GitLab returned after they were missed, even if not fresher than the row.

@@ -51,8 +51,8 @@ SELECT * FROM held
 WHERE owner_project_id <> $project_id OR owner_type <> entity_type OR owner_iid <> iid;
 
 -- name: load_dependent_fetches
--- Which dependents of these entities were fetched, when, and for which state of the entity.
-SELECT entity_type, iid, dependent, fetched_at, source_version
+-- Which dependents of these entities were fetched, when, with how many rows, and for which state of the entity.
+SELECT entity_type, iid, dependent, fetched_at, row_count, source_version
 FROM dependent_fetches
 WHERE project_id = $project_id
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));

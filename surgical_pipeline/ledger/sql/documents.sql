@@ -127,11 +127,15 @@ WHERE documents.document_id = incoming.document_id
   AND (documents.web_url IS DISTINCT FROM incoming.web_url
       OR documents.updated_at IS DISTINCT FROM incoming.updated_at);
 
--- name: tombstone_stale_documents
--- Tombstone live documents that these entities no longer have, and return their ids.
-UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id
+-- name: find_stale_documents
+-- Live documents that these entities no longer have.
+SELECT document_id FROM documents
 WHERE project_id = $project_id
   AND deleted_at IS NULL
   AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
-  AND document_id <> ALL($kept_document_ids::VARCHAR[])
-RETURNING document_id;
+  AND document_id <> ALL($kept_document_ids::VARCHAR[]);
+
+-- name: tombstone_documents
+-- Tombstone documents.
+UPDATE documents SET deleted_at = $deleted_at, run_id = $run_id
+WHERE document_id IN (SELECT unnest($document_ids::VARCHAR[]));

@@ -1,11 +1,20 @@
 -- What became of each entity that a run was asked for.
 
 -- name: insert_pending_outcomes
--- One pending row for each requested entity, from the run's first moment.
+-- One pending row for each requested entity, from the new run's first moment.
 INSERT INTO entity_outcomes (
     run_id, entity_type, iid, dependents_stale_skipped, regenerated_document_ids, embedded_document_ids)
-SELECT $run_id, entity_type, iid, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[]
-FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGINT[]) AS iid) AS requested
+SELECT
+    $run_id, unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]),
+    ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[];
+
+-- name: add_pending_outcomes
+-- The same for a run that may have some of them.
+INSERT INTO entity_outcomes (
+    run_id, entity_type, iid, dependents_stale_skipped, regenerated_document_ids, embedded_document_ids)
+SELECT
+    $run_id, unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]),
+    ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[]
 ON CONFLICT (run_id, entity_type, iid) DO NOTHING;
 
 -- name: delete_outcomes_outside_scope
@@ -28,20 +37,27 @@ WHERE run_id = $run_id
   AND ($all OR (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[])))
 ORDER BY entity_type, iid, position;
 
--- name: upsert_outcomes
+-- name: update_outcomes
 -- Replace outcomes whole. Lists of names and ids come joined by the ASCII unit separator.
-INSERT INTO entity_outcomes (
-    run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
-    failure_code, failure_message, failure_stage, failure_dependent,
-    dependents_stale_skipped, warnings, regenerated_document_ids, embedded_document_ids)
-SELECT
-    $run_id, entity_type, iid, fetched, ingested, stale_skipped, tombstoned, settled, moved_to_id,
-    failure_code, failure_message, failure_stage, failure_dependent,
-    CASE WHEN dependents_stale_skipped = ''
-        THEN ARRAY[]::VARCHAR[] ELSE string_to_array(dependents_stale_skipped, chr(31)) END,
-    warnings::JSON,
-    CASE WHEN regenerated = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(regenerated, chr(31)) END,
-    CASE WHEN embedded = '' THEN ARRAY[]::VARCHAR[] ELSE string_to_array(embedded, chr(31)) END
+UPDATE entity_outcomes SET
+    fetched = incoming.fetched,
+    ingested = incoming.ingested,
+    stale_skipped = incoming.stale_skipped,
+    tombstoned = incoming.tombstoned,
+    unchanged = incoming.unchanged,
+    settled = incoming.settled,
+    moved_to_id = incoming.moved_to_id,
+    failure_code = incoming.failure_code,
+    failure_message = incoming.failure_message,
+    failure_stage = incoming.failure_stage,
+    failure_dependent = incoming.failure_dependent,
+    dependents_stale_skipped = CASE WHEN incoming.dependents_stale_skipped = ''
+        THEN ARRAY[]::VARCHAR[] ELSE string_to_array(incoming.dependents_stale_skipped, chr(31)) END,
+    warnings = incoming.warnings::JSON,
+    regenerated_document_ids = CASE WHEN incoming.regenerated = ''
+        THEN ARRAY[]::VARCHAR[] ELSE string_to_array(incoming.regenerated, chr(31)) END,
+    embedded_document_ids = CASE WHEN incoming.embedded = ''
+        THEN ARRAY[]::VARCHAR[] ELSE string_to_array(incoming.embedded, chr(31)) END
 FROM (
     SELECT
         unnest($entity_type::VARCHAR[]) AS entity_type,
@@ -50,6 +66,7 @@ FROM (
         unnest($ingested::BOOLEAN[]) AS ingested,
         unnest($stale_skipped::BOOLEAN[]) AS stale_skipped,
         unnest($tombstoned::BOOLEAN[]) AS tombstoned,
+        unnest($unchanged::BOOLEAN[]) AS unchanged,
         unnest($settled::BOOLEAN[]) AS settled,
         unnest($moved_to_id::BIGINT[]) AS moved_to_id,
         unnest($failure_code::VARCHAR[]) AS failure_code,
@@ -61,21 +78,9 @@ FROM (
         unnest($regenerated::VARCHAR[]) AS regenerated,
         unnest($embedded::VARCHAR[]) AS embedded
 ) AS incoming
-ON CONFLICT (run_id, entity_type, iid) DO UPDATE SET
-    fetched = excluded.fetched,
-    ingested = excluded.ingested,
-    stale_skipped = excluded.stale_skipped,
-    tombstoned = excluded.tombstoned,
-    settled = excluded.settled,
-    moved_to_id = excluded.moved_to_id,
-    failure_code = excluded.failure_code,
-    failure_message = excluded.failure_message,
-    failure_stage = excluded.failure_stage,
-    failure_dependent = excluded.failure_dependent,
-    dependents_stale_skipped = excluded.dependents_stale_skipped,
-    warnings = excluded.warnings,
-    regenerated_document_ids = excluded.regenerated_document_ids,
-    embedded_document_ids = excluded.embedded_document_ids;
+WHERE entity_outcomes.run_id = $run_id
+  AND entity_outcomes.entity_type = incoming.entity_type
+  AND entity_outcomes.iid = incoming.iid;
 
 -- name: delete_failures
 -- Delete the failures of some entities of a run.

@@ -1,4 +1,4 @@
--- What polling asks: how far the ledger is with what GitLab's lists show, which ledger it is, and what hooks told.
+-- What polling asks: how far the ledger is with what GitLab's lists show, and what hooks told.
 
 -- name: load_standings
 -- Of each entity the stored version, whether a run completed it (or the run is no longer known), and its runs since then.
@@ -93,14 +93,6 @@ LEFT JOIN tried
     ON tried.project_id = asked.project_id
     AND tried.entity_type = asked.entity_type
     AND tried.iid = asked.iid;
-
--- name: newest_run
--- The run that this ledger got to know last, and its number; no row if it knows none.
-SELECT number, run_id FROM sync_runs WHERE number = (SELECT MAX(number) FROM sync_runs);
-
--- name: run_of_number
--- The run of that number.
-SELECT run_id FROM sync_runs WHERE number = $number;
 
 -- name: load_newest_fetches
 -- The current projects, each with the time at which its newest fetch of an issue or merge request began.

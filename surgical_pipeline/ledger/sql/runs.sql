@@ -6,11 +6,12 @@
 INSERT INTO sync_runs (
     run_id, parent_run_id, mode, trigger, status, phase, scope, project_path,
     dagster_instance, queued_at, started_at, heartbeat_at, requested, host, pid, process, events_upto, number)
-VALUES (
+SELECT
     $run_id, $parent_run_id, $mode, $trigger, 'running', $phase, $scope, $project_path,
     $dagster_instance, $queued_at, $now, $now, $requested, $host, $pid, $process, $events_upto,
-    (SELECT COALESCE(MAX(number), 0) + 1 FROM sync_runs))
-ON CONFLICT (run_id) DO NOTHING
+    (SELECT COALESCE(MAX(number), 0) + 1 FROM sync_runs)
+-- Half the price of ON CONFLICT DO NOTHING.
+WHERE NOT EXISTS (SELECT 1 FROM sync_runs WHERE run_id = $run_id)
 RETURNING run_id;
 
 -- name: start_queued_run
@@ -47,19 +48,9 @@ VALUES (
 ON CONFLICT (run_id) DO NOTHING
 RETURNING run_id;
 
--- name: touch_run
--- The heartbeat, and the fence before every write of a run.
-UPDATE sync_runs SET heartbeat_at = $now WHERE run_id = $run_id AND status = 'running' RETURNING run_id;
-
 -- name: set_run_mode
 -- Why the run was made.
 UPDATE sync_runs SET mode = $mode WHERE run_id = $run_id AND status = 'running' RETURNING run_id;
-
--- name: set_run_project
--- The project as GitLab names it, known after preflight.
-UPDATE sync_runs SET project_id = $project_id, project_path = $project_path
-WHERE run_id = $run_id AND status = 'running'
-RETURNING run_id;
 
 -- name: set_run_counters
 -- All counters at once, as absolute values.
@@ -83,9 +74,13 @@ UPDATE sync_runs SET
 WHERE run_id = $run_id AND status = 'running'
 RETURNING run_id;
 
--- name: add_run_counters
--- All counters at once, as increments.
+-- name: update_run
+-- What a window changes in its run, counters and usage as increments: the heartbeat and the fence, too.
 UPDATE sync_runs SET
+    heartbeat_at = $now,
+    phase = COALESCE($phase, phase),
+    project_id = COALESCE($project_id, project_id),
+    project_path = COALESCE($project_path, project_path),
     requested = requested + $requested,
     fetched = fetched + $fetched,
     ingested = ingested + $ingested,
@@ -101,15 +96,7 @@ UPDATE sync_runs SET
     documents_embedded = documents_embedded + $documents_embedded,
     documents_reused = documents_reused + $documents_reused,
     documents_superseded = documents_superseded + $documents_superseded,
-    documents_embed_failed = documents_embed_failed + $documents_embed_failed
-WHERE run_id = $run_id AND status = 'running'
-RETURNING run_id;
-
--- name: add_run_usage
--- A heartbeat that adds windows and requests, times in milliseconds; and the stage that the run enters, if any.
-UPDATE sync_runs SET
-    heartbeat_at = $now,
-    phase = COALESCE($phase, phase),
+    documents_embed_failed = documents_embed_failed + $documents_embed_failed,
     lock_windows = lock_windows + $lock_windows,
     lock_wait_ms = lock_wait_ms + $lock_wait_ms,
     lock_held_ms = lock_held_ms + $lock_held_ms,
@@ -143,35 +130,52 @@ WHERE run_id = $run_id AND dagster_status IS DISTINCT FROM $dagster_status
 RETURNING run_id;
 
 -- name: open_phase
--- A stage begins; a stage that is entered again continues.
-INSERT INTO sync_run_phases (run_id, phase, started_at) VALUES ($run_id, $phase, $now)
-ON CONFLICT (run_id, phase) DO UPDATE SET finished_at = NULL;
+-- A stage begins.
+INSERT INTO sync_run_phases (run_id, phase, started_at) VALUES ($run_id, $phase, $now);
+
+-- name: update_phases
+-- What was used in these stages since that was last written, and when they ended. What has ended stays so.
+UPDATE sync_run_phases SET
+    finished_at = COALESCE(sync_run_phases.finished_at, incoming.finished_at),
+    lock_windows = sync_run_phases.lock_windows + incoming.lock_windows,
+    lock_wait_ms = sync_run_phases.lock_wait_ms + incoming.lock_wait_ms,
+    lock_held_ms = sync_run_phases.lock_held_ms + incoming.lock_held_ms,
+    http_requests = sync_run_phases.http_requests + incoming.http_requests
+FROM (
+    SELECT
+        unnest($phase::VARCHAR[]) AS phase,
+        unnest($finished_at::TIMESTAMPTZ[]) AS finished_at,
+        unnest($lock_windows::INTEGER[]) AS lock_windows,
+        unnest($lock_wait_ms::DOUBLE PRECISION[]) AS lock_wait_ms,
+        unnest($lock_held_ms::DOUBLE PRECISION[]) AS lock_held_ms,
+        unnest($http_requests::INTEGER[]) AS http_requests
+) AS incoming
+WHERE sync_run_phases.run_id = $run_id AND sync_run_phases.phase = incoming.phase;
 
 -- name: close_open_phase
 -- The stage that the run is in ends.
 UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finished_at IS NULL;
 
--- name: add_phase_usage
--- Add windows and requests to a stage.
-UPDATE sync_run_phases SET
-    lock_windows = lock_windows + $lock_windows,
-    lock_wait_ms = lock_wait_ms + $lock_wait_ms,
-    lock_held_ms = lock_held_ms + $lock_held_ms,
-    http_requests = http_requests + $http_requests
-WHERE run_id = $run_id AND phase = $phase;
-
 -- name: ledger_made_at
 -- When the ledger was made: unique to it, and kept by a copy that takes its place.
 SELECT MIN(applied_at) FROM schema_migrations;
+
+-- name: newest_numbered_run
+-- The run that this ledger got to know last, and its number; no row if it knows none.
+SELECT number, run_id FROM sync_runs WHERE number = (SELECT MAX(number) FROM sync_runs);
+
+-- name: run_with_number
+-- The run of that number.
+SELECT run_id FROM sync_runs WHERE number = $number;
 
 -- name: load_run
 -- Everything about one run.
 SELECT * FROM sync_runs WHERE run_id = $run_id;
 
 -- name: list_runs
--- Runs, the newest first, of one status or of all.
+-- Runs, the newest first, of one status or of all; of all triggers or only those that events asked for.
 SELECT * FROM sync_runs
-WHERE $status::VARCHAR IS NULL OR status = $status::VARCHAR
+WHERE ($status::VARCHAR IS NULL OR status = $status::VARCHAR) AND (NOT $of_events OR events_upto IS NOT NULL)
 ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
 LIMIT $limit::BIGINT;
 

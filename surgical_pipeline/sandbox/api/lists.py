@@ -33,6 +33,7 @@ _STATES: dict[Kind, tuple[str, ...]] = {
 }
 _CLASSES: dict[Kind, str] = {"issue": "Issue", "merge_request": "MergeRequest"}
 _CACHED_FOR: Final = timedelta(hours=8)
+_LARGEST_CACHE: Final = 20_000
 ORDERS = ("created_at", "updated_at", "title")
 
 
@@ -115,7 +116,10 @@ def _cached_row(world: World, entity: Entity) -> bytes:
     made_at, row = world.cached_rows.get(key, (None, b""))
     if made_at is None or world.now() - made_at >= _CACHED_FOR:
         row = list_fragment(entity, world.projects[entity.project_id], details=False)
+        world.cached_rows.pop(key, None)  # so that the oldest stand first
         world.cached_rows[key] = (world.now(), row)
+        if len(world.cached_rows) > _LARGEST_CACHE:
+            del world.cached_rows[next(iter(world.cached_rows))]
     return row
 
 

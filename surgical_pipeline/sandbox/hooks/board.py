@@ -26,6 +26,7 @@ _FAILURES_UNTIL_OFF: Final = 4
 _FAILURES_UNTIL_OFF_FOR_GOOD: Final = 40
 _LONGEST_BACKOFF: Final = timedelta(days=1)
 _LONGEST_RECORD: Final = 20_000
+_WORKERS: Final = 50
 _OF_SYSTEM_HOOKS: Final = frozenset({"merge_requests", "project"})
 
 
@@ -84,7 +85,7 @@ class _Letter:
 
 @dataclass(slots=True)
 class HookBoard:
-    """Sends each announcement to every hook that wants it, at once and beside each other: in no certain order.
+    """Sends each announcement to every hook that wants it, fifty beside each other: in no certain order.
 
     Used only from the server's event loop. There is no second attempt: a delivery that fails is gone.
     """
@@ -93,7 +94,9 @@ class HookBoard:
     hooks: dict[int, Hook] = field(default_factory=dict)
     deliveries: deque[DeliveryView] = field(default_factory=lambda: deque(maxlen=_LONGEST_RECORD))
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _workers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_WORKERS))
     _client: httpx.AsyncClient | None = None
+    _closed: bool = False
     _last_id: int = 0
 
     def add(self, spec: HookSpec, *, project_id: int | None = None) -> HookView:
@@ -112,6 +115,7 @@ class HookBoard:
 
     async def close(self) -> None:
         """For the end of the server."""
+        self._closed = True
         tasks = list(self._tasks)
         self.clear()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -142,6 +146,8 @@ class HookBoard:
 
     def send(self, hook: Hook, announcement: Announcement, *, event_uuid: str) -> None:
         """Let one hook know, whatever it wants."""
+        if self._closed:
+            return
         spec = hook.spec
         body = spec.custom_body
         letter = _Letter(
@@ -165,20 +171,24 @@ class HookBoard:
     async def _deliver(self, hook: Hook, letter: _Letter, *, wait: float) -> None:
         try:
             await asyncio.sleep(wait)
-            if hook.status(self.clock()) != "executable":
-                self._record(hook, letter, outcome="switched_off")
-                return
-            began = time.perf_counter()
-            status = await self._post(hook, letter)
-            good = status is not None and httpx.codes.is_success(status)
-            if good:
-                hook.succeeded()
-            else:
-                hook.failed(self.clock())
-            duration = time.perf_counter() - began
-            self._record(hook, letter, outcome="delivered" if good else "failed", status=status, seconds=duration)
+            async with self._workers:
+                await self._try(hook, letter)
         finally:
             hook.pending -= 1
+
+    async def _try(self, hook: Hook, letter: _Letter) -> None:
+        if hook.status(self.clock()) != "executable":
+            self._record(hook, letter, outcome="switched_off")
+            return
+        began = time.perf_counter()
+        status = await self._post(hook, letter)
+        good = status is not None and httpx.codes.is_success(status)
+        if good:
+            hook.succeeded()
+        else:
+            hook.failed(self.clock())
+        seconds = time.perf_counter() - began
+        self._record(hook, letter, outcome="delivered" if good else "failed", status=status, seconds=seconds)
 
     async def _post(self, hook: Hook, letter: _Letter) -> int | None:
         """The status of the answer; None: there was none in time."""

@@ -156,7 +156,12 @@ def emoji_moved(
     return Announcement("emoji", project, body)
 
 
-def project_moved(project: Project, *, event: Literal["project_create", "project_destroy"]) -> Announcement:
+def project_moved(
+    project: Project,
+    *,
+    event: Literal["project_create", "project_destroy", "project_rename"],
+    old_path: str | None = None,
+) -> Announcement:
     """What system hooks say of a project; it has `event_name` and no `object_kind`."""
     body = {
         "event_name": event,
@@ -169,6 +174,8 @@ def project_moved(project: Project, *, event: Literal["project_create", "project
         "owners": [],
         "project_visibility": project.payload["visibility"],
     }
+    if old_path is not None:
+        body["old_path_with_namespace"] = old_path
     return Announcement("project", project, body)
 
 

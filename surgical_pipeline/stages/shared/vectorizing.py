@@ -5,7 +5,7 @@ import logging
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -53,12 +53,13 @@ class Found:
 class Vectorized:
     """The vectors or the failure of each document that was tried, by id.
 
-    ``ended_by``: the dead embedder or spent budget that failed the rest of a call.
+    ``ended_by``: the dead embedder or spent budget that failed the rest of a call. ``last``: nothing follows.
     """
 
     vectors: tuple[DocumentVectors, ...] = ()
     failures: Mapping[str, Failure] = field(default_factory=dict)
     ended_by: Failure | None = None
+    last: bool = False
 
     def __add__(self, later: "Vectorized") -> "Vectorized":
         return Vectorized(
@@ -76,6 +77,7 @@ class Batch:
     computed: tuple[DocumentVectors, ...]
     failures: Mapping[str, Failure]
     ended_by: Failure | None
+    last: bool
 
 
 @dataclass(slots=True)
@@ -126,7 +128,7 @@ class Vectorizer:
         current, copied = found.current, found.copied
         async for some in self.vectorize(found.stale):
             asked = (*others, *(one.document_id for one in some.vectors), *some.failures)
-            yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by)
+            yield Batch(asked, current, copied, some.vectors, some.failures, some.ended_by, some.last)
             others, current, copied = (), (), ()
 
     async def vectorize(self, documents: Sequence[EmbeddingCandidate]) -> AsyncIterator[Vectorized]:
@@ -151,7 +153,7 @@ class Vectorizer:
             if not last and (died or self.clock() - began >= WRITE_AFTER_SECONDS):
                 yield gathered
                 gathered, began = Vectorized(), self.clock()
-        yield gathered
+        yield replace(gathered, last=True)
 
     async def _one_call(self, texts: Sequence[Sequence[EmbeddingCandidate]]) -> Vectorized:
         """``texts``: for each text the documents that have it."""

@@ -10,6 +10,7 @@ import pytest
 from surgical_pipeline.sandbox.control_client import SandboxControlError
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.contract.sandbox.conftest import client_for
+from surgical_pipeline_tests.hook_catcher import HookCatcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -69,6 +70,16 @@ def test_labels_alone_move_updated_at_once_in_sixty_seconds(
     assert timed_api.get(path).json()["updated_at"] == "2026-11-01T12:01:00.000Z"
 
 
+def test_labels_that_stay_the_same_change_nothing(timed: RunningSandbox, timed_api: httpx.Client) -> None:
+    before = timed_api.get(ISSUE).json()
+    with HookCatcher() as catcher:
+        timed.control.hooks.add(catcher.url)
+        timed.control.update_issue(12, labels=before["labels"][::-1])
+        timed.control.hooks.wait_until_sent()
+        assert catcher.caught == []
+    assert timed_api.get(ISSUE).json() == before
+
+
 def test_labels_beside_anything_else_and_on_demand_move_it_at_once(
     timed: RunningSandbox, timed_api: httpx.Client, clock: Clock
 ) -> None:
@@ -88,7 +99,8 @@ def test_a_row_of_a_merge_request_list_is_eight_hours_old_unless_labels_are_aske
     timed: RunningSandbox, timed_api: httpx.Client, clock: Clock
 ) -> None:
     def labels(**params: str) -> list[Any]:
-        [row] = timed_api.get(CHANGES, params={"iids[]": "35"} | params).json()
+        query: dict[str, Any] = {"iids[]": 35} | params
+        [row] = timed_api.get(CHANGES, params=query).json()
         return list(row["labels"])
 
     timed.control.update_merge_request(35, title="new", labels=["type::bug"])
@@ -114,7 +126,7 @@ def test_page_numbers_end_at_fifty_thousand_rows(api: httpx.Client, path: str) -
 
 
 def test_an_older_gitlab_ignores_or_refuses_keyset_pages(api: httpx.Client, sandbox: RunningSandbox) -> None:
-    params = {"pagination": "keyset", "order_by": "updated_at", "per_page": 10}
+    params: dict[str, Any] = {"pagination": "keyset", "order_by": "updated_at", "per_page": 10}
     sandbox.control.set_behaviour(keyset="ignored")
     assert api.get("/projects/4201/issues", params=params).headers["x-total"] == "120"
     sandbox.control.set_behaviour(keyset=False)
@@ -141,7 +153,7 @@ def test_a_replica_shows_single_answers_lists_and_dependents_of_seconds_ago(
     clock.now += timedelta(seconds=19)
     assert timed_api.get(ISSUE).json() == before
     assert [timed_api.get(path).status_code for path in paths] == [200, 404, 404]
-    newest = {"order_by": "updated_at", "per_page": 2}
+    newest: dict[str, Any] = {"order_by": "updated_at", "per_page": 2}
     assert before["title"] not in [
         row["title"] for row in timed_api.get("/projects/4201/issues", params=newest).json()
     ]

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from surgical_pipeline.sandbox.control_client import SandboxControlError
+from surgical_pipeline_tests.hook_catcher import HookCatcher
+
 if TYPE_CHECKING:
     import gitlab
     import httpx
@@ -14,9 +17,11 @@ if TYPE_CHECKING:
 
 
 def rows(api: httpx.Client, path: str, **params: Any) -> list[dict[str, Any]]:
-    found, page = [], "1"
+    found: list[dict[str, Any]] = []
+    page = "1"
     while page:
-        answer = api.get(path, params={"per_page": 100, "page": page} | params).raise_for_status()
+        query: dict[str, Any] = {"per_page": 100, "page": page} | params
+        answer = api.get(path, params=query).raise_for_status()
         found += answer.json()
         page = answer.headers["x-next-page"]
     return found
@@ -80,3 +85,29 @@ def test_a_group_without_a_readable_project_is_not_found(api: httpx.Client, grou
     for path in ("", "/issues", "/merge_requests"):
         answer = api.get(f"/groups/{group}{path}")
         assert (answer.status_code, answer.json()) == (404, {"message": "404 Group Not Found"})
+
+
+def test_a_renamed_project_keeps_its_id_and_rows_and_redirects_from_its_former_paths(
+    api: httpx.Client, sandbox: RunningSandbox
+) -> None:
+    before = api.get("/projects/4201/issues/12").json()
+    with HookCatcher() as system:
+        sandbox.control.hooks.add(system.url, kind="system")
+        assert sandbox.control.rename_project("booster")["id"] == 4201
+        body = system.wait_for(1)[0].body
+    assert (body["event_name"], body["old_path_with_namespace"]) == ("project_rename", "acme/rocket")
+    assert body["path_with_namespace"] == "acme/booster"
+    after = api.get("/projects/acme%2Fbooster/issues/12").json()
+    assert after == before | {
+        "web_url": before["web_url"].replace("acme/rocket", "acme/booster"),
+        "references": before["references"] | {"full": "acme/booster#12"},
+    }
+    for former in ("acme%2Frocket", "acme%2Frocket-old"):
+        answer = api.get(f"/projects/{former}/issues/12")
+        assert answer.status_code == 301
+        assert api.get(answer.headers["location"]).json() == after
+    assert {row["id"] for row in rows(api, "/groups/acme/issues")} >= {after["id"]}
+    with pytest.raises(SandboxControlError, match="there is a project launchpad beside acme/booster"):
+        sandbox.control.rename_project("launchpad")
+    sandbox.control.reset()
+    assert api.get("/projects/acme%2Frocket/issues/12").json() == before

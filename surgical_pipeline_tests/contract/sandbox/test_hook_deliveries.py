@@ -6,6 +6,7 @@ import threading
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from itertools import combinations
 from typing import TYPE_CHECKING
 
 import httpx
@@ -63,11 +64,14 @@ def test_a_delivery_that_is_sent_twice_keeps_its_key(sandbox: RunningSandbox, ca
 
 
 def test_deliveries_wait_and_change_places(sandbox: RunningSandbox, catcher: HookCatcher) -> None:
-    sandbox.control.hooks.add(catcher.url, delay_ms=200, spread_ms=300)
+    began = time.monotonic()
+    sandbox.control.hooks.add(catcher.url, delay_ms=300, spread_ms=1500, seed=111)
     edit(sandbox, 10)
-    assert sum(hook.pending for hook in sandbox.control.hooks.all()) == 10
+    catcher.wait_for(1)
+    assert time.monotonic() - began >= 0.3
     titles = [str(caught.body["object_attributes"]["title"]) for caught in catcher.wait_for(10)]
-    assert titles != sorted(titles)
+    overtaken = sum(first > second for first, second in combinations(titles, 2))
+    assert overtaken > 10  # by chance, fewer do
     assert sorted(titles) == [f"title {number}" for number in range(10)]
 
 
@@ -85,7 +89,7 @@ def test_who_does_not_answer_in_time_has_failed_and_is_not_asked_again(
     sandbox: RunningSandbox, catcher: HookCatcher
 ) -> None:
     catcher.free.clear()
-    hook = sandbox.control.hooks.add(catcher.url, timeout_seconds=0.2)
+    hook = sandbox.control.hooks.add(catcher.url, timeout_seconds=1)
     edit(sandbox, 1)
     assert outcomes(sandbox) == {"failed": 1}
     [view] = sandbox.control.hooks.all()
@@ -161,19 +165,19 @@ def test_a_sandbox_ends_at_once_with_deliveries_under_way(catcher: HookCatcher) 
         edit(sandbox, 5)
         catcher.wait_for(5)
         began = time.monotonic()
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < 8
     catcher.free.set()
     assert threading.active_count() <= threads + 5  # the catcher's own
 
 
 def test_a_reset_forgets_hooks_and_what_is_under_way(sandbox: RunningSandbox, catcher: HookCatcher) -> None:
-    sandbox.control.hooks.add(catcher.url, delay_ms=100)
+    sandbox.control.hooks.add(catcher.url, delay_ms=1000)
     edit(sandbox, 1)
     sandbox.control.reset()
     assert sandbox.control.hooks.all() == []
     assert sandbox.control.hooks.deliveries() == []
     edit(sandbox, 1)
-    sandbox.control.hooks.add(catcher.url, delay_ms=200)
+    sandbox.control.hooks.add(catcher.url, delay_ms=1200)
     edit(sandbox, 1)
     assert len(catcher.wait_for(1)) == 1
     assert outcomes(sandbox) == {"delivered": 1}

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
@@ -16,6 +17,7 @@ from surgical_pipeline.domain.records import (
     ResourceEventRecord,
 )
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.protocol import Transaction
@@ -32,6 +34,12 @@ def run_sql(tx: Transaction, statement: str) -> None:
     tx._connection.execute(statement)
 
 
+def read_sql(tx: Transaction, statement: str) -> list[tuple[Any, ...]]:
+    """The same for looking."""
+    assert isinstance(tx, DuckDBTransaction)
+    return tx._connection.execute(statement).fetchall()
+
+
 def at(seconds: float) -> datetime:
     """A moment so many seconds after noon."""
     return NOON + timedelta(seconds=seconds)
@@ -43,6 +51,13 @@ def issue(iid: int) -> EntityKey:
 
 def merge_request(iid: int) -> EntityKey:
     return EntityKey(EntityType.MERGE_REQUEST, iid)
+
+
+def issue_event(key: str, iid: int) -> GitLabEvent:
+    """What a hook of the project announces."""
+    return GitLabEvent(
+        key=key, kind="issue", project_id=7, project_path="acme/rocket", entity=issue(iid), received_at=NOON
+    )
 
 
 class HandClock:

@@ -1,4 +1,4 @@
-"""What the ledger tells the sensor that polls: how far it is with rows, which ledger it is, what hooks told."""
+"""What the ledger tells the sensor that polls: how far it is with rows, and what hooks told."""
 
 from datetime import timedelta
 
@@ -18,8 +18,6 @@ from surgical_pipeline.ledger.polling import (
     count_announced,
     load_standings,
     load_watched_projects,
-    mark_of,
-    went_back,
 )
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import queue_run
@@ -168,37 +166,6 @@ def test_where_its_run_is_no_longer_known_it_counts_as_complete(ledger: DuckDBLe
     with ledger.write("prune") as tx:
         run_sql(tx, "DELETE FROM sync_runs")
     assert standing(ledger).complete
-
-
-def test_a_ledger_knows_its_mark_again_while_it_only_grows(ledger: DuckDBLedger) -> None:
-    with ledger.read() as tx:
-        empty = mark_of(tx)
-        assert not went_back(tx, empty)
-    start(ledger, "run-1")
-    with ledger.read() as tx:
-        first = mark_of(tx)
-    start(ledger, "run-2")
-    with ledger.read() as tx:
-        assert not went_back(tx, empty)
-        assert not went_back(tx, first)
-        assert not went_back(tx, mark_of(tx))
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        "DELETE FROM sync_runs WHERE number = 2",
-        "UPDATE sync_runs SET run_id = 'another' WHERE number = 2",
-        "UPDATE schema_migrations SET applied_at = applied_at + INTERVAL 1 SECOND",
-    ],
-)
-def test_an_older_copy_of_a_ledger_and_another_ledger_are_told(ledger: DuckDBLedger, change: str) -> None:
-    start(ledger, "run-1")
-    start(ledger, "run-2")
-    with ledger.write("swap") as tx:
-        mark = mark_of(tx)
-        run_sql(tx, change)
-        assert went_back(tx, mark)
 
 
 def test_the_newest_fetch_of_each_project_is_known(ledger: DuckDBLedger) -> None:

@@ -34,14 +34,10 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
+from surgical_pipeline.ledger.inbox import insert_events
 from surgical_pipeline.ledger.invariants import check
-from surgical_pipeline.ledger.polling import (
-    count_announced,
-    load_standings,
-    load_watched_projects,
-    mark_of,
-    went_back,
-)
+from surgical_pipeline.ledger.known import known_entities, known_projects
+from surgical_pipeline.ledger.polling import count_announced, load_standings, load_watched_projects
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
@@ -49,10 +45,13 @@ from surgical_pipeline.ledger.runs import (
     list_open_runs,
     list_runs,
     load_result,
+    mark_of,
     queue_run,
     set_dagster_status,
+    went_back,
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
+from surgical_pipeline.ledger.unchanged import find_unchanged
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -65,6 +64,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     entity,
     events,
     issue,
+    issue_event,
     linked,
     merge_request,
     note,
@@ -102,10 +102,13 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
     write_and_embed(recorder)
     clock.advance(20)
     assert recorder.heartbeat_if_due()
+    fail_and_recover(recorder)
     recorder.count_requests(HttpStats(requests=5))
     assert recorder.finish_succeeded_with_warnings()
     lose_an_issue_and_a_merge_request(ledger)
     lose_a_link(ledger)
+    with ledger.write("inbox") as tx:
+        assert insert_events(tx, [issue_event("delivery-1", 1)]) == 1
     with ledger.read() as tx:
         assert [run.run_id for run in list_runs(tx, limit=2)] == ["run-1", "run-2"]
         assert [run.run_id for run in list_open_runs(tx, and_also=["run-1"])] == ["run-1", "run-2", "run-3"]
@@ -130,7 +133,16 @@ def poll(tx: Transaction) -> None:
     assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(0)
     assert not went_back(tx, mark_of(tx))
     assert len(load_watched_projects(tx)) == 1
-    assert count_announced(tx, [PROJECT.project_id], since=at(0), until=at(9), ahead=timedelta()).told == 0
+    assert count_announced(tx, [PROJECT.project_id], since=at(0), until=at(9), ahead=timedelta()).told == 1
+
+
+def fail_and_recover(recorder: SyncRunRecorder) -> None:
+    """An outcome with a failure is replaced by one without."""
+    known = recorder.outcomes()[0]
+    failure = Failure(code=FailureCode.TIMEOUT, message="late", stage="dependents", dependent="discussions")
+    for failures in ((failure,), ()):
+        with recorder.window("outcomes") as tx:
+            recorder.save_outcomes(tx, [known.model_copy(update={"dependent_failures": failures})])
 
 
 def announce(ledger: DuckDBLedger) -> None:
@@ -171,6 +183,9 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         assert done.replaced == {(one.key, one.dependent) for one in sets}
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
+        same = [entity(key) for key in KEYS]
+        assert (known_projects(tx)[0].path, known_entities(tx, PROJECT.project_id)) == (PROJECT.path, list(KEYS))
+        assert find_unchanged(tx, same, dependents=[Dependent.DISCUSSIONS], present=None).keys() == set(KEYS)
 
 
 def write_and_embed(recorder: SyncRunRecorder) -> None:

@@ -62,7 +62,7 @@ def test_a_reaped_run_that_wakes_up_writes_nothing_more(ledger: DuckDBLedger, cl
     with pytest.raises(RunLostError):
         run.set_phase(Phase.INGEST)
     assert not run.finish_succeeded()
-    assert not run.ended
+    assert run.ended_as is None
     assert result_of(ledger) == before
     with ledger.read() as tx:
         assert tx._connection.execute("SELECT count(*) FROM projects").fetchone() == (0,)

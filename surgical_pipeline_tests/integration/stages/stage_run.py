@@ -82,8 +82,8 @@ class StageRun:
             )
         )
 
-    def ingest(self, preflight: PreflightResult) -> Sources:
-        return asyncio.run(run_ingest(preflight, run=self.recorder, clock=self.clock))
+    def ingest(self, preflight: PreflightResult, *, only_changed: Sequence[Dependent] = ()) -> Sources:
+        return asyncio.run(run_ingest(preflight, run=self.recorder, clock=self.clock, only_changed=only_changed))
 
     def dependents(
         self,

@@ -98,12 +98,12 @@ def test_whatever_fits_makes_a_text_of_2_kb_at_most(count: int) -> None:
         bytes([number, *key[1:]]): state for number, (key, state) in enumerate(worst.items()) if number < count
     }
     if fit(states):
-        assert len(str(PollCursor("x" * 100, 49, NOON, states))) <= MAX_CHARACTERS
+        assert len(str(PollCursor("x" * 90 + "/1/x", 49, NOON, states))) <= MAX_CHARACTERS
 
 
 @pytest.mark.parametrize(
     "text",
-    ["{}", "1", "2 0 0 - ", "1 x 0 - ", "1 0 0 - !!!!", "1 0 0 - 00000", "1 0 0 - '\"", "é" * 9],
+    ["{}", "1", "2 0 0 - ", "1 x 0 - ", "1 0 0 a/b ", "1 0 0 - !!!!", "1 0 0 - 00000", "1 0 0 - '\"", "é" * 9],
 )
 def test_a_text_that_is_no_cursor_is_an_error_that_says_so(text: str) -> None:
     with pytest.raises(CursorError):

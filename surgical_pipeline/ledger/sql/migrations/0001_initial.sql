@@ -99,7 +99,7 @@ CREATE TABLE sync_run_phases (
 
 -- Exactly one row for each entity a run was asked for, from its first moment.
 --
--- state           what it means, and how an outcome gets there (all but the first through upsert_outcomes)
+-- state           what it means, and how an outcome gets there (all but the first through update_outcomes)
 --   pending       all false, failure_* NULL                                       new -> insert_pending_outcomes
 --   ingested      fetched, and its row was written                                pending, by ingest
 --   stale_skipped fetched, and the ledger had a fresher one                       pending, by ingest
@@ -362,7 +362,7 @@ GROUP BY project_id, entity_type, iid, dependent;
 --
 -- state        what it means, and how a document gets there
 --   live       deleted_at NULL                                               new, tombstoned -> upsert_documents
---   tombstoned its source no longer makes it                                 live -> tombstone_stale_documents
+--   tombstoned its source no longer makes it                                 live -> tombstone_documents
 --              or is itself tombstoned                                       live -> tombstone_documents_of_entities
 CREATE TABLE documents (
     document_id   VARCHAR     PRIMARY KEY,

@@ -22,7 +22,7 @@ from surgical_pipeline.ledger.errors import (
     LedgerReplacedError,
     NotALedgerError,
 )
-from surgical_pipeline.ledger.runs import load_result, set_dagster_status
+from surgical_pipeline.ledger.runs import list_runs, load_result, set_dagster_status
 from surgical_pipeline_tests.integration.ledger import processes
 from surgical_pipeline_tests.integration.ledger.duckdb.test_maintenance import add_document, damage_rows
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
@@ -140,8 +140,10 @@ def test_a_run_whose_ledger_somebody_else_made_anew_writes_nothing_into_it(new_l
     run = start(new_ledger, "run-1")
     new_ledger.path.unlink()
     start(DuckDBLedger(new_ledger.path), "run-2")
-    with pytest.raises(LedgerReplacedError), run.window("x"):
-        pytest.fail("its row is not there")
+    with pytest.raises(LedgerReplacedError), run.window("x") as tx:
+        set_dagster_status(tx, "run-2", "FAILURE")
+    with new_ledger.read() as tx:
+        assert [one.dagster_status for one in list_runs(tx, limit=9)] == [None]
 
 
 # ---------------------------------------------------------------------- disk and rights

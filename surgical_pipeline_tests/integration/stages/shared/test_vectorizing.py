@@ -100,7 +100,7 @@ def test_documents_of_any_length_go_in_one_call() -> None:
 
 def test_nothing_to_embed_calls_no_embedder() -> None:
     embedder = FakeEmbedder()
-    assert run([], embedder) == Vectorized((), {}, None)
+    assert run([], embedder) == Vectorized((), {}, None, last=True)
     assert embedder.calls == []
 
 

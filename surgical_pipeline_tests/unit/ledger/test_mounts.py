@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from surgical_pipeline.cli.mounts import Mount, mount_of, mount_of_file
+from surgical_pipeline.ledger.mounts import Mount, mount_of, mount_of_file
 
 MOUNTINFO = r"""
 22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
