@@ -1,18 +1,17 @@
 """Logs of a command that runs for long: on stderr, a line each, or a JSON object each."""
 
 import logging
-import sys
 from datetime import UTC, datetime
 
 from pydantic_core import to_json
 
-from surgical_pipeline.domain.foreign_text import on_one_line, visible_json
+from surgical_pipeline.domain.foreign_text import on_one_line, visible, visible_json
 
 
 class _Lines(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         text = f"{_moment(record)} {record.levelname.lower()} {on_one_line(record.getMessage())}"
-        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+        return f"{text}\n{visible(self.formatException(record.exc_info))}" if record.exc_info else text
 
 
 class _JsonLines(logging.Formatter):
@@ -25,7 +24,7 @@ class _JsonLines(logging.Formatter):
 
 def show_logs(*, as_json: bool) -> None:
     """From now on, what this program logs goes to stderr from INFO on, what libraries log from WARNING on."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if as_json else _Lines())
     logging.basicConfig(handlers=[handler], level=logging.WARNING, force=True)
     logging.getLogger("surgical_pipeline").setLevel(logging.INFO)

@@ -47,13 +47,10 @@ class HookProtocol(H11Protocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        try:
-            while data and not self.transport.is_closing():
-                size = len(data) if self.conn.their_state is not h11.IDLE else _HEADER_PIECE
-                super().data_received(data[:size])
-                data = data[size:]
-        except h11.LocalProtocolError:  # it goes on sending nonsense after its answer
-            self.transport.abort()
+        while data and not self.transport.is_closing():
+            size = len(data) if self.conn.their_state is not h11.IDLE else _HEADER_PIECE
+            super().data_received(data[:size])
+            data = data[size:]
         if self.conn.their_state in _RECEIVED:
             self._end_deadline()
 

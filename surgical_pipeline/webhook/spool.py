@@ -75,6 +75,7 @@ class Spool:
         self._thread = threading.Thread(target=self._serve, name="spool", daemon=True)
         self._lock: int | None = None
         self._counted: Counter[str] = Counter()
+        self._counted_at: dict[str, int] = {}
         self._removed = False
 
     def open(self) -> None:
@@ -116,8 +117,7 @@ class Spool:
 
         def work(connection: sqlite3.Connection) -> bool:
             new = spool_file.insert(connection, event)
-            spool_file.add(connection, "accepted", 1)
-            spool_file.put(connection, "last_accepted_at", int(event.received_at.timestamp()))
+            spool_file.add(connection, "accepted", 1, at=int(event.received_at.timestamp()))
             return new
 
         stored = self._ask(work)
@@ -126,7 +126,12 @@ class Spool:
 
     def count(self, name: str) -> None:
         """Add one to a counter of ``Counters``, soon: what is refused is not worth a flush of the disk."""
-        self._ask(lambda _connection: self._counted.update([name]))
+
+        def work(_connection: sqlite3.Connection) -> None:
+            self._counted[name] += 1
+            self._counted_at[name] = int(time.time())
+
+        self._ask(work)
 
     def probe(self) -> "Future[None]":
         """Done once something was written, if nothing was within the last second.
@@ -215,7 +220,7 @@ class Spool:
 
         def count(connection: sqlite3.Connection) -> None:
             for name, number in counted.items():
-                spool_file.add(connection, name, number)
+                spool_file.add(connection, name, number, at=self._counted_at[name])
 
         try:
             *results, _ = self._file.run([*(request.work for request in group), count])

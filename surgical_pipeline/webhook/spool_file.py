@@ -68,7 +68,7 @@ class Counters:
         ignored: deliveries that ask for nothing.
         refused_secret: a wrong or missing signature or secret token.
         refused_age: rightly signed, but more than 5 minutes before or after now: a clock is wrong.
-        last_accepted_at: by the receiver's clock, to the second; None if there was none.
+        last_accepted_at: by the receiver's clock, to the second; None if there was none. The others likewise.
     """
 
     accepted: int = 0
@@ -76,6 +76,8 @@ class Counters:
     refused_secret: int = 0
     refused_age: int = 0
     last_accepted_at: datetime | None = None
+    last_refused_secret_at: datetime | None = None
+    last_refused_age_at: datetime | None = None
 
 
 class SpoolFile:
@@ -212,8 +214,10 @@ def waiting(connection: sqlite3.Connection) -> int:
     return int(connection.execute("SELECT COUNT(*) FROM events").fetchone()[0])
 
 
-def add(connection: sqlite3.Connection, name: str, number: int) -> None:
+def add(connection: sqlite3.Connection, name: str, number: int, *, at: int) -> None:
+    """Count so many more, the last of them at this second."""
     connection.execute(_ADD, (name, number))
+    put(connection, f"last_{name}_at", at)
 
 
 def put(connection: sqlite3.Connection, name: str, value: int) -> None:
@@ -221,14 +225,19 @@ def put(connection: sqlite3.Connection, name: str, value: int) -> None:
 
 
 def counters(connection: sqlite3.Connection) -> Counters:
-    found = dict(connection.execute("SELECT name, value FROM counters").fetchall())
-    last = found.get("last_accepted_at")
+    found: dict[str, int] = dict(connection.execute("SELECT name, value FROM counters").fetchall())
+
+    def moment(name: str) -> datetime | None:
+        return datetime.fromtimestamp(found[name], tz=UTC) if name in found else None
+
     return Counters(
         accepted=found.get("accepted", 0),
         ignored=found.get("ignored", 0),
         refused_secret=found.get("refused_secret", 0),
         refused_age=found.get("refused_age", 0),
-        last_accepted_at=None if last is None else datetime.fromtimestamp(last, tz=UTC),
+        last_accepted_at=moment("last_accepted_at"),
+        last_refused_secret_at=moment("last_refused_secret_at"),
+        last_refused_age_at=moment("last_refused_age_at"),
     )
 
 

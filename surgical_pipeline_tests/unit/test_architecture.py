@@ -92,7 +92,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("dagster", {"defs", "definitions"}),
         ("duckdb", {"ledger.duckdb"}),
         ("httpx", {"gitlab", "embedders", "sandbox"}),
-        ("sqlite3", {"webhook"}),
+        ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
     ],

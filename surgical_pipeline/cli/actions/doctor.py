@@ -25,6 +25,8 @@ from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
+from surgical_pipeline.webhook.spool import read_counters
+from surgical_pipeline.webhook.spool_file import Counters
 
 TIMEOUT_SECONDS = 10.0
 ENOUGH_SCOPES = frozenset({"api", "read_api"})
@@ -55,6 +57,7 @@ def check_up(settings: Settings) -> list[Finding]:
         *_check_ledger(settings, told),
         *check_filesystem(settings),
         *_check_files(settings),
+        *check_receiver(settings),
         _check_embedder(settings),
     ]
 
@@ -198,3 +201,34 @@ def _check_embedder(settings: Settings) -> Finding:
     except EmbedderError as error:
         return Finding(check="embedder", ok=False, found=str(error), what_to_do=error.code.advice)
     return Finding(check="embedder", ok=True, found=f"{embedder.name}, {embedder.dimension} dimensions")
+
+
+def check_receiver(settings: Settings) -> Iterator[Finding]:
+    """What the receiver of hooks counted, if there ever was one; a warning if it last refused something."""
+    counted = None
+    with suppress(SettingsError):  # already reported
+        counted = read_counters(settings.spool_path)
+    if counted is not None:
+        last = f", the last at {counted.last_accepted_at:%Y-%m-%d %H:%M} UTC" if counted.last_accepted_at else ""
+        yield Finding(
+            check="hooks",
+            ok=True,
+            found=f"{counted.accepted} events taken{last}; refused: {counted.refused_secret} deliveries with a "
+            f"wrong secret, {counted.refused_age} only for their age",
+            what_to_do=" ".join(_advice_on_hooks(counted)),
+        )
+
+
+def _advice_on_hooks(counted: Counters) -> Iterator[str]:
+    """For what was refused after the last event was taken."""
+    taken = counted.last_accepted_at
+    if counted.last_refused_age_at and (taken is None or counted.last_refused_age_at > taken):
+        yield (
+            "GitLab's clock and that of the receiver's machine differ by more than 5 minutes: "
+            "set the wrong one right, best by NTP."
+        )
+    if counted.last_refused_secret_at and (taken is None or counted.last_refused_secret_at > taken):
+        yield (
+            "Set the same signing token or secret token in the hook's settings in GitLab and in the receiver's "
+            "environment, and restart the receiver."
+        )

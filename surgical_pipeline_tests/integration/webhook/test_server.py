@@ -168,14 +168,16 @@ def test_clients_that_hang_up_leave_no_event_and_no_traceback(
 def test_it_stops_in_time_whatever_clients_do_and_without_a_traceback(
     receiver: RunningReceiver, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async def scenario() -> float:
+    async def scenario() -> tuple[float, list[bytes]]:
         clients = [asyncio.create_task(shown_out(receiver.port, behave)) for behave in SLOW * 3]
         await asyncio.sleep(1)
         seconds = await asyncio.to_thread(receiver.stop)
-        await asyncio.wait_for(asyncio.gather(*clients), 10)
-        return seconds
+        shown = await asyncio.wait_for(asyncio.gather(*clients), 10)
+        return seconds, [answer for answer, _ in shown]
 
-    assert asyncio.run(scenario()) < 6
+    seconds, answers = asyncio.run(scenario())
+    assert seconds < 6
+    assert answers == [b""] * 15, "nothing is wrong with the receiver"
     assert [line for line in caplog.records if line.levelno >= logging.ERROR or line.exc_info] == []
 
 
