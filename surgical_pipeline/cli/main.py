@@ -4,7 +4,18 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.cli.commands import demo, doctor, embed_backlog, ledger, retry, runs, sandbox, search, sync
+from surgical_pipeline.cli.commands import (
+    demo,
+    doctor,
+    embed_backlog,
+    events,
+    ledger,
+    retry,
+    runs,
+    sandbox,
+    search,
+    sync,
+)
 from surgical_pipeline.cli.program import Program
 
 app = Program(
@@ -22,6 +33,7 @@ app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(runs.app, name="runs")
+app.add_typer(events.app, name="events")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(sandbox.app, name="sandbox")
 

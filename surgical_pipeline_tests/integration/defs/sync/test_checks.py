@@ -19,6 +19,7 @@ SEVERITIES = {
     "embeddings_are_current": "WARN",
     "no_vector_without_document": "WARN",
     "no_duplicate_document": "ERROR",
+    "no_dead_letter": "WARN",
 }
 
 FIGURES = {
@@ -26,6 +27,7 @@ FIGURES = {
     "embeddings_are_current": ("documents without a current vector", "documents that this run regenerated"),
     "no_vector_without_document": ("vectors without a live document", "vectors in the ledger"),
     "no_duplicate_document": ("documents that are not the only one", "live documents in the ledger"),
+    "no_dead_letter": ("dead letters", "events in the inbox"),
 }
 """Of each check: how many violations, and of how many that were looked at."""
 
