@@ -28,10 +28,10 @@ IN_TURN = {"test/in-turn": "yes"}
 """Tags of runs of which one at a time leaves the queue."""
 T = TypeVar("T")
 
-_QUEUE_RULES = """max_concurrent_runs: 4
-    tag_concurrency_limits:
-      - {key: test/held, limit: 0}
-      - {key: test/in-turn, limit: 1}
+_LIMITS = "tag_concurrency_limits:\n"
+_QUEUE_RULES = f"""{_LIMITS}\
+      - {{key: test/held, limit: 0}}
+      - {{key: test/in-turn, limit: 1}}
 """
 _REPOSITORY_OF_JOBS = {
     "repositoryLocationName": "surgical_pipeline.definitions",
@@ -180,10 +180,8 @@ def running_dagster_dev(
     Its queue also knows the tags ``HELD`` and ``IN_TURN``.
     """
     settings = (REPOSITORY / "dagster.yaml").read_text(encoding="utf-8")
-    assert "max_concurrent_runs: 4\n" in settings
-    (home / "dagster.yaml").write_text(
-        settings.replace("max_concurrent_runs: 4\n", _QUEUE_RULES) + more_settings, encoding="utf-8"
-    )
+    assert _LIMITS in settings
+    (home / "dagster.yaml").write_text(settings.replace(_LIMITS, _QUEUE_RULES) + more_settings, encoding="utf-8")
     port = _free_port()
     log = home / "dagster-dev.log"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml")]

@@ -8,6 +8,7 @@ from surgical_pipeline.cli.commands import (
     demo,
     doctor,
     embed_backlog,
+    events,
     ledger,
     retry,
     runs,
@@ -33,6 +34,7 @@ app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(runs.app, name="runs")
+app.add_typer(events.app, name="events")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(webhook.app, name="webhook")
 app.add_typer(sandbox.app, name="sandbox")

@@ -29,7 +29,8 @@ from surgical_pipeline.search.snippets import Snippet
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
-    from surgical_pipeline.cli.actions.doctor import Finding
+    from surgical_pipeline.cli.actions.events import ShownEvent
+    from surgical_pipeline.cli.actions.finding import Finding
     from surgical_pipeline.cli.actions.search import ShownHit
     from surgical_pipeline.defs.mirror import Change
 
@@ -47,6 +48,7 @@ _STYLES = {
     RunStatus.FAILED: "red",
     RunStatus.CANCELLED: "magenta",
 }
+_EVENT_STYLES = {"done": "green", "dead": "red"}
 
 
 def print_result(result: SyncResult) -> None:
@@ -149,6 +151,21 @@ def print_changes(changes: Sequence["Change"]) -> None:
     print_list(columns, rows, empty="The ledger and Dagster agree.")
     if changes:
         comment(f"{len(changes)} changes")
+
+
+def print_events(events: Sequence["ShownEvent"]) -> None:
+    """The latest first."""
+    columns = [Column("event", justify="right"), Column("received", no_wrap=True), Column("state", no_wrap=True)]
+    columns += [Column("entity", overflow="fold"), Column("kind", no_wrap=True)]
+    columns += [Column("attempts", justify="right"), Column("why", overflow="fold")]
+    rows = []
+    for event in events:
+        unwatched = event.state == "pending" and not event.watched
+        why = "SURGICAL_PROJECTS does not name its project" if unwatched else event.reason or ""
+        state = words((event.state, _EVENT_STYLES.get(event.state, "")))
+        first = each((str(event.seq), shown_time(event.received_at)))
+        rows.append([*first, state, *each((event.entity, event.kind, str(event.attempts), why))])
+    print_list(columns, rows, empty="No events.")
 
 
 def print_findings(findings: Sequence["Finding"]) -> None:

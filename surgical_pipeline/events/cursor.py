@@ -109,9 +109,7 @@ class InboxCursor:
     def without(self, seen: Collection[int], *, now: datetime) -> Self:
         """The cursor without asks whose runs were seen, or can no longer appear."""
         left = tuple(
-            one
-            for one in self.outstanding
-            if one.number not in seen and one.asked_at <= now < one.asked_at + APPEARS_WITHIN
+            one for one in self.outstanding if one.number not in seen and abs(now - one.asked_at) < APPEARS_WITHIN
         )
         return replace(self, outstanding=left)
 

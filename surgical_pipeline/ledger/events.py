@@ -59,9 +59,8 @@ class InboxEvent(BaseModel):
     run_id: str | None
     reason: str | None
 
-    @property
-    def entity(self) -> str:
-        """As people write it: ``group/project#12``."""
+    def __str__(self) -> str:
+        """The entity as people write it: ``group/project#12``."""
         return f"{self.project}{EntityKey(self.entity_type, self.iid)}"
 
 

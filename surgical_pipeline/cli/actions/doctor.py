@@ -10,8 +10,8 @@ from datetime import timedelta
 from math import ceil
 from pathlib import Path
 
-from pydantic import BaseModel
-
+from surgical_pipeline.cli.actions.events import check_events
+from surgical_pipeline.cli.actions.finding import Finding
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.belonging import Belonging
@@ -32,15 +32,6 @@ TIMEOUT_SECONDS = 10.0
 ENOUGH_SCOPES = frozenset({"api", "read_api"})
 
 
-class Finding(BaseModel):
-    """``what_to_do`` is empty if there is nothing to do; a finding with ``what_to_do`` and ``ok`` is a warning."""
-
-    check: str
-    ok: bool
-    found: str
-    what_to_do: str = ""
-
-
 @dataclass
 class _Told:
     """GitLab's own address; None until it was asked, or if it does not report one."""
@@ -55,6 +46,7 @@ def check_up(settings: Settings) -> list[Finding]:
         *_check_gitlab(settings, told),
         _check_dagster(settings),
         *_check_ledger(settings, told),
+        *check_events(settings),
         *check_filesystem(settings),
         *_check_files(settings),
         *check_receiver(settings),

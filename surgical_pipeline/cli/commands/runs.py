@@ -12,6 +12,8 @@ _JSON = typer.Option("--json", help="Print one JSON document on stdout.")
 def list_(
     limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=10_000, help="How many, newest first.")] = 20,
     status: Annotated[str | None, typer.Option(help="Only runs with this status, such as failed.")] = None,
+    *,
+    events: Annotated[bool, typer.Option("--events", help="Only runs that GitLab's events asked for.")] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """The latest runs, newest first."""
@@ -26,7 +28,7 @@ def list_(
         fail(f"unknown status {status!r}: choose of {', '.join(RunStatus)}", code=EXIT_USAGE)
     ledger = existing_ledger(Settings.from_environment())
     with ledger_errors(), ledger.read("runs") as tx:
-        runs = list_runs(tx, limit=limit, status=RunStatus(status) if status else None)
+        runs = list_runs(tx, limit=limit, status=RunStatus(status) if status else None, of_events=events)
     if as_json:
         print_json([run.model_dump(mode="json") for run in runs])
     else:

@@ -5,13 +5,15 @@ from collections.abc import Iterator, Sequence
 import dagster as dg
 
 from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS
+from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS, ISSUES
 from surgical_pipeline.ledger import checks
+from surgical_pipeline.ledger.events import EventState, count_events
 
 NOTHING_OUTSIDE_SCOPE = "nothing_outside_scope_changed"
 EMBEDDINGS_CURRENT = "embeddings_are_current"
 NO_ORPHAN_VECTOR = "no_vector_without_document"
 NO_DUPLICATE_DOCUMENT = "no_duplicate_document"
+NO_DEAD_LETTER = "no_dead_letter"
 _NAMED = 10
 """Number of ids that a check names; the rest is in the ledger."""
 
@@ -41,6 +43,12 @@ _NAMED = 10
             asset=DOCUMENTS,
             description="No issue, merge request or discussion in the ledger has two live documents of one kind.",
         ),
+        dg.AssetCheckSpec(
+            NO_DEAD_LETTER,
+            asset=ISSUES,
+            description="No event of GitLab's hooks was given up after five runs that did not bring its entity up "
+            "to date.",
+        ),
     ],
 )
 def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
@@ -53,6 +61,7 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
         missing = checks.documents_without_current_embedding(tx, run_id, model)
         orphans = checks.orphan_vectors(tx)
         duplicates = checks.duplicate_documents(tx)
+        events = count_events(tx)
     yield dg.AssetCheckResult(
         check_name=NOTHING_OUTSIDE_SCOPE,
         asset_key=EMBEDDINGS,
@@ -103,6 +112,15 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
             "live documents in the ledger": checked.live_documents,
             **_first(duplicates),
         },
+    )
+    dead = events[EventState.DEAD]
+    yield dg.AssetCheckResult(
+        check_name=NO_DEAD_LETTER,
+        asset_key=ISSUES,
+        passed=not dead,
+        severity=dg.AssetCheckSeverity.WARN,
+        description="See why with `surgical-pipeline events list --state dead`." if dead else None,
+        metadata={"dead letters": dead, "events in the inbox": sum(events.values())},
     )
 
 

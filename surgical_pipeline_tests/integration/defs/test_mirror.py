@@ -10,6 +10,7 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs import mirror as module
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.runs import find_run, ledger_name
 from surgical_pipeline_tests.integration.defs.two_sides import SCOPE, TwoSides
 
 
@@ -110,3 +111,26 @@ def test_the_sensor_goes_on_from_its_cursor(sides: TwoSides, monkeypatch: pytest
     again = sensor(dg.build_sensor_context(instance=sides.instance, cursor=context.cursor))
     assert isinstance(again, dg.SkipReason)
     assert again.skip_message == "The ledger and Dagster agree."
+
+
+def test_a_success_of_before_the_ledgers_name_was_hidden_is_brought_back(sides: TwoSides) -> None:
+    """It succeeded in this ledger, whose file is now an older copy."""
+    known = sides.make_run()
+    sides.begin(known).finish_succeeded()
+    with sides.ledger.read() as tx:
+        name = ledger_name(tx)
+    lost = sides.make_run(DagsterRunStatus.SUCCESS, tags={"surgical/ledger": name})
+    elsewhere = sides.make_run(DagsterRunStatus.SUCCESS, tags={"surgical/ledger": "another"})
+    Mirror(sides.instance, sides.ledger).bring_back()
+    with sides.ledger.read() as tx:
+        assert find_run(tx, lost) is not None
+        assert find_run(tx, elsewhere) is None
+
+
+def test_a_queued_run_of_events_says_up_to_which(sides: TwoSides) -> None:
+    run_id = sides.make_run(tags={"surgical/trigger": "webhook", "surgical/events": "2 events, up to 9"})
+    sides.reconcile()
+    with sides.ledger.read() as tx:
+        found = find_run(tx, run_id)
+    assert found is not None
+    assert (found.mode, found.trigger, found.events_upto) == ("incremental", "sensor", 9)

@@ -128,7 +128,7 @@ def test_five_failures_make_a_dead_letter_that_says_why(ledger: DuckDBLedger) ->
         at(5),
         "run-5",
     )
-    assert letter.entity == "acme/rocket#1"
+    assert str(letter) == "acme/rocket#1"
 
 
 def test_a_failed_run_is_an_attempt_before_gitlab_was_asked_for_the_project(ledger: DuckDBLedger) -> None:

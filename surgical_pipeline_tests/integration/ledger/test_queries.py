@@ -34,6 +34,14 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
+from surgical_pipeline.ledger.events import (
+    count_events,
+    drop_events,
+    list_events,
+    pending_projects,
+    retry_events,
+    waiting_entities,
+)
 from surgical_pipeline.ledger.inbox import insert_events
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.known import known_entities, known_projects
@@ -51,6 +59,7 @@ from surgical_pipeline.ledger.runs import (
     went_back,
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
+from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.ledger.unchanged import find_unchanged
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
@@ -71,6 +80,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     run_sql,
     start,
 )
+from surgical_pipeline_tests.integration.ledger.inbox import fetch, receive, take
 
 SCOPE = Scope.parse("acme/rocket#1+2!3")
 KEYS = tuple(SCOPE.keys())
@@ -124,6 +134,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
         poll(tx)
+    use_the_inbox(ledger)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
 
@@ -143,6 +154,25 @@ def fail_and_recover(recorder: SyncRunRecorder) -> None:
     for failures in ((failure,), ()):
         with recorder.window("outcomes") as tx:
             recorder.save_outcomes(tx, [known.model_copy(update={"dependent_failures": failures})])
+
+
+def use_the_inbox(ledger: DuckDBLedger) -> None:
+    receive(ledger, issue(1), seq=1)
+    receive(ledger, issue(9), seq=2)
+    run = take(ledger, "run-4", "7#1", upto=1, clock=HandClock(at(500)))
+    run.set_project(PROJECT.project_id, PROJECT.path)
+    with ledger.read() as tx:
+        assert [one.key for one in waiting_entities(tx, pending_projects(tx))] == [issue(9)]
+        assert not went_back(tx, mark_of(tx))
+    run.finish_failed(Failure(code=FailureCode.SERVER_ERROR, message="500", stage="preflight"))
+    fetch(take(ledger, "run-5", "7#9", clock=HandClock(at(500))), issue(9), fetched=1, updated=0)
+    with ledger.write("events") as tx:
+        assert [one.seq for one in list_events(tx, limit=9)] == [2, 1]
+        assert sum(count_events(tx).values()) == 2
+        assert (drop_events(tx, [1], now=at(9)), retry_events(tx, [1])) == ([1], [1])
+    SyncRunRecorder(ledger, "run-5", clock=HandClock(at(501))).finish_succeeded()
+    with ledger.read() as tx:
+        assert [one.key for one in due_entities(tx, now=at(9999))] == [issue(9)]
 
 
 def announce(ledger: DuckDBLedger) -> None:

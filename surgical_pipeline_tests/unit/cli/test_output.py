@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from surgical_pipeline.cli.actions.doctor import Finding
+from surgical_pipeline.cli.actions.finding import Finding
 from surgical_pipeline.cli.actions.search import ShownHit
 from surgical_pipeline.cli.output import (
     EXIT_CODES,

@@ -66,7 +66,7 @@ def test_an_ask_is_outstanding_until_its_run_is_seen_or_a_minute_has_passed() ->
     cursor = InboxCursor(outstanding=(outstanding(1), outstanding(2), outstanding(3, asked=30)))
     assert [one.number for one in cursor.without({2}, now=at(59)).outstanding] == [1, 3]
     assert [one.number for one in cursor.without(set(), now=at(60)).outstanding] == [3]
-    assert cursor.without(set(), now=at(-1)).outstanding == ()
+    assert cursor.without(set(), now=at(-60)).outstanding == ()
 
 
 def test_what_an_unseen_run_may_take_is_held() -> None:

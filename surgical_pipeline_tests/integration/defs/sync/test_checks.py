@@ -19,6 +19,7 @@ SEVERITIES = {
     "embeddings_are_current": "WARN",
     "no_vector_without_document": "WARN",
     "no_duplicate_document": "ERROR",
+    "no_dead_letter": "WARN",
 }
 
 FIGURES = {
@@ -26,6 +27,7 @@ FIGURES = {
     "embeddings_are_current": ("documents without a current vector", "documents that this run regenerated"),
     "no_vector_without_document": ("vectors without a live document", "vectors in the ledger"),
     "no_duplicate_document": ("documents that are not the only one", "live documents in the ledger"),
+    "no_dead_letter": ("dead letters", "events in the inbox"),
 }
 """Of each check: how many violations, and of how many that were looked at."""
 
@@ -34,6 +36,10 @@ ORPHAN = """
 TWIN = """
     INSERT INTO documents SELECT * REPLACE ('twin' AS document_id, 'another' AS run_id)
     FROM documents WHERE document_id LIKE 'issue:%:13'"""
+LETTER = """
+    INSERT INTO gitlab_events
+        (event_key, seq, kind, project_id, entity_type, iid, received_at, state, attempts, settled_at)
+    VALUES ('a letter', 1, 'note', 1, 'issue', 1, now(), 'dead', 5, now())"""
 GONE = "DELETE FROM notes WHERE noteable_iid = 13"
 STRAY = "UPDATE entities SET run_id = '{run_id}' WHERE iid = 13"
 STALE = "UPDATE embeddings SET content_hash = 'of another text' WHERE document_id LIKE 'issue:%:12'"
@@ -90,6 +96,7 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
         "embeddings_are_current": [0, documents],
         "no_vector_without_document": [0, vectors],
         "no_duplicate_document": [0, documents],
+        "no_dead_letter": [0, 0],
     }
     assert documents > 1
     assert home == ledger.path.parent
@@ -97,8 +104,12 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
 
 @pytest.mark.parametrize(
     ("planted", "check", "violations"),
-    [(ORPHAN, "no_vector_without_document", 1), (TWIN, "no_duplicate_document", 2)],
-    ids=["an orphan vector", "a duplicate document"],
+    [
+        (ORPHAN, "no_vector_without_document", 1),
+        (TWIN, "no_duplicate_document", 2),
+        (LETTER, "no_dead_letter", 1),
+    ],
+    ids=["an orphan vector", "a duplicate document", "a dead letter"],
 )
 def test_what_was_wrong_before_the_run_is_found_by_it(
     sync: Sync, ledger: DuckDBLedger, planted: str, check: str, violations: int
