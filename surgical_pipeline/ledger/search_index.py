@@ -1,4 +1,4 @@
-"""The index of words that searches read, written with the documents. Apart from searches: a sync needs none of those."""
+"""The index of words that searches read, written with the documents. A sync needs nothing else of searches."""
 
 from collections.abc import Sequence
 
