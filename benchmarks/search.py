@@ -23,7 +23,8 @@ from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
 from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.search import Filters, QuestionVector, index_documents, search
+from surgical_pipeline.ledger.search import Filters, QuestionVector, search
+from surgical_pipeline.ledger.search_index import index_documents
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.search.question import Question

@@ -25,7 +25,6 @@ from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of, leads_to
 from surgical_pipeline.ledger.invariants import CheckReport
 from surgical_pipeline.ledger.runs import RunSummary
-from surgical_pipeline.search.snippets import Snippet
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from surgical_pipeline.cli.actions.finding import Finding
     from surgical_pipeline.cli.actions.search import ShownHit
     from surgical_pipeline.defs.mirror import Change
+    from surgical_pipeline.search.snippets import Snippet
 
 EXIT_CODES = {
     RunStatus.SUCCEEDED: 0,
@@ -195,7 +195,7 @@ def print_hits(hits: Sequence["ShownHit"]) -> None:
     print_list(columns, rows, empty="Nothing found.")
 
 
-def snippet_text(snippet: Snippet) -> Text:
+def snippet_text(snippet: "Snippet") -> Text:
     parts, end = [], 0
     for start, following in snippet.highlights:
         parts += [(snippet.text[end:start], "dim"), (snippet.text[start:following], "bold")]

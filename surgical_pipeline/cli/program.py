@@ -1,5 +1,6 @@
 """The command line as a process: streams that are full, closed or never open, and unexpected errors."""
 
+import gc
 import io
 import os
 import sys
@@ -9,6 +10,8 @@ from typing import Any, TextIO
 import typer
 
 _STDIN, _STDOUT, _STDERR = 0, 1, 2
+_YOUNG_OBJECTS = 50_000
+"""Python looks for cycles after so many new objects; by default after 700. Imports make a million that stay."""
 
 
 class Program(typer.Typer):
@@ -17,13 +20,16 @@ class Program(typer.Typer):
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         from surgical_pipeline.domain.foreign_text import make_logs_visible
 
+        gc.set_threshold(_YOUNG_OBJECTS)
         _open_missing_streams()
         sys.stdin = sys.stdin or os.fdopen(_STDIN, closefd=False)
         output = _Output(_STDOUT, "w", closefd=False)
         sys.stdout = _text_stream(output, like=sys.stdout)
         sys.stderr = _text_stream(_Remarks(_STDERR, "w", closefd=False), like=sys.stderr)
         make_logs_visible()
-        sys.exit(self._delivered(self._ended(args, kwargs, output), output))
+        code = self._delivered(self._ended(args, kwargs, output), output)
+        gc.freeze()  # or Python goes through all objects once more before it ends
+        sys.exit(code)
 
     def _ended(self, args: tuple[Any, ...], kwargs: dict[str, Any], output: "_Output") -> Any:
         try:

@@ -12,6 +12,9 @@ from surgical_pipeline.gitlab.errors import InvalidPayloadError
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
+_ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+"""Made once: ``json.dumps`` makes another for each call that is not plain."""
+
 MAX_NESTING = 100
 """Lists and objects inside each other; GitLab's answers have about ten, pydantic reads at most 200."""
 
@@ -23,7 +26,7 @@ def canonical(item: object, what: str) -> str:
         InvalidPayloadError: not a number (NaN, infinity), or nesting too deep to write.
     """
     try:
-        return json.dumps(item, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+        return _ENCODER.encode(item)
     except (ValueError, TypeError, RecursionError):
         raise InvalidPayloadError(f"GitLab's {what} holds values or nesting that JSON cannot store") from None
 

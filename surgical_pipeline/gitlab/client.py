@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -28,13 +29,14 @@ from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, che
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
 from surgical_pipeline.gitlab.identity import Owner, check_owner
+from surgical_pipeline.gitlab.joined_pages import joined
 from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
-from surgical_pipeline.gitlab.urls import ApiUrls, path_of, split_api, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, split_api, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 
@@ -229,24 +231,16 @@ class GitLabClient:
         if key.entity_type not in dependent.applies_to:
             raise ValueError(f"{dependent} is nothing that {key} has")
         path = (*entity_path(project_id, key), DEPENDENT_PATHS[dependent])
+        read = partial(_records_of_page, dependent=dependent, owner=Owner(project_id, key, gitlab_id))
         if dependent is Dependent.APPROVALS:
-            url = self._urls.build(*path)
-            answer = await self._transport.get(url, deadline)
-            found = WholeList((answer.item(),), answer.sent_at, answer.size)
+            answer = await self._transport.get(self._urls.build(*path), deadline)
+            found = WholeList((await read(answer),), answer.sent_at)
         else:
             url = self._urls.build(*path, params=[("per_page", str(PAGE_SIZE))])
             get, places = self._getter(deadline), self._places_ahead
-            found = await whole_list(get, url, places=places, at_once=self.max_in_flight)
-
-        def records() -> DependentRecords:
-            check_owner(dependent, found.items, Owner(project_id, key, gitlab_id))
-            return parse_dependent(dependent, found.items)
-
-        try:
-            parsed = await work_through(found.size, records)
-        except InvalidPayloadError as error:
-            raise InvalidPayloadError(error.reason, path=path_of(url)) from error
-        return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=parsed)
+            found = await whole_list(get, url, read=read, places=places, at_once=self.max_in_flight)
+        records = joined(dependent, found.pages)
+        return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=records)
 
     async def changes(
         self, watch: Watch, entity_type: EntityType, *, position: ListPosition, deadline: Deadline, max_pages: int
@@ -280,6 +274,20 @@ class GitLabClient:
         linked, ours = linked_base_url(answer), split_api(url)
         by_links = None if ours and linked == ours[0] else linked
         return by_links, next((parse_project(item).gitlab_url for item in answer.items()), None)
+
+
+async def _records_of_page(answer: Answer, *, dependent: Dependent, owner: Owner) -> DependentRecords:
+    """A page's records; an error names the requested path."""
+    items = (answer.item(),) if dependent is Dependent.APPROVALS else answer.items()
+
+    def records() -> DependentRecords:
+        check_owner(dependent, items, owner)
+        return parse_dependent(dependent, items)
+
+    try:
+        return await work_through(answer.size, records)
+    except InvalidPayloadError as error:
+        raise InvalidPayloadError(error.reason, path=answer.path) from error
 
 
 def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:

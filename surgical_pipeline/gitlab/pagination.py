@@ -6,10 +6,11 @@ A short page is not the last (GitLab filters by permission after paging), and to
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 import httpx
 
@@ -27,21 +28,19 @@ MAX_RESTARTS = 2
 MAX_LIST_BYTES = 256 * 1024 * 1024
 """All pages of one list, those read ahead included."""
 
+T = TypeVar("T")
+
 _CURSORS = frozenset({"cursor", "id_after", "id_before", "page_token", "pagination"})
 _LINK = re.compile(r"<([^<>]*)>([^<]*)")
 _NEXT = re.compile(r'\brel\s*=\s*(?:"[^"]*\bnext\b[^"]*"|next\b)', re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class WholeList:
-    """Every item of every page. ``fetched_at``: when the request for the first page was sent, by GitLab's clock.
+class WholeList(Generic[T]):
+    """What was made of each page. ``fetched_at``: when the first page's request was sent, by GitLab's clock."""
 
-    ``size``: bytes of all pages.
-    """
-
-    items: tuple[dict[str, object], ...]
+    pages: tuple[T, ...]
     fetched_at: datetime
-    size: int
 
 
 class _ChangedWhileReadError(Exception):
@@ -49,9 +48,17 @@ class _ChangedWhileReadError(Exception):
 
 
 async def whole_list(
-    get: GetPage, first: httpx.URL, *, max_pages: int = MAX_PAGES, places: asyncio.Semaphore, at_once: int
-) -> WholeList:
+    get: GetPage,
+    first: httpx.URL,
+    *,
+    read: Callable[[Answer], Awaitable[T]],
+    max_pages: int = MAX_PAGES,
+    places: asyncio.Semaphore,
+    at_once: int,
+) -> WholeList[T]:
     """Read a list to its end, again if it changed meanwhile.
+
+    ``read`` makes something of each page, in order, while the next ones are on their way.
 
     If the first page reports the number of pages, up to ``at_once`` of the others are read in parallel, within
     the ``places`` that all lists share. Each is still checked in order, so the same errors are found.
@@ -64,7 +71,7 @@ async def whole_list(
         counted = _Counted(get)
         ahead = ReadAhead(counted.get, places=places, at_once=at_once)
         try:
-            return await _read_once(ahead, first, counted=counted, max_pages=max_pages)
+            return await _read_once(ahead, first, read=read, max_pages=max_pages)
         except _ChangedWhileReadError:
             continue
         finally:
@@ -143,8 +150,10 @@ class _Counted:
         return answer
 
 
-async def _read_once(ahead: ReadAhead, first: httpx.URL, *, counted: _Counted, max_pages: int) -> WholeList:
-    items: list[dict[str, object]] = []
+async def _read_once(
+    ahead: ReadAhead, first: httpx.URL, *, read: Callable[[Answer], Awaitable[T]], max_pages: int
+) -> WholeList[T]:
+    done: list[T] = []
     totals: set[str] = set()
     fetched_at: datetime | None = None
     async with aclosing(pages(ahead.get, first, max_pages=max_pages)) as answers:
@@ -152,13 +161,13 @@ async def _read_once(ahead: ReadAhead, first: httpx.URL, *, counted: _Counted, m
             if fetched_at is None:
                 fetched_at = answer.sent_at
                 ahead.expect(_pages_told(answer, first, max_pages=max_pages))
-            items.extend(answer.items())
             totals |= {total for total in [answer.headers.get("x-total")] if total}
             if len(totals) > 1:
                 raise _ChangedWhileReadError
+            done.append(await read(answer))
     if fetched_at is None:
         raise AssertionError("a list has a first page")
-    return WholeList(tuple(items), fetched_at, counted.size)
+    return WholeList(tuple(done), fetched_at)
 
 
 def _pages_told(answer: Answer, first: httpx.URL, *, max_pages: int) -> Iterator[httpx.URL]:

@@ -21,7 +21,8 @@ from surgical_pipeline.gitlab.field_types import (
 
 
 class Payload(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    # Each validator is made when it is first used: a run needs a few of them.
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
 
 class User(Payload):

@@ -3,7 +3,7 @@
 For any JSON, the result is a record or an ``InvalidPayloadError`` that names the field.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from datetime import datetime
 from functools import partial
 from typing import TypeVar
@@ -165,7 +165,7 @@ def parse_linked(dependent: Dependent, items: object) -> tuple[LinkedRecord, ...
     for item in _objects(items, what):
         record_id = identify(item, what)
         if dependent is Dependent.DIFFS:
-            record_id = _unused(record_id, found)
+            record_id = unused_id(record_id, found)
         found[record_id] = item
     return tuple(
         LinkedRecord(record_id, position, canonical(item, what))
@@ -250,7 +250,7 @@ _RECORD_IDS: dict[Dependent, Callable[[dict[str, object], str], str]] = {
 }
 
 
-def _unused(record_id: str, taken: dict[str, dict[str, object]]) -> str:
+def unused_id(record_id: str, taken: Container[str]) -> str:
     """A file that changed its type comes as two diffs of one path: deleted and added."""
     number, candidate = 1, record_id
     while candidate in taken:

@@ -15,7 +15,7 @@ from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.payloads import storable_text
 from surgical_pipeline.ledger.protocol import Transaction
-from surgical_pipeline.ledger.search import index_documents
+from surgical_pipeline.ledger.search_index import index_documents
 
 _LABEL_SEPARATOR = "\x1f"
 _REFERENCES = frozenset({Dependent.LINKS, Dependent.CLOSED_BY, Dependent.CLOSES_ISSUES})

@@ -148,15 +148,6 @@ def rank_by_words(tx: Transaction, question: Question, *, filters: Filters, dept
     )
 
 
-def index_documents(tx: Transaction, document_ids: Sequence[str]) -> None:
-    """Index the words of these documents' present title and text for searches.
-
-    Call it in the window that writes them, after the write.
-    """
-    for query_name in ("add_to_vocabulary", "index_words"):
-        tx.execute(query_name, document_ids=list(document_ids))
-
-
 def count_searchable(tx: Transaction, model: str) -> tuple[int, int]:
     """How many live documents there are, and how many documents have vectors of the model."""
     ((documents, embedded),) = tx.execute("count_searchable", model=model)

@@ -6,7 +6,8 @@ import pytest
 
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.search import Filters, index_documents, rank_by_words
+from surgical_pipeline.ledger.search import Filters, rank_by_words
+from surgical_pipeline.ledger.search_index import index_documents
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import document, issue
 from surgical_pipeline_tests.integration.ledger.search_examples import fill, said, save
