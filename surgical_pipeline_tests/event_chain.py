@@ -39,15 +39,16 @@ class EventChain:
 
     def start_receiver(self, *, port: int = 0) -> None:
         """Start it (again, on the same port) and wait until it takes hooks."""
-        self.receiver = subprocess.Popen(
-            [PROGRAM, "webhook", "serve", "--port", str(port), "--json"],
-            cwd=self.home,
-            env={**os.environ, **self.environment},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=(self.home / "receiver.log").open("a"),
-            text=True,
-        )
+        with (self.home / "receiver.log").open("a", encoding="utf-8") as log:
+            self.receiver = subprocess.Popen(
+                [PROGRAM, "webhook", "serve", "--port", str(port), "--json"],
+                cwd=self.home,
+                env={**os.environ, **self.environment},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
         assert self.receiver.stdout is not None
         text = ""
         for line in self.receiver.stdout:
