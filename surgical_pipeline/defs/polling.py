@@ -15,6 +15,7 @@ from surgical_pipeline.events.list_state import OVERLAP, Identity, ListState
 from surgical_pipeline.events.poll_cursor import CursorError, PollCursor, fit, key_of
 from surgical_pipeline.events.poll_report import PollReport
 from surgical_pipeline.events.settling import Unsettled
+from surgical_pipeline.ledger.inbox import load_deliveries
 from surgical_pipeline.ledger.polling import (
     SOON,
     WatchedProject,
@@ -56,19 +57,19 @@ class _Known:
 
 
 class Poll:
-    """One tick. ``refused``: hooks that were refused, in words, if the receiver says so.
+    """One tick.
 
     Raises:
         SettingsError: GitLab's settings are missing or wrong.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger, *, refused: str = "") -> None:
+    def __init__(self, settings: Settings, ledger: Ledger) -> None:
         self._settings = settings
         self._ledger = ledger
         self._watches = settings.watches
         self._since = settings.since
         self._unreadable = False
-        self._report = PollReport(refused=refused, expects_hooks=settings.expects_hooks)
+        self._report = PollReport(expects_hooks=settings.expects_hooks)
 
     def tick(self, text: str | None) -> Tick:
         """The tick after the one whose cursor this is.
@@ -123,6 +124,7 @@ class Poll:
                 until=looks.now - SOON,
                 ahead=looks.ahead,
             )
+            self._report.refused = load_deliveries(tx).refusals(looks.now - looks.ahead - _HOOKS_OVER)
             self._report.now = looks.now
         return known
 

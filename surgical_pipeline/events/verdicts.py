@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.freshness import REPLICA_LAG
 from surgical_pipeline.domain.outcomes import EntityOutcome, failures_of
 from surgical_pipeline.events.debounce import MAX_ATTEMPTS
 
@@ -26,13 +27,17 @@ _LAGGED = "GitLab answered with an older state than the ledger has"
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """A pending event; ``sent_at`` is GitLab's time, of signed hooks alone, ``received_at`` the receiver's."""
+    """A pending event; ``sent_at`` is GitLab's time, of signed hooks alone, ``received_at`` the receiver's.
+
+    ``updated_at``: the entity's, as the hook gave it; None if the hook is not about the entity itself.
+    """
 
     key: str
     seq: int
     received_at: datetime
     sent_at: datetime | None = None
     attempts: int = 0
+    updated_at: datetime | None = None
 
     @property
     def fetched_since(self) -> datetime:
@@ -45,11 +50,12 @@ class Stored:
     """What the ledger has of the event's entity.
 
     ``fetched_at``: when the oldest of its own fetch and those of its core dependents began, by GitLab's clock;
-    None if not all of them are there.
+    None if not all of them are there. ``updated_at``: as GitLab gave it.
     """
 
     known: bool
     fetched_at: datetime | None
+    updated_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +92,18 @@ def _is_done(event: Pending, outcome: EntityOutcome, *, stored: Stored, taken: b
         return True  # GitLab no longer has it, and the ledger says so
     if not outcome.fetched or outcome.failure or outcome.dependent_failures:
         return False
+    if _lags(event, stored):
+        return False
     if taken and outcome.ingested:
         return True
     return stored.fetched_at is not None and stored.fetched_at >= event.fetched_since
+
+
+def _lags(event: Pending, stored: Stored) -> bool:
+    """Whether a replica answered that had not heard of the change yet.
+
+    After the longest lag an older ``updated_at`` is the truth: owners can turn it back.
+    """
+    if event.updated_at is None or stored.updated_at is None or stored.updated_at >= event.updated_at:
+        return False
+    return stored.fetched_at is None or stored.fetched_at < event.updated_at + REPLICA_LAG

@@ -15,6 +15,8 @@ from surgical_pipeline.events.verdicts import Pending, Stored, Verdict, judge
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
 from surgical_pipeline.ledger.protocol import Transaction
 
+_OF_ENTITIES = frozenset({"issue", "confidential_issue", "work_item", "merge_request"})
+"""Kinds of hooks whose time is the entity's own ``updated_at``; of others it is a note's or an emoji's."""
 MAX_WAITING = 5_000
 """Entities that are read at once: more than a tick can ask for."""
 
@@ -129,7 +131,14 @@ def settle_events(tx: Transaction, run_id: str, *, outcomes: Sequence[EntityOutc
 
 
 def _pending(row: dict[str, Any]) -> Pending:
-    return Pending(row["event_key"], row["seq"], row["received_at"], row["sent_at"], row["attempts"])
+    return Pending(
+        row["event_key"],
+        row["seq"],
+        row["received_at"],
+        sent_at=row["sent_at"],
+        attempts=row["attempts"],
+        updated_at=row["occurred_at"] if row["kind"] in _OF_ENTITIES else None,
+    )
 
 
 def _stored(tx: Transaction, project_id: int, *, keys: Collection[EntityKey]) -> dict[EntityKey, Stored]:
@@ -145,6 +154,7 @@ def _stored(tx: Transaction, project_id: int, *, keys: Collection[EntityKey]) ->
             fetched_at=min(row["fetched_at"], row["dependents_fetched_at"])
             if row["dependents"] == len(CORE_DEPENDENTS)
             else None,
+            updated_at=row["updated_at"],
         )
         for row in rows
     }

@@ -1,7 +1,9 @@
 """The way into the inbox: events of hooks, numbered in the order in which windows bring them."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.protocol import Transaction
 
@@ -28,3 +30,14 @@ def insert_events(tx: Transaction, events: Sequence[GitLabEvent]) -> int:
         received_at=[event.received_at for event in events],
     )
     return len(inserted)
+
+
+def record_deliveries(tx: Transaction, receiver: str, counters: Counters) -> None:
+    """What this receiver has counted so far."""
+    tx.execute("record_deliveries", receiver=receiver, now=tx.now, **asdict(counters))
+
+
+def load_deliveries(tx: Transaction) -> Counters:
+    """What all receivers have counted, as far as they have told."""
+    (row,) = tx.rows("load_deliveries")
+    return Counters(**row)

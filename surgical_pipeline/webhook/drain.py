@@ -1,15 +1,17 @@
 """From the spool into the ledger's inbox, as soon as something is in the one and the other can be had."""
 
 import logging
+import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.errors import LedgerError, WaitAbandonedError
-from surgical_pipeline.ledger.inbox import insert_events
+from surgical_pipeline.ledger.inbox import insert_events, record_deliveries
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import SettingsError
 from surgical_pipeline.webhook.spool import Spool
@@ -17,6 +19,8 @@ from surgical_pipeline.webhook.spool_file import SpoolError
 
 _LOG = logging.getLogger(__name__)
 MOST_AT_ONCE = 20_000
+TELL_SECONDS = 60.0
+"""How often what was counted is brought over if no event came: refusals alone are worth no window each."""
 PAUSE_SECONDS = 0.2
 """Between two windows, so that a burst takes five a second and not one for each event."""
 FIRST_DELAY_SECONDS = 0.5
@@ -52,6 +56,8 @@ class Drain:
         self._open_ledger = open_ledger
         self._clock = clock
         self._ledger: Ledger | None = None
+        self._told = Counters()
+        self._name = f"{socket.gethostname()}:{spool.path}"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)
         self.state = DrainState()
@@ -67,7 +73,10 @@ class Drain:
 
     def _run(self) -> None:
         delay = FIRST_DELAY_SECONDS
-        while self._spool.filled.wait() and not self._stopped.is_set():
+        while not self._stopped.is_set():
+            self._spool.filled.wait(TELL_SECONDS)
+            if self._stopped.is_set():
+                return
             self._spool.filled.clear()
             try:
                 more = self._bring_over()
@@ -83,12 +92,15 @@ class Drain:
                 self._stopped.wait(PAUSE_SECONDS)
 
     def _bring_over(self) -> bool:
-        """One window for all that waits; True if there may be more."""
+        """One window for all that waits, and what was counted; True if there may be more."""
         waiting = self._spool.oldest(MOST_AT_ONCE)
-        if waiting:
+        _, counted = self._spool.state().result()
+        if waiting or counted != self._told:
             self._ledger = self._ledger or self._open_ledger()
             with self._ledger.write("inbox", cancelled=self._stopped) as tx:
                 new = insert_events(tx, [event for _, event in waiting])
+                record_deliveries(tx, self._name, counted)
+            self._told = counted
             self._spool.remove([position for position, _ in waiting])
             _LOG.info("events brought over into the ledger: %s, new: %s", len(waiting), new)
         self._over(brought=bool(waiting))

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.webhook import spool_file
-from surgical_pipeline.webhook.spool_file import Counters, SpoolError, SpoolFile
+from surgical_pipeline.webhook.spool_file import SpoolError, SpoolFile
 
 T = TypeVar("T")
 _LOG = logging.getLogger(__name__)

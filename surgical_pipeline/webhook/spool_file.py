@@ -5,12 +5,12 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.events.event import GitLabEvent
 
 BUSY_SECONDS = 4.0
@@ -57,27 +57,6 @@ Work = Callable[[sqlite3.Connection], Any]
 
 class SpoolError(Exception):
     """The spool cannot be used, or not now; the message says why and what to do."""
-
-
-@dataclass(frozen=True, slots=True)
-class Counters:
-    """What became of deliveries since the spool was made.
-
-    Args:
-        accepted: events that were stored, and repetitions of them.
-        ignored: deliveries that ask for nothing.
-        refused_secret: a wrong or missing signature or secret token.
-        refused_age: rightly signed, but more than 5 minutes before or after now: a clock is wrong.
-        last_accepted_at: by the receiver's clock, to the second; None if there was none. The others likewise.
-    """
-
-    accepted: int = 0
-    ignored: int = 0
-    refused_secret: int = 0
-    refused_age: int = 0
-    last_accepted_at: datetime | None = None
-    last_refused_secret_at: datetime | None = None
-    last_refused_age_at: datetime | None = None
 
 
 class SpoolFile:

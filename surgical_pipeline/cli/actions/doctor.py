@@ -18,6 +18,7 @@ from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
 from surgical_pipeline.embedders.protocol import EmbedderError
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.belonging import load_belonging
@@ -26,7 +27,6 @@ from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 from surgical_pipeline.webhook.spool import read_counters
-from surgical_pipeline.webhook.spool_file import Counters
 
 TIMEOUT_SECONDS = 10.0
 ENOUGH_SCOPES = frozenset({"api", "read_api"})

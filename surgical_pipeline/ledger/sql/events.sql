@@ -57,8 +57,8 @@ LIMIT $limit::BIGINT;
 -- Pending events of these entities of a run's project, and up to which number the run takes events.
 SELECT
     gitlab_events.event_key, gitlab_events.seq, gitlab_events.project_id, gitlab_events.entity_type,
-    gitlab_events.iid, gitlab_events.sent_at, gitlab_events.received_at, gitlab_events.attempts,
-    sync_runs.events_upto
+    gitlab_events.iid, gitlab_events.kind, gitlab_events.occurred_at, gitlab_events.sent_at,
+    gitlab_events.received_at, gitlab_events.attempts, sync_runs.events_upto
 FROM gitlab_events
 JOIN sync_runs
     ON sync_runs.run_id = $run_id
@@ -71,7 +71,7 @@ WHERE gitlab_events.state = 'pending'
 -- name: load_stored_fetches
 -- When the stored fetches of these entities began, and those of their dependents of these names.
 SELECT
-    entities.entity_type, entities.iid, entities.fetched_at,
+    entities.entity_type, entities.iid, entities.fetched_at, entities.updated_at,
     COUNT(dependent_fetches.dependent) AS dependents,
     MIN(dependent_fetches.fetched_at) AS dependents_fetched_at
 FROM entities
@@ -83,7 +83,7 @@ LEFT JOIN dependent_fetches
 WHERE entities.project_id = $project_id
   AND (entities.entity_type, entities.iid) IN (
       SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
-GROUP BY entities.entity_type, entities.iid, entities.fetched_at;
+GROUP BY entities.entity_type, entities.iid, entities.fetched_at, entities.updated_at;
 
 -- name: settle_events
 -- What became of pending events by a run that ended now.

@@ -24,3 +24,33 @@ FROM (
 WHERE NOT EXISTS (SELECT 1 FROM gitlab_events AS known WHERE known.event_key = given.event_key)
 ON CONFLICT (event_key) DO NOTHING
 RETURNING seq;
+
+-- name: record_deliveries
+-- What a receiver has counted so far.
+INSERT INTO hook_deliveries (
+    receiver, accepted, ignored, refused_secret, refused_age,
+    last_accepted_at, last_refused_secret_at, last_refused_age_at, told_at)
+VALUES (
+    $receiver, $accepted, $ignored, $refused_secret, $refused_age,
+    $last_accepted_at, $last_refused_secret_at, $last_refused_age_at, $now)
+ON CONFLICT (receiver) DO UPDATE SET
+    accepted = excluded.accepted,
+    ignored = excluded.ignored,
+    refused_secret = excluded.refused_secret,
+    refused_age = excluded.refused_age,
+    last_accepted_at = excluded.last_accepted_at,
+    last_refused_secret_at = excluded.last_refused_secret_at,
+    last_refused_age_at = excluded.last_refused_age_at,
+    told_at = excluded.told_at;
+
+-- name: load_deliveries
+-- What all receivers have counted.
+SELECT
+    CAST(COALESCE(SUM(accepted), 0) AS BIGINT) AS accepted,
+    CAST(COALESCE(SUM(ignored), 0) AS BIGINT) AS ignored,
+    CAST(COALESCE(SUM(refused_secret), 0) AS BIGINT) AS refused_secret,
+    CAST(COALESCE(SUM(refused_age), 0) AS BIGINT) AS refused_age,
+    MAX(last_accepted_at) AS last_accepted_at,
+    MAX(last_refused_secret_at) AS last_refused_secret_at,
+    MAX(last_refused_age_at) AS last_refused_age_at
+FROM hook_deliveries;

@@ -244,6 +244,9 @@ UNION ALL
 SELECT concat_ws(' ', 'gitlab_events', event_key) FROM gitlab_events
 GROUP BY event_key HAVING COUNT(*) > 1
 UNION ALL
+SELECT concat_ws(' ', 'hook_deliveries', receiver) FROM hook_deliveries
+GROUP BY receiver HAVING COUNT(*) > 1
+UNION ALL
 SELECT concat_ws(' ', 'ledger_gitlab', only_row) FROM ledger_gitlab
 GROUP BY only_row HAVING COUNT(*) > 1
 UNION ALL

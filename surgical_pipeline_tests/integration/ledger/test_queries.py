@@ -11,6 +11,7 @@ from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.belonging import claim, rebase
@@ -42,7 +43,7 @@ from surgical_pipeline.ledger.events import (
     retry_events,
     waiting_entities,
 )
-from surgical_pipeline.ledger.inbox import insert_events
+from surgical_pipeline.ledger.inbox import insert_events, load_deliveries, record_deliveries
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.polling import count_announced, load_standings, load_watched_projects
@@ -135,8 +136,17 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         check(tx)
         poll(tx)
     use_the_inbox(ledger)
+    count_deliveries(ledger)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
+
+
+def count_deliveries(ledger: DuckDBLedger) -> None:
+    counted = Counters(accepted=2, refused_secret=7, last_refused_secret_at=at(5))
+    with ledger.write("inbox") as tx:
+        record_deliveries(tx, "one", counted)
+    with ledger.read() as tx:
+        assert load_deliveries(tx) == counted
 
 
 def poll(tx: Transaction) -> None:

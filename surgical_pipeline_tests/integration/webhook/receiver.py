@@ -14,12 +14,12 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.webhook.app import PATH, create_app
 from surgical_pipeline.webhook.server import HookServer, listen
 from surgical_pipeline.webhook.signatures import Verifier
 from surgical_pipeline.webhook.spool import Spool
-from surgical_pipeline.webhook.spool_file import Counters
 
 SECRET = "the-secret"
 KEY = bytes(range(32))

@@ -14,9 +14,10 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
+from surgical_pipeline.events.deliveries import Counters
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.webhook.spool import Spool, SpoolPlaceError, read_counters
-from surgical_pipeline.webhook.spool_file import VACUUM_BYTES, Counters, SpoolError
+from surgical_pipeline.webhook.spool_file import VACUUM_BYTES, SpoolError
 
 NOW = datetime(2026, 7, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 EVENT = GitLabEvent(

@@ -56,6 +56,17 @@ def test_an_older_answer_beside_an_old_row_is_an_attempt() -> None:
     assert found == Verdict("a", "pending", 1, "GitLab answered with an older state than the ledger has")
 
 
+@pytest.mark.parametrize(("seconds", "done"), [(1, False), (69, False), (70, True)])
+def test_a_replica_that_had_not_heard_of_the_change_settles_nothing_until_none_can_lag_so_far(
+    seconds: float, done: bool
+) -> None:
+    event = Pending("a", 5, at(12), sent_at=at(12), updated_at=at(10))
+    stored = Stored(known=True, fetched_at=at(seconds), updated_at=at(3))
+    found = judge(event, GOOD, stored=stored, taken=True)
+    assert found is not None
+    assert (found.state, found.attempts) == (("done", 0) if done else ("pending", 1))
+
+
 @pytest.mark.parametrize(
     ("what", "reason"),
     [
