@@ -84,7 +84,8 @@ def take_turn(
         if standing.has(row.updated_at):
             continue
         if standing.tries >= MAX_TRIES:
-            turn.missed.append(row)
+            if state.since is not None and row.updated_at >= state.since:  # it was waited for until now
+                turn.missed.append(row)
             continue
         held.append(row)
         # A run that is at work may have fetched a new row before it changed.
