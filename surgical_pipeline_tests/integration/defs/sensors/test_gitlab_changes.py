@@ -5,6 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import dagster as dg
@@ -79,7 +80,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     async def look(*args: object, **options: object) -> list_looks.Looks:
         looks = await real(*args, **options)  # type: ignore[arg-type]
-        looks.now += list_looks.timedelta(seconds=passed[0])
+        looks.now += timedelta(seconds=passed[0])
         return looks
 
     monkeypatch.setattr("surgical_pipeline.defs.polling.look_at_lists", look)
