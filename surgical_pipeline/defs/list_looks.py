@@ -106,7 +106,7 @@ class _WatchLook:
 
     async def _reading(self, look: ListLook, begun: ListPosition) -> Reading | None:
         part = await self._pages(look, begun, pages=MAX_PAGES)
-        return Reading(begun, part.position, part.rows, part.read_at) if part.read_at else None
+        return Reading(begun, part.position, part.rows, part.read_at, part.ahead) if part.read_at else None
 
     async def _pages(self, look: ListLook, position: ListPosition, *, pages: int) -> ListPart:
         part = await self.client.changes(

@@ -84,7 +84,8 @@ def take_turn(
         if standing.has(row.updated_at):
             continue
         if standing.tries >= MAX_TRIES:
-            turn.missed.append(row)
+            if state.since is not None and row.updated_at >= state.since:  # it was waited for until now
+                turn.missed.append(row)
             continue
         held.append(row)
         # A run that is at work may have fetched a new row before it changed.
@@ -122,12 +123,11 @@ def _read_on(state: ListState, reading: Reading, now: datetime) -> ListState:
 
 def _new_rows(state: ListState, reading: Reading, now: datetime) -> set[Identity]:
     """What is seen for the first time; of many rows with one time, those behind the page that was read last."""
-    further = state.position.anchor if state.position and state.position.page > 1 else None
-    return {
-        row.identity
-        for row in reading.rows
-        if state.mark < row.updated_at <= now + AHEAD or to_milliseconds(row.updated_at) == further
-    }
+    position = state.position
+    further = position.anchor if position and position.page > 1 and position.anchor >= state.mark else None
+    behind = (row for row in reading.rows[: reading.ahead] if to_milliseconds(row.updated_at) == further)
+    later = (row for row in reading.rows if state.mark < row.updated_at <= now + AHEAD)
+    return {row.identity for rows in (behind, later) for row in rows}
 
 
 def _is_asked_again(state: ListState, row: ListedEntity, standing: Standing, *, now: datetime) -> bool:

@@ -79,12 +79,14 @@ class Reading:
         position: where it would go on; None: it was read to its end.
         rows: in the order in which they came; one may come twice.
         read_at: when its first request was sent.
+        ahead: how many of the rows came before the first way back (``ListPosition``); None: there was none.
     """
 
     begun: ListPosition
     position: ListPosition | None
     rows: Sequence[ListedEntity]
     read_at: datetime
+    ahead: int | None = None
 
     @property
     def known_until(self) -> datetime:

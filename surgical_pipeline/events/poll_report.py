@@ -100,7 +100,7 @@ class PollReport:
     def _about_changes(self) -> Iterator[str]:
         if self.asked:
             yield "asked for changes: " + _listed([f"{count} in {watch}" for watch, count in self.asked.items()])
-        elif not (self.failed or self.waiting or self.went_back or self.notes):
+        elif not (self.settled or self.outstanding or any(self._about_trouble())):
             yield f"nothing new in {_counted(self.watches, 'watched entry', 'watched entries')}"
         if self.settled:
             yield f"{_counted(self.settled, 'entity is', 'entities are')} synced again: a change may be unseen"

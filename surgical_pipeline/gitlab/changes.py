@@ -41,6 +41,7 @@ class ListPart:
         position: where to go on; None: the list was read to its end.
         read_at: when the first request was sent, by GitLab's clock; None: nothing was read.
         error: what ended the look before its time. What was read until then counts.
+        ahead: how many of the rows came before the first way back; None: there was none.
         left_out: times of which GitLab has more rows than it gives by page number, so that some were not read.
     """
 
@@ -48,6 +49,7 @@ class ListPart:
     rows: list[ListedEntity] = field(default_factory=list)
     read_at: datetime | None = None
     error: GitLabError | None = None
+    ahead: int | None = None
     left_out: list[datetime] = field(default_factory=list)
 
 
@@ -85,6 +87,8 @@ class ListLook:
             part.position = ListPosition(position.anchor + MILLISECOND)
             return
         rows = [_row(item, self._type, answer) for item in answer.items()]
+        if position.page < 0 and part.ahead is None:
+            part.ahead = len(part.rows)
         part.rows += rows
         part.read_at = part.read_at or answer.sent_at
         times = [row.updated_at for row in rows]

@@ -83,12 +83,12 @@ def test_no_row_that_stays_slips_past_a_reader_however_others_move(
     versions = {row: at(random.randrange(times)) for row in ROWS}
     hidden = set(random.sample(ROWS, 5))
     moved: set[int] = set()
-    clock = iter(range(100, 100_000))
+    clock = iter(range(100, 100 + edits))
 
     def edit() -> None:
-        if len(moved) < edits and random.random() < 0.7:
+        if random.random() < 0.7 and (time := next(clock, None)):
             row = random.choice(ROWS)
-            versions[row] = at(next(clock))
+            versions[row] = at(time)
             moved.add(row)
 
     seen = read(versions, page_size, hidden, edit)

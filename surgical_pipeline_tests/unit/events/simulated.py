@@ -53,15 +53,17 @@ class SimulatedGitLab:
     def read(self, begun: ListPosition, *, max_pages: int, between: Callable[[], None] = lambda: None) -> Reading:
         """Up to so many pages; ``between`` is called after each."""
         read_at, position, rows = self.now, begun, list[ListedEntity]()
+        ahead: int | None = None
         for _ in range(max_pages):
             page, more = self.page(position)
+            ahead = len(rows) if position.page < 0 and ahead is None else ahead
             rows += page
             following = position.after([one.updated_at for one in page], more=more)
             between()
             if following is None:
-                return Reading(begun, None, rows, read_at)
+                return Reading(begun, None, rows, read_at, ahead)
             position = following
-        return Reading(begun, position, rows, read_at)
+        return Reading(begun, position, rows, read_at, ahead)
 
 
 @dataclass
