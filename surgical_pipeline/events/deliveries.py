@@ -5,7 +5,7 @@ from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Counters:
+class DeliveryCounts:
     """What became of deliveries since the spool was made.
 
     Args:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import asdict
 
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.protocol import Transaction
 
@@ -32,12 +32,12 @@ def insert_events(tx: Transaction, events: Sequence[GitLabEvent]) -> int:
     return len(inserted)
 
 
-def record_deliveries(tx: Transaction, receiver: str, counters: Counters) -> None:
+def record_deliveries(tx: Transaction, receiver: str, counters: DeliveryCounts) -> None:
     """What this receiver has counted so far."""
     tx.execute("record_deliveries", receiver=receiver, now=tx.now, **asdict(counters))
 
 
-def load_deliveries(tx: Transaction) -> Counters:
+def load_deliveries(tx: Transaction) -> DeliveryCounts:
     """What all receivers have counted, as far as they have told."""
     (row,) = tx.rows("load_deliveries")
-    return Counters(**row)
+    return DeliveryCounts(**row)

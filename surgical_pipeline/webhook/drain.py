@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.errors import LedgerError, WaitAbandonedError
 from surgical_pipeline.ledger.inbox import insert_events, record_deliveries
@@ -56,7 +56,7 @@ class Drain:
         self._open_ledger = open_ledger
         self._clock = clock
         self._ledger: Ledger | None = None
-        self._told = Counters()
+        self._told = DeliveryCounts()
         self._name = f"{socket.gethostname()}:{spool.path}"
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="drain", daemon=True)

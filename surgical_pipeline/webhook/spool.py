@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.mounts import MOUNTS, mount_of_file
 from surgical_pipeline.webhook import spool_file
@@ -37,7 +37,7 @@ class SpoolPlaceError(SpoolError):
     """It lies where nothing is durable: another place has to be set."""
 
 
-def read_counters(path: Path) -> Counters | None:
+def read_counters(path: Path) -> DeliveryCounts | None:
     """The counters of the spool at ``path``, an absolute one; None if there is none that can be read.
 
     Its receiver may be running meanwhile.
@@ -126,7 +126,7 @@ class Spool:
         return stored
 
     def count(self, name: str) -> None:
-        """Add one to a counter of ``Counters``, soon: what is refused is not worth a flush of the disk."""
+        """Add one to a counter of ``DeliveryCounts``, soon: what is refused is not worth a flush of the disk."""
 
         def work(_connection: sqlite3.Connection) -> None:
             self._counted[name] += 1
@@ -146,7 +146,7 @@ class Spool:
 
         return self._ask(work)
 
-    def state(self) -> "Future[tuple[int, Counters]]":
+    def state(self) -> "Future[tuple[int, DeliveryCounts]]":
         """How many events wait, and the counters. The result may raise SpoolError."""
         return self._ask(lambda connection: (spool_file.waiting(connection), spool_file.counters(connection)))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
 
 BUSY_SECONDS = 4.0
@@ -203,13 +203,13 @@ def put(connection: sqlite3.Connection, name: str, value: int) -> None:
     connection.execute(_SET, (name, value))
 
 
-def counters(connection: sqlite3.Connection) -> Counters:
+def counters(connection: sqlite3.Connection) -> DeliveryCounts:
     found: dict[str, int] = dict(connection.execute("SELECT name, value FROM counters").fetchall())
 
     def moment(name: str) -> datetime | None:
         return datetime.fromtimestamp(found[name], tz=UTC) if name in found else None
 
-    return Counters(
+    return DeliveryCounts(
         accepted=found.get("accepted", 0),
         ignored=found.get("ignored", 0),
         refused_secret=found.get("refused_secret", 0),

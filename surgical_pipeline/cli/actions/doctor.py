@@ -18,7 +18,7 @@ from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
 from surgical_pipeline.embedders.protocol import EmbedderError
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.errors import GitLabError
 from surgical_pipeline.ledger.belonging import load_belonging
@@ -211,7 +211,7 @@ def check_receiver(settings: Settings) -> Iterator[Finding]:
         )
 
 
-def _advice_on_hooks(counted: Counters) -> Iterator[str]:
+def _advice_on_hooks(counted: DeliveryCounts) -> Iterator[str]:
     """For what was refused after the last event was taken."""
     taken = counted.last_accepted_at
     if counted.last_refused_age_at and (taken is None or counted.last_refused_age_at > taken):

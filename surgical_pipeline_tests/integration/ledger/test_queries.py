@@ -11,7 +11,7 @@ from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
 from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityType, Scope
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.belonging import claim, rebase
@@ -142,7 +142,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
 
 
 def count_deliveries(ledger: DuckDBLedger) -> None:
-    counted = Counters(accepted=2, refused_secret=7, last_refused_secret_at=at(5))
+    counted = DeliveryCounts(accepted=2, refused_secret=7, last_refused_secret_at=at(5))
     with ledger.write("inbox") as tx:
         record_deliveries(tx, "one", counted)
     with ledger.read() as tx:

@@ -14,7 +14,7 @@ from typing import Any, Self
 import httpx
 from pydantic import SecretStr
 
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.webhook.app import PATH, create_app
 from surgical_pipeline.webhook.server import HookServer, listen
@@ -75,7 +75,7 @@ class RunningReceiver:
         return [event for _, event in self.spool.oldest(1_000_000)]
 
     @property
-    def counters(self) -> Counters:
+    def counters(self) -> DeliveryCounts:
         return self.spool.state().result()[1]
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.events.deliveries import Counters
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.webhook.spool import Spool, SpoolPlaceError, read_counters
 from surgical_pipeline.webhook.spool_file import VACUUM_BYTES, SpoolError
@@ -209,7 +209,7 @@ def test_counters_of_a_spool_that_is_not_there_are_none(tmp_path: Path) -> None:
 def test_what_was_counted_last_is_written_before_it_closes(tmp_path: Path) -> None:
     with opened(tmp_path / "spool") as spool:
         spool.count("ignored")
-    assert read_counters(tmp_path / "spool") == Counters(ignored=1)
+    assert read_counters(tmp_path / "spool") == DeliveryCounts(ignored=1)
 
 
 def test_counters_are_written_soon_though_nothing_is_accepted(tmp_path: Path) -> None:
