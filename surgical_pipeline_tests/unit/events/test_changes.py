@@ -44,6 +44,15 @@ def test_an_unfinished_reading_goes_on_where_it_stopped_and_is_known_until_there
     assert (after.mark, after.next_position) == (at(6), stopped)
 
 
+def test_the_reading_after_an_unfinished_one_overlaps_with_when_that_began() -> None:
+    """A row may have shown up late while it went on."""
+    stopped = ListPosition(at(6))
+    state = take_turn(STATE, Reading(STATE.next_position, stopped, [], at(10)), standings={}, now=at(10)).state
+    after = take_turn(state, Reading(stopped, None, [], at(200)), standings={}, now=at(200)).state
+    assert after.mark == at(200)
+    assert after.next_position == ListPosition(at(10) - OVERLAP)
+
+
 def test_the_version_that_the_ledger_has_is_done() -> None:
     found = turn(row(1, at(4)), standing=Standing(at(4), at(5), complete=True))
     assert (found.asked, found.outstanding, found.state.since) == ([], 0, None)
@@ -141,6 +150,7 @@ def test_250_rows_of_one_time_are_asked_for_once_each_and_hold_nothing_up(max_pa
     gitlab.change(*range(1, 251))
     for _ in range(3):
         polling.tick()
+    assert len(ledger.asked) == 250  # not only when what is outstanding is looked at again
     gitlab.change(999)
     for _ in range(30):
         polling.tick()
