@@ -303,8 +303,7 @@ def _project_missing(error: NotFoundError) -> ProjectNotFoundError:
 
 
 def _checked_token(token: str) -> str:
-    token = token.strip()
-    if not token:
+    if not (token := token.strip()):
         raise ValueError("the GitLab token is empty")
     if not all("!" <= char <= "~" for char in token):
         raise ValueError("the GitLab token holds characters that no HTTP header can carry")
