@@ -109,9 +109,7 @@ class _WatchLook:
         return Reading(begun, part.position, part.rows, part.read_at, part.ahead) if part.read_at else None
 
     async def _pages(self, look: ListLook, position: ListPosition, *, pages: int) -> ListPart:
-        part = await self.client.changes(
-            self.watch, look.kind, position=position, deadline=self.deadline, max_pages=pages
-        )
+        part = await self.client.changes(self.watch, look.kind, self.deadline).read(position, pages)
         look.error = part.error
         look.left_out += part.left_out
         return part

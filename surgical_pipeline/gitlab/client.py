@@ -17,13 +17,12 @@ import httpx
 
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.listing import ListPosition
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.changes import ListLook, ListPart
+from surgical_pipeline.gitlab.changes import ListLook
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
@@ -242,12 +241,9 @@ class GitLabClient:
         records = joined(dependent, found.pages)
         return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=records)
 
-    async def changes(
-        self, watch: Watch, entity_type: EntityType, *, position: ListPosition, deadline: Deadline, max_pages: int
-    ) -> ListPart:
-        """What changed in a project or group, one list of it; never an error: the part has it."""
-        look = ListLook(self._transport, self._urls, watch, entity_type=entity_type, deadline=deadline)
-        return await look.read(position, max_pages)
+    def changes(self, watch: Watch, entity_type: EntityType, deadline: Deadline) -> ListLook:
+        """One look at a list of what changed in a project or group; a failure is in what its ``read`` returns."""
+        return ListLook(self._transport, self._urls, watch, entity_type=entity_type, deadline=deadline)
 
     def _getter(self, deadline: Deadline, patience: Patience = AS_USUAL) -> GetPage:
         async def get(url: httpx.URL) -> Answer:

@@ -50,7 +50,7 @@ async def read(
     max_pages: int = 100,
 ) -> ListPart:
     position = position or ListPosition(datetime(2020, 1, 1, tzinfo=UTC))
-    return await gitlab.changes(watch, kind, position=position, deadline=deadline, max_pages=max_pages)
+    return await gitlab.changes(watch, kind, deadline).read(position, max_pages)
 
 
 def asked(sandbox: RunningSandbox) -> list[LoggedRequest]:
