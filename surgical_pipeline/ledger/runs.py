@@ -137,10 +137,14 @@ def ledger_name(tx: Transaction) -> str:
 
 
 def mark_of(tx: Transaction) -> str:
-    """Which ledger this is and how far it has come, as a short text for a cursor: its name, a number and a run."""
-    newest = tx.execute("newest_numbered_run")
-    number, run_id = newest[0] if newest else (0, "")
-    return f"{ledger_name(tx)}/{number}/{run_id[:_RUN_ID_SHOWN]}"
+    """Which ledger this is and how far it has come, as a short text for a cursor: its name, a number and a run.
+
+    The run is one that has ended: an older copy may get a run of the same number and id again, but then the mirror
+    ends it at another time.
+    """
+    newest = tx.execute("newest_ended_run")
+    number, run = (newest[0][0], _shown(*newest[0][1:])) if newest else (0, "")
+    return f"{ledger_name(tx)}/{number}/{run}"
 
 
 def went_back(tx: Transaction, mark: str) -> bool:
@@ -149,15 +153,16 @@ def went_back(tx: Transaction, mark: str) -> bool:
     Raises:
         ValueError: the text is no mark.
     """
-    name, number, run_id = mark.split("/")
+    name, number, run = mark.split("/")
     if name != ledger_name(tx):
         return True
     if not int(number):
         return False
-    newest = tx.execute("newest_numbered_run")
-    if not newest or newest[0][0] < int(number):
-        return True
-    return any(not found.startswith(run_id) for found in tx.column("run_with_number", number=int(number)))
+    return [_shown(*row) for row in tx.execute("run_with_number", number=int(number))] != [run]
+
+
+def _shown(run_id: str, finished_at: datetime | None) -> str:
+    return f"{run_id[:_RUN_ID_SHOWN]} {finished_at.timestamp():.3f}" if finished_at else run_id[:_RUN_ID_SHOWN]
 
 
 def list_runs(

@@ -160,13 +160,13 @@ UPDATE sync_run_phases SET finished_at = $now WHERE run_id = $run_id AND finishe
 -- When the ledger was made: unique to it, and kept by a copy that takes its place.
 SELECT MIN(applied_at) FROM schema_migrations;
 
--- name: newest_numbered_run
--- The run that this ledger got to know last, and its number; no row if it knows none.
-SELECT number, run_id FROM sync_runs WHERE number = (SELECT MAX(number) FROM sync_runs);
+-- name: newest_ended_run
+-- Of the runs that have ended, the one with the highest number; no row if none has.
+SELECT number, run_id, finished_at FROM sync_runs WHERE finished_at IS NOT NULL ORDER BY number DESC LIMIT 1;
 
 -- name: run_with_number
 -- The run of that number.
-SELECT run_id FROM sync_runs WHERE number = $number;
+SELECT run_id, finished_at FROM sync_runs WHERE number = $number;
 
 -- name: load_run
 -- Everything about one run.

@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import mark_of, went_back
-from surgical_pipeline_tests.integration.ledger.examples import start
+from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, start
 
 
 def mark(ledger: DuckDBLedger) -> str:
@@ -27,7 +28,8 @@ def backup(ledger: DuckDBLedger, tmp_path: Path) -> DuckDBLedger:
     start(ledger, "run-2").finish_succeeded()
     copy = DuckDBLedger(tmp_path / "copy.duckdb")
     shutil.copyfile(ledger.path, copy.path)
-    shutil.copyfile(f"{ledger.path}.wal", f"{copy.path}.wal")
+    if (log := Path(f"{ledger.path}.wal")).exists():
+        shutil.copyfile(log, f"{copy.path}.wal")
     start(ledger, "run-3").finish_succeeded()
     return copy
 
@@ -49,6 +51,15 @@ def test_an_older_copy_is_told_from_the_original(ledger: DuckDBLedger, backup: D
 def test_an_older_copy_is_told_when_it_has_as_many_runs_again(ledger: DuckDBLedger, backup: DuckDBLedger) -> None:
     start(backup, "another").finish_succeeded()
     start(backup, "yet another").finish_succeeded()
+    assert is_older(backup, mark(ledger))
+
+
+def test_an_older_copy_is_told_though_the_missing_run_got_its_row_again(
+    ledger: DuckDBLedger, backup: DuckDBLedger
+) -> None:
+    start(backup, "run-3", clock=HandClock(at(5))).finish_failed(
+        Failure(code=FailureCode.LEDGER_ERROR, message="what it wrote is not in this ledger", stage="queued")
+    )
     assert is_older(backup, mark(ledger))
 
 
