@@ -1,7 +1,7 @@
 """The inbox of events once it is filled: what waits in it, what became of it, and what people do with the rest."""
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -17,6 +17,8 @@ from surgical_pipeline.ledger.protocol import Transaction
 
 _OF_ENTITIES = frozenset({"issue", "confidential_issue", "work_item", "merge_request"})
 """Kinds of hooks whose time is the entity's own ``updated_at``; of others it is a note's or an emoji's."""
+HEARD_WITHIN = timedelta(minutes=10)
+"""A run without a sign of life for so long keeps nothing waiting. A lost one is ended sooner by the mirror."""
 MAX_WAITING = 5_000
 """Entities that are read at once: more than a tick can ask for."""
 
@@ -81,7 +83,9 @@ def waiting_entities(
     if not projects:
         return []
     shown = {project.project_id: project.project for project in projects}
-    rows = tx.rows("list_waiting_entities", project_ids=list(shown), limit=limit)
+    rows = tx.rows(
+        "list_waiting_entities", project_ids=list(shown), heard_since=tx.now - HEARD_WITHIN, limit=limit
+    )
     return [
         Waiting(
             project_id=row["project_id"],

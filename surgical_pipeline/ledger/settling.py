@@ -8,6 +8,7 @@ from typing import Any
 from surgical_pipeline.domain.freshness import SETTLING_TIME
 from surgical_pipeline.events.settling import PREPARED_WITHIN, Unsettled, are_due
 from surgical_pipeline.ledger.columns import columns, key_of
+from surgical_pipeline.ledger.events import HEARD_WITHIN
 from surgical_pipeline.ledger.protocol import Transaction
 
 LATELY = timedelta(days=1)
@@ -30,6 +31,7 @@ def due_entities(
         "list_unsettled_entities",
         now=now,
         lately=now - LATELY,
+        heard_since=tx.now - HEARD_WITHIN,
         settling=SETTLING_TIME,
         prepared_within=PREPARED_WITHIN,
         project_ids=None if projects is None else sorted(projects),

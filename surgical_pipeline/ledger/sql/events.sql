@@ -1,6 +1,9 @@
 -- The inbox of events: what waits in it, and what became of it. The table is in migrations/0003_events.sql. A run
 -- that a sensor asked for names its project by id, also where it ended before GitLab was asked for the path.
 --
+-- A run counts as one that will end only if it was heard of after $heard_since: a row that was queued by a Dagster whose
+-- storage is gone stays queued for ever.
+--
 -- An entity settles $settling after its change; a merge request may take $prepared_within to be prepared, and of these
 -- only those that were fetched after $lately are looked at, because that reads their payloads.
 
@@ -39,7 +42,9 @@ taken AS (
         entity_outcomes.entity_type, entity_outcomes.iid, sync_runs.events_upto
     FROM sync_runs
     JOIN entity_outcomes ON entity_outcomes.run_id = sync_runs.run_id
-    WHERE sync_runs.status IN ('queued', 'running') AND sync_runs.events_upto IS NOT NULL
+    WHERE sync_runs.status IN ('queued', 'running')
+      AND sync_runs.events_upto IS NOT NULL
+      AND COALESCE(sync_runs.heartbeat_at, sync_runs.queued_at) >= $heard_since::TIMESTAMPTZ
 )
 SELECT *
 FROM waiting
@@ -146,6 +151,7 @@ WITH in_flight AS (
     JOIN entity_outcomes ON entity_outcomes.run_id = sync_runs.run_id
     LEFT JOIN projects ON projects.path = sync_runs.project_path AND projects.superseded_by IS NULL
     WHERE sync_runs.status IN ('queued', 'running')
+      AND COALESCE(sync_runs.heartbeat_at, sync_runs.queued_at) >= $heard_since::TIMESTAMPTZ
 ),
 unsettled AS (
     SELECT

@@ -194,6 +194,25 @@ def test_entities_of_a_run_that_takes_their_events_do_not_wait(ledger: DuckDBLed
     assert [one.key for one in entities(ledger)] == [issue(2), issue(1)]
 
 
+def test_a_run_that_nobody_will_ever_end_keeps_nothing_waiting(ledger: DuckDBLedger, clock: HandClock) -> None:
+    """Such as one in the queue of a Dagster whose storage was moved away."""
+    receive(ledger, issue(1), seq=1)
+    with ledger.write("queue") as tx:
+        queue_run(
+            tx,
+            "run-1",
+            scope=Scope.parse("7#1"),
+            mode=RunMode.INCREMENTAL,
+            trigger=Trigger.SENSOR,
+            queued_at=at(0),
+            events_upto=1,
+        )
+    clock.advance(600)
+    assert entities(ledger) == []
+    clock.advance(1)
+    assert [one.key for one in entities(ledger)] == [issue(1)]
+
+
 def test_entities_of_a_persons_run_wait_for_a_run_of_their_own(ledger: DuckDBLedger) -> None:
     receive(ledger, issue(1), seq=1)
     take(ledger, "run-1", "7#1")

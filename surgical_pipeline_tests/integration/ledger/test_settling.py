@@ -70,6 +70,15 @@ def test_what_a_run_has_that_has_not_ended_is_not_due(ledger: DuckDBLedger, scop
     assert due(ledger, 70) == []
 
 
+def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, clock: HandClock) -> None:
+    fetched_once(ledger, issue(1), fetched=3)
+    take(ledger, "run-1")
+    clock.advance(600)
+    assert due(ledger, 601) == []
+    clock.advance(1)
+    assert due(ledger, 601) == [issue(1)]
+
+
 def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     ended = 70
