@@ -12,6 +12,7 @@ from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.events.list_state import Identity, Standing
 from surgical_pipeline.events.poll_report import Announced
 from surgical_pipeline.ledger.columns import key_of
+from surgical_pipeline.ledger.events import HEARD_WITHIN
 from surgical_pipeline.ledger.protocol import Transaction
 
 SOON = timedelta(minutes=2)
@@ -40,6 +41,7 @@ def load_standings(tx: Transaction, rows: Sequence[ListedEntity], *, ahead: time
         entity_type=[str(row.key.entity_type) for row in rows],
         iid=[row.key.iid for row in rows],
         changed_at=[row.updated_at - ahead for row in rows],
+        heard_since=tx.now - HEARD_WITHIN,
     )
     return {
         (row["project_id"], key_of(row)): Standing(

@@ -13,7 +13,8 @@ WITH asked AS (
 recent AS (
     SELECT
         run_id, project_id, lower(project_path) AS project, status, finished_at,
-        COALESCE(queued_at, started_at) AS made_at
+        COALESCE(queued_at, started_at) AS made_at,
+        COALESCE(heartbeat_at, queued_at) >= $heard_since::TIMESTAMPTZ AS alive
     FROM sync_runs
     WHERE status IN ('queued', 'running')
        OR COALESCE(queued_at, started_at) >= (SELECT MIN(changed_at) FROM asked)
@@ -21,8 +22,8 @@ recent AS (
 tried AS (
     SELECT
         asked.project_id, asked.entity_type, asked.iid,
-        COUNT(*) FILTER (WHERE recent.status = 'queued') AS queued,
-        COUNT(*) FILTER (WHERE recent.status = 'running') AS running,
+        COUNT(*) FILTER (WHERE recent.status = 'queued' AND recent.alive) AS queued,
+        COUNT(*) FILTER (WHERE recent.status = 'running' AND recent.alive) AS running,
         COUNT(*) FILTER (WHERE recent.finished_at IS NOT NULL AND recent.made_at >= asked.changed_at) AS tries,
         MAX(recent.finished_at)
             FILTER (WHERE recent.finished_at IS NOT NULL AND recent.made_at >= asked.changed_at) AS tried_at

@@ -4,6 +4,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
+from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -24,6 +25,7 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger
         parent_run_id="run-0",
     )
     recorder.set_project(77, "acme/rocket")
+    ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)  # one would be a window more
     recorder.set_phase(Phase.EMBED)
     recorder.count_requests(HttpStats(requests=9, retries=2, rate_limited=1))
     good = EntityOutcome(
