@@ -12,6 +12,7 @@ from pathlib import Path
 
 from surgical_pipeline.cli.actions.events import check_events
 from surgical_pipeline.cli.actions.finding import Finding
+from surgical_pipeline.cli.actions.watching import check_watches
 from surgical_pipeline.defs.dagster_home import try_to_write
 from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
 from surgical_pipeline.domain.belonging import Belonging
@@ -46,6 +47,7 @@ def check_up(settings: Settings) -> list[Finding]:
         *_check_gitlab(settings, told),
         _check_dagster(settings),
         *_check_ledger(settings, told),
+        *check_watches(settings),
         *check_events(settings),
         *check_filesystem(settings),
         *_check_files(settings),
