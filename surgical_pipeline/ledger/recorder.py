@@ -281,7 +281,7 @@ class SyncRunRecorder:
             return
         if inheritance.project_id is not None:
             self.set_project(inheritance.project_id, inheritance.project_path, tx)
-        store.save_outcomes(tx, self.run_id, inheritance.outcomes)
+        self.save_outcomes(tx, inheritance.outcomes)
         self.set_counters(inheritance.counters, tx)
 
     @contextmanager

@@ -90,6 +90,8 @@ def test_a_run_that_goes_on_takes_over_its_parents_outcomes(ledger: DuckDBLedger
         ("acme/rocket#1", True, None),
         ("acme/rocket!3", False, None),
     ]
+    assert [(one.iid, one.ingested) for one in again.outcomes()] == [(1, True), (3, False)]
+    assert again.conclude() is RunStatus.SUCCEEDED
 
 
 def test_a_run_that_goes_on_without_a_parent_in_the_ledger_has_everything_open(ledger: DuckDBLedger) -> None:
