@@ -31,12 +31,10 @@ REST_SECONDS = 240
 PAUSE_SECONDS = 0.8
 """Between two edits, in the middle."""
 _DOWN_SECONDS = 4.0
-"""How long the receiver is away, at most: long enough for hooks to be lost."""
+"""How long the receiver or the daemon is away, at most: long enough for hooks to be lost."""
 _CALM_SECONDS = 9.0
 """Between two kills, at most."""
 _RUN_APPEARS_SECONDS = 30
-_DEV_ENDS_SECONDS = 90
-"""`dagster dev` sees within 5 s that its daemon is gone, and gives the webserver a minute."""
 
 
 @dataclass
@@ -141,13 +139,19 @@ class _Killer:
         return [process for process in tree if process.pid in running]
 
     def _daemon(self) -> bool:
-        """`dagster dev` ends without its daemon, so it is started again; workers may go on without it."""
+        """Then the rest of `dagster dev`, which ends without its daemon; workers go on."""
         assert self._chain.dev is not None
-        tree = psutil.Process(self._chain.dev.process.pid).children(recursive=True)
+        dev = psutil.Process(self._chain.dev.process.pid)
+        tree = dev.children(recursive=True)
         [daemon] = [process for process in tree if "dagster._daemon" in process.cmdline()]
         daemon.kill()
-        self._left += tree
-        self._chain.dev.process.wait(timeout=_DEV_ENDS_SECONDS)
+        time.sleep(self._dice.uniform(0, _DOWN_SECONDS))
+        workers = self._workers()
+        self._left += workers
+        for process in {dev, *tree}.difference(workers):
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        self._chain.dev.process.wait(timeout=10)
         self._chain.start_dagster()
         return True
 
