@@ -61,6 +61,7 @@ def sensor_daemon(
         loadable_target_origin=origin,
         startup_timeout=LIMIT_SECONDS,
         wait_on_exit=True,
+        inject_env_vars_from_instance=False,  # an .env in the working directory names another home
     ) as code_server:
         assert code_server.socket is not None
         yield SensorDaemon(home, environment, code_server.socket, server)

@@ -41,7 +41,11 @@ The first point is the one after the sensor's answer and before anything of it i
 def daemon(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SensorDaemon]:
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
-    environment = {"DAGSTER_HOME": str(tmp_path), "SURGICAL_WEBHOOK_SECRET": "a-secret-of-tests"}
+    environment = {
+        "DAGSTER_HOME": str(tmp_path),
+        "SURGICAL_LEDGER": str(inbox.ledger.path),
+        "SURGICAL_WEBHOOK_SECRET": "a-secret-of-tests",
+    }
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     with sensor_daemon(inbox.instance, tmp_path, environment) as running:
