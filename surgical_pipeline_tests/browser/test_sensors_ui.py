@@ -1,11 +1,11 @@
-"""What a person sees of the sensors: what each is for, what its last ticks came to, and a run that a hook asked for."""
+"""What a person sees of the sensors: what each is for, what its ticks came to, and a run that a hook asked for."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Page, expect
 
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
@@ -15,11 +15,24 @@ from surgical_pipeline_tests.event_chain import EventChain, event_chain
 pytestmark = [pytest.mark.browser, pytest.mark.dagster_dev]
 
 LIMIT_SECONDS = 120
+LIMIT_MS = 30_000
 LOCATION = "locations/__repository__@surgical_pipeline.definitions"
 DESCRIPTIONS = {
     "gitlab_changes": "Looks every 10 s at what changed",
     "gitlab_webhooks": "Syncs the issues and merge requests that GitLab's hooks name",
     "mirror": "Keeps the ledger and Dagster in step",
+}
+
+TICKS = {
+    "gitlab_changes": re.compile(r"^Nothing new in 1 watched entry"),
+    "gitlab_webhooks": re.compile(r"^(No event waits|1 event waits for .*|There is no ledger yet, .*)\.$"),
+    "mirror": re.compile(r"^(The ledger and Dagster agree\.|[0-9a-f]{8} queued: Dagster says [A-Z_]+.*)$"),
+}
+TAGS = {
+    "surgical/trigger: webhook",
+    "surgical/project: acme/rocket",
+    "surgical/scope: acme/rocket#12",
+    "surgical/events: 1 event, up to 1",
 }
 
 
@@ -45,17 +58,32 @@ def url(chain: EventChain, path: str) -> str:
     return f"{chain.dev.url}/{path}"
 
 
-def test_draft(page: Page, chain: EventChain, pictures: Path) -> None:
+@pytest.mark.parametrize(("name", "description"), DESCRIPTIONS.items())
+def test_the_page_of_a_sensor_says_what_it_is_for_and_what_its_ticks_came_to(
+    page: Page, chain: EventChain, pictures: Path, *, name: str, description: str
+) -> None:
     page.goto(url(chain, "automation"))
-    page.wait_for_timeout(4000)
+    expect(page.get_by_text(name, exact=True).first).to_be_visible()
     page.screenshot(path=pictures / "sensors.png")
-    (pictures / "sensors.txt").write_text(page.inner_text("body"))
-    for name in DESCRIPTIONS:
-        page.goto(url(chain, f"{LOCATION}/sensors/{name}"))
-        page.wait_for_timeout(6000)
-        page.screenshot(path=pictures / f"sensor-{name}.png")
-        (pictures / f"sensor-{name}.txt").write_text(page.inner_text("body"))
+
+    page.goto(url(chain, f"{LOCATION}/sensors/{name}"))
+    expect(page.get_by_text(description)).to_be_visible()
+    page.locator("button, a").filter(has_text=re.compile("^0 runs requested$")).first.click(timeout=LIMIT_MS)
+    page.wait_for_timeout(1500)
+    page.screenshot(path=pictures / f"sensor-{name}.png")
+    (pictures / f"sensor-{name}.txt").write_text(page.inner_text("body"), encoding="utf-8")
+    expect(page.get_by_role("dialog").get_by_text(TICKS[name]).first).to_be_visible()
+
+
+def test_a_run_that_a_hook_asked_for_says_what_it_is_about(page: Page, chain: EventChain, pictures: Path) -> None:
     page.goto(url(chain, f"runs/{run_of_the_event(chain)}"))
-    page.wait_for_timeout(4000)
-    page.screenshot(path=pictures / "run-of-a-hook.png")
-    (pictures / "run.txt").write_text(page.inner_text("body"))
+    expect(page.get_by_text("Launched by")).to_be_visible()
+    page.get_by_role("button", name="View tags and config").click()
+    dialog = page.get_by_role("dialog")
+    expect(dialog.get_by_text("surgical/scope").first).to_be_visible()
+    page.screenshot(path=pictures / "tags-of-a-run-of-a-hook.png")
+    shown = dialog.inner_text()
+    (pictures / "tags.txt").write_text(shown, encoding="utf-8")
+    for tag in TAGS:
+        assert tag in shown
+    assert not re.search(r"\.dagster|surgical/(ledger|host|pid|process)", shown)
