@@ -185,7 +185,7 @@ def running_dagster_dev(
     port = _free_port()
     log = home / "dagster-dev.log"
     command = [sys.executable, "-m", "dagster", "dev", "-w", str(REPOSITORY / "workspace.yaml")]
-    with log.open("wb") as output:
+    with log.open("ab") as output:
         process = subprocess.Popen(
             [*command, "-h", "127.0.0.1", "-p", str(port)],
             cwd=home,
@@ -216,6 +216,8 @@ def kill_tree(process: subprocess.Popen[bytes]) -> None:
 
 def end_tree(process: subprocess.Popen[bytes]) -> None:
     """SIGTERM to the whole tree, then SIGKILL to what is left after 10 s."""
+    if process.poll() is not None:  # its id may be another's by now
+        return
     try:
         tree = [*psutil.Process(process.pid).children(recursive=True), psutil.Process(process.pid)]
     except psutil.NoSuchProcess:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import DagsterDev, end_tree, running_dagster_dev, wait_until
@@ -57,7 +58,15 @@ class EventChain:
                 break
         self.address = json.loads(text)["url"]
 
+    def restart_receiver(self) -> None:
+        """On the port that GitLab knows, after its end."""
+        assert self.receiver is not None
+        assert self.receiver.stdout is not None
+        self.receiver.stdout.close()
+        self.start_receiver(port=urlsplit(self.address).port or 0)
+
     def start_dagster(self) -> None:
+        """Start it, or start it again after its end."""
         self.dev = self._stack.enter_context(running_dagster_dev(self.home, self.environment))
 
     def rows(self, sql: str) -> list[Row]:

@@ -7,8 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 STALE_AFTER = timedelta(seconds=90)
 """A run writes a heartbeat every 15 s; six missed ones are no short delay."""
-START_WITHIN = timedelta(seconds=300)
-"""From Dagster's start of a run to its row: the time that Dagster itself allows a run to start."""
+START_WITHIN = timedelta(seconds=90)
+"""From the start of a run's process to its row. It waits 60 s for the ledger; and until it is known to be lost, it
+takes one of Dagster's few slots."""
 
 
 class Liveness(StrEnum):
@@ -66,7 +67,7 @@ def _lost(signs: Signs, now: datetime) -> bool:
         return signs.liveness is Liveness.GONE
     if signs.running:
         return _older(signs.heartbeat_at, now, STALE_AFTER)
-    # It was started but never reached its first stage. Until then Dagster's own time limit for starting applies.
+    # It was started but never reached its first stage.
     return _older(signs.dagster_started_at, now, START_WITHIN)
 
 

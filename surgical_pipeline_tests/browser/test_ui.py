@@ -3,45 +3,19 @@
 `SURGICAL_SCREENSHOTS=docs/images` keeps the pictures that the README shows.
 """
 
-import os
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
-from surgical_pipeline_tests.surroundings import skip_or_fail
 
 pytestmark = [pytest.mark.browser, pytest.mark.dagster_dev]
 
-CHROMIUM_FLAGS = (
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-)
-LOAD_LIMIT_MS = 30_000
 RUN_LIMIT_MS = 120_000
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        skip_or_fail("no chromium is installed: apt-get install chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
-        page = browser.new_page(viewport={"width": 1400, "height": 900})
-        page.set_default_timeout(LOAD_LIMIT_MS)
-        yield page
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -55,11 +29,6 @@ def dev(tmp_path_factory: pytest.TempPathFactory, running_sandbox: RunningSandbo
     }
     with running_dagster_dev(home, environment) as running:
         yield running
-
-
-@pytest.fixture
-def pictures(tmp_path: Path) -> Path:
-    return Path(os.environ.get("SURGICAL_SCREENSHOTS", tmp_path))
 
 
 def test_the_prefilled_launchpad_runs_and_the_asset_page_tells_every_outcome(

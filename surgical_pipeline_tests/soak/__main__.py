@@ -1,4 +1,4 @@
-"""`python -m surgical_pipeline_tests.soak kills|contention|cancellations|first_runs|webhook`: all at length."""
+"""`python -m surgical_pipeline_tests.soak HARNESS`: each of them at length."""
 
 import argparse
 import statistics
@@ -8,6 +8,7 @@ from pathlib import Path
 
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
+from surgical_pipeline_tests.soak.events import EventReport, kill_the_chain
 from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
@@ -16,13 +17,19 @@ from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
-    parser.add_argument("harness", choices=["kills", "contention", "cancellations", "first_runs", "webhook"])
+    parser.add_argument(
+        "harness", choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events"]
+    )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
+    parser.add_argument("--seconds", type=float, default=300, help="events: how long there are edits and kills")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
+    if chosen.harness == "events":  # it has a sandbox of its own
+        with tempfile.TemporaryDirectory() as folder:
+            sys.exit(0 if _events(Path(folder), chosen) else 1)
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
         if chosen.harness == "kills":
             good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
@@ -105,6 +112,28 @@ def _webhook(home: Path, chosen: argparse.Namespace) -> bool:
     _say(f"answer, p50 ms                         {report.percentile_ms(50):.0f}")
     _say(f"answer, p99 ms                         {report.percentile_ms(99):.0f}")
     return not (report.lost or report.twice or report.strangers or report.gaps)
+
+
+def _events(home: Path, chosen: argparse.Namespace) -> bool:
+    report = kill_the_chain(home, seconds=chosen.seconds, seed=chosen.seed, on_kill=_part_killed)
+    _say(f"kills                                  {report.kills.total()}")
+    for kind, count in report.kills.most_common():
+        _say(f"  {kind:<36} {count}")
+    _say(f"edits                                  {report.edits.total()}")
+    _say(f"events accepted                        {report.events.total()}, {dict(report.events)}")
+    _say(f"runs by status                         {dict(report.runs)}")
+    _say(f"failure codes                          {dict(report.failures) or 'none'}")
+    _say(f"dead letters                           {report.events['dead']}")
+    _say(f"differences                            {len(report.rest)}")
+    _say(f"violations                             {len(report.violations)}")
+    for line in (report.rest + report.violations)[:20]:
+        _say(f"  {line}")
+    _say(f"from the last edit to rest, s          {report.rest_seconds:.0f}")
+    return report.good
+
+
+def _part_killed(report: EventReport) -> None:
+    sys.stderr.write(f"killed so far: {dict(report.kills)}\n")
 
 
 def _receiver_killed(report: LossReport) -> None:

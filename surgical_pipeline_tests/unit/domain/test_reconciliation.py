@@ -65,9 +65,9 @@ def test_a_run_may_wait_in_dagsters_queue_for_days() -> None:
         assert judge(queued(dagster_made_it=made_it), now=NOW + timedelta(days=7)) is None
 
 
-def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_five_minutes() -> None:
-    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(299)), now=NOW) is None
-    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(301)), now=NOW) is Ending.LOST
+def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_ninety_seconds() -> None:
+    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(89)), now=NOW) is None
+    assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(91)), now=NOW) is Ending.LOST
 
 
 def test_a_queued_run_that_its_own_dagster_does_not_know_was_deleted_there() -> None:
