@@ -124,7 +124,7 @@ def _events(home: Path, chosen: argparse.Namespace) -> bool:
     _say(f"runs by status                         {dict(report.runs)}")
     _say(f"failure codes                          {dict(report.failures) or 'none'}")
     _say(f"dead letters                           {report.events['dead']}")
-    _say(f"differences                            {len(report.rest)}")
+    _say(f"differences and what goes on still     {len(report.rest)}")
     _say(f"violations                             {len(report.violations)}")
     for line in (report.rest + report.violations)[:20]:
         _say(f"  {line}")
