@@ -7,9 +7,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 STALE_AFTER = timedelta(seconds=90)
 """A run writes a heartbeat every 15 s; six missed ones are no short delay."""
-START_WITHIN = timedelta(seconds=90)
-"""From the start of a run's process to its row. It waits 60 s for the ledger; and until it is known to be lost, it
-takes one of Dagster's few slots."""
+START_WITHIN = timedelta(seconds=180)
+"""From the start of a run's process to its row. It may wait 60 s for the ledger; and until it is known to be lost,
+it takes one of Dagster's few slots."""
 
 
 class Liveness(StrEnum):
