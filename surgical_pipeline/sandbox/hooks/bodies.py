@@ -253,7 +253,7 @@ def _address(entity: Entity) -> str:
 
 
 def _user(user: Json) -> Json:
-    return {name: user[name] for name in ("id", "name", "username", "avatar_url")} | {"email": "[REDACTED]"}
+    return {name: user.get(name) for name in ("id", "name", "username", "avatar_url")} | {"email": "[REDACTED]"}
 
 
 def _project(project: Project) -> Json:
