@@ -137,7 +137,7 @@ def ledger_name(tx: Transaction) -> str:
 
 
 def mark_of(tx: Transaction) -> str:
-    """Which ledger this is and how far it has come, as a short text for a cursor: its name, a number and a run.
+    """Which ledger this is and how far it has come, as a short text without blanks: its name, a number and a run.
 
     The run is one that has ended: an older copy may get a run of the same number and id again, but then the mirror
     ends it at another time.
@@ -162,7 +162,7 @@ def went_back(tx: Transaction, mark: str) -> bool:
 
 
 def _shown(run_id: str, finished_at: datetime | None) -> str:
-    return f"{run_id[:_RUN_ID_SHOWN]} {finished_at.timestamp():.3f}" if finished_at else run_id[:_RUN_ID_SHOWN]
+    return f"{run_id[:_RUN_ID_SHOWN]}@{finished_at.timestamp():.3f}" if finished_at else run_id[:_RUN_ID_SHOWN]
 
 
 def list_runs(
