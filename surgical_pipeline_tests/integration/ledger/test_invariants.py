@@ -8,9 +8,11 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
 from surgical_pipeline.domain.scope import EntityType
+from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.inbox import record_deliveries
 from surgical_pipeline.ledger.invariants import CheckReport, check
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 from surgical_pipeline_tests.integration.ledger.test_checks import save_everything
@@ -152,6 +154,7 @@ def test_a_key_that_occurs_twice_is_found_in_every_table(told: DuckDBLedger) -> 
     with told.write("twice") as tx:
         tx._connection.execute(event)
         tx._connection.execute("INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
+        record_deliveries(tx, "receiver", DeliveryCounts())
         tables = [name for (name,) in tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         for table in tables:
             tx._connection.execute(f"CREATE TABLE other AS FROM {table}")
