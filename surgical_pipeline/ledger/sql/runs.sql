@@ -130,8 +130,10 @@ WHERE run_id = $run_id AND dagster_status IS DISTINCT FROM $dagster_status
 RETURNING run_id;
 
 -- name: open_phase
--- A stage begins.
-INSERT INTO sync_run_phases (run_id, phase, started_at) VALUES ($run_id, $phase, $now);
+-- A stage begins, unless it has begun already.
+INSERT INTO sync_run_phases (run_id, phase, started_at)
+SELECT $run_id, $phase, $now
+WHERE NOT EXISTS (SELECT 1 FROM sync_run_phases WHERE run_id = $run_id AND phase = $phase);
 
 -- name: update_phases
 -- What was used in these stages since that was last written, and when they ended. What has ended stays so.

@@ -11,7 +11,10 @@ from surgical_pipeline.cli.logs import show_logs
 def logging_afterwards_as_before() -> Iterator[None]:
     root, ours = logging.getLogger(), logging.getLogger("surgical_pipeline")
     handlers, level, own_level = root.handlers[:], root.level, ours.level
+    factory = logging.getLogRecordFactory()
+    logging.setLogRecordFactory(logging.LogRecord)  # a command that another test called here may have set its own
     yield
+    logging.setLogRecordFactory(factory)
     root.handlers[:], root.level = handlers, level
     ours.setLevel(own_level)
 
