@@ -222,8 +222,12 @@ def test_a_run_in_dagsters_queue_is_queued_in_the_ledger_and_cancelled_from_ther
 ) -> None:
     """Nothing but the mirror can know of it, for no process of it ever starts."""
     run_id = dev.run(CONFIG, tags=HELD)
-    row = wait_until(lambda: rows(ledger).get(run_id), limit_seconds=TICKS_SECONDS, what="its row")
-    assert (row.status, row.phase, row.dagster_status) == ("queued", "queued", "QUEUED")
+    row = wait_until(
+        lambda: one if (one := rows(ledger).get(run_id)) and one.dagster_status == "QUEUED" else None,
+        limit_seconds=TICKS_SECONDS,
+        what="its row, once Dagster has put the run into its queue",
+    )
+    assert (row.status, row.phase) == ("queued", "queued")
     assert row.values["scope"] == str(SCOPE)
     assert row.values["started_at"] is None
     dev.terminate(run_id)
