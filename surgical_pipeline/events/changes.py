@@ -94,7 +94,7 @@ def take_turn(
             if standing.leaves_no_trace and row.updated_at == state.since:
                 turn.traceless.append(row)
     turn.outstanding = len(held)
-    since, page = _oldest_outstanding(state, readings, held)
+    since, page = _oldest_outstanding(state, reading, back, held=held)
     remaining = any(row.updated_at == since for row in held)
     looked_at = now if state.since is None or (state.is_due(now) and remaining) else state.looked_at
     tries = state.tries + bool(turn.traceless) if (since, page) == (state.since, state.page) else 1
@@ -141,20 +141,25 @@ def _is_asked_again(state: ListState, row: ListedEntity, standing: Standing, *, 
 
 
 def _oldest_outstanding(
-    state: ListState, readings: Sequence[Reading], held: Sequence[ListedEntity]
+    state: ListState, reading: Reading, back: Reading | None, *, held: Sequence[ListedEntity]
 ) -> tuple[datetime | None, int]:
     """The oldest change that is held, or was not read now; and the page to read it from."""
     times = [row.updated_at for row in held]
-    unread, page = state.since or NEVER, 1
-    for reading in sorted(readings, key=lambda reading: reading.begun.anchor):
-        if begins_by(reading.begun, unread, page=state.page):
-            unread = max(unread, reading.known_until)
-            stopped = reading.position
-            if stopped and stopped.anchor == state.since and stopped.page > 1:
-                page = stopped.page  # more rows of this one time than one look takes
+    unread, page = state.since or NEVER, state.page
+    for one in sorted([reading, back] if back else [reading], key=lambda one: one.begun.anchor):
+        if not begins_by(one.begun, unread, page=state.page):
+            continue
+        stopped = one.position
+        here = stopped.page if stopped and stopped.anchor == state.since else 1
+        if here < 0 and one is back:
+            page = here  # rows may have slid to the pages before, which this look has not come to
+            continue
+        unread = max(unread, one.known_until)
+        if here > state.page > 0:
+            page = here  # more rows of this one time than one look takes
     if unread <= state.mark:
         times.append(unread)
     since = min(times, default=None)
     if since is None or since != state.since:
         return since, 1
-    return since, state.page if any(row.updated_at == since for row in held) else max(page, state.page)
+    return since, state.page if any(row.updated_at == since for row in held) else page

@@ -31,7 +31,8 @@ class ListState:
         started: when the last reading from the beginning began; the next one begins ``OVERLAP`` before that.
         position: where an unfinished reading goes on.
         since: the oldest change that is outstanding; None: nothing is.
-        page: from which page of the rows of exactly that time on; above 1 only if they fill more than one look.
+        page: from which page of the rows of exactly that time on; not 1 only if they fill more than one look.
+            Below 0: the pages before that one are left, from the last to the first, as in ``ListPosition``.
         looked_at: when what is outstanding was last looked at as a whole.
         tries: how often the change at ``since`` was asked for without any trace of a run in the ledger.
         floor: nothing that changed until then is of interest.
@@ -144,7 +145,11 @@ def backoff(tries: int) -> timedelta:
 
 
 def begins_by(position: ListPosition, moment: datetime, *, page: int = 1) -> bool:
-    """Whether reading from the position meets all rows that changed at that moment, from that page of them on."""
+    """Whether reading from the position meets all rows that changed at that moment, from that page of them on.
+
+    ``page``: as in ``ListState``.
+    """
     if position.onward is not None:
         return position.onward <= moment
-    return position.anchor < moment or (position.anchor == moment and position.page <= page)
+    covers = position.page in (1, page) or 0 < position.page <= page
+    return position.anchor < moment or (position.anchor == moment and covers)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from datetime import datetime, timedelta
 from random import Random
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.scope import EntityType
@@ -62,9 +62,8 @@ def trouble_of(gitlab: SimulatedGitLab, likely: float) -> Callable[[int, datetim
     busy=st.floats(0, 1),
     trouble=st.floats(0, 0.6),
 )
-# The same examples each time. One in some thousands comes to rest without a row of the first instant: seed=177,
-# page_size=3, max_pages=3, lag=0, busy=0.203125, trouble=0.1875 is the one that is known, and is to be mended.
-@settings(max_examples=120, deadline=None, derandomize=True)
+@example(seed=177, page_size=3, max_pages=3, lag=0, busy=0.203125, trouble=0.1875)  # rows of one time slide
+@settings(max_examples=120, deadline=None)
 def test_at_rest_the_ledger_has_what_gitlab_has(
     seed: int, page_size: int, max_pages: int, lag: int, busy: float, trouble: float
 ) -> None:
