@@ -1,7 +1,7 @@
 """The one writer of ``sync_runs``: a run's life from its start to its one terminal status."""
 
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TypeVar
@@ -98,15 +98,7 @@ class SyncRunRecorder:
                 "process": worker.mark,
                 "events_upto": events_upto,
             }
-            if tx.execute("insert_run", **row):
-                store.insert_pending(tx, self.run_id, scope)
-            elif tx.execute("start_queued_run", **row):
-                store.replace_pending(tx, self.run_id, scope)
-            else:
-                raise self._row.lost(tx)
-            self._known = {
-                key: EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in sorted(scope.keys())
-            }
+            self._insert(tx, scope, row)
             if parent_run_id is not None and phase is not Phase.PREFLIGHT:
                 self._take_over(tx, inheritance_of(tx, self.run_id, parent_run_id, phase=phase))
             self._row.begin(tx, phase, now=now)
@@ -275,6 +267,18 @@ class SyncRunRecorder:
             self._remember(tx, "ended_as", value=status)
             self._remember(tx, "_known", value=None)  # The ending failed what was not complete.
         return ended
+
+    def _insert(self, tx: Transaction, scope: Scope, row: Mapping[str, object]) -> None:
+        """The row of a new run, or of one that waited as queued, and a pending outcome for each entity."""
+        if tx.execute("insert_run", **row):
+            store.insert_pending(tx, self.run_id, scope)
+        elif tx.execute("start_queued_run", **row):
+            store.replace_pending(tx, self.run_id, scope)
+        else:
+            raise self._row.lost(tx)
+        self._known = {
+            key: EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in sorted(scope.keys())
+        }
 
     def _take_over(self, tx: Transaction, inheritance: Inheritance | None) -> None:
         if inheritance is None:

@@ -1,6 +1,6 @@
 """Asset checks that run at the end of every run and show in the UI."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
@@ -62,12 +62,11 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
         orphans = checks.orphan_vectors(tx)
         duplicates = checks.duplicate_documents(tx)
         events = count_events(tx)
-    yield dg.AssetCheckResult(
-        check_name=NOTHING_OUTSIDE_SCOPE,
-        asset_key=EMBEDDINGS,
-        passed=scope.ok,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description=None if scope.ok else "This is a defect: please report it.",
+    yield _result(
+        NOTHING_OUTSIDE_SCOPE,
+        EMBEDDINGS,
+        what_to_do="" if scope.ok else "This is a defect: please report it.",
+        error=True,
         metadata={
             "rows outside the scope": sum(scope.outside.values()),
             "rows outside the scope that are gone": scope.gone,
@@ -75,38 +74,33 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
             **{f"of them in {table}": rows for table, rows in scope.outside.items()},
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=EMBEDDINGS_CURRENT,
-        asset_key=EMBEDDINGS,
-        passed=not missing,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
+    yield _result(
+        EMBEDDINGS_CURRENT,
+        EMBEDDINGS,
+        what_to_do="The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
         if missing
-        else None,
+        else "",
         metadata={
             "documents without a current vector": len(missing),
             "documents that this run regenerated": checked.regenerated_documents,
             **_first(missing),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=NO_ORPHAN_VECTOR,
-        asset_key=EMBEDDINGS,
-        passed=not orphans,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="Searches leave them out; please report how they came about." if orphans else None,
+    yield _result(
+        NO_ORPHAN_VECTOR,
+        EMBEDDINGS,
+        what_to_do="Searches leave them out; please report how they came about." if orphans else "",
         metadata={
             "vectors without a live document": sum(orphans.values()),
             "vectors in the ledger": checked.vectors,
             **_first(list(orphans)),
         },
     )
-    yield dg.AssetCheckResult(
-        check_name=NO_DUPLICATE_DOCUMENT,
-        asset_key=DOCUMENTS,
-        passed=not duplicates,
-        severity=dg.AssetCheckSeverity.ERROR,
-        description="This is a defect: please report it." if duplicates else None,
+    yield _result(
+        NO_DUPLICATE_DOCUMENT,
+        DOCUMENTS,
+        what_to_do="This is a defect: please report it." if duplicates else "",
+        error=True,
         metadata={
             "documents that are not the only one": len(duplicates),
             "live documents in the ledger": checked.live_documents,
@@ -114,13 +108,25 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
         },
     )
     dead = events[EventState.DEAD]
-    yield dg.AssetCheckResult(
-        check_name=NO_DEAD_LETTER,
-        asset_key=ISSUES,
-        passed=not dead,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="See why with `surgical-pipeline events list --state dead`." if dead else None,
+    yield _result(
+        NO_DEAD_LETTER,
+        ISSUES,
+        what_to_do="See why with `surgical-pipeline events list --state dead`." if dead else "",
         metadata={"dead letters": dead, "events in the inbox": sum(events.values())},
+    )
+
+
+def _result(
+    check: str, asset: dg.AssetKey, *, what_to_do: str, metadata: Mapping[str, int | str], error: bool = False
+) -> dg.AssetCheckResult:
+    """``what_to_do``: a sentence; empty if nothing is wrong."""
+    return dg.AssetCheckResult(
+        check_name=check,
+        asset_key=asset,
+        passed=not what_to_do,
+        severity=dg.AssetCheckSeverity.ERROR if error else dg.AssetCheckSeverity.WARN,
+        description=what_to_do or None,
+        metadata=dict(metadata),
     )
 
 
