@@ -109,9 +109,9 @@ def test_polling_comes_to_rest_with_what_gitlab_has(
     assert differences(store, throttled.url, expected=edits.expected()) == []
 
 
+@pytest.mark.usefixtures("unsettled_is_nothing")
 def test_without_the_settle_rule_it_does_not(
-    follower: Follower, throttled: RunningSandbox, store: Path, clock: SandboxTime, monkeypatch: pytest.MonkeyPatch
+    follower: Follower, throttled: RunningSandbox, store: Path, clock: SandboxTime
 ) -> None:
-    monkeypatch.setattr("surgical_pipeline.defs.polling.due_entities", lambda *_, **__: [])
     edits = come_to_rest(follower, throttled, clock=clock)
     assert differences(store, throttled.url, expected=edits.expected()) != []
