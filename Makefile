@@ -67,6 +67,10 @@ test: lint ## Lint, types and all tests
 schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
 
+.PHONY: views
+views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the tables' columns
+	@$(BIN)/python -m surgical_pipeline_tests.published_views
+
 .PHONY: soak
 soak: $(VENV)/.dev ## Kill syncs, receivers and the chain of events, contend, cancel, start on nothing: about 40 minutes
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200

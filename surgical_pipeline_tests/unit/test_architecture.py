@@ -21,13 +21,14 @@ ALLOWED = {
     "gitlab": {"domain"},
     "embedders": {"domain"},
     "ledger": {"domain", "search", "events", "settings"},
+    "dataset": {"domain", "ledger", "settings"},
     "stages": VALUES | GATEWAYS,
     "settings": {"domain", "gitlab", "embedders"},
     "sandbox": set(),
     "webhook": {"domain", "events", "ledger", "settings"},
-    "defs": VALUES | GATEWAYS | {"stages", "settings"},
+    "defs": VALUES | GATEWAYS | {"stages", "settings", "dataset"},
     "definitions": {"defs"},
-    "cli": VALUES | GATEWAYS | {"stages", "settings", "defs", "sandbox", "webhook"},
+    "cli": VALUES | GATEWAYS | {"stages", "settings", "dataset", "defs", "sandbox", "webhook"},
 }
 """Layer by layer, what it may import of ours. ``defs.launch`` loads the Definitions object: the one arrow up."""
 
