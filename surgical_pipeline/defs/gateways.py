@@ -71,7 +71,7 @@ class RunGateways:
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
-            self.run.set_phase(phase)
+            self.run.enter(phase)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             ledger = self.run.start_surgical(
