@@ -19,6 +19,8 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+PUBLISH_SECONDS = 300.0
+PUBLISHED_ON_REQUEST = frozenset({"documents", "embeddings"})
 _DATE_LENGTH = len("2026-01-31")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
@@ -67,6 +69,10 @@ class Settings(BaseModel):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         return cls(environment=dict(os.environ if environment is None else environment))
+
+    def at_ledger(self, path: Path) -> "Settings":
+        """The same, with the ledger at that path."""
+        return Settings(environment={**self.environment, "SURGICAL_LEDGER": str(path)})
 
     @property
     def gitlab_url(self) -> str:
@@ -220,10 +226,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is neither true nor false.
         """
-        text = self._get("SURGICAL_SWEEP_DEEP").lower()
-        if text not in ("", "true", "false"):
-            raise SettingsError(f"SURGICAL_SWEEP_DEEP must be true or false, not {text!r}")
-        return text == "true"
+        return self._switch("SURGICAL_SWEEP_DEEP")
 
     @property
     def spool_path(self) -> Path:
@@ -244,6 +247,60 @@ class Settings(BaseModel):
         if path.is_dir():
             raise SettingsError(f"the spool {path} is a folder: set SURGICAL_SPOOL to a file")
         return path
+
+    @property
+    def publish_path(self) -> Path | None:
+        """The folder of published copies; it need not exist yet. None: nothing is published.
+
+        Raises:
+            SettingsError: ``SURGICAL_PUBLISH`` is a file.
+        """
+        named = self._get("SURGICAL_PUBLISH")
+        if not named:
+            return None
+        path = Path(named).expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise SettingsError(f"SURGICAL_PUBLISH {path} is a file: name a folder")
+        return path
+
+    @property
+    def publish_seconds(self) -> float:
+        """How far apart the sensor's publishes are at least: ``SURGICAL_PUBLISH_SECONDS``.
+
+        Raises:
+            SettingsError: it is not a number of seconds above 0.
+        """
+        text = self._get("SURGICAL_PUBLISH_SECONDS")
+        try:
+            seconds = float(text or PUBLISH_SECONDS)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= threading.TIMEOUT_MAX:
+            raise SettingsError(f"SURGICAL_PUBLISH_SECONDS must be a number of seconds above 0, not {text!r}")
+        return seconds
+
+    @property
+    def publish_confidential(self) -> bool:
+        """Whether confidential issues and internal notes are published: ``SURGICAL_PUBLISH_CONFIDENTIAL``.
+
+        Raises:
+            SettingsError: it is neither true nor false.
+        """
+        return self._switch("SURGICAL_PUBLISH_CONFIDENTIAL")
+
+    @property
+    def publish_with(self) -> frozenset[str]:
+        """What else is published, of ``documents`` and ``embeddings``: ``SURGICAL_PUBLISH_WITH``.
+
+        Raises:
+            SettingsError: it names anything else.
+        """
+        text = self._get("SURGICAL_PUBLISH_WITH")
+        named = frozenset(name.strip() for name in text.split(",") if name.strip())
+        if not named <= PUBLISHED_ON_REQUEST:
+            known = ",".join(sorted(PUBLISHED_ON_REQUEST))
+            raise SettingsError(f"SURGICAL_PUBLISH_WITH may name {known}, not {text!r}")
+        return named
 
     @property
     def since(self) -> datetime | None:
@@ -282,6 +339,12 @@ class Settings(BaseModel):
             return Scope.parse(text) if text else None
         except ScopeError as error:
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
+
+    def _switch(self, name: str) -> bool:
+        text = self._get(name).lower()
+        if text not in ("", "true", "false"):
+            raise SettingsError(f"{name} must be true or false, not {text!r}")
+        return text == "true"
 
     def _unquoted(self, name: str) -> str:
         """The value; a quotation mark at either end is a mistake.

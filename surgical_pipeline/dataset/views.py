@@ -8,7 +8,8 @@ from surgical_pipeline.dataset.dialect import DuckDBDialect
 from surgical_pipeline.dataset.schema import SCHEMA, TABLES
 from surgical_pipeline.ledger import sql
 
-_HEAD = """-- The typed views, which `make views` makes from surgical_pipeline/dataset/tables: do not change this file by
+_HEAD = """\
+-- The typed views, which `make views` makes from surgical_pipeline/dataset/tables: do not change this file by
 -- hand. They hold no data, and are made anew whenever a ledger is migrated.
 
 DROP SCHEMA IF EXISTS {schema} CASCADE;
