@@ -9,7 +9,9 @@ from surgical_pipeline.cli.commands import (
     doctor,
     embed_backlog,
     events,
+    export,
     ledger,
+    publish,
     retry,
     runs,
     sandbox,
@@ -30,6 +32,8 @@ app = Program(
 app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
+app.command("export")(export.export)
+app.command("publish")(publish.publish)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

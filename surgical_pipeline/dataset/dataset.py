@@ -1,7 +1,7 @@
 """A dataset: GitLab's data as DataFrames, from the published copy or from the ledger."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any, Self
 from surgical_pipeline.dataset.columns import Column
 from surgical_pipeline.dataset.engine import check_reads_only
 from surgical_pipeline.dataset.errors import DatasetError, UnknownNameError
-from surgical_pipeline.dataset.manifest import FILE
+from surgical_pipeline.dataset.manifest import FILE, Manifest
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.dataset.selection import select
 from surgical_pipeline.dataset.sources import LedgerSource, PublishedSource, Source
 from surgical_pipeline.dataset.versions import current_version
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.settings import PUBLISHED_ON_REQUEST, Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -51,18 +51,27 @@ class TableReader:
         """
         from surgical_pipeline.dataset.frames import to_frame  # noqa: PLC0415  pandas, only where it is used
 
-        return to_frame(self.arrow(columns=columns, **filters))
+        return to_frame(self.read(columns, filters))
 
-    def arrow(
-        self, *, columns: Sequence[str] | None = None, without_hidden: bool = False, **filters: object
+    def arrow(self, *, columns: Sequence[str] | None = None, **filters: object) -> Any:
+        """The same as a ``pyarrow.Table``."""
+        return self.read(columns, filters)
+
+    def read(
+        self,
+        columns: Sequence[str] | None = None,
+        filters: Mapping[str, object] | None = None,
+        *,
+        without_hidden: bool = False,
     ) -> Any:
-        """The same as a ``pyarrow.Table``. ``without_hidden``: only rows that everybody in the project may see."""
-        visible = ""
-        if without_hidden:
-            hidden = TABLES[self.name.removeprefix("all_")].hidden
-            visible = f"NOT ({hidden})" if hidden else ""
+        """The same, for callers with filters in a dict. ``without_hidden``: only rows that everybody may see."""
+        hidden = TABLES[self.name.removeprefix("all_")].hidden if without_hidden else ""
         chosen = select(
-            self._source.sql_name(self.name), self.columns, wanted=columns, filters=filters, visible=visible
+            self._source.sql_name(self.name),
+            self.columns,
+            wanted=columns,
+            filters=filters,
+            visible=f"NOT ({hidden})" if hidden else "",
         )
         return self._source.arrow(chosen.text, chosen.params)
 
@@ -82,14 +91,24 @@ class Dataset:
         return tuple(self._source.columns)
 
     @property
+    def location(self) -> str:
+        """Where it is, and how old: in words."""
+        return self._source.location
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """What the published version says of itself; None: it reads the ledger."""
+        return self._source.manifest
+
+    @property
     def version(self) -> int | None:
         """Which published version it is; None: it reads the ledger."""
-        return self._source.manifest.version if self._source.manifest else None
+        return self.manifest.version if self.manifest else None
 
     @property
     def made_at(self) -> datetime | None:
         """When that version was made; None: it reads the ledger, as it is at each read."""
-        return self._source.manifest.made_at if self._source.manifest else None
+        return self.manifest.made_at if self.manifest else None
 
     @property
     def age(self) -> timedelta:
@@ -100,20 +119,24 @@ class Dataset:
         """The table of that name.
 
         Raises:
-            UnknownNameError: there is none; the message has the nearest names.
+            DatasetError: there is none; the message has the nearest names.
         """
-        if name not in self._source.columns:
-            if name in TABLES and self._source.manifest:
-                raise UnknownNameError("table", name, self.tables) from None
-            raise UnknownNameError("table", name, self.tables)
-        return TableReader(self._source, name)
+        if name in self._source.columns:
+            return TableReader(self._source, name)
+        if name in PUBLISHED_ON_REQUEST:
+            raise DatasetError(f"{name} are not published here: publish with SURGICAL_PUBLISH_WITH={name}")
+        if name.startswith("all_") and name.removeprefix("all_") in self._source.columns:
+            raise DatasetError(
+                f"There is no {name} in a published copy, which has no deleted rows: read the ledger"
+            )
+        raise UnknownNameError("table", name, self.tables)
 
     def __getattr__(self, name: str) -> TableReader:
         if name.startswith("_"):
             raise AttributeError(name)
         try:
             return self.table(name)
-        except UnknownNameError as error:
+        except DatasetError as error:
             raise AttributeError(str(error)) from error
 
     def __dir__(self) -> list[str]:
@@ -121,7 +144,7 @@ class Dataset:
 
     def arrow(self, name: str, *, columns: Sequence[str] | None = None, **filters: object) -> Any:
         """A table as a ``pyarrow.Table``; filters as for its DataFrame."""
-        return self.table(name).arrow(columns=columns, **filters)
+        return self.table(name).read(columns, filters)
 
     def sql(self, query: str, **parameters: object) -> "pd.DataFrame":
         """The rows of your own query. Tables are named as here; parameters are written ``$name``.
@@ -181,7 +204,9 @@ def _at(path: Path, settings: Settings) -> Source:
     if path.is_dir():
         source = _version(path.resolve()) if (path / FILE).exists() else _published(path)
         if source is None:
-            raise DatasetError(f"Nothing is published in {path}: run `surgical-pipeline publish`, or name a ledger")
+            raise DatasetError(
+                f"Nothing is published in {path}: run `surgical-pipeline publish`, or name a ledger"
+            )
         return source
     if (path.resolve().parent / FILE).exists():
         return _version(path.resolve().parent)

@@ -102,7 +102,7 @@ def build_published(ledger: Path, version: Path, tables: Mapping[str, str]) -> B
     with contextlib.closing(duckdb.connect(config=CONFIG | spill)) as connection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute("ATTACH $path AS ledger (READ_ONLY)", {"path": str(ledger)})
-        connection.execute("ATTACH $path AS published", {"path": str(database)})
+        connection.execute("ATTACH $path AS published (BLOCK_SIZE 16384)", {"path": str(database)})
         connection.execute("USE ledger")
         found = connection.execute(sql.query("read_standing").text)
         names = [column[0] for column in found.description or ()]
@@ -116,7 +116,7 @@ def build_published(ledger: Path, version: Path, tables: Mapping[str, str]) -> B
             target = version / PARQUET / name
             target.mkdir(parents=True)
             connection.execute(
-                f'COPY published.main."{name}" TO \'{_escaped(target / f"{name}.parquet")}\' '
+                f"COPY published.main.\"{name}\" TO '{_escaped(target / f'{name}.parquet')}' "
                 "(FORMAT parquet, COMPRESSION zstd)"
             )
         connection.execute("CHECKPOINT published")

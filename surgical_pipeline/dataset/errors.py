@@ -25,8 +25,8 @@ class UnknownNameError(DatasetError):
 
 
 class PublishRefusedError(DatasetError):
-    pass
+    """Nothing was begun."""
 
 
 class PublishError(DatasetError):
-    pass
+    """Not the caller's mistake."""

@@ -14,14 +14,12 @@ DuckDB's own ``.df()`` gives a column of integers another dtype when it has NULL
 | list | ``object``: lists, None for NULL |
 """
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
-
-_MICROSECONDS = "us"
 
 
 def to_frame(table: pa.Table) -> pd.DataFrame:
@@ -32,33 +30,38 @@ def to_frame(table: pa.Table) -> pd.DataFrame:
     return frame
 
 
-def _series(column: pa.ChunkedArray) -> pd.Series:
+def _series(column: pa.ChunkedArray) -> Any:
+    """A Series; pyarrow has no type information, so nobody knows."""
+    column = _simple(column)
     kind = column.type
-    if pa.types.is_dictionary(kind):
-        return _series(column.cast(kind.value_type))
-    if pa.types.is_decimal(kind):
-        return _series(_without_decimals(column))
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return _of(column.cast(pa.string()), pd.StringDtype("pyarrow"))
-    if pa.types.is_boolean(kind):
-        return _of(column, pd.BooleanDtype())
-    if pa.types.is_uint64(kind):
-        return _of(column, pd.UInt64Dtype())
-    if pa.types.is_integer(kind):
-        return _of(column.cast(pa.int64()), pd.Int64Dtype())
-    if pa.types.is_floating(kind):
-        return _of(column.cast(pa.float64()), pd.Float64Dtype())
+    for is_kind, stored, dtype in _DTYPES:
+        if is_kind(kind):
+            return column.cast(stored).to_pandas(types_mapper=lambda _kind, dtype=dtype: dtype)
     if pa.types.is_timestamp(kind):
-        return column.cast(pa.timestamp(_MICROSECONDS, tz="UTC" if kind.tz else None)).to_pandas()
-    if pa.types.is_date(kind):
-        return column.cast(pa.date32()).cast(pa.timestamp(_MICROSECONDS)).to_pandas()
+        return column.cast(pa.timestamp("us", tz="UTC" if kind.tz else None)).to_pandas()
     if pa.types.is_interval(kind):
         return _durations(column)
     return pd.Series(column.to_pylist(), dtype=object)
 
 
-def _of(column: pa.ChunkedArray, dtype: Any) -> pd.Series:
-    return column.to_pandas(types_mapper=lambda _kind: dtype)
+_DTYPES: tuple[tuple[Callable[[pa.DataType], bool], pa.DataType, Any], ...] = (
+    (pa.types.is_string, pa.string(), pd.StringDtype("pyarrow")),
+    (pa.types.is_null, pa.string(), pd.StringDtype("pyarrow")),
+    (pa.types.is_boolean, pa.bool_(), pd.BooleanDtype()),
+    (pa.types.is_uint64, pa.uint64(), pd.UInt64Dtype()),
+    (pa.types.is_integer, pa.int64(), pd.Int64Dtype()),
+    (pa.types.is_floating, pa.float64(), pd.Float64Dtype()),
+)
+
+
+def _simple(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Types that only say how values are kept, as those that they are."""
+    kind = column.type
+    if pa.types.is_dictionary(kind):
+        return column.cast(kind.value_type)
+    if pa.types.is_date(kind):
+        return column.cast(pa.timestamp("us"))
+    return _without_decimals(column) if pa.types.is_decimal(kind) else column
 
 
 def _without_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
@@ -71,7 +74,7 @@ def _without_decimals(column: pa.ChunkedArray) -> pa.ChunkedArray:
     return column.cast(pa.float64())
 
 
-def _durations(column: pa.ChunkedArray) -> pd.Series:
+def _durations(column: pa.ChunkedArray) -> Any:
     """Months have no fixed length, so intervals with months stay as they are."""
     values = column.to_pylist()
     if any(value is not None and value.months for value in values):
@@ -82,4 +85,4 @@ def _durations(column: pa.ChunkedArray) -> pd.Series:
         else timedelta(days=value.days, microseconds=value.nanoseconds // 1000) // timedelta(microseconds=1)
         for value in values
     ]
-    return pa.chunked_array([pa.array(microseconds, pa.int64()).cast(pa.duration(_MICROSECONDS))]).to_pandas()
+    return pa.chunked_array([pa.array(microseconds, pa.int64()).cast(pa.duration("us"))]).to_pandas()

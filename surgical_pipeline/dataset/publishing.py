@@ -1,7 +1,7 @@
 """Publish: a copy of what was synced, typed, that nobody's open program can turn against a sync.
 
-The ledger is held for as long as copying its file takes. All else is done with the copy. A version gets its name when
-it is whole, and ``current`` is turned to it last; a kill at any moment leaves the version before.
+The ledger is held for as long as copying its file takes. All else is done with the copy. A version gets its name
+when it is whole, and ``current`` is turned to it last; a kill at any moment leaves the version before.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from surgical_pipeline.dataset.versions import (
     version_numbers,
 )
 from surgical_pipeline.domain.outcomes import LockStats
-from surgical_pipeline.settings import PUBLISHED_ON_REQUEST
+from surgical_pipeline.settings import PUBLISHED_ON_REQUEST, Settings
 
 _COPY = "ledger.duckdb"
 _PRIVATE_FOLDER = 0o700
@@ -104,6 +104,25 @@ def publish(
     return Published(folder / VERSIONS / str(number), manifest, tuple(removed))
 
 
+def publish_as_set(ledger: CopyableLedger, settings: Settings) -> Published:
+    """The same as the settings say.
+
+    Raises:
+        SettingsError: a setting is wrong.
+        PublishRefusedError: ``SURGICAL_PUBLISH`` is not set, and as above.
+    """
+    folder = settings.publish_path
+    if folder is None:
+        raise PublishRefusedError("SURGICAL_PUBLISH is not set: it names the folder for the published copies")
+    return publish(
+        ledger,
+        folder,
+        confidential=settings.publish_confidential,
+        also=settings.publish_with,
+        wait_at_most_seconds=settings.lock_timeout_seconds,
+    )
+
+
 def _prepare(folder: Path) -> None:
     if folder.exists() and not folder.is_dir():
         raise PublishRefusedError(f"{folder} is a file: name a folder for the published copies")
@@ -147,9 +166,7 @@ def _conditions(*, confidential: bool, also: frozenset[str]) -> dict[str, str]:
     }
 
 
-def _manifest(
-    built: Built, number: int, *, confidential: bool, window_ms: float, seconds: float
-) -> Manifest:
+def _manifest(built: Built, number: int, *, confidential: bool, window_ms: float, seconds: float) -> Manifest:
     standing = built.standing
     return Manifest(
         format=FORMAT,

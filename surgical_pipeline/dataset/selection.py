@@ -29,9 +29,10 @@ def select(
 ) -> Selection:
     """The rows of a table that pass all filters.
 
-    A filter is named like a column: a value, or a list of values of which any will do. For a list of texts, such as
-    ``labels``, the row must have all of them. ``updated_after`` and ``updated_before`` are bounds of
-    ``updated_at``, both inclusive as in GitLab's API, and likewise for other times and dates. None filters nothing.
+    A filter is named like a column: a value, or a list of values of which any will do. For a list of texts, such
+    as ``labels``, the row must have all of them. ``updated_after`` and ``updated_before`` are bounds of
+    ``updated_at``, both inclusive as in GitLab's API, and likewise for other times and dates. None filters
+    nothing.
 
     Args:
         table: its name as SQL.
@@ -48,12 +49,13 @@ def select(
     names = list(by_name) if wanted is None else list(wanted)
     for name in names:
         _known(name, by_name, table=table)
-    conditions, params = [f"({visible})"] if visible else [], {}
+    conditions = [f"({visible})"] if visible else []
+    params: dict[str, object] = {}
     for name, value in (filters or {}).items():
         if value is None:
             continue
         column, comparison = _meant(name, by_name, table=table)
-        conditions.append(f'{comparison.format(column=_quoted(column.name), value=f"$p{len(params)}")}')
+        conditions.append(f"{comparison.format(column=_quoted(column.name), value=f'$p{len(params)}')}")
         params[f"p{len(params)}"] = _checked(column, name, value)
     where = f" WHERE {' AND '.join(conditions)}" if conditions else ""
     return Selection(f"SELECT {', '.join(map(_quoted, names))} FROM {table}{where}", params)
@@ -72,7 +74,7 @@ def _meant(name: str, by_name: Mapping[str, Column], *, table: str) -> tuple[Col
             column = by_name[candidate]
             if column.type in (ColumnType.TIME, ColumnType.DAY):
                 return column, f"{{column}} {_BOUNDS[bound]} CAST({{value}} AS {column.type})"
-    raise UnknownNameError(f"column of {table.rpartition('.')[2]}", name, by_name)
+    raise UnknownNameError(f"column of {_bare(table)}", name, by_name)
 
 
 def _checked(column: Column, name: str, value: object) -> object:
@@ -84,20 +86,26 @@ def _checked(column: Column, name: str, value: object) -> object:
 
 
 def _one(column: Column, name: str, value: object) -> object:
+    if isinstance(value, bool) is not (column.type is ColumnType.BOOLEAN):  # to Python, True is a number
+        raise _mismatch(column, name, value)
     match column.type:
         case ColumnType.TEXT | ColumnType.TEXTS if isinstance(value, str):
             return value
-        case ColumnType.BOOLEAN if isinstance(value, bool):
+        case ColumnType.BOOLEAN:
             return value
-        case ColumnType.INTEGER if isinstance(value, Integral) and not isinstance(value, bool):
+        case ColumnType.INTEGER if isinstance(value, Integral):
             return int(value)
-        case ColumnType.NUMBER if isinstance(value, Real) and not isinstance(value, bool):
+        case ColumnType.NUMBER if isinstance(value, Real):
             return float(value)
         case ColumnType.TIME:
             return _moment(name, value)
         case ColumnType.DAY:
             return _moment(name, value).date()
-    raise DatasetError(f"{name}={value!r} cannot be: {column.name} holds {_WORDS[column.type]}")
+    raise _mismatch(column, name, value)
+
+
+def _mismatch(column: Column, name: str, value: object) -> DatasetError:
+    return DatasetError(f"{name}={value!r} cannot be: {column.name} holds {_WORDS[column.type]}")
 
 
 _WORDS = {
@@ -106,6 +114,8 @@ _WORDS = {
     ColumnType.BOOLEAN: "True and False",
     ColumnType.INTEGER: "integers",
     ColumnType.NUMBER: "numbers",
+    ColumnType.TIME: "times",
+    ColumnType.DAY: "dates",
     ColumnType.VECTOR: "vectors, which cannot be filtered",
 }
 
@@ -116,9 +126,7 @@ def _moment(name: str, value: object) -> datetime:
         try:
             value = datetime.fromisoformat(value)
         except ValueError as error:
-            raise DatasetError(
-                f"{name}={value!r} is no time: write 2026-05-01 or 2026-05-01T12:00:00Z"
-            ) from error
+            raise DatasetError(f"{name}={value!r} is no time: write 2026-05-01 or 2026-05-01T12:00:00Z") from error
     if isinstance(value, date) and not isinstance(value, datetime):
         value = datetime(value.year, value.month, value.day, tzinfo=UTC)
     if not isinstance(value, datetime):
@@ -128,7 +136,11 @@ def _moment(name: str, value: object) -> datetime:
 
 def _known(name: str, by_name: Mapping[str, Column], *, table: str) -> None:
     if name not in by_name:
-        raise UnknownNameError(f"column of {table.rpartition('.')[2]}", name, by_name)
+        raise UnknownNameError(f"column of {_bare(table)}", name, by_name)
+
+
+def _bare(table: str) -> str:
+    return table.rpartition(".")[2].strip('"')
 
 
 def _quoted(name: str) -> str:

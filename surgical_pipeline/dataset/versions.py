@@ -9,7 +9,7 @@ import shutil
 import struct
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from surgical_pipeline.dataset.errors import PublishRefusedError
@@ -18,6 +18,7 @@ CURRENT = "current"
 VERSIONS = "versions"
 DATABASE = "gitlab.duckdb"
 PARQUET = "parquet"
+_LOCK_RETRY_SECONDS = 0.1
 UNFINISHED = ".unfinished-"
 """Begins the name of a version's folder until it is whole, and again when it goes."""
 
@@ -60,8 +61,8 @@ def remove_leftovers(folder: Path) -> None:
 def remove_old(folder: Path) -> list[int]:
     """Remove versions that nobody needs any more; gives their numbers.
 
-    Kept are the current one, the one before, which a reader may just be opening, and those that a program has open.
-    What is no version of ours stays, too.
+    Kept are the current one, the one before, which a reader may just be opening, and those that a program has
+    open. What is no version of ours stays, too.
     """
     numbers = version_numbers(folder)
     current = current_version(folder)
@@ -69,11 +70,13 @@ def remove_old(folder: Path) -> list[int]:
     removed = []
     for number in old:
         version = folder / VERSIONS / str(number)
-        if (version / "manifest.json").is_file() and not _in_use(version / DATABASE):
+        if not (version / "manifest.json").is_file() or _in_use(version / DATABASE):
+            continue
+        with suppress(OSError):  # the new version is published already; the next publish tries again
             going = version.with_name(f"{UNFINISHED}{number}")
             version.rename(going)
-            shutil.rmtree(going)
             removed.append(number)
+            shutil.rmtree(going)
     return removed
 
 
@@ -86,7 +89,8 @@ def publishing_alone(folder: Path, *, timeout_seconds: float) -> Iterator[None]:
         OSError: the lock file cannot be made.
     """
     deadline = time.monotonic() + timeout_seconds
-    with (folder / ".lock").open("a") as lock:
+    lock = os.open(folder / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
         while True:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -94,8 +98,10 @@ def publishing_alone(folder: Path, *, timeout_seconds: float) -> Iterator[None]:
             except BlockingIOError as error:
                 if time.monotonic() >= deadline:
                     raise PublishRefusedError(f"Another process is publishing to {folder}: wait for it") from error
-                time.sleep(0.1)
+                time.sleep(_LOCK_RETRY_SECONDS)
         yield
+    finally:
+        os.close(lock)
 
 
 def flush(path: Path) -> None:
