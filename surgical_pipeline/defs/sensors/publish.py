@@ -34,11 +34,10 @@ def publish(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipRea
         return dg.SkipReason("SURGICAL_PUBLISH is not set: there is nowhere to publish.")
     found = _published(folder)
     asked = datetime.fromisoformat(context.cursor) if context.cursor else None
-    soon = due_again(found, asked, every=timedelta(seconds=settings.publish_seconds))
-    if soon is not None and soon > now and not differs(found, settings):
-        return dg.SkipReason(
-            f"The last publish is recent: the next one is at {soon:%H:%M:%S} UTC at the earliest."
-        )
+    made = found.made_at if found and not differs(found, settings) else None
+    soon = due_again(made, asked, every=timedelta(seconds=settings.publish_seconds))
+    if soon is not None and soon > now:
+        return dg.SkipReason(f"The last publish is recent: the next is at {soon:%H:%M:%S} UTC at the earliest.")
     if context.instance.get_run_records(dg.RunsFilter(job_name=PUBLISH_JOB, statuses=NOT_FINISHED), limit=1):
         return dg.SkipReason("A publish is under way.")
     ledger = open_ledger(settings, wait_at_most_seconds=_LOCK_TIMEOUT_SECONDS)
