@@ -12,7 +12,14 @@ from surgical_pipeline.dataset.columns import (
     texts,
     time,
 )
-from surgical_pipeline.dataset.tables.keys import FETCHED, PROJECT, PROJECT_JOIN, SUPERSEDED_AT, noteable
+from surgical_pipeline.dataset.tables.keys import (
+    FETCHED,
+    PROJECT,
+    PROJECT_JOIN,
+    SUPERSEDED_AT,
+    noteable,
+    of_merge_request,
+)
 
 _DELETED = f"COALESCE(record.deleted_at, {SUPERSEDED_AT})"
 
@@ -162,11 +169,10 @@ ASSIGNEES = Table(
 REVIEWERS = Table(
     "reviewers",
     "a person who is asked to review a merge request",
-    (*noteable("entity_type", "iid"), *_PERSON, *_OF_ENTITY),
+    (*of_merge_request(), *_PERSON, *_OF_ENTITY[1:]),
     record=_listed("reviewers"),
     joins=PROJECT_JOIN,
     deleted_at=_DELETED,
-    hidden="confidential",
 )
 
 LABELS = Table(
