@@ -39,13 +39,13 @@ def format_of(destination: Path) -> str:
 
 
 def write_csv(tables: Mapping[str, Any], stream: TextIO, *, as_written: bool = False) -> None:
-    """One table: a heading and its rows. Lists are joined by commas, times are in UTC, NULL is empty.
+    """One table: a heading and its rows, as RFC 4180 has it. Lists are joined by commas, NULL is empty.
 
     ``as_written``: no apostrophe before what looks like a formula, for programs that read CSV as data.
     """
     ((_, table),) = tables.items()
     shown = _plain if as_written else _defused
-    writer = csv.writer(stream, lineterminator="\n")
+    writer = csv.writer(stream, lineterminator="\r\n")
     writer.writerow(table.column_names)
     for row in _rows(table):
         writer.writerow([shown(value) for value in row])

@@ -91,11 +91,14 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
     ("library", "homes"),
     [
         ("dagster", {"defs", "definitions"}),
-        ("duckdb", {"ledger.duckdb"}),
+        ("duckdb", {"ledger.duckdb", "dataset.engine"}),  # published files are no ledger: no lock, no windows
         ("httpx", {"gitlab", "embedders", "sandbox"}),
+        ("pandas", {"dataset"}),
+        ("pyarrow", {"dataset"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
+        ("xlsxwriter", {"dataset.export"}),
     ],
 )
 def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
@@ -134,7 +137,19 @@ def test_private_modules_of_dagster_have_one_home() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    ["domain", "documents", "search", "events", "gitlab", "ledger", "embedders", "stages", "sandbox", "webhook"],
+    [
+        "domain",
+        "documents",
+        "search",
+        "events",
+        "gitlab",
+        "ledger",
+        "embedders",
+        "dataset",
+        "stages",
+        "sandbox",
+        "webhook",
+    ],
 )
 def test_layers_below_defs_work_with_dagster_uninstalled(layer: str) -> None:
     names = [module.removesuffix(".__init__") for module, _ in modules() if layer_of(module) == layer]
@@ -174,9 +189,9 @@ def test_no_file_is_named_for_nothing_in_particular() -> None:
     assert [str(path) for _, path in modules() if path.stem in vague] == []
 
 
-def test_packages_have_empty_init_files_but_for_the_sql_loader() -> None:
-    filled = [path for path in PACKAGE.rglob("__init__.py") if path.read_text().strip()]
-    assert filled == [PACKAGE / "ledger" / "sql" / "__init__.py"]
+def test_packages_have_empty_init_files_but_for_the_sql_loader_and_the_door_for_readers() -> None:
+    filled = {path for path in PACKAGE.rglob("__init__.py") if path.read_text().strip()}
+    assert filled == {PACKAGE / "ledger" / "sql" / "__init__.py", PACKAGE / "dataset" / "__init__.py"}
 
 
 def test_files_stay_short_enough_to_read_at_once() -> None:

@@ -61,6 +61,7 @@ from surgical_pipeline.ledger.runs import (
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
 from surgical_pipeline.ledger.settling import due_entities
+from surgical_pipeline.ledger.standing import read_standing
 from surgical_pipeline.ledger.unchanged import find_unchanged
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
@@ -137,6 +138,8 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         poll(tx)
     use_the_inbox(ledger)
     count_deliveries(ledger)
+    with ledger.read() as tx:
+        assert read_standing(tx).runs == len(tx.arrow("SELECT run_id FROM runs", {}))
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
 
