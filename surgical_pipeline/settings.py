@@ -19,8 +19,6 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-PUBLISH_SECONDS = 300.0
-PUBLISHED_ON_REQUEST = frozenset({"documents", "embeddings"})
 _DATE_LENGTH = len("2026-01-31")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
@@ -110,7 +108,7 @@ class Settings(BaseModel):
             raise SettingsError(
                 "GITLAB_TOKEN holds characters that no token has: copy it again", FailureCode.UNAUTHORIZED
             )
-        ca_bundle = self._get("GITLAB_CA_BUNDLE")
+        ca_bundle = self.text("GITLAB_CA_BUNDLE")
         if ca_bundle and not (Path(ca_bundle).is_file() and os.access(ca_bundle, os.R_OK)):
             raise SettingsError(
                 f"GITLAB_CA_BUNDLE {ca_bundle} is no file that can be read: export the path of a PEM file",
@@ -125,7 +123,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``DAGSTER_HOME`` is not set, not absolute or not a folder.
         """
-        home = self._get("DAGSTER_HOME")
+        home = self.text("DAGSTER_HOME")
         if not home:
             raise SettingsError(
                 "DAGSTER_HOME is not set: run from the project folder (its .env sets it), "
@@ -142,7 +140,7 @@ class Settings(BaseModel):
     @property
     def dagster_instance(self) -> str | None:
         """The name of the Dagster instance in the rows of its runs, if it is not to be its storage's own id."""
-        return self._get("SURGICAL_DAGSTER_INSTANCE") or None
+        return self.text("SURGICAL_DAGSTER_INSTANCE") or None
 
     @property
     def ledger_path(self) -> Path:
@@ -151,7 +149,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: the ledger's folder does not exist, or neither variable says where it is.
         """
-        named = self._get("SURGICAL_LEDGER")
+        named = self.text("SURGICAL_LEDGER")
         path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
         if not path.parent.is_dir():
             raise SettingsError(
@@ -170,14 +168,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is not a number of seconds above 0.
         """
-        text = self._get("SURGICAL_LOCK_TIMEOUT_SECONDS")
-        try:
-            seconds = float(text or LOCK_TIMEOUT_SECONDS)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds <= threading.TIMEOUT_MAX:
-            raise SettingsError(f"SURGICAL_LOCK_TIMEOUT_SECONDS must be a number of seconds above 0, not {text!r}")
-        return seconds
+        return self.seconds("SURGICAL_LOCK_TIMEOUT_SECONDS", LOCK_TIMEOUT_SECONDS)
 
     @property
     def embedder(self) -> EmbedderSettings:
@@ -186,18 +177,18 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``SURGICAL_EMBEDDER`` names none we have, or ``http`` lacks its URL or model.
         """
-        name = self._get("SURGICAL_EMBEDDER") or DEFAULT_EMBEDDER
+        name = self.text("SURGICAL_EMBEDDER") or DEFAULT_EMBEDDER
         if name not in EMBEDDER_NAMES:
             raise SettingsError(
                 f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDER_NAMES)}", FailureCode.EMBEDDER_ERROR
             )
-        url, model = self._get("SURGICAL_EMBEDDER_URL"), self._get("SURGICAL_EMBEDDER_MODEL")
+        url, model = self.text("SURGICAL_EMBEDDER_URL"), self.text("SURGICAL_EMBEDDER_MODEL")
         if name == "http" and not (url and model):
             raise SettingsError(
                 "SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL",
                 FailureCode.EMBEDDER_ERROR,
             )
-        key = self._get("SURGICAL_EMBEDDER_API_KEY")
+        key = self.text("SURGICAL_EMBEDDER_API_KEY")
         return EmbedderSettings(
             name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
         )
@@ -217,7 +208,7 @@ class Settings(BaseModel):
     @property
     def expects_hooks(self) -> bool:
         """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
-        return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
+        return bool(self.text("SURGICAL_WEBHOOK_SECRET") or self.text("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
     def sweep_deep(self) -> bool:
@@ -226,7 +217,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is neither true nor false.
         """
-        return self._switch("SURGICAL_SWEEP_DEEP")
+        return self.switched_on("SURGICAL_SWEEP_DEEP")
 
     @property
     def spool_path(self) -> Path:
@@ -235,7 +226,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: its folder does not exist, it is a folder or the ledger, or nothing says where it is.
         """
-        named = self._get("SURGICAL_SPOOL")
+        named = self.text("SURGICAL_SPOOL")
         if not named:
             ledger = self.ledger_path
             return ledger.with_name(f"{ledger.name}.spool")
@@ -249,60 +240,6 @@ class Settings(BaseModel):
         return path
 
     @property
-    def publish_path(self) -> Path | None:
-        """The folder of published copies; it need not exist yet. None: nothing is published.
-
-        Raises:
-            SettingsError: ``SURGICAL_PUBLISH`` is a file.
-        """
-        named = self._get("SURGICAL_PUBLISH")
-        if not named:
-            return None
-        path = Path(named).expanduser().absolute()
-        if path.exists() and not path.is_dir():
-            raise SettingsError(f"SURGICAL_PUBLISH {path} is a file: name a folder")
-        return path
-
-    @property
-    def publish_seconds(self) -> float:
-        """How far apart the sensor's publishes are at least: ``SURGICAL_PUBLISH_SECONDS``.
-
-        Raises:
-            SettingsError: it is not a number of seconds above 0.
-        """
-        text = self._get("SURGICAL_PUBLISH_SECONDS")
-        try:
-            seconds = float(text or PUBLISH_SECONDS)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds <= threading.TIMEOUT_MAX:
-            raise SettingsError(f"SURGICAL_PUBLISH_SECONDS must be a number of seconds above 0, not {text!r}")
-        return seconds
-
-    @property
-    def publish_confidential(self) -> bool:
-        """Whether confidential issues and internal notes are published: ``SURGICAL_PUBLISH_CONFIDENTIAL``.
-
-        Raises:
-            SettingsError: it is neither true nor false.
-        """
-        return self._switch("SURGICAL_PUBLISH_CONFIDENTIAL")
-
-    @property
-    def publish_with(self) -> frozenset[str]:
-        """What else is published, of ``documents`` and ``embeddings``: ``SURGICAL_PUBLISH_WITH``.
-
-        Raises:
-            SettingsError: it names anything else.
-        """
-        text = self._get("SURGICAL_PUBLISH_WITH")
-        named = frozenset(name.strip() for name in text.split(",") if name.strip())
-        if not named <= PUBLISHED_ON_REQUEST:
-            known = ",".join(sorted(PUBLISHED_ON_REQUEST))
-            raise SettingsError(f"SURGICAL_PUBLISH_WITH may name {known}, not {text!r}")
-        return named
-
-    @property
     def since(self) -> datetime | None:
         """From when on changes count for a project that is watched for the first time: ``SURGICAL_SINCE``.
 
@@ -311,7 +248,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is no ISO date, and no time with a zone.
         """
-        text = self._get("SURGICAL_SINCE")
+        text = self.text("SURGICAL_SINCE")
         if not text:
             return None
         try:
@@ -334,28 +271,49 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is set to something that is no scope.
         """
-        text = self._get("SURGICAL_EXAMPLE_SCOPE")
+        text = self.text("SURGICAL_EXAMPLE_SCOPE")
         try:
             return Scope.parse(text) if text else None
         except ScopeError as error:
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
 
-    def _switch(self, name: str) -> bool:
-        text = self._get(name).lower()
+    def switched_on(self, name: str) -> bool:
+        """A variable that is true or false, and false if it is not set.
+
+        Raises:
+            SettingsError: it is neither.
+        """
+        text = self.text(name).lower()
         if text not in ("", "true", "false"):
             raise SettingsError(f"{name} must be true or false, not {text!r}")
         return text == "true"
+
+    def seconds(self, name: str, default: float) -> float:
+        """A variable that is a duration.
+
+        Raises:
+            SettingsError: it is not a number of seconds above 0.
+        """
+        text = self.text(name)
+        try:
+            seconds = float(text or default)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= threading.TIMEOUT_MAX:
+            raise SettingsError(f"{name} must be a number of seconds above 0, not {text!r}")
+        return seconds
+
+    def text(self, name: str) -> str:
+        """A variable without blanks around it; empty if it is not set."""
+        return self.environment.get(name, "").strip()
 
     def _unquoted(self, name: str) -> str:
         """The value; a quotation mark at either end is a mistake.
 
         Not every reader of an env file removes them: `docker --env-file` does not.
         """
-        value = self._get(name)
+        value = self.text(name)
         if value[:1] in QUOTES or value[-1:] in QUOTES:
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value
-
-    def _get(self, name: str) -> str:
-        return self.environment.get(name, "").strip()

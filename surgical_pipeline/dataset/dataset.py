@@ -12,13 +12,14 @@ from surgical_pipeline.dataset.columns import Column
 from surgical_pipeline.dataset.engine import check_reads_only
 from surgical_pipeline.dataset.errors import DatasetError, UnknownNameError
 from surgical_pipeline.dataset.manifest import FILE, Manifest
+from surgical_pipeline.dataset.publish_settings import ON_REQUEST, folder_of
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.dataset.selection import select
 from surgical_pipeline.dataset.sources import LedgerSource, PublishedSource, Source
 from surgical_pipeline.dataset.versions import current_version
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.settings import PUBLISHED_ON_REQUEST, Settings
+from surgical_pipeline.settings import Settings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -123,7 +124,7 @@ class Dataset:
         """
         if name in self._source.columns:
             return TableReader(self._source, name)
-        if name in PUBLISHED_ON_REQUEST:
+        if name in ON_REQUEST:
             raise DatasetError(f"{name} are not published here: publish with SURGICAL_PUBLISH_WITH={name}")
         if name.startswith("all_") and name.removeprefix("all_") in self._source.columns:
             raise DatasetError(
@@ -189,7 +190,7 @@ def open_dataset(path: Path | str | None = None) -> Dataset:
     """
     settings = Settings.from_environment()
     if path is None:
-        folder = settings.publish_path
+        folder = folder_of(settings)
         source = _published(folder) if folder else None
         found: Source = source or _of_ledger(open_ledger(settings))
     else:

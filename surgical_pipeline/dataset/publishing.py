@@ -18,6 +18,7 @@ from typing import Any, Protocol
 from surgical_pipeline.dataset.engine import Built, build_published, building_errors
 from surgical_pipeline.dataset.errors import PublishError, PublishRefusedError
 from surgical_pipeline.dataset.manifest import FILE, FORMAT, Manifest, ManifestColumn, ManifestTable
+from surgical_pipeline.dataset.publish_settings import ON_REQUEST, PublishSettings
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.dataset.versions import (
     CURRENT,
@@ -32,7 +33,7 @@ from surgical_pipeline.dataset.versions import (
     version_numbers,
 )
 from surgical_pipeline.domain.outcomes import LockStats
-from surgical_pipeline.settings import PUBLISHED_ON_REQUEST, Settings
+from surgical_pipeline.settings import Settings
 
 _COPY = "ledger.duckdb"
 _PRIVATE_FOLDER = 0o700
@@ -111,14 +112,14 @@ def publish_as_set(ledger: CopyableLedger, settings: Settings) -> Published:
         SettingsError: a setting is wrong.
         PublishRefusedError: ``SURGICAL_PUBLISH`` is not set, and as above.
     """
-    folder = settings.publish_path
-    if folder is None:
+    wanted = PublishSettings.of(settings)
+    if wanted.folder is None:
         raise PublishRefusedError("SURGICAL_PUBLISH is not set: it names the folder for the published copies")
     return publish(
         ledger,
-        folder,
-        confidential=settings.publish_confidential,
-        also=settings.publish_with,
+        wanted.folder,
+        confidential=wanted.confidential,
+        also=wanted.also,
         wait_at_most_seconds=settings.lock_timeout_seconds,
     )
 
@@ -162,7 +163,7 @@ def _conditions(*, confidential: bool, also: frozenset[str]) -> dict[str, str]:
     return {
         table.name: f"NOT ({table.hidden})" if table.hidden and not confidential else ""
         for table in TABLES.values()
-        if table.name not in PUBLISHED_ON_REQUEST or table.name in also
+        if table.name not in ON_REQUEST or table.name in also
     }
 
 

@@ -18,12 +18,13 @@ def publish(
         usage_errors,
     )
     from surgical_pipeline.cli.terminal import print_json, say
+    from surgical_pipeline.dataset.publish_settings import PublishSettings
     from surgical_pipeline.dataset.publishing import publish_as_set
     from surgical_pipeline.settings import Settings
 
     settings = Settings.from_environment()
     with usage_errors():
-        if settings.publish_path is None:
+        if PublishSettings.of(settings).folder is None:
             fail("SURGICAL_PUBLISH is not set: export the folder for the published copies", code=EXIT_USAGE)
     ledger = existing_ledger_file(settings)
     with usage_errors(), ledger_errors(), dataset_errors():

@@ -7,12 +7,13 @@ import dagster as dg
 
 from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.manifest import Manifest, read_manifest
+from surgical_pipeline.dataset.publish_settings import ON_REQUEST, PublishSettings
 from surgical_pipeline.dataset.versions import current_version
 from surgical_pipeline.defs.dagster_runs import BACKGROUND, NOT_FINISHED
 from surgical_pipeline.defs.publishing import PUBLISH_JOB
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.standing import read_standing
-from surgical_pipeline.settings import PUBLISHED_ON_REQUEST, Settings
+from surgical_pipeline.settings import Settings
 
 TICK_SECONDS = 30
 _LOCK_TIMEOUT_SECONDS = 30.0
@@ -29,13 +30,14 @@ _LOCK_TIMEOUT_SECONDS = 30.0
 def publish(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     """The cursor is when it last asked for a publish: one that fails is not asked for at every tick."""
     settings, now = Settings.from_environment(), datetime.now(UTC)
-    folder = settings.publish_path
+    wanted = PublishSettings.of(settings)
+    folder = wanted.folder
     if folder is None:
         return dg.SkipReason("SURGICAL_PUBLISH is not set: there is nowhere to publish.")
     found = _published(folder)
     asked = datetime.fromisoformat(context.cursor) if context.cursor else None
-    made = found.made_at if found and not differs(found, settings) else None
-    soon = due_again(made, asked, every=timedelta(seconds=settings.publish_seconds))
+    made = found.made_at if found and not differs(found, wanted) else None
+    soon = due_again(made, asked, every=timedelta(seconds=wanted.every_seconds))
     if soon is not None and soon > now:
         return dg.SkipReason(f"The last publish is recent: the next is at {soon:%H:%M:%S} UTC at the earliest.")
     if context.instance.get_run_records(dg.RunsFilter(job_name=PUBLISH_JOB, statuses=NOT_FINISHED), limit=1):
@@ -56,10 +58,10 @@ def due_again(made: datetime | None, asked: datetime | None, *, every: timedelta
     return last + every if last else None
 
 
-def differs(found: Manifest, settings: Settings) -> bool:
+def differs(found: Manifest, wanted: PublishSettings) -> bool:
     """Whether what is published is not what the settings ask for: some may see it who should not."""
-    with_them = {name for name in found.tables if name in PUBLISHED_ON_REQUEST}
-    return found.confidential != settings.publish_confidential or with_them != settings.publish_with
+    with_them = {name for name in found.tables if name in ON_REQUEST}
+    return found.confidential != wanted.confidential or with_them != wanted.also
 
 
 def _published(folder: Path) -> Manifest | None:

@@ -18,6 +18,7 @@ import pytest
 from surgical_pipeline.dataset import open_dataset
 from surgical_pipeline.dataset.errors import DatasetError, PublishError, PublishRefusedError
 from surgical_pipeline.dataset.manifest import Manifest
+from surgical_pipeline.dataset.publish_settings import ON_REQUEST
 from surgical_pipeline.dataset.publishing import publish
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.dataset.versions import publishing_alone, version_numbers
@@ -25,7 +26,6 @@ from surgical_pipeline.ledger.duckdb import copying
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError, LedgerMissingError
-from surgical_pipeline.settings import PUBLISHED_ON_REQUEST
 from surgical_pipeline_tests.integration.dataset import publisher
 from surgical_pipeline_tests.integration.dataset.everything import HIDDEN_TABLES, SECRET, filled_ledger
 from surgical_pipeline_tests.integration.dataset.given import bring, issue_of
@@ -33,7 +33,7 @@ from surgical_pipeline_tests.integration.ledger.examples import run_sql
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
 pytestmark = pytest.mark.processes
-ALL = tuple(PUBLISHED_ON_REQUEST)
+ALL = tuple(ON_REQUEST)
 
 
 @pytest.fixture
