@@ -27,7 +27,7 @@ from surgical_pipeline_tests.event_chain import EventChain, event_chain
 from surgical_pipeline_tests.random_edits import RandomEdits
 from surgical_pipeline_tests.store_equals_sandbox import Key
 
-REST_SECONDS = 240
+REST_SECONDS = 300
 PAUSE_SECONDS = 0.8
 """Between two edits, in the middle."""
 _DOWN_SECONDS = 4.0
