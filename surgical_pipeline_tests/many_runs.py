@@ -1,8 +1,8 @@
 """Thousands of runs within a minute: copies of runs that really happened, with ids and times of their own.
 
 A copy has all that its original has: Dagster's rows, events, checks and files, and the rows of the ledger. So what
-it takes on the disk, and what pruning it does, is as for a run that was executed. Copies are numbered after all runs
-that the ledger has; to have the newest ones be real, sync once more afterwards.
+it takes on the disk, and what pruning it does, is as for a run that was executed. Copies are numbered after all
+runs that the ledger has; to have the newest ones be real, sync once more afterwards.
 """
 
 import shutil

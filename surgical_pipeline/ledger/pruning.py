@@ -8,8 +8,7 @@ Content is never deleted, and no run that has not ended. Of the old runs these s
 * the run that wrote an entity's present row: whether it is complete depends on that run's outcome;
 * parents of runs that have not ended or are not old, which a re-execution continues;
 * runs that a pending event or a dead letter names as the one that tried last;
-* the newest run, after which the next one is numbered, and the newest that ended, which cursors name
-  (``mark_of``);
+* the newest run, after which the next one is numbered, and which cursors name (``mark_of``);
 * runs that Dagster still has, which the mirror would bring back, and runs of other Dagster instances: only the
   instance that made a run concludes anything about it.
 
@@ -29,7 +28,7 @@ from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 TRIES = max(MAX_TRIES, len(PAUSES))
 AIM_MS = 60.0
-"""Others wait while the lock is held: after a longer window the next batch is smaller, after a short one larger."""
+"""Others wait while the lock is held: a longer window makes the next batch smaller, and a short one larger."""
 EVENTS_AT_ONCE = 2_000
 _PAGE = 500
 _FIRST, _FEWEST, _MOST = 50, 5, 500

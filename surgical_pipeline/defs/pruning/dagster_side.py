@@ -1,8 +1,8 @@
 """What goes of Dagster's runs: rows, events, outputs and logs of our jobs' runs that ended long ago.
 
 These stay, however old: runs of the newest materialization and check of each of our assets, or the catalog forgets
-them; runs that a run re-executes which is not old, or has not ended; runs of backfills that go on; and runs of which
-the ledger does not know the end yet, so that the mirror finds out why they ended.
+them; runs that a run re-executes which is not old, or has not ended; runs of backfills that go on; and runs whose
+end the ledger does not know yet, so that the mirror finds out why they ended.
 """
 
 from collections.abc import Sequence

@@ -65,7 +65,7 @@ placed AS (
 ),
 needed AS (
     SELECT run_id FROM placed
-    WHERE place = 1 OR number = last_brought OR (place <= $tries AND number > COALESCE(last_brought, 0))
+    WHERE number = last_brought OR (place <= $tries AND number > COALESCE(last_brought, 0))
     UNION
     SELECT run_id FROM entities WHERE run_id = ANY($run_ids::VARCHAR[])
     UNION
@@ -76,9 +76,7 @@ needed AS (
     SELECT run_id FROM gitlab_events WHERE state IN ('pending', 'dead') AND run_id = ANY($run_ids::VARCHAR[])
     UNION
     SELECT run_id FROM sync_runs
-    WHERE number IN (
-        (SELECT MAX(number) FROM sync_runs),
-        (SELECT MAX(number) FROM sync_runs WHERE finished_at IS NOT NULL))
+    WHERE number = (SELECT MAX(number) FROM sync_runs WHERE finished_at IS NOT NULL)
 )
 SELECT run_id
 FROM sync_runs
