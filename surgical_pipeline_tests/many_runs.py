@@ -19,6 +19,8 @@ from surgical_pipeline_tests.ledger_gate import held
 
 _TIMES = {"create_timestamp", "update_timestamp", "timestamp", "evaluation_event_timestamp"}
 _SECONDS = {"start_time", "end_time"}
+_RUN_TIMES = ("create_timestamp", "update_timestamp", "start_time", "end_time")
+_LEDGER_TIMES = ("queued_at", "started_at", "heartbeat_at", "finished_at", "cancelled_at")
 
 
 def multiply(home: Path, originals: Sequence[str], *, count: int, older_by: timedelta) -> list[str]:
@@ -46,24 +48,20 @@ def multiply(home: Path, originals: Sequence[str], *, count: int, older_by: time
 
 def age(home: Path, run_ids: Sequence[str], by: timedelta) -> None:
     """Have these runs be older in Dagster and in the ledger. Nothing may write to ``home`` meanwhile."""
-    with closing(sqlite3.connect(home / "history" / "runs.db")) as connection:
-        for run_id in run_ids:
-            connection.execute(
-                f"UPDATE runs SET {', '.join(f'{name} = {_older(name, by)}' for name in _RUN_TIMES)} "
-                "WHERE run_id = ?",
-                (run_id,),
-            )
-        connection.commit()
-    names = ("queued_at", "started_at", "heartbeat_at", "finished_at", "cancelled_at")
+    age_in_dagster(home, run_ids, by)
+    older = ", ".join(f"{name} = {name} - $by::INTERVAL" for name in _LEDGER_TIMES)
     with held(home / "ledger.duckdb"), duckdb.connect(str(home / "ledger.duckdb")) as ledger:
         ledger.execute(
-            f"UPDATE sync_runs SET {', '.join(f'{name} = {name} - $by::INTERVAL' for name in names)} "
-            "WHERE run_id = ANY($run_ids)",
-            {"by": by, "run_ids": list(run_ids)},
+            f"UPDATE sync_runs SET {older} WHERE run_id = ANY($run_ids)", {"by": by, "run_ids": list(run_ids)}
         )
 
 
-_RUN_TIMES = ("create_timestamp", "update_timestamp", "start_time", "end_time")
+def age_in_dagster(home: Path, run_ids: Sequence[str], by: timedelta) -> None:
+    """The same in Dagster alone."""
+    older = ", ".join(f"{name} = {_older(name, by)}" for name in _RUN_TIMES)
+    with closing(sqlite3.connect(home / "history" / "runs.db")) as connection:
+        connection.executemany(f"UPDATE runs SET {older} WHERE run_id = ?", [(run_id,) for run_id in run_ids])
+        connection.commit()
 
 
 def _copy_rows(
@@ -108,9 +106,8 @@ def _copy_in_ledger(path: Path, pairs: Sequence[tuple[str, str]], older_by: time
     joined = (
         "SELECT unnest($originals) AS original, unnest($copies) AS copied, unnest(range(len($copies))) AS place"
     )
-    times = ("queued_at", "started_at", "heartbeat_at", "finished_at", "cancelled_at")
     with held(path), duckdb.connect(str(path)) as ledger:
-        older = ", ".join(f"row.{name} - $by::INTERVAL AS {name}" for name in times)
+        older = ", ".join(f"row.{name} - $by::INTERVAL AS {name}" for name in _LEDGER_TIMES)
         ledger.execute(
             f"INSERT INTO sync_runs SELECT row.* REPLACE (copied AS run_id, {older}, "
             f"place + 1 + (SELECT MAX(number) FROM sync_runs) AS number) "

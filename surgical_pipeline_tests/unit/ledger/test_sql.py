@@ -60,7 +60,7 @@ def test_every_update_of_a_run_names_the_status_it_starts_from() -> None:
 
 
 def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
-    """The others: what Dagster says of a run, the recorder's own parts, which nobody else calls, and its deletion."""
+    """The others: what Dagster says of it, its deletion, and the recorder's own parts, which nobody else calls."""
     package = [(path.stem, path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     writes = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) sync_run(s|_phases)\b")
     written = [query.name for query in sql.queries().values() if writes.search(query.text)]
