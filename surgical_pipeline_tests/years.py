@@ -20,7 +20,7 @@ SCOPES = ("acme/rocket#12", "acme/rocket#13!34", "acme/rocket#14")
 
 @dataclass(frozen=True)
 class Years:
-    """A home with ``old`` runs, copies of real ones, and ``young`` ones; the last of these came after the copies."""
+    """A home with ``old`` runs, copies of real ones, and ``young`` ones; half of these came after the copies."""
 
     home: Path
     old: list[str]
