@@ -36,7 +36,7 @@ class Memory:
 
 @dataclass
 class Growth:
-    """What was seen: by role and pid seconds and bytes; of the home seconds, files, bytes and the ledger's bytes."""
+    """What was seen: by role and pid, seconds and bytes; of the home, seconds, files, bytes and the ledger's."""
 
     processes: dict[tuple[str, int], list[tuple[float, int]]] = field(default_factory=dict)
     home: list[tuple[float, int, int, int]] = field(default_factory=list)

@@ -196,7 +196,8 @@ def _note(report: HourReport, codes: Counter[int], code: int, what: str) -> None
 
 def _line(report: HourReport) -> str:
     seen = report.growth.home[-1] if report.growth.home else (0.0, 0, 0, 0)
+    kills, syncs = report.events.kills.total(), report.syncs.total()
     return (
         f"{seen[0] / 60:.1f} min: {seen[1]} files, {seen[2] / 1e6:.0f} MB, ledger {seen[3] / 1e6:.1f} MB; "
-        f"{report.events.kills.total()} kills, {report.syncs.total()} syncs, {report.pruned['dagster']} runs pruned"
+        f"{kills} kills, {syncs} syncs, {report.pruned['dagster']} runs pruned"
     )
