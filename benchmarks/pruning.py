@@ -1,7 +1,7 @@
 """What thousands of small runs take on the disk, and what a prune leaves of it.
 
-`python -m benchmarks.pruning [--runs 2000]`: six real syncs of one or two issues; copies of the first three that are
-40 days old (`surgical_pipeline_tests/many_runs.py`), for to execute them would take hours; then the command.
+`python -m benchmarks.pruning [--runs 2000]`: six real syncs of one or two issues; copies of the first three, 40
+days old (`surgical_pipeline_tests/many_runs.py`), because executing so many would take hours; then the command.
 """
 
 import argparse

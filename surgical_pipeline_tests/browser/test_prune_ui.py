@@ -31,7 +31,7 @@ def years(tmp_path_factory: pytest.TempPathFactory, prepared_home: Path, running
 
 @pytest.fixture(scope="module")
 def dev(years: Years, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]:
-    """In which the command has pruned, while everything ran."""
+    """In which the command has pruned, while all ran. Made before `page`, whose event loop lets no other run."""
     environment = {
         "GITLAB_URL": running_sandbox.url,
         "GITLAB_TOKEN": running_sandbox.token,
@@ -46,7 +46,7 @@ def dev(years: Years, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]:
 
 
 def test_the_list_of_runs_shows_those_that_are_left_and_their_pages_work(
-    page: Page, dev: DagsterDev, years: Years, pictures: Path
+    dev: DagsterDev, years: Years, page: Page, pictures: Path
 ) -> None:
     page.goto(f"{dev.url}/runs")
     newest = years.young[-1]
@@ -63,7 +63,7 @@ def test_the_list_of_runs_shows_those_that_are_left_and_their_pages_work(
 
 
 def test_the_catalog_still_shows_the_newest_of_each_asset_and_its_checks(
-    page: Page, dev: DagsterDev, years: Years, pictures: Path
+    dev: DagsterDev, years: Years, page: Page, pictures: Path
 ) -> None:
     page.goto(f"{dev.url}/assets/embeddings")
     expect(page.get_by_text(years.young[-1][:8]).first).to_be_visible()
@@ -74,7 +74,7 @@ def test_the_catalog_still_shows_the_newest_of_each_asset_and_its_checks(
         expect(page.get_by_text("Passed", exact=True).first).to_be_visible()
 
 
-def test_the_schedule_is_there_and_off(page: Page, dev: DagsterDev, pictures: Path) -> None:
+def test_the_schedule_is_there_and_off(dev: DagsterDev, page: Page, pictures: Path) -> None:
     page.goto(f"{dev.url}/{LOCATION}/schedules/prune")
     expect(page.get_by_text("Deletes runs that ended more than 30 days ago")).to_be_visible()
     expect(page.get_by_text("10 3 * * *").or_(page.get_by_text(re.compile("03:10|3:10"))).first).to_be_visible()
