@@ -10,6 +10,8 @@ from dagster._core.execution.api import execute_run_iterator
 
 # Deleting a run leaves its rows in this table, and no public method deletes them. It is of that storage alone.
 from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+
+# The storage that has this table; the public class EventLogStorage does not tell how it keeps anything.
 from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
 
 # Which files a run has: this storage keeps one database for each run, and deleting the run leaves it. No public

@@ -290,9 +290,9 @@ def test_a_cursor_that_names_a_pruned_run_is_no_cursor_of_another_ledger(ledger:
     with ledger.read() as tx:
         assert [went_back(tx, mark) for mark in marks] == [False] * 4
         assert mark_of(tx) == marks[-1]
-        name, number, run = marks[-1].split("/")
-        assert went_back(tx, f"{name}/{int(number) + 1}/{run}")
-        assert went_back(tx, f"{name}/{number}/another@1.000")
+        name, newest, run = marks[-1].split("/")
+        assert went_back(tx, f"{name}/{int(newest) + 1}/{run}")
+        assert went_back(tx, f"{name}/{newest}/another@1.000")
 
 
 def test_what_failed_is_still_counted_by_day_and_code(ledger: DuckDBLedger) -> None:
