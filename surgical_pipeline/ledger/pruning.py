@@ -19,6 +19,7 @@ them.
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.pruning import PruneWish
@@ -27,11 +28,12 @@ from surgical_pipeline.events.settling import PAUSES
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 TRIES = max(MAX_TRIES, len(PAUSES))
-AIM_MS = 60.0
+AIM_MS = 100.0
 """Others wait while the lock is held: a longer window makes the next batch smaller, and a short one larger."""
 EVENTS_AT_ONCE = 2_000
 _PAGE = 500
-_FIRST, _FEWEST, _MOST = 50, 5, 500
+_FIRST, _FEWEST, _MOST = 100, 50, 400
+"""Runs that go in one window. Below the fewest a window is hardly shorter: it goes through whole tables."""
 _NEEDED = "the last run of an entity, or something needs it"
 _IN_DAGSTER = "Dagster still has it"
 _OF_OTHERS = "of another Dagster instance"
@@ -53,7 +55,7 @@ StillKnown = Callable[[Sequence[str]], Collection[str]]
 
 
 def prune_ledger(ledger: Ledger, wish: PruneWish, *, instance: str | None, still_known: StillKnown) -> Pruned:
-    """Delete what is old, in windows of some tens of milliseconds; with ``dry_run`` only count it.
+    """Delete what is old, in windows of about ``AIM_MS``; with ``dry_run`` only count it.
 
     A kill loses nothing but the batch that was under way, and the next call goes on. Two at once do no harm.
 
@@ -126,11 +128,10 @@ class _Work:
         """Delete those that nothing needs and that Dagster does not know."""
         ours = [run_id for run_id in run_ids if run_id not in known]
         self.keep(_IN_DAGSTER, len(run_ids) - len(ours))
-        while ours:
-            batch, ours = ours[: self._size], ours[self._size :]
-            deleted = self._delete(batch)
-            self.done.runs += deleted
-            self.keep(_NEEDED, len(batch) - deleted)
+        going = self._unneeded(ours)
+        deleted = len(going) if self._wish.dry_run else self._delete(going)
+        self.done.runs += deleted
+        self.keep(_NEEDED, len(ours) - deleted)
 
     def take_events(self) -> None:
         if self._wish.dry_run:
@@ -140,11 +141,17 @@ class _Work:
         while deleted := self._measured(lambda tx: _prune_events(tx, self._wish.before)):
             self.done.events += deleted
 
+    def _unneeded(self, run_ids: Sequence[str]) -> list[str]:
+        """What is not needed never will be again, but for one thing: that somebody repeats it."""
+        with self._ledger.read("prune") as tx:
+            return tx.column("list_runs_to_prune", run_ids=list(run_ids), before=self._wish.before, tries=TRIES)
+
     def _delete(self, run_ids: Sequence[str]) -> int:
-        if self._wish.dry_run:
-            with self._ledger.read("prune") as tx:
-                return len(_unneeded(tx, run_ids, self._wish.before))
-        return self._measured(lambda tx: _prune_runs(tx, run_ids, self._wish.before))
+        deleted, rest = 0, list(run_ids)
+        while rest:
+            batch, rest = rest[: self._size], rest[self._size :]
+            deleted += self._measured(partial(_prune_runs, run_ids=batch, before=self._wish.before))
+        return deleted
 
     def _measured(self, work: Callable[[Transaction], int]) -> int:
         before = self._ledger.stats
@@ -162,18 +169,15 @@ class _Work:
         return deleted
 
 
-def _unneeded(tx: Transaction, run_ids: Sequence[str], before: datetime) -> list[str]:
-    return tx.column("list_runs_to_prune", run_ids=list(run_ids), before=before, tries=TRIES)
-
-
 def _prune_runs(tx: Transaction, run_ids: Sequence[str], before: datetime) -> int:
-    """Decided in the window that deletes them: a run that is repeated meanwhile stays."""
-    going = _unneeded(tx, run_ids, before)
-    if going:
-        tx.execute("keep_failure_counts", run_ids=going)
-        for query in ("prune_failures", "prune_outcomes", "prune_phases", "prune_runs"):
-            tx.execute(query, run_ids=going)
-    return len(going)
+    spared = set(tx.column("list_runs_to_spare", run_ids=list(run_ids), before=before))
+    going = [run_id for run_id in run_ids if run_id not in spared]
+    if not going:
+        return 0
+    tx.execute("keep_failure_counts", run_ids=going)
+    for query in ("prune_failures", "prune_outcomes", "prune_phases"):
+        tx.execute(query, run_ids=going)
+    return len(tx.execute("prune_runs", run_ids=going))
 
 
 def _prune_events(tx: Transaction, before: datetime) -> int:

@@ -22,35 +22,26 @@ WHERE finished_at < $before::TIMESTAMPTZ
 
 -- name: list_runs_to_prune
 -- Those of these runs that ended before the time and that nothing needs any more.
-WITH ended AS (
-    SELECT
-        sync_runs.run_id, sync_runs.number,
-        COALESCE(CAST(COALESCE(sync_runs.project_id, projects.project_id) AS VARCHAR), lower(sync_runs.project_path))
-            AS project
-    FROM sync_runs
-    LEFT JOIN projects ON lower(projects.path) = lower(sync_runs.project_path) AND projects.superseded_by IS NULL
-    WHERE sync_runs.finished_at IS NOT NULL
-),
-touched AS (
-    SELECT DISTINCT ended.project, outcome.entity_type, outcome.iid
-    FROM entity_outcomes AS outcome
-    JOIN ended ON ended.run_id = outcome.run_id
-    WHERE outcome.run_id = ANY($run_ids::VARCHAR[])
+WITH asked AS (
+    SELECT DISTINCT entity_type, iid FROM entity_outcomes WHERE run_id = ANY($run_ids::VARCHAR[])
 ),
 unsound AS (
-    SELECT DISTINCT run_id, entity_type, iid
-    FROM entity_failures
-    WHERE NOT (stage = 'embed' AND code IN ('EMBEDDER_ERROR', 'TIMEOUT'))
+    SELECT DISTINCT failure.run_id, failure.entity_type, failure.iid
+    FROM entity_failures AS failure
+    JOIN asked ON asked.entity_type = failure.entity_type AND asked.iid = failure.iid
+    WHERE NOT (failure.stage = 'embed' AND failure.code IN ('EMBEDDER_ERROR', 'TIMEOUT'))
 ),
 tried AS (
     SELECT
-        touched.project, touched.entity_type, touched.iid, ended.run_id, ended.number,
-        CASE WHEN (outcome.ingested OR outcome.stale_skipped) AND unsound.run_id IS NULL THEN ended.number END
+        sync_runs.run_id, sync_runs.number, outcome.entity_type, outcome.iid,
+        COALESCE(CAST(COALESCE(sync_runs.project_id, projects.project_id) AS VARCHAR), lower(sync_runs.project_path))
+            AS project,
+        CASE WHEN (outcome.ingested OR outcome.stale_skipped) AND unsound.run_id IS NULL THEN sync_runs.number END
             AS brought
-    FROM touched
-    JOIN entity_outcomes AS outcome
-        ON outcome.entity_type = touched.entity_type AND outcome.iid = touched.iid
-    JOIN ended ON ended.run_id = outcome.run_id AND ended.project = touched.project
+    FROM entity_outcomes AS outcome
+    JOIN asked ON asked.entity_type = outcome.entity_type AND asked.iid = outcome.iid
+    JOIN sync_runs ON sync_runs.run_id = outcome.run_id AND sync_runs.finished_at IS NOT NULL
+    LEFT JOIN projects ON lower(projects.path) = lower(sync_runs.project_path) AND projects.superseded_by IS NULL
     LEFT JOIN unsound
         ON unsound.run_id = outcome.run_id
         AND unsound.entity_type = outcome.entity_type
@@ -83,6 +74,13 @@ FROM sync_runs
 WHERE run_id = ANY($run_ids::VARCHAR[])
   AND finished_at < $before::TIMESTAMPTZ
   AND NOT EXISTS (SELECT 1 FROM needed WHERE needed.run_id = sync_runs.run_id);
+
+-- name: list_runs_to_spare
+-- Those of these runs that a run repeats which has not ended or is not old.
+SELECT DISTINCT parent_run_id
+FROM sync_runs
+WHERE parent_run_id = ANY($run_ids::VARCHAR[])
+  AND (finished_at IS NULL OR finished_at >= $before::TIMESTAMPTZ);
 
 -- name: keep_failure_counts
 -- Add the failures of these runs to the counts of the days on which they ended.

@@ -387,7 +387,7 @@ def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
     done = prune_ledger(ledger, PruneWish(before=BEFORE), instance=HERE, still_known=known)
     assert (done.runs, left(ledger)) == (699, ["run-699"])
     assert [len(ids) for ids in asked] == [500, 200]
-    assert done.windows >= 100
+    assert done.windows >= 699 / 50
     assert done.longest_held_ms > 0
 
 
