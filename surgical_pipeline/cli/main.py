@@ -10,6 +10,7 @@ from surgical_pipeline.cli.commands import (
     embed_backlog,
     events,
     ledger,
+    prune,
     retry,
     runs,
     sandbox,
@@ -31,6 +32,7 @@ app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
+app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
 app.add_typer(runs.app, name="runs")

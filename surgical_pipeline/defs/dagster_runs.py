@@ -44,8 +44,8 @@ RUN_KEY_TAG = "dagster/run_key"
 _PARTITION_TAG = "dagster/partition"
 _IMPLICIT_JOB = "__ASSET_JOB"
 """Dagster's job name for a run that materializes chosen assets."""
-_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 """The statuses of runs that are not ``is_finished``."""
 
 

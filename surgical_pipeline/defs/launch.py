@@ -171,6 +171,8 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
     """The config of a run with another scope and ``changes``; our defaults if Dagster no longer has the run."""
     with opened_instance() as instance:
         run = instance.get_run_by_id(run_id)
+    if run is None:
+        _LOG.warning("Dagster no longer has run %s: its settings are not known, and the defaults are used", run_id)
     config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
     before = config_block(run) if run else {}
     config["ops"][GRAPH]["config"].update(
