@@ -10,6 +10,7 @@ from surgical_pipeline.cli.commands import (
     embed_backlog,
     events,
     ledger,
+    report,
     retry,
     runs,
     sandbox,
@@ -30,6 +31,7 @@ app = Program(
 app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
+app.command("report")(report.report)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)

@@ -109,6 +109,13 @@ def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) ->
     sys.stdout.buffer.flush()
 
 
+def print_page(page: str) -> None:
+    """An HTML page on stdout, as it is: it has escaped its texts itself."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(page.encode())
+    sys.stdout.buffer.flush()
+
+
 def link(address: str | None) -> Style:
     """The style of a text that links to the address; without an address, no style."""
     return Style(link=address) if address else Style.null()
