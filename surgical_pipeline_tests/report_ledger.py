@@ -82,7 +82,11 @@ def _add_run(rows: _Rows, chance: random.Random, *, number: int, at: datetime, m
     run_id = f"{chance.getrandbits(128):032x}"
     project_id, path = chance.choices(PROJECTS, weights=(6, 3, 1))[0]
     trigger = chance.choices(("sensor", "cli", "launchpad", "backfill"), weights=(80, 8, 6, 6))[0]
-    count = 100 if trigger == "backfill" and number % 9 == 0 else chance.choices((1, 2, 3, 5, 8), (60, 15, 10, 8, 7))[0]
+    count = (
+        100
+        if trigger == "backfill" and number % 9 == 0
+        else chance.choices((1, 2, 3, 5, 8), (60, 15, 10, 8, 7))[0]
+    )
     iids = chance.sample(range(1, 620), count)
     status = chance.choices(
         ("succeeded", "succeeded_with_warnings", "failed", "cancelled"), weights=(88, 8, 3, 1)

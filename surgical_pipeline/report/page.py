@@ -18,6 +18,7 @@ from surgical_pipeline.domain.outcomes import EntityReport
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of
 from surgical_pipeline.report import charts, palette, words
+from surgical_pipeline.report.drawing import Figure
 from surgical_pipeline.report.period import in_words
 from surgical_pipeline.report.values import PeriodReport, Report, RunReport
 
@@ -43,7 +44,7 @@ def _about_period(report: PeriodReport) -> dict[str, Any]:
     }
 
 
-_FIGURES: Mapping[str, Callable[[PeriodReport], charts.Figure | None]] = {
+_FIGURES: Mapping[str, Callable[[PeriodReport], Figure | None]] = {
     "runs": charts.runs_over_time,
     "newest": charts.newest_runs,
     "stages": charts.time_by_stage,

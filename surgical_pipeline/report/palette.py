@@ -1,4 +1,4 @@
-"""The colours of the page's charts, and in the dark. What carries meaning differs by 3:1 from what is behind it."""
+"""The colours of the page's charts, and in the dark. What has a meaning differs by 3:1 from what is behind."""
 
 INK, MUTED, GRID, PAPER = "#1b1e23", "#565d68", "#dfe3e8", "#ffffff"
 BLUE, TEAL, AMBER, VIOLET, PINK = "#2466b8", "#0c7f7c", "#a86000", "#7a4fc0", "#b83169"

@@ -33,6 +33,7 @@ from surgical_pipeline.report.values import (
     LedgerSize,
     Listing,
     NotUpToDate,
+    OutOfTime,
     PeriodReport,
     ProjectStates,
     Run,
@@ -43,7 +44,7 @@ from surgical_pipeline.report.values import (
     TriggerCount,
 )
 
-MAX_RUNS, MAX_PROJECTS, MAX_ENTITIES, MAX_LETTERS, MAX_SLOW = 25, 50, 100, 50, 15
+MAX_RUNS, MAX_PROJECTS, MAX_ENTITIES, MAX_LETTERS, MAX_SLOW = 15, 50, 100, 50, 10
 """How many rows a list has at most; each says how many it leaves out."""
 
 
@@ -108,6 +109,7 @@ class _Reader:
             not_up_to_date=Listing(items=self._not_up_to_date(), total=states.failed + states.incomplete),
             failures=self._failures(),
             slowest=self._slowest(),
+            out_of_time=self._out_of_time(),
             lags=tuple(
                 Lag(lag=row["lag"], spread=spread)
                 for row in self._rows("report_lags")
@@ -189,19 +191,14 @@ class _Reader:
         return tuple(sorted(kinds, key=lambda one: (-one.failures, -one.runs_ended, one.code)))
 
     def _slowest(self) -> tuple[SlowEntity, ...]:
-        """Those that ran out of time first, then those that took longest."""
-        found: dict[str, SlowEntity] = {}
-        for row in self._rows("report_timeouts", limit=MAX_SLOW):
-            entity = self._entity(row)
-            found[entity.name] = SlowEntity(entity=entity, seconds=None, timeouts=row["runs"])
-        for row in self._rows("report_slowest", limit=MAX_SLOW):
-            entity = self._entity(row)
-            known = found.get(entity.name)
-            found[entity.name] = SlowEntity(
-                entity=entity, seconds=row["seconds"], timeouts=known.timeouts if known else 0
-            )
-        slow = sorted(found.values(), key=lambda one: (-one.timeouts, -(one.seconds or 0), one.entity.name))
-        return tuple(slow[:MAX_SLOW])
+        rows = self._rows("report_slowest", limit=MAX_SLOW)
+        return tuple(
+            SlowEntity(entity=self._entity(row), seconds=row["seconds"], runs=row["runs"]) for row in rows
+        )
+
+    def _out_of_time(self) -> tuple[OutOfTime, ...]:
+        rows = self._rows("report_timeouts", limit=MAX_SLOW)
+        return tuple(OutOfTime(entity=self._entity(row), runs=row["runs"]) for row in rows)
 
     def _events(self) -> Events:
         counts = count_events(self._tx)

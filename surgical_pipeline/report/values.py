@@ -137,7 +137,7 @@ class NotUpToDate(_Value):
 
 
 class FailureKind(_Value):
-    """All failures with one code. ``runs_ended``: whole runs that it ended. ``example``: the latest of an entity."""
+    """All failures of one code. ``runs_ended``: whole runs that it ended. ``example``: the latest of an entity."""
 
     code: FailureCode
     advice: str
@@ -151,14 +151,18 @@ class FailureKind(_Value):
 
 
 class SlowEntity(_Value):
-    """``seconds``: the longest run that had it alone; ``timeouts``: runs in which its dependents ran out of time.
-
-    How long an entity takes in a run of several is not recorded.
-    """
+    """``seconds``: the longest of the ``runs`` that had it alone. In a run of several its time is not recorded."""
 
     entity: Entity
-    seconds: float | None
-    timeouts: int
+    seconds: float
+    runs: int
+
+
+class OutOfTime(_Value):
+    """``runs``: in how many its dependents ran out of time."""
+
+    entity: Entity
+    runs: int
 
 
 class Lag(_Value):
@@ -234,6 +238,7 @@ class PeriodReport(_Value):
     not_up_to_date: Listing[NotUpToDate]
     failures: tuple[FailureKind, ...]
     slowest: tuple[SlowEntity, ...]
+    out_of_time: tuple[OutOfTime, ...]
     lags: tuple[Lag, ...]
     events: Events
     dead_letters: Listing[DeadLetter]

@@ -21,19 +21,23 @@ def moment(at: datetime, *, seconds: bool = False) -> str:
 
 
 def seconds_in_words(seconds: float | None) -> str:
-    """``0.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; ``not ended`` for None."""
+    """``40 ms``, ``1.4 s``, ``12 s``, ``3 min 20 s``, ``2 h 5 min``, ``3 d 4 h``; ``not ended`` for None."""
     if seconds is None:
         return "not ended"
-    if abs(seconds) < 10:  # noqa: PLR2004  tenths matter below ten
-        return f"{seconds:.1f} s"
     whole = round(seconds)
     if abs(whole) < _MINUTE:
-        return f"{whole} s"
+        return _below_a_minute(seconds)
     if whole < _HOUR:
         return _two(whole, _MINUTE, "min", 1, "s")
     if whole < _DAY:
         return _two(whole, _HOUR, "h", _MINUTE, "min")
     return _two(whole, _DAY, "d", _HOUR, "h")
+
+
+def _below_a_minute(seconds: float) -> str:
+    if abs(seconds) < 1:
+        return f"{seconds * 1000:.0f} ms"
+    return f"{seconds:.1f} s" if abs(seconds) < 10 else f"{seconds:.0f} s"  # noqa: PLR2004  tenths matter below ten
 
 
 def size_in_words(size: int) -> str:

@@ -91,14 +91,14 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
     ("library", "homes"),
     [
         ("dagster", {"defs", "definitions"}),
-        ("altair", {"report.charts"}),
+        ("altair", {"report.drawing"}),
         ("duckdb", {"ledger.duckdb"}),
         ("httpx", {"gitlab", "embedders", "sandbox"}),
         ("jinja2", {"report.page"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
-        ("vl_convert", {"report.charts"}),
+        ("vl_convert", {"report.drawing"}),
     ],
 )
 def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
