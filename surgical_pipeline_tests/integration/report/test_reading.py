@@ -160,9 +160,10 @@ def test_lags_are_measured_between_what_the_ledger_knows(ledger: DuckDBLedger) -
         ):
             run_sql(
                 tx,
-                "INSERT INTO entities (project_id, entity_type, iid, gitlab_id, title, state, updated_at, confidential, "
-                f"run_id, fetched_at, replaced_updated_at, payload) SELECT 7, 'issue', {iid}, {iid}, "
-                f"'', '', queued_at - INTERVAL 9 SECOND, FALSE, run_id, started_at, {replaced}, '{{}}' "
+                "INSERT INTO entities (project_id, entity_type, iid, gitlab_id, title, state, updated_at, "
+                "confidential, run_id, fetched_at, replaced_updated_at, payload) "
+                f"SELECT 7, 'issue', {iid}, {iid}, '', '', queued_at - INTERVAL 9 SECOND, FALSE, run_id, "
+                f"started_at, {replaced}, '{{}}' "
                 "FROM sync_runs WHERE run_id = 'run-2'",
             )
     lags = {one.lag: (one.spread.measured, one.spread.median) for one in read(ledger).lags}
