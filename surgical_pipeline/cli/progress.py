@@ -45,6 +45,7 @@ class Told:
 
     def __init__(self, clock: MonotonicClock = time.monotonic) -> None:
         self._clock = clock
+        self._phase = ""
         self._requests: deque[tuple[float, int]] = deque()
 
     def line(self, now: Progress) -> str:
@@ -58,9 +59,12 @@ class Told:
         return ", ".join(parts)
 
     def _rate(self, now: Progress) -> float:
-        """Requests a second of the last seconds."""
+        """Requests a second of the last seconds of this phase."""
         if now.requests is None:
             return 0.0
+        if now.phase != self._phase:  # the next one may send none
+            self._phase = now.phase
+            self._requests.clear()
         at = self._clock()
         self._requests.append((at, now.requests))
         while len(self._requests) > 2 and self._requests[1][0] <= at - _RATE_OF_LAST_SECONDS:  # noqa: PLR2004
@@ -87,7 +91,7 @@ def _rewritten(look: Look) -> Iterator[None]:
     from rich.live import Live
     from rich.text import Text
 
-    from surgical_pipeline.cli.terminal import err, words
+    from surgical_pipeline.cli.terminal import lasting_err, words
 
     told = Told()
 
@@ -97,31 +101,35 @@ def _rewritten(look: Look) -> Iterator[None]:
         line.no_wrap, line.overflow = True, "ellipsis"
         return line
 
-    with Live(get_renderable=rendered, console=err(), transient=True, refresh_per_second=_REFRESHES_PER_SECOND):
+    with (
+        lasting_err() as console,
+        Live(get_renderable=rendered, console=console, transient=True, refresh_per_second=_REFRESHES_PER_SECOND),
+    ):
         yield
 
 
 @contextmanager
 def _now_and_then(look: Look) -> Iterator[None]:
-    from surgical_pipeline.cli.terminal import tell
+    from surgical_pipeline.cli.terminal import lasting_err, words
 
     told, over = Told(), threading.Event()
+    with lasting_err() as console:
 
-    def lines() -> None:
-        before: Progress | None = None
-        while not over.wait(LINE_EVERY_SECONDS):
-            now = look()
-            if now and (before is None or (now.phase, now.done) != (before.phase, before.done)):
-                tell(told.line(now))
-                before = now
+        def lines() -> None:
+            before: Progress | None = None
+            while not over.wait(LINE_EVERY_SECONDS):
+                now = look()
+                if now and (before is None or (now.phase, now.done) != (before.phase, before.done)):
+                    console.print(words(told.line(now)), soft_wrap=True)
+                    before = now
 
-    teller = threading.Thread(target=lines, name="progress", daemon=True)
-    teller.start()
-    try:
-        yield
-    finally:
-        over.set()
-        teller.join()
+        teller = threading.Thread(target=lines, name="progress", daemon=True)
+        teller.start()
+        try:
+            yield
+        finally:
+            over.set()
+            teller.join()
 
 
 def _left(now: Progress) -> float | None:

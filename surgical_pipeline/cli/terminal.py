@@ -4,8 +4,10 @@ On a terminal tables are laid out, and links can be clicked. Into a pipe each ro
 fields, nothing wrapped, padded or coloured.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -48,6 +50,22 @@ def out() -> Console:
 
 def err() -> Console:
     return _SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
+
+
+@contextmanager
+def lasting_err() -> Iterator[Console]:
+    """Stderr as it is now, also while a job runs: Dagster sends what a step writes there into a file."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # no real stream, which Dagster cannot redirect either
+        yield err()
+        return
+    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as stream:
+        try:
+            yield _SafeConsole(file=stream, highlight=False, markup=False, emoji=False)
+        finally:
+            with suppress(OSError):  # as on stderr itself, what cannot be written is dropped
+                stream.flush()
 
 
 def words(*parts: Part) -> Text:
