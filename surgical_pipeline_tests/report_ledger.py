@@ -98,7 +98,7 @@ def _add_run(
             "heartbeat_at": end,
             "finished_at": end,
             "cancelled_at": end if status == "cancelled" else None,
-            "warnings_count": failed,
+            "warnings_count": max(failed, status == "succeeded_with_warnings"),
             "requested": len(iids),
             "ingested": len(iids) - failed,
             "failed": failed,

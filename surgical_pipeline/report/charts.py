@@ -20,7 +20,8 @@ _Part = tuple[str, Callable[[Slot], int]]
 
 
 def runs_over_time(report: PeriodReport) -> Figure:
-    told = ", ".join(f"{count:,} {status_word(status)}" for status, count in report.runs_by_status.items())
+    counts = [(status, report.runs_by_status.get(status, 0)) for status in OF_STATUS]
+    told = ", ".join(f"{count:,} {status_word(status)}" for status, count in counts if count)
     return _amounts(
         Words("runs-over-time", f"Runs {_each_slot(report)}", f"{told}."),
         report,
