@@ -114,23 +114,27 @@ class SyncRunRecorder:
         with self._joined(tx, "set project") as joined:
             self._row.changed(joined).project = (project_id, path)
 
-    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
-        """Enter a stage; the one before ends.
+    def enter(self, phase: Phase) -> None:
+        """Begin a stage: usage from here on is its own. The run's next window writes it, which saves a window.
 
-        A stage enters the next one in its own last window, which saves a window. The next stage still calls this
-        when it begins: usage from there on is its own. No run returns to a stage, but entities that could not be
-        fetched at first may.
+        No run returns to a stage, but entities that could not be fetched at first may.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.
         """
-        if phase not in STAGES:
-            raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
+        self._usage.begin_stage(_stage(phase))
+        self._row.enter(phase)
+
+    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
+        """Write that a stage begins, and the one before ends: a stage does so for the next in its last window.
+
+        Raises:
+            ValueError: as for ``enter``.
+        """
         if tx is None:
-            self._usage.begin_stage(phase)
-        if self._row.is_later(phase):
-            with self._joined(tx, "set phase") as joined:
-                self._row.changed(joined).phase = phase
+            self._usage.begin_stage(_stage(phase))
+        with self._joined(tx, "set phase") as joined:
+            self._row.changed(joined).phase = _stage(phase)
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -307,3 +311,9 @@ class SyncRunRecorder:
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
             raise self._row.lost(tx)
+
+
+def _stage(phase: Phase) -> Phase:
+    if phase not in STAGES:
+        raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
+    return phase
