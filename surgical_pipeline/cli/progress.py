@@ -110,7 +110,7 @@ def _rewritten(look: Look) -> Iterator[None]:
 
 @contextmanager
 def _now_and_then(look: Look) -> Iterator[None]:
-    from surgical_pipeline.cli.terminal import lasting_err, words
+    from surgical_pipeline.cli.terminal import lasting_err, tell
 
     told, over = Told(), threading.Event()
     with lasting_err() as console:
@@ -120,7 +120,7 @@ def _now_and_then(look: Look) -> Iterator[None]:
             while not over.wait(LINE_EVERY_SECONDS):
                 now = look()
                 if now and (before is None or (now.phase, now.done) != (before.phase, before.done)):
-                    console.print(words(told.line(now)), soft_wrap=True)
+                    tell(told.line(now), to=console)
                     before = now
 
         teller = threading.Thread(target=lines, name="progress", daemon=True)

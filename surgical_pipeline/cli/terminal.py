@@ -90,9 +90,9 @@ def say(*parts: Part) -> None:
         sys.stdout.write(f"{words(*parts).plain}\n")
 
 
-def tell(*parts: Part, style: str = "") -> None:
-    """A line on stderr, apart from tables and documents."""
-    err().print(words(*parts), style=style, soft_wrap=True)
+def tell(*parts: Part, style: str = "", to: Console | None = None) -> None:
+    """A line on stderr, apart from tables and documents. ``to``: `lasting_err`, instead of stderr as it is now."""
+    (to or err()).print(words(*parts), style=style, soft_wrap=True)
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
