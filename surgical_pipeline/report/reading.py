@@ -106,7 +106,7 @@ class _Reader:
             newest_runs=Listing(items=self._newest_runs(), total=by_status.total()),
             projects=Listing(items=tuple(projects[:MAX_PROJECTS]), total=len(projects)),
             states=states,
-            not_up_to_date=Listing(items=self._not_up_to_date(), total=states.failed + states.incomplete),
+            not_up_to_date=self._not_up_to_date(states.failed + states.incomplete),
             failures=self._failures(),
             slowest=self._slowest(),
             out_of_time=self._out_of_time(),
@@ -152,8 +152,9 @@ class _Reader:
         projects = [ProjectStates(**values) for values in found.values()]
         return sorted(projects, key=lambda one: (-one.failed - one.incomplete, -one.entities, one.project))
 
-    def _not_up_to_date(self) -> tuple[NotUpToDate, ...]:
-        return tuple(
+    def _not_up_to_date(self, total: int) -> Listing[NotUpToDate]:
+        rows = self._rows("report_not_up_to_date", limit=MAX_ENTITIES) if total else []
+        items = tuple(
             NotUpToDate(
                 entity=self._entity(row),
                 run_id=row["run_id"],
@@ -164,8 +165,9 @@ class _Reader:
                 dependent=row["dependent"],
                 message=cut(row["message"]),
             )
-            for row in self._rows("report_not_up_to_date", limit=MAX_ENTITIES)
+            for row in rows
         )
+        return Listing(items=items, total=total)
 
     def _failures(self) -> tuple[FailureKind, ...]:
         """Of entities and of whole runs, the most frequent code first."""

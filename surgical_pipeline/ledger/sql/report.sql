@@ -83,7 +83,9 @@ WITH asked AS (
     SELECT
         COALESCE(CAST(sync_runs.project_id AS VARCHAR), sync_runs.project_path) AS project_key,
         COALESCE(projects.path, sync_runs.project_path) AS project,
-        sync_runs.number, entity_outcomes.*
+        sync_runs.number, entity_outcomes.run_id, entity_outcomes.entity_type, entity_outcomes.iid,
+        entity_outcomes.tombstoned, entity_outcomes.failure_code, entity_outcomes.unchanged, entity_outcomes.ingested,
+        entity_outcomes.stale_skipped
     FROM entity_outcomes
     JOIN sync_runs ON sync_runs.run_id = entity_outcomes.run_id
     LEFT JOIN projects ON projects.project_id = sync_runs.project_id

@@ -61,7 +61,7 @@ def test_a_folder_or_a_missing_one_is_refused(tmp_path: Path) -> None:
         write_page(tmp_path / "nowhere" / "page.html", PAGE)
 
 
-def test_a_disk_without_space_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+def test_what_the_system_refuses_is_told_and_leaves_nothing(tmp_path: Path) -> None:
     with pytest.raises(PageRefusedError, match="could not be written: File name too long"):
         write_page(tmp_path / f"{'x' * 250}.html", PAGE)
     assert list(tmp_path.iterdir()) == []
