@@ -1,7 +1,7 @@
 """Progress in words, and where it goes."""
 
-import os
 import re
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -103,26 +103,29 @@ def test_lines_come_now_and_then_and_only_if_something_is_done(
     assert (shown.out, shown.err) == ("", "docs 1/3\ndocs 2/3\n")
 
 
-def test_it_is_seen_while_another_sends_stderr_into_a_file(
-    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """As Dagster does with what a step writes."""
-    monkeypatch.setattr(progress, "LINE_EVERY_SECONDS", 0.001)
-    looked = threading.Semaphore(0)
+def test_it_is_seen_while_another_sends_stderr_into_a_file(tmp_path: Path) -> None:
+    """As Dagster does with what a step writes. In a process of its own, for pytest has its own stderr."""
+    program = """
+import os, sys, threading
+from surgical_pipeline.cli import progress
+from surgical_pipeline.domain.progress import Progress
 
-    def look() -> Progress:
-        looked.release()
-        return Progress("docs", 1, 3)
+looked = threading.Semaphore(0)
 
-    with shown_progress(look, Display.LINES), (tmp_path / "step.err").open("w") as file:
-        before = os.dup(2)
-        os.dup2(file.fileno(), 2)
-        try:
-            assert all(looked.acquire(timeout=10) for _ in range(3))
-        finally:
-            os.dup2(before, 2)
-            os.close(before)
-    assert capfd.readouterr().err == "docs 1/3\n"
+def look():
+    looked.release()
+    return Progress("docs", 1, 3)
+
+progress.LINE_EVERY_SECONDS = 0.001
+with progress.shown_progress(look, progress.Display.LINES), open(sys.argv[1], "w") as file:
+    os.dup2(file.fileno(), 2)
+    for _ in range(3):
+        looked.acquire(timeout=10)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path / "step.err")], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == "docs 1/3\n"
     assert (tmp_path / "step.err").read_text() == ""
 
 

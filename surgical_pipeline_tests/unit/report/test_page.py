@@ -114,6 +114,9 @@ def test_a_chart_has_a_title_and_a_description_and_each_id_is_unique() -> None:
     ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
     assert len(charts) == 14
     assert len(ids) == len(set(ids))
+    drawn = [attributes for name, attributes in page.elements if name in ("g", "path", "text", "rect", "line")]
+    assert drawn
+    assert not [one for one in drawn if "role" in one or "aria-label" in one]
     for chart in charts:
         assert chart["role"] == "img"
         assert set((chart["aria-labelledby"] or "").split()) <= set(ids)
