@@ -6,8 +6,10 @@ from pathlib import Path
 
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, existing_ledger, fail, ledger_errors
 from surgical_pipeline.cli.terminal import print_page, say
-from surgical_pipeline.defs.report import DEFAULT_LAST, facts_of
+from surgical_pipeline.defs.report import DEFAULT_LAST
+from surgical_pipeline.defs.report_page import facts_of
 from surgical_pipeline.report.making import make_period_report, make_run_report
+from surgical_pipeline.report.page import render
 from surgical_pipeline.report.period import PeriodError, in_words, parse_length
 from surgical_pipeline.report.values import Report, RunReport
 from surgical_pipeline.report.words import counted, size_in_words, status_word
@@ -50,8 +52,6 @@ def write_report(made: Report, html: str | None) -> Written | None:
     Raises:
         typer.Exit: 1 if it cannot be written there.
     """
-    from surgical_pipeline.report.page import render  # charts take a second to import
-
     page = render(made)
     if html == STDOUT:
         print_page(page)
