@@ -11,6 +11,7 @@ from surgical_pipeline.cli.commands import (
     events,
     ledger,
     prune,
+    report,
     retry,
     runs,
     sandbox,
@@ -31,6 +32,7 @@ app = Program(
 app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
+app.command("report")(report.report)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)

@@ -4,8 +4,10 @@ On a terminal tables are laid out, and links can be clicked. Into a pipe each ro
 fields, nothing wrapped, padded or coloured.
 """
 
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -50,6 +52,22 @@ def err() -> Console:
     return _SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+@contextmanager
+def lasting_err() -> Iterator[Console]:
+    """Stderr as it is now, also while a job runs: Dagster sends what a step writes there into a file."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # no real stream, which Dagster cannot redirect either
+        yield err()
+        return
+    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as stream:
+        try:
+            yield _SafeConsole(file=stream, highlight=False, markup=False, emoji=False)
+        finally:
+            with suppress(OSError):  # as on stderr itself, what cannot be written is dropped
+                stream.flush()
+
+
 def words(*parts: Part) -> Text:
     """Parts as one line: line ends and tabs become blanks, active or hidden characters become escapes."""
     text = Text()
@@ -72,9 +90,9 @@ def say(*parts: Part) -> None:
         sys.stdout.write(f"{words(*parts).plain}\n")
 
 
-def tell(*parts: Part, style: str = "") -> None:
-    """A line on stderr, apart from tables and documents."""
-    err().print(words(*parts), style=style, soft_wrap=True)
+def tell(*parts: Part, style: str = "", to: Console | None = None) -> None:
+    """A line on stderr, apart from tables and documents. ``to``: `lasting_err`, instead of stderr as it is now."""
+    (to or err()).print(words(*parts), style=style, soft_wrap=True)
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
@@ -106,6 +124,13 @@ def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) ->
     """One document on stdout, indented, in UTF-8 regardless of the terminal."""
     sys.stdout.flush()
     sys.stdout.buffer.write(f"{visible_json(to_json(document, indent=2).decode())}\n".encode())
+    sys.stdout.buffer.flush()
+
+
+def print_page(page: str) -> None:
+    """An HTML page on stdout, as it is: it has escaped its texts itself."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(page.encode())
     sys.stdout.buffer.flush()
 
 

@@ -14,13 +14,15 @@ from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_internals import InMemoryJob, execute_run_iterator
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, scope_tags, worker_tags
 from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
+from surgical_pipeline.defs.gateways import TALLY
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus, Trigger
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.progress import Progress, Tally
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
@@ -34,8 +36,6 @@ LAST_LOOK_SECONDS = 2.0
 """How long a run that has ended waits for the ledger: its own limit may have been spent on it already."""
 
 _LOG = logging.getLogger(__name__)
-OnStage = Callable[[str, bool], None]
-"""Called with a stage's name when the stage starts (False) and when it has succeeded (True)."""
 
 
 class Launch:
@@ -59,6 +59,7 @@ class Launch:
         self._ledger = ledger
         self._mirror = Mirror(instance, ledger)
         self._ended_by: Failure | None = None
+        self._tally = Tally()
         self._job = defs.resolve_job_def(SYNC_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
         self._run = instance.create_run_for_job(
@@ -74,12 +75,12 @@ class Launch:
         )
         self.run_id = self._run.run_id
 
-    def execute(
-        self,
-        on_stage: OnStage = lambda _stage, _done: None,
-        *,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is, from any thread; None before its first stage."""
+        return self._tally.now
+
+    def execute(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Run to the end, whichever it is. The ledger says how it ended.
 
         ``cancelled``: whether the process was asked to stop. Inside a stage the interrupt itself ends the run;
@@ -91,16 +92,15 @@ class Launch:
         except LedgerError as error:
             self.refuse(Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED)))
             return
+        before = TALLY.set(self._tally)
         try:
-            for event in _executed(self._job, self._run, instance=self._instance):
+            for _ in _executed(self._job, self._run, instance=self._instance):
                 if cancelled():
                     report_canceling(self._instance, self.run_id)
-                stage = (event.step_key or "").rpartition(".")[2]
-                if stage in STAGES and (event.is_step_start or event.is_step_success):
-                    on_stage(stage, event.is_step_success)
         except KeyboardInterrupt:
             pass  # before Dagster took over, or after; handled below
         finally:
+            TALLY.reset(before)
             self._wind_up(cancelled=cancelled())
 
     def refuse(self, failure: Failure) -> None:

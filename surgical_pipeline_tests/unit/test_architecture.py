@@ -22,12 +22,13 @@ ALLOWED = {
     "embedders": {"domain"},
     "ledger": {"domain", "search", "events", "settings"},
     "stages": VALUES | GATEWAYS,
+    "report": {"domain", "ledger"},
     "settings": {"domain", "gitlab", "embedders"},
     "sandbox": set(),
     "webhook": {"domain", "events", "ledger", "settings"},
-    "defs": VALUES | GATEWAYS | {"stages", "settings"},
+    "defs": VALUES | GATEWAYS | {"stages", "report", "settings"},
     "definitions": {"defs"},
-    "cli": VALUES | GATEWAYS | {"stages", "settings", "defs", "sandbox", "webhook"},
+    "cli": VALUES | GATEWAYS | {"stages", "report", "settings", "defs", "sandbox", "webhook"},
 }
 """Layer by layer, what it may import of ours. ``defs.launch`` loads the Definitions object: the one arrow up."""
 
@@ -90,11 +91,14 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
     ("library", "homes"),
     [
         ("dagster", {"defs", "definitions"}),
+        ("altair", {"report.drawing"}),
         ("duckdb", {"ledger.duckdb"}),
         ("httpx", {"gitlab", "embedders", "sandbox"}),
+        ("jinja2", {"report.page"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
+        ("vl_convert", {"report.drawing"}),
     ],
 )
 def test_each_library_has_one_home(library: str, homes: set[str]) -> None:
@@ -133,7 +137,19 @@ def test_private_modules_of_dagster_have_one_home() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    ["domain", "documents", "search", "events", "gitlab", "ledger", "embedders", "stages", "sandbox", "webhook"],
+    [
+        "domain",
+        "documents",
+        "search",
+        "events",
+        "gitlab",
+        "ledger",
+        "embedders",
+        "stages",
+        "report",
+        "sandbox",
+        "webhook",
+    ],
 )
 def test_layers_below_defs_work_with_dagster_uninstalled(layer: str) -> None:
     names = [module.removesuffix(".__init__") for module, _ in modules() if layer_of(module) == layer]
@@ -149,8 +165,8 @@ def test_starting_up_loads_no_heavy_library() -> None:
     """`dagster dev` and the command line wait for this import; models, data frames and servers can come later."""
     program = (
         "import sys, surgical_pipeline.definitions\n"
-        "print([name for name in ('pandas', 'pyarrow', 'numpy', 'duckdb', 'wordllama', 'starlette', 'uvicorn') "
-        "if name in sys.modules])"
+        "print([name for name in ('pandas', 'pyarrow', 'numpy', 'duckdb', 'wordllama', 'starlette', 'uvicorn', "
+        "'altair', 'vl_convert', 'jinja2') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("[]", "['duckdb']"), done.stdout

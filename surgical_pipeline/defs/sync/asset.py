@@ -73,6 +73,7 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     snapshots=gateways.snapshots,
                     budgets=session.budgets,
                     belongs_to=gateways.run.belongs_to,
+                    tally=gateways.tally,
                 )
 
         return run_async(work)
@@ -92,7 +93,11 @@ def ingest(
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
             return await run_ingest(
-                asked, run=gateways.run, clock=gateways.gitlab_clock, only_changed=session.only_changed
+                asked,
+                run=gateways.run,
+                clock=gateways.gitlab_clock,
+                only_changed=session.only_changed,
+                tally=gateways.tally,
             )
 
         sources = run_async(work)
@@ -123,12 +128,15 @@ def dependents(
 def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
     with stage(context, config, phase=Phase.DOCS) as session:
+        gateways = session.gateways
 
         async def work() -> GenerateDocsResult:
             more = await missed_sources(session)
             if more is not None:
                 more = await fetched_dependents(more, session=session)
-            return await run_generate_docs_for_sources(with_more(sources, more), run=session.gateways.run)
+            return await run_generate_docs_for_sources(
+                with_more(sources, more), run=gateways.run, tally=gateways.tally
+            )
 
         regenerated = run_async(work)
     return None, regenerated
@@ -143,7 +151,12 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         async def work() -> None:
             documents = regenerated.documents + await missed_documents(session)
             await run_embed_for_document_ids(
-                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets, conclude=True
+                documents,
+                embedder=gateways.embedder,
+                run=gateways.run,
+                budgets=session.budgets,
+                tally=gateways.tally,
+                conclude=True,
             )
 
         run_async(work)

@@ -64,6 +64,8 @@ from surgical_pipeline.ledger.runs import (
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
 from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.ledger.unchanged import find_unchanged
+from surgical_pipeline.report.period import Period
+from surgical_pipeline.report.reading import LedgerFacts, read_period
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
@@ -140,8 +142,16 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
     use_the_inbox(ledger)
     count_deliveries(ledger)
     delete_what_is_old(ledger)
+    report(ledger)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
+
+
+def report(ledger: DuckDBLedger) -> None:
+    facts = LedgerFacts("there", gitlab_url=None, model=MODEL, file_bytes=None)
+    with ledger.read() as tx:
+        made = read_period(tx, Period(at(-3600), at(3600)), facts=facts, made_at=at(3600))
+    assert made.runs == 5
 
 
 def count_deliveries(ledger: DuckDBLedger) -> None:
