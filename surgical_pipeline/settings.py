@@ -7,19 +7,19 @@ so that reading the ledger does not ask for a GitLab token.
 import os
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-_DATE_LENGTH = len("2026-01-31")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -258,17 +258,9 @@ class Settings(BaseModel):
         if not text:
             return None
         try:
-            moment = datetime.fromisoformat(text)
-            if len(text) == _DATE_LENGTH:
-                return moment.replace(tzinfo=UTC)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise SettingsError(
-            f"SURGICAL_SINCE must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, "
-            f"not {text!r}"
-        )
+            return moment_of(text)
+        except ValueError as error:
+            raise SettingsError(f"SURGICAL_SINCE {error}") from error
 
     @property
     def example_scope(self) -> Scope | None:

@@ -35,7 +35,7 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         DagsterHomeError: its storage cannot be made, read or written, now or within the block.
     """
     home = Settings.from_environment().dagster_home
-    with _making_errors(home), _alone_in(home):
+    with _making_errors(home), alone_in(home):
         instance = _made()
         id_of(instance)
     with instance:
@@ -76,8 +76,11 @@ def try_to_write() -> None:
 
 
 @contextmanager
-def _alone_in(home: Path) -> Iterator[None]:
-    """One of our processes at a time: if several create Dagster's SQLite files at once, all but one fail."""
+def alone_in(home: Path) -> Iterator[None]:
+    """One of our processes at a time: if several make Dagster's files at once, all but one fail.
+
+    And if several ask for the same backfill at once, all but one find it.
+    """
     descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -4,13 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import (
-    BACKFILL_JOB,
-    BACKGROUND,
-    PEOPLE_PRIORITY,
-    PRIORITY_TAG,
-    SYNC_JOB,
-)
+from surgical_pipeline.defs.dagster_runs import PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.again import (
     asked_again,
@@ -29,15 +23,15 @@ from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
 
-SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
-"""Each key is a scope text of at most one chunk, such as ``group/project#1-100``."""
-
 ISSUES = dg.AssetKey(["gitlab", "issues"])
 MERGE_REQUESTS = dg.AssetKey(["gitlab", "merge_requests"])
 DISCUSSIONS = dg.AssetKey(["gitlab", "discussions"])
 RESOURCE_EVENTS = dg.AssetKey(["gitlab", "resource_events"])
 DOCUMENTS = dg.AssetKey("documents")
 EMBEDDINGS = dg.AssetKey("embeddings")
+
+ASSETS = (ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS)
+"""All that a run keeps up to date."""
 
 _OUTPUTS = {
     "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
@@ -183,19 +177,3 @@ surgical_sync_job = dg.define_asset_job(
     run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )
-
-
-@dg.graph
-def surgical_backfill() -> None:
-    """The graph again, one level down, so that its config has the same place as in the asset's job."""
-    surgical_sync_graph()
-
-
-surgical_backfill_job = surgical_backfill.to_job(
-    name=BACKFILL_JOB,
-    description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
-    partitions_def=SCOPES,
-    tags=BACKGROUND,
-    executor_def=dg.in_process_executor,
-)
-"""A separate job, because the launchpad of a partitioned asset refuses to start without a partition."""

@@ -52,9 +52,12 @@ _NAMED = 10
     ],
 )
 def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """All checks in one read window: each window waits for the lock."""
-    gateways: RunGateways = context.resources.gateways
-    run_id, model = context.run.run_id, gateways.embedder.name
+    yield from check_results(context.resources.gateways, context.run.run_id)
+
+
+def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckResult]:
+    """All checks of a run that came to its end, in one read window: each window waits for the lock."""
+    model = gateways.embedder.name
     with gateways.ledger.read("check") as tx:
         checked = checks.what_is_checked(tx, run_id)
         scope = checks.rows_outside_scope(tx, run_id)

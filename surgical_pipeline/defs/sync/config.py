@@ -6,10 +6,11 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
+from surgical_pipeline.domain.backfill import MAX_CHUNK
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
 from surgical_pipeline.domain.lifecycle import STAGES
-from surgical_pipeline.domain.scope import CHUNK_SIZE, Scope, ScopeError
+from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.settings import Settings
 
 GRAPH = "surgical_sync"
@@ -111,10 +112,10 @@ class StageConfig(BudgetConfig):
                 "clear project, issue_iids and mr_iids in the run config, or launch without a partition"
             )
         scope = Scope.parse(partition_key)
-        if len(scope) > CHUNK_SIZE:
+        if len(scope) > MAX_CHUNK:
             raise ScopeError(
                 f"the partition {partition_key!r} names {len(scope)} entities; a partition is one run of at most "
-                f"{CHUNK_SIZE}: split it"
+                f"{MAX_CHUNK}: split it"
             )
         return scope
 
@@ -133,16 +134,21 @@ def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
 
 
 def block_of(
-    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], only_changed: bool = False
+    scope: Scope | None, *, budgets: Budgets, dependents: Sequence[Dependent], only_changed: bool = False
 ) -> dict[str, Any]:
-    """The block that a person would write in the launchpad."""
+    """The block that a person would write in the launchpad. ``scope``: None if a partition key brings it."""
+    named: dict[str, Any] = {}
+    if scope is not None:
+        named = {
+            "project": scope.project,
+            "issue_iids": list(scope.issue_iids),
+            "mr_iids": list(scope.mr_iids),
+        }
     return {
         "ops": {
             GRAPH: {
                 "config": {
-                    "project": scope.project,
-                    "issue_iids": list(scope.issue_iids),
-                    "mr_iids": list(scope.mr_iids),
+                    **named,
                     "dependents": [str(one) for one in dependents],
                     "only_changed": only_changed,
                     **budgets.model_dump(),
