@@ -106,8 +106,7 @@ def resumption(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill)
         LedgerError: the ledger cannot be used now.
     """
     more = resumed_by(instance, backfill)
-    if ledger.exists:
-        Mirror(instance, ledger).reconcile()
+    Mirror(instance, ledger).reconcile()
     for one in (backfill, *more):
         if not _is_over(instance, one):
             raise BackfillError(

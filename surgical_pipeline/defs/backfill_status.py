@@ -59,7 +59,7 @@ class BackfillStatus(BaseModel):
     dagster_runs: dict[str, int]
     disagreements: tuple[str, ...]
     left: int
-    """Entities that `backfill resume` would take."""
+    """Entities that `backfill resume` would take, if the backfill were over now."""
 
 
 def status_of(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill) -> BackfillStatus:
@@ -105,7 +105,7 @@ def progress_of(ledger: Ledger, backfill: Backfill, runs: Sequence[dg.DagsterRun
 
 
 def left_of(ledger: Ledger, backfill: Backfill, runs: Sequence[dg.DagsterRun]) -> list[Scope]:
-    """What somebody who resumes the backfill wants: what no run had, and what failed and may succeed.
+    """What somebody who resumes the backfill wants: what no run came to an end with, and what may yet succeed.
 
     Raises:
         LedgerError: the ledger cannot be read now.
@@ -117,7 +117,7 @@ def left_of(ledger: Ledger, backfill: Backfill, runs: Sequence[dg.DagsterRun]) -
         with ledger.read("backfill") as tx:
             failures = load_last_failures(tx, known)
             in_rows = load_runs(tx, [one.run_id for one in known])
-        had = set(_named(Scope.parse(run.scope) for run in in_rows))
+        had = set(_named(Scope.parse(run.scope) for run in in_rows if run.status.terminal))
     again = {(one.project, EntityKey(one.entity_type, one.iid)) for one in failures if one.worth_another_try}
     left: dict[str, set[EntityKey]] = {}
     for project, key in _named(backfill.scopes):

@@ -77,7 +77,7 @@ class BackfillPlan(BaseModel):
     @property
     def seconds(self) -> float | None:
         """What the rate limit makes of the requests; None: it is not known."""
-        return self.requests / self.per_minute * 60 if self.per_minute else None
+        return 60 * self.requests / self.per_minute if self.per_minute else None
 
 
 class EntityState(StrEnum):
