@@ -16,11 +16,12 @@ from surgical_pipeline.defs.backfill_records import (
     list_backfills,
     runs_of,
 )
-from surgical_pipeline.defs.backfill_status import BackfillStatus, progress_of, status_of
+from surgical_pipeline.defs.backfill_status import progress_of, status_of
 from surgical_pipeline.defs.backfills import Launched, launch
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.local_backfill import LocalBackfill
 from surgical_pipeline.domain.backfill import BackfillPlan, BackfillProgress
+from surgical_pipeline.domain.backfill_report import BackfillStatus
 from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 

@@ -12,7 +12,6 @@ from surgical_pipeline.defs.backfill_records import (
     PARENT_TAG,
     ROOT_TAG,
     Backfill,
-    BackfillState,
     daemon_runs,
     find_backfill,
     list_backfills,
@@ -24,6 +23,7 @@ from surgical_pipeline.defs.dagster_internals import BulkActionStatus
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.defs.sync.backfill_job import SCOPES
 from surgical_pipeline.domain.backfill import DEFAULT_CHUNK, BackfillError, BackfillPlan, chunks_of, plan_of
+from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.ledger.clock import utc_now

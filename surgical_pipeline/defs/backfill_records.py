@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cached_property
 
 import dagster as dg
@@ -12,6 +11,7 @@ from surgical_pipeline.defs.dagster_internals import BulkActionsFilter, BulkActi
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKFILL_TAG, scope_of, worker_in
 from surgical_pipeline.defs.sync.config import GRAPH
 from surgical_pipeline.domain.backfill import BackfillError
+from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.ledger.backfills import RunOf
@@ -23,24 +23,6 @@ DAEMON = "BACKFILL"
 """The part of Dagster's daemon that makes the runs of backfills, and cancels them."""
 DAEMON_SILENT_SECONDS = 120.0
 """It gives a sign of life every 30 s, on a busy machine later."""
-
-
-class BackfillState(StrEnum):
-    """Where a backfill stands, in our words."""
-
-    RUNNING = "running"
-    CANCELLING = "cancelling"
-    FAILING = "failing"
-    """Something of Dagster's own failed; it ends the runs."""
-    COMPLETED = "completed"
-    INCOMPLETE = "incomplete"
-    """It is over, and some of its runs failed, were cancelled or never began."""
-    CANCELLED = "cancelled"
-    FAILED = "failed"
-
-    @property
-    def over(self) -> bool:
-        return self not in (BackfillState.RUNNING, BackfillState.CANCELLING, BackfillState.FAILING)
 
 
 _STATES = {

@@ -4,11 +4,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import dagster as dg
-from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from surgical_pipeline.defs.backfill_records import (
     Backfill,
-    BackfillState,
     daemon_runs,
     daemon_seen,
     in_ledger,
@@ -16,6 +14,7 @@ from surgical_pipeline.defs.backfill_records import (
     runs_of,
 )
 from surgical_pipeline.domain.backfill import BackfillProgress, LastFailure
+from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger.backfills import load_last_failures, load_progress, load_runs
@@ -29,37 +28,6 @@ _SAME = {
     RunStatus.FAILED: "FAILURE",
     RunStatus.CANCELLED: "CANCELED",
 }
-
-
-class BackfillStatus(BaseModel):
-    """What `backfill status --json` prints.
-
-    Args:
-        dagster_status: Dagster's word for the backfill, beside ours in ``state``.
-        resumes: the backfill that this one resumes; ``resumed_by``: those that resume it, whose runs count too.
-        runs: of the ledger, by status; ``dagster_runs``: the same of Dagster.
-        disagreements: sentences; empty if ledger and Dagster agree and nothing is left over.
-    """
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: int = 1
-    backfill_id: str
-    title: str | None
-    state: BackfillState
-    dagster_status: str
-    local: bool
-    only_changed: bool
-    made_at: AwareDatetime
-    ended_at: AwareDatetime | None
-    resumes: str | None
-    resumed_by: tuple[str, ...]
-    progress: BackfillProgress
-    runs: dict[str, int]
-    dagster_runs: dict[str, int]
-    disagreements: tuple[str, ...]
-    left: int
-    """Entities that `backfill resume` would take, if the backfill were over now."""
 
 
 def status_of(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill) -> BackfillStatus:
@@ -158,6 +126,8 @@ def _disagreements(
         yield f"to Dagster it is complete, for its runs came to their end; {bad} entities failed all the same"
     if backfill.state.over and progress.waiting:
         yield f"it is over, and {progress.waiting} of its entities were never begun"
+    if backfill.state is BackfillState.RUNNING and progress.all_ended:
+        yield "all of its runs have ended; Dagster's daemon looks every 30 s, and calls it over then"
     if not backfill.state.over and backfill.worker is None and not daemon_runs(instance, utc_now()):
         seen = daemon_seen(instance)
         when = f"for {(utc_now() - seen).total_seconds():.0f} s" if seen else "yet"

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from surgical_pipeline.defs.backfill_records import BackfillState, list_backfills
+from surgical_pipeline.defs.backfill_records import list_backfills
 from surgical_pipeline.defs.dagster_home import alone_in
 from surgical_pipeline.defs.dagster_internals import (
     BulkActionStatus,
@@ -37,6 +37,7 @@ from surgical_pipeline.domain.backfill import (
     chunks_of,
     plan_of,
 )
+from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.budgets import PATIENT, Deadline
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.lifecycle import Trigger

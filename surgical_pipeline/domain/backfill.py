@@ -119,6 +119,10 @@ class BackfillProgress(BaseModel):
         """Entities whose outcome is final, unless somebody resumes the backfill."""
         return self.done + self.missing + self.failed
 
+    @property
+    def all_ended(self) -> bool:
+        return self.ended == self.entities and self.runs_ended >= self.runs
+
 
 class LastFailure(BaseModel):
     """A failure that the last run of an entity left. ``run_failed``: that run came to no good end as a whole."""

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 import typer
-from pydantic import BaseModel
 
 from surgical_pipeline.cli.actions.backfill_output import print_plan, print_status
 from surgical_pipeline.cli.actions.backfill_watch import Watch
@@ -18,10 +17,9 @@ from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES
 from surgical_pipeline.cli.terminal import print_json, say, tell
 from surgical_pipeline.defs.backfill_commands import Backfills, opened_backfills
-from surgical_pipeline.defs.backfill_records import BackfillState
-from surgical_pipeline.defs.backfill_status import BackfillStatus
 from surgical_pipeline.defs.backfills import plan
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
+from surgical_pipeline.domain.backfill_report import BackfillResult, BackfillState, BackfillStatus
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.protocol import Ledger
@@ -38,31 +36,13 @@ class Way:
     verbose: bool
 
 
-class BackfillResult(BaseModel):
-    """What `backfill start --json` and `backfill resume --json` print.
-
-    Args:
-        plan: what was planned.
-        backfill_id: None if nothing was launched.
-        under_way: the same backfill was under way before, so no other was launched.
-        shown_to_the_end: whether ``status`` is what became of it; else it goes on.
-        status: the last known state; None if nothing was launched.
-    """
-
-    schema_version: int = 1
-    plan: BackfillPlan
-    backfill_id: str | None = None
-    under_way: bool = False
-    shown_to_the_end: bool = False
-    status: BackfillStatus | None = None
-
-    @property
-    def exit_code(self) -> int:
-        if self.backfill_id is None:
-            return EXIT_CODES[RunStatus.SUCCEEDED]
-        if self.status is None or not self.shown_to_the_end or self.status.state is BackfillState.CANCELLED:
-            return EXIT_CODES[RunStatus.CANCELLED]
-        return EXIT_CODES[_verdict(self.status)]
+def exit_code_of(result: BackfillResult) -> int:
+    """130 also if it goes on and is no longer shown."""
+    if result.backfill_id is None:
+        return EXIT_CODES[RunStatus.SUCCEEDED]
+    if result.status is None or not result.shown_to_the_end or result.status.state is BackfillState.CANCELLED:
+        return EXIT_CODES[RunStatus.CANCELLED]
+    return EXIT_CODES[_verdict(result.status)]
 
 
 def _verdict(status: BackfillStatus) -> RunStatus:
@@ -130,7 +110,7 @@ class _Follow:
                 time.sleep(watch.pause_seconds)
         except KeyboardInterrupt:
             pass
-        ended = self.backfills.find(launched.backfill_id).state.over
+        ended = watch.all_ended or self.backfills.find(launched.backfill_id).state.over
         watch.close()
         if not ended:
             tell(
@@ -177,7 +157,7 @@ def _conclude(result: BackfillResult, way: Way) -> NoReturn:
         print_status(result.status)
     elif result.backfill_id is None:
         say("There is nothing to do.")
-    raise typer.Exit(result.exit_code)
+    raise typer.Exit(exit_code_of(result))
 
 
 def _daemon_or_consent(backfills: Backfills, way: Way) -> bool:

@@ -6,9 +6,9 @@ from rich.table import Column
 
 from surgical_pipeline.cli.output import shown_time
 from surgical_pipeline.cli.terminal import each, print_list, say, words
-from surgical_pipeline.defs.backfill_records import Backfill, BackfillState
-from surgical_pipeline.defs.backfill_status import BackfillStatus
+from surgical_pipeline.defs.backfill_records import Backfill
 from surgical_pipeline.domain.backfill import BackfillPlan
+from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
 
 _STYLES = {
     BackfillState.COMPLETED: "green",

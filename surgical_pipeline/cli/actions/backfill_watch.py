@@ -23,6 +23,7 @@ class Watch:
         self._id = backfill_id
         self._told_at = time.monotonic()
         self.pause_seconds = LEAST_PAUSE_SECONDS
+        self.all_ended = False
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=25),
@@ -35,15 +36,16 @@ class Watch:
         self._bar.start()
 
     def look(self) -> bool:
-        """Show how far it is; whether it is over."""
+        """Show how far it is; whether it is over, or only Dagster's word for that is missing."""
         began = time.monotonic()
         try:
             backfill, progress = self._backfills.progress(self._id)
             self._show(progress)
+            self.all_ended = progress.all_ended
         except LedgerError:
             backfill = self._backfills.find(self._id)  # others hold the ledger: the next look comes soon
         self.pause_seconds = max(LEAST_PAUSE_SECONDS, _SHARE * (time.monotonic() - began))
-        return backfill.state.over
+        return backfill.state.over or self.all_ended
 
     def close(self) -> None:
         self._bar.stop()

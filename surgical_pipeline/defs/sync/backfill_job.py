@@ -6,9 +6,9 @@ import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
 from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import ASSETS, surgical_sync_graph
+from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
-from surgical_pipeline.defs.sync.metadata import run_metadata
+from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, run_metadata
 from surgical_pipeline.domain.backfill import MAX_CHUNK
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
@@ -22,8 +22,10 @@ def catalog(context: dg.OpExecutionContext) -> None:
     The job is made of the graph, not of the asset, so nothing else does.
     """
     gateways: RunGateways = context.resources.gateways
-    metadata = run_metadata(gateways)
+    whole = run_metadata(gateways)
+    figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
     for key in ASSETS:
+        metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
         context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
     for result in check_results(gateways, context.run_id):
         context.log_event(_evaluation(result))  # type: ignore[arg-type]  # Dagster takes it, and does not say so

@@ -9,6 +9,7 @@ from surgical_pipeline.domain.foreign_text import in_markdown_cell
 from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
 from surgical_pipeline.ledger.runs import load_result
 
+OUTCOME_TABLE = "entities"
 MAX_TABLE_ROWS = 200
 """A longer table is of no use and bloats Dagster's event log; failures come first."""
 
@@ -24,7 +25,7 @@ def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
     counters = {name: dg.MetadataValue.int(value) for name, value in result.counters.model_dump().items()}
     return {
         "outcome": dg.MetadataValue.text(result.completion_status),
-        "entities": dg.MetadataValue.md(outcome_table(result.entity_outcomes)),
+        OUTCOME_TABLE: dg.MetadataValue.md(outcome_table(result.entity_outcomes)),
         **counters,
         "warnings": dg.MetadataValue.int(result.warnings_count),
         "lock_windows": dg.MetadataValue.int(result.lock.windows),

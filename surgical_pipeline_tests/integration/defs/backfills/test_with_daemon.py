@@ -7,11 +7,12 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.defs.backfill_life import Cancelling, cancel, prune, resumption
-from surgical_pipeline.defs.backfill_records import BackfillState, find_backfill, resumed_by, runs_of
+from surgical_pipeline.defs.backfill_records import find_backfill, resumed_by, runs_of
 from surgical_pipeline.defs.backfill_status import status_of
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
+from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.settings import Settings
@@ -80,7 +81,7 @@ def test_a_cancelled_backfill_ends_in_both_and_is_resumed_whole(
 
 
 def test_a_backfill_that_failed_in_dagster_is_resumed_too(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger, daemon: SensorDaemon, monkeypatch: pytest.MonkeyPatch
+    instance: dg.DagsterInstance, ledger: DuckDBLedger, daemon: SensorDaemon
 ) -> None:
     """A failure of the backfill itself ends all its runs."""
     found = planned("acme/rocket#1-30", 10)

@@ -1,4 +1,4 @@
-"""Dagster's daemon for one look at sensors or backfills, in a process of its own, which can be made to die in it."""
+"""Dagster's daemon for one look at sensors or backfills, in a process of its own, which can be made to die."""
 
 import logging
 import multiprocessing
