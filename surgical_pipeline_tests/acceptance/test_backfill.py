@@ -3,7 +3,7 @@
 import json
 import signal
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -205,40 +205,6 @@ def test_without_a_daemon_nothing_is_launched_and_local_is_offered(here: Install
     assert document(here.run("backfill", "list", "--json")) == []
     with dg.DagsterInstance.from_config(str(here.home)) as instance:
         assert instance.get_dynamic_partitions("scopes") == []
-
-
-def test_a_plan_of_nothing_is_no_error(here: Installation) -> None:
-    done = here.run("backfill", "acme/rocket", "--updated-after", "2999-01-01", "--local")
-    assert (done.returncode, done.stdout) == (0, "There is nothing to do.\n")
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["acme/rocket"], "say what of the project"),
-        (["acme/rocket", "--issues", "1-x"], "an IID is a positive whole number"),
-        (["acme/rocket", "--issues", "1", "--all"], "one of these"),
-        (["acme/rocket", "--issues", "1", "--updated-after", "soon"], "--updated-after must be a date"),
-        (["nonsense", "--all"], "a project is group/project"),
-        (["--issues", "1"], "name the project"),
-        (["acme/rocket", "--from-file", "none.csv"], "No such file"),
-        (["acme/rocket", "--issues", "1", "--chunk", "1001"], "chunk"),
-        (["status", "nonsense"], "no backfill begins with 'nonsense'"),
-        (["cancel", ""], "no backfill begins with ''"),
-        (["prune", "nonsense"], "no backfill begins with"),
-    ],
-)
-def test_nonsense_is_refused_with_a_sentence(here: Installation, arguments: Sequence[str], sentence: str) -> None:
-    done = here.run("backfill", *arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert sentence in " ".join(done.stderr.replace("│", " ").split())
-
-
-def test_a_project_that_gitlab_does_not_show_is_refused_before_anything_runs(here: Installation) -> None:
-    done = here.run("backfill", "acme/none", "--all", "--local")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "PROJECT_NOT_FOUND" in done.stderr
-    assert not here.ledger.exists()
 
 
 @pytest.mark.parametrize(
