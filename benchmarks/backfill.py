@@ -1,6 +1,6 @@
 """A backfill through a real daemon, the same again with only_changed, and one sync of the same issues beside it.
 
-`python -m benchmarks.backfill [--issues 1000 10000] [--latency 20] [--chunk 500]`: for each number a new ledger and
+`python -m benchmarks.backfill [--issues 1000 10000] [--latency 20] [--chunk 500]`: for each number a ledger and
 a `dagster dev` of its own; the sandbox is another process. Seconds are those of the command, from its start to its
 summary, and so include the daemon's looks every 30 s.
 """
@@ -148,9 +148,7 @@ def of_ledger(path: Path, runs: Sequence[str]) -> tuple[int, int]:
     return int(requests), int(failures)
 
 
-def told(
-    issues: int, what: str, runs: int, requests: float, seconds: float, events: int, failures: int
-) -> None:
+def told(issues: int, what: str, runs: int, requests: float, seconds: float, events: int, failures: int) -> None:
     print(
         f"| {issues:,} | {what} | {runs} | {requests:,.0f} | {seconds:.1f} | {seconds / issues * 1000:.1f} "
         f"| {events / issues:.2f} | {failures} |",

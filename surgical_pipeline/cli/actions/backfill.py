@@ -17,7 +17,7 @@ from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES
 from surgical_pipeline.cli.terminal import print_json, say, tell
 from surgical_pipeline.defs.backfill_commands import Backfills, opened_backfills
-from surgical_pipeline.defs.backfills import plan
+from surgical_pipeline.defs.backfills import Launched, plan
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
 from surgical_pipeline.domain.backfill_report import BackfillResult, BackfillState, BackfillStatus
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -104,20 +104,22 @@ class _Follow:
 
     def by_daemon(self) -> BackfillResult:
         launched = self.backfills.launch(self.planned, tags=self.tags)
-        watch = self._watch(launched.backfill_id, under_way=launched.under_way)
+        watch = self._watch(launched.backfill_id)
         try:
+            self._tell(launched)
             while not self.interrupts.asked() and not watch.look():
                 time.sleep(watch.pause_seconds)
         except KeyboardInterrupt:
             pass
+        finally:
+            watch.close()
         ended = watch.all_ended or self.backfills.find(launched.backfill_id).state.over
-        watch.close()
         if not ended:
             tell(
                 f"The backfill goes on: `surgical-pipeline backfill status {launched.backfill_id}` says how far "
                 f"it is, `backfill cancel {launched.backfill_id}` ends it."
             )
-        return self._result(launched.backfill_id, under_way=launched.under_way, to_the_end=ended)
+        return self._result(launched, to_the_end=ended)
 
     def here(self) -> BackfillResult:
         log_level = "INFO" if self.way.verbose else "CRITICAL"
@@ -125,26 +127,30 @@ class _Follow:
         launched = backfill.launched
         if launched.under_way:
             fail(f"the same backfill is under way already: {launched.backfill_id}", code=EXIT_FAILED)
-        watch = self._watch(launched.backfill_id, under_way=False)
-        backfill.execute(cancelled=self.interrupts.asked, after_each=watch.look)
-        watch.close()
-        return self._result(launched.backfill_id, under_way=False, to_the_end=True)
+        self._tell(launched)
+        watch = self._watch(launched.backfill_id)
+        try:
+            backfill.execute(cancelled=self.interrupts.asked, after_each=watch.look)
+        finally:
+            watch.close()
+        return self._result(launched, to_the_end=True)
 
-    def _watch(self, backfill_id: str, *, under_way: bool) -> Watch:
-        what = "is under way already" if under_way else "launched"
-        tell(f"Backfill {backfill_id} {what}.")
+    def _tell(self, launched: Launched) -> None:
+        tell(f"Backfill {launched.backfill_id} {'is under way already' if launched.under_way else 'launched'}.")
+
+    def _watch(self, backfill_id: str) -> Watch:
         return Watch(self.backfills, backfill_id, bar=not self.way.as_json and sys.stderr.isatty())
 
-    def _result(self, backfill_id: str, *, under_way: bool, to_the_end: bool) -> BackfillResult:
+    def _result(self, launched: Launched, *, to_the_end: bool) -> BackfillResult:
         status: BackfillStatus | None = None
         try:
-            status = self.backfills.status(backfill_id)
+            status = self.backfills.status(launched.backfill_id)
         except LedgerError as error:
             tell(f"The ledger cannot be read: {error}")
         return BackfillResult(
             plan=self.planned,
-            backfill_id=backfill_id,
-            under_way=under_way,
+            backfill_id=launched.backfill_id,
+            under_way=launched.under_way,
             shown_to_the_end=to_the_end,
             status=status,
         )
