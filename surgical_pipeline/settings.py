@@ -5,6 +5,7 @@ so that reading the ledger does not ask for a GitLab token.
 """
 
 import os
+import re
 import threading
 from collections.abc import Mapping
 from datetime import datetime
@@ -20,6 +21,7 @@ from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAME
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
+_OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -207,6 +209,21 @@ class Settings(BaseModel):
             return parse_watches(self._unquoted("SURGICAL_PROJECTS"))
         except WatchError as error:
             raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
+
+    @property
+    def owners(self) -> tuple[str, ...]:
+        """Whom Dagster's catalog names as the owners of the assets, from ``SURGICAL_OWNERS``.
+
+        Raises:
+            SettingsError: one is neither an e-mail address nor a team.
+        """
+        owners = [owner.strip() for owner in self._unquoted("SURGICAL_OWNERS").split(",") if owner.strip()]
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise SettingsError(
+                    f"SURGICAL_OWNERS: {owner!r} is neither an e-mail address nor a team such as team:data"
+                )
+        return tuple(dict.fromkeys(owners))
 
     @property
     def expects_hooks(self) -> bool:

@@ -4,7 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
+from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.again import (
     asked_again,
@@ -13,9 +13,11 @@ from surgical_pipeline.defs.sync.again import (
     missed_sources,
     with_more,
 )
+from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
-from surgical_pipeline.defs.sync.metadata import run_metadata
+from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
 from surgical_pipeline.defs.sync.session import finish, run_async, stage
+from surgical_pipeline.defs.sync.stage_report import tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -142,7 +144,11 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         run_async(work)
         finish(gateways)
-    context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
+    result = run_result(gateways)
+    if result is not None:
+        tell_failures(context.log, result)
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
+        context.add_output_metadata(result_metadata(result, gateways.gitlab_address), output_name="embeddings")
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
@@ -167,7 +173,7 @@ surgical_sync = dg.AssetsDefinition.from_graph(
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
     group_name="surgical",
-)
+).map_asset_specs(described)
 
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,

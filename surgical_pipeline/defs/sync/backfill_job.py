@@ -8,7 +8,7 @@ from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
-from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, run_metadata
+from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, result_metadata, run_result
 from surgical_pipeline.domain.backfill import MAX_CHUNK
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
@@ -22,13 +22,14 @@ def catalog(context: dg.OpExecutionContext) -> None:
     The job is made of the graph, not of the asset, so nothing else does.
     """
     gateways: RunGateways = context.resources.gateways
-    whole = run_metadata(gateways)
+    result = run_result(gateways)
+    whole = {} if result is None else result_metadata(result, gateways.gitlab_address)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
     for key in ASSETS:
         metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
         context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
-    for result in check_results(gateways, context.run_id):
-        context.log_event(_evaluation(result))  # type: ignore[arg-type]  # Dagster takes it, and does not say so
+    for checked in check_results(gateways, context.run_id):
+        context.log_event(_evaluation(checked))  # type: ignore[arg-type]  # Dagster takes it, and does not say so
 
 
 def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:

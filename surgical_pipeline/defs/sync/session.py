@@ -20,6 +20,7 @@ from surgical_pipeline.defs.dagster_runs import (
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
+from surgical_pipeline.defs.sync.stage_report import reported
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
@@ -74,7 +75,8 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
         dependents = config.dependent_list()
         only_changed = dependents if config.only_changed else ()
-        yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
+        with reported(context, gateways, phase):
+            yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:
