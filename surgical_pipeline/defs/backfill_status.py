@@ -118,8 +118,8 @@ def _disagreements(
     apart = [run for run in runs if not _agree(run, known.get(run.run_id))]
     if apart:
         yield (
-            f"{counted(len(apart), 'run', 'runs')} ended in one of ledger and Dagster and not, or otherwise, in the "
-            f"other, such as {apart[0].run_id}: `surgical-pipeline runs reconcile` makes them agree"
+            f"{counted(len(apart), 'run', 'runs')} ended in one of ledger and Dagster and not, or otherwise, in "
+            f"the other, such as {apart[0].run_id}: `surgical-pipeline runs reconcile` makes them agree"
         )
     bad = progress.failed + progress.missing
     if backfill.state is BackfillState.COMPLETED and bad:

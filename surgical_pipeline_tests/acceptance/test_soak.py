@@ -4,7 +4,6 @@ from pathlib import Path
 
 import pytest
 
-from surgical_pipeline_tests.soak.backfills import kill_backfill
 from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.installation import installed
 from surgical_pipeline_tests.soak.kills import kill_syncs
@@ -27,11 +26,3 @@ def test_processes_with_overlapping_scopes_lose_no_update_and_no_lock(tmp_path: 
     assert report.lost == []
     assert report.violations == []
     assert all(report.waits_ms), "each process had windows, and its waits are known"
-
-
-def test_a_backfill_whose_daemon_and_runs_are_killed_is_resumed_and_each_entity_is_done_once(
-    tmp_path: Path,
-) -> None:
-    report = kill_backfill(tmp_path, issues="12-23", chunk=3, kills=1)
-    assert report.kills == 1
-    assert report.violations == []
