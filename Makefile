@@ -68,13 +68,14 @@ schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill syncs, receivers and the chain of events, contend, cancel, start on nothing: about 40 minutes
+soak: $(VENV)/.dev ## Kill syncs, backfills, receivers and the chain of events, contend, cancel, start on nothing: about 45 minutes
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
+	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour

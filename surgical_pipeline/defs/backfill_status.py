@@ -13,7 +13,7 @@ from surgical_pipeline.defs.backfill_records import (
     resumed_by,
     runs_of,
 )
-from surgical_pipeline.domain.backfill import BackfillProgress, LastFailure
+from surgical_pipeline.domain.backfill import BackfillProgress, LastFailure, counted
 from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.scope import EntityKey, Scope
@@ -118,8 +118,8 @@ def _disagreements(
     apart = [run for run in runs if not _agree(run, known.get(run.run_id))]
     if apart:
         yield (
-            f"{_runs(len(apart))} ended in one of ledger and Dagster and not, or otherwise, in the other, such as "
-            f"{apart[0].run_id}: `surgical-pipeline runs reconcile` makes them agree"
+            f"{counted(len(apart), 'run', 'runs')} ended in one of ledger and Dagster and not, or otherwise, in "
+            f"the other, such as {apart[0].run_id}: `surgical-pipeline runs reconcile` makes them agree"
         )
     bad = progress.failed + progress.missing
     if backfill.state is BackfillState.COMPLETED and bad:
@@ -139,7 +139,3 @@ def _agree(run: dg.DagsterRun, known: RunSummary | None) -> bool:
     if known is None or not known.status.terminal:
         return not run.is_finished
     return run.is_finished and run.status.value == _SAME[known.status]
-
-
-def _runs(count: int) -> str:
-    return "1 run" if count == 1 else f"{count} runs"

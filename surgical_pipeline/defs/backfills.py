@@ -35,6 +35,7 @@ from surgical_pipeline.domain.backfill import (
     BackfillPlan,
     Wish,
     chunks_of,
+    counted,
     plan_of,
 )
 from surgical_pipeline.domain.backfill_report import BackfillState
@@ -212,5 +213,6 @@ def _title_of(plan: BackfillPlan) -> str:
     """Dagster refuses a title that is longer, or that has one of three signs, which no project's path has."""
     first, *others = plan.projects
     more = f" and {len(others)} more" if others else ""
-    title = f"{first}{more}: {plan.entities:,} entities"
-    return title if len(title) <= _MAX_TITLE else f"{plan.entities:,} entities"
+    size = counted(plan.entities, "entity", "entities")
+    title = f"{first}{more}: {size}"
+    return title if len(title) <= _MAX_TITLE else size

@@ -14,6 +14,7 @@ from surgical_pipeline.domain.backfill import (
     BackfillError,
     BackfillPlan,
     Wish,
+    counted,
     named_scope,
 )
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -98,7 +99,8 @@ def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
 
 def _sentence(planned: BackfillPlan) -> str:
     return (
-        f"{planned.entities:,} entities in {len(planned.chunks):,} runs, at most {planned.requests:,} requests; "
+        f"{counted(planned.entities, 'entity', 'entities')} in {counted(len(planned.chunks), 'run', 'runs')}, "
+        f"at most {planned.requests:,} requests; "
         f"planning took {planned.planning_requests:,}"
     )
 

@@ -60,6 +60,8 @@ def start_backfill(wish: Wish, way: Way, *, interrupts: Interrupts) -> NoReturn:
     with ledger_errors(), usage_errors():
         ledger = checked_ledger()
         settings = Settings.from_environment()
+    if (wish.projects or wish.updated_after) and sys.stderr.isatty():
+        tell("Asking GitLab what there is …")
     with _refusals():
         planned = plan(wish, settings)
     _carry_out(planned, way, ledger=ledger, interrupts=interrupts, tags={})

@@ -7,7 +7,7 @@ from rich.table import Column
 from surgical_pipeline.cli.output import shown_time
 from surgical_pipeline.cli.terminal import each, print_list, say, words
 from surgical_pipeline.defs.backfill_records import Backfill
-from surgical_pipeline.domain.backfill import BackfillPlan
+from surgical_pipeline.domain.backfill import BackfillPlan, counted
 from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
 
 _STYLES = {
@@ -25,7 +25,8 @@ def print_plan(plan: BackfillPlan) -> None:
     if not plan.chunks:
         return
     least = f"{plan.least_requests:,} to " if plan.least_requests < plan.requests else ""
-    say(f"{plan.entities:,} entities of {', '.join(plan.projects)} in {len(plan.chunks):,} runs")
+    entities, runs = counted(plan.entities, "entity", "entities"), counted(len(plan.chunks), "run", "runs")
+    say(f"{entities} of {', '.join(plan.projects)} in {runs}")
     say(f"{least}{plan.requests:,} requests; planning took {plan.planning_requests:,}")
     if plan.seconds is not None:
         at_most = "at most " if least else "at least "
@@ -49,7 +50,7 @@ def print_status(status: BackfillStatus) -> None:
         say(status.title)
     progress = status.progress
     unchanged = f" ({progress.unchanged:,} of them unchanged)" if progress.unchanged else ""
-    say(f"of {progress.entities:,} entities: {progress.done:,} up to date{unchanged}")
+    say(f"of {counted(progress.entities, 'entity', 'entities')}: {progress.done:,} up to date{unchanged}")
     for count, word in (
         (progress.missing, "GitLab does not have or show"),
         (progress.failed, "failed"),
