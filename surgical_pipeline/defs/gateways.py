@@ -56,6 +56,8 @@ class RunGateways:
         self._run_id = run_id
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
+        self.requests = 0
+        """Sent to GitLab so far, by clients that are closed."""
 
     def enter(
         self,
@@ -175,6 +177,7 @@ class RunGateways:
                 yield client
             finally:
                 self.run.count_requests(client.stats)
+                self.requests += client.stats.requests
 
 
 def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:

@@ -201,15 +201,6 @@ class SyncRunRecorder:
                 return self.outcomes(own, keys=keys)
         return store.load_outcomes(tx, self.run_id, keys)
 
-    def outcomes_so_far(self) -> list[EntityOutcome]:
-        """Those that this object has written, without asking the ledger; none once the run has ended."""
-        return [] if self._known is None else list(self._known.values())
-
-    @property
-    def requests(self) -> int:
-        """All that were counted."""
-        return self._usage.requests
-
     def save_outcomes(self, tx: Transaction, outcomes: Sequence[EntityOutcome]) -> None:
         """Replace these outcomes and their failures whole, in a window of this run."""
         store.save_outcomes(tx, self.run_id, outcomes, instead_of=self._known)

@@ -46,10 +46,6 @@ class Usage:
     def count_requests(self, http: HttpStats) -> None:
         self._http += http
 
-    @property
-    def requests(self) -> int:
-        return self._http.requests
-
     def begin_stage(self, stage: Phase) -> None:
         """Usage from now on belongs to ``stage``, earlier usage to the previous stage."""
         if self._stage is not None and self._stage is not stage:

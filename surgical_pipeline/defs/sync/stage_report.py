@@ -38,14 +38,14 @@ def reported(context: dg.OpExecutionContext, gateways: RunGateways, phase: Phase
         "lock_held_ms": round(held_after - held_ms, 1),
         "lock_share": round((held_after - held_ms) / 1000 / max(seconds, 0.001), 4),
     }
-    outcomes = gateways.run.outcomes_so_far()
+    outcomes = gateways.run.outcomes()
     for output, figures in figures_of(phase, outcomes).items():
         context.add_output_metadata({**figures, **cost}, output_name=output)
     context.log.info("%s: %s", phase, _sentence(phase, outcomes, cost))
 
 
 def _used(gateways: RunGateways) -> tuple[float, int]:
-    return gateways.ledger.stats.held_ms, gateways.run.requests
+    return gateways.ledger.stats.held_ms, gateways.requests
 
 
 def figures_of(phase: Phase, outcomes: Sequence[EntityOutcome]) -> dict[str, Figures]:

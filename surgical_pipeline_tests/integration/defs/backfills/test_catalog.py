@@ -30,6 +30,7 @@ CHECKS = {
     "no_vector_without_document",
     "no_duplicate_document",
     "no_dead_letter",
+    "everything_asked_for_is_up_to_date",
 }
 
 

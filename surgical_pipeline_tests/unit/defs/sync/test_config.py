@@ -153,7 +153,7 @@ def test_budgets_reach_the_stages_as_they_were_given() -> None:
         ("acme/rocket#12\nacme/rocket!34 # reviewed", "acme/rocket#12!34"),
         (
             "https://gitlab.example.com/acme/rocket/-/issues/12#note_5 acme/rocket#13",
-            "acme/rocket#12-13",
+            "acme/rocket#12+13",
         ),
     ],
 )
