@@ -68,13 +68,14 @@ schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 110 minutes
+soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 2 hours
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
+	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 
 .PHONY: bench
@@ -84,6 +85,7 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.small_runs
 	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.events
 	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents

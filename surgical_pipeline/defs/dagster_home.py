@@ -41,7 +41,7 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         DagsterHomeError: its storage cannot be made, read or written, now or within the block.
     """
     home = Settings.from_environment().dagster_home
-    with _making_errors(home), _alone_in(home):
+    with _making_errors(home), alone_in(home):
         instance = _made()
         id_of(instance)
     with instance:
@@ -84,7 +84,7 @@ def try_to_write() -> None:
 @contextmanager
 def alone_in_pruning(home: Path) -> Iterator[None]:
     """One prune of a DAGSTER_HOME at a time: the next one waits, and finds little to do."""
-    with _making_errors(home), _alone_in(home, PRUNE_LOCK_NAME):
+    with _making_errors(home), alone_in(home, PRUNE_LOCK_NAME):
         yield
 
 
@@ -114,8 +114,11 @@ def shrink(path: Path) -> int:
 
 
 @contextmanager
-def _alone_in(home: Path, name: str = LOCK_NAME) -> Iterator[None]:
-    """One of our processes at a time: if several create Dagster's SQLite files at once, all but one fail."""
+def alone_in(home: Path, name: str = LOCK_NAME) -> Iterator[None]:
+    """One of our processes at a time: if several make Dagster's files at once, all but one fail.
+
+    And if several ask for the same backfill at once, all but one find it.
+    """
     descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -61,6 +61,8 @@ class RunGateways:
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
         self.tally = TALLY.get()
+        self.requests = 0
+        """Sent to GitLab so far, by clients that are closed."""
 
     def enter(
         self,
@@ -149,6 +151,11 @@ class RunGateways:
         return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
 
     @property
+    def gitlab_address(self) -> str | None:
+        """Where people see GitLab, as the ledger knows it; None: not known yet."""
+        return self.run.belongs_to.gitlab_url
+
+    @property
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
@@ -177,6 +184,7 @@ class RunGateways:
             finally:
                 self.tally.watch_requests(None)
                 self.run.count_requests(client.stats)
+                self.requests += client.stats.requests
 
 
 def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:

@@ -6,6 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from surgical_pipeline_tests.soak.backfills import kill_backfill
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.events import EventReport, kill_the_chain
@@ -15,11 +16,15 @@ from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
 from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
 
+BACKFILLED = "12-57,59-90"
+"""Issues of the backfill that is killed; the sandbox has all of them."""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument(
-        "harness", choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events", "hour"]
+        "harness",
+        choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events", "hour", "backfill"],
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
@@ -33,6 +38,9 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as folder:
             good = (_events if chosen.harness == "events" else _hour)(Path(folder), chosen)
         sys.exit(0 if good else 1)
+    if chosen.harness == "backfill":
+        with tempfile.TemporaryDirectory() as folder:
+            sys.exit(0 if _backfill(Path(folder), kills=min(chosen.kills, 5)) else 1)
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
         if chosen.harness == "kills":
             good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
@@ -58,6 +66,17 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
     if report.reaped_seconds:
         _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
         _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
+    return not report.violations
+
+
+def _backfill(home: Path, *, kills: int) -> bool:
+    report = kill_backfill(home, issues=BACKFILLED, chunk=10, kills=kills)
+    _say(f"kills of Dagster in a backfill         {report.kills}")
+    _say(f"resumed                                {report.resumptions}")
+    _say(f"runs by status                         {dict(report.runs)}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
     return not report.violations
 
 

@@ -14,6 +14,7 @@ from surgical_pipeline.domain.pruning import PruneWish
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.backfills import RunOf, load_last_failures, load_progress
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.belonging import claim, rebase
 from surgical_pipeline.ledger.checks import (
@@ -139,6 +140,9 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
         poll(tx)
+        runs = [RunOf("run-1", PROJECT.path), RunOf("run-2", PROJECT.path)]
+        assert load_progress(tx, runs, entities=3).waiting < 3
+        assert load_last_failures(tx, runs) == []
     use_the_inbox(ledger)
     count_deliveries(ledger)
     delete_what_is_old(ledger)
