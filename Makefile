@@ -72,13 +72,15 @@ views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the
 	@$(BIN)/python -m surgical_pipeline_tests.published_views
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill syncs, receivers and the chain of events, contend, cancel, start on nothing: about 40 minutes
+soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 2 hours
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
+	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
+	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
@@ -87,7 +89,9 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.small_runs
 	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.events
+	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.search
 	@$(BIN)/python -m benchmarks.webhook

@@ -5,21 +5,23 @@ so that reading the ledger does not ask for a GitLab token.
 """
 
 import os
+import re
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-_DATE_LENGTH = len("2026-01-31")
+_OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -67,10 +69,6 @@ class Settings(BaseModel):
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
         return cls(environment=dict(os.environ if environment is None else environment))
-
-    def at_ledger(self, path: Path) -> "Settings":
-        """The same, with the ledger at that path."""
-        return Settings(environment={**self.environment, "SURGICAL_LEDGER": str(path)})
 
     @property
     def gitlab_url(self) -> str:
@@ -163,11 +161,7 @@ class Settings(BaseModel):
 
     @property
     def lock_timeout_seconds(self) -> float:
-        """The longest wait for the ledger while others hold it.
-
-        Raises:
-            SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is not a number of seconds above 0.
-        """
+        """The longest wait for the ledger while others hold it: ``SURGICAL_LOCK_TIMEOUT_SECONDS``."""
         return self.seconds("SURGICAL_LOCK_TIMEOUT_SECONDS", LOCK_TIMEOUT_SECONDS)
 
     @property
@@ -206,17 +200,28 @@ class Settings(BaseModel):
             raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
 
     @property
+    def owners(self) -> tuple[str, ...]:
+        """Whom Dagster's catalog names as the owners of the assets, from ``SURGICAL_OWNERS``.
+
+        Raises:
+            SettingsError: one is neither an e-mail address nor a team.
+        """
+        owners = [owner.strip() for owner in self._unquoted("SURGICAL_OWNERS").split(",") if owner.strip()]
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise SettingsError(
+                    f"SURGICAL_OWNERS: {owner!r} is neither an e-mail address nor a team such as team:data"
+                )
+        return tuple(dict.fromkeys(owners))
+
+    @property
     def expects_hooks(self) -> bool:
         """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
         return bool(self.text("SURGICAL_WEBHOOK_SECRET") or self.text("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
     def sweep_deep(self) -> bool:
-        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``.
-
-        Raises:
-            SettingsError: it is neither true nor false.
-        """
+        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``."""
         return self.switched_on("SURGICAL_SWEEP_DEEP")
 
     @property
@@ -252,17 +257,9 @@ class Settings(BaseModel):
         if not text:
             return None
         try:
-            moment = datetime.fromisoformat(text)
-            if len(text) == _DATE_LENGTH:
-                return moment.replace(tzinfo=UTC)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise SettingsError(
-            f"SURGICAL_SINCE must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, "
-            f"not {text!r}"
-        )
+            return moment_of(text)
+        except ValueError as error:
+            raise SettingsError(f"SURGICAL_SINCE {error}") from error
 
     @property
     def example_scope(self) -> Scope | None:
@@ -278,22 +275,14 @@ class Settings(BaseModel):
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
 
     def switched_on(self, name: str) -> bool:
-        """A variable that is true or false, and false if it is not set.
-
-        Raises:
-            SettingsError: it is neither.
-        """
+        """Whether a variable is true; one that is not set is false. Anything else is a SettingsError."""
         text = self.text(name).lower()
         if text not in ("", "true", "false"):
             raise SettingsError(f"{name} must be true or false, not {text!r}")
         return text == "true"
 
     def seconds(self, name: str, default: float) -> float:
-        """A variable that is a duration.
-
-        Raises:
-            SettingsError: it is not a number of seconds above 0.
-        """
+        """A variable that is a number of seconds above 0. Anything else is a SettingsError."""
         text = self.text(name)
         try:
             seconds = float(text or default)
@@ -308,10 +297,7 @@ class Settings(BaseModel):
         return self.environment.get(name, "").strip()
 
     def _unquoted(self, name: str) -> str:
-        """The value; a quotation mark at either end is a mistake.
-
-        Not every reader of an env file removes them: `docker --env-file` does not.
-        """
+        """The value; a quotation mark at either end is a mistake: `docker --env-file` does not remove them."""
         value = self.text(name)
         if value[:1] in QUOTES or value[-1:] in QUOTES:
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR

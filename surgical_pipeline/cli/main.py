@@ -5,13 +5,16 @@ from typing import Annotated
 import typer
 
 from surgical_pipeline.cli.commands import (
+    backfill,
     demo,
     doctor,
     embed_backlog,
     events,
     export,
     ledger,
+    prune,
     publish,
+    report,
     retry,
     runs,
     sandbox,
@@ -34,9 +37,12 @@ app.command("retry")(retry.retry)
 app.command("search")(search.search)
 app.command("export")(export.export)
 app.command("publish")(publish.publish)
+app.command("report")(report.report)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
+app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
 app.add_typer(ledger.app, name="ledger")

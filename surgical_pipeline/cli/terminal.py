@@ -5,9 +5,10 @@ fields, nothing wrapped, padded or coloured.
 """
 
 import io
+import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TextIO
 
 from pydantic import BaseModel
@@ -53,6 +54,22 @@ def err() -> Console:
     return _SafeConsole(stderr=True, highlight=False, markup=False, emoji=False)
 
 
+@contextmanager
+def lasting_err() -> Iterator[Console]:
+    """Stderr as it is now, also while a job runs: Dagster sends what a step writes there into a file."""
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):  # no real stream, which Dagster cannot redirect either
+        yield err()
+        return
+    with os.fdopen(descriptor, "w", encoding=sys.stderr.encoding, errors="backslashreplace") as stream:
+        try:
+            yield _SafeConsole(file=stream, highlight=False, markup=False, emoji=False)
+        finally:
+            with suppress(OSError):  # as on stderr itself, what cannot be written is dropped
+                stream.flush()
+
+
 def words(*parts: Part) -> Text:
     """Parts as one line: line ends and tabs become blanks, active or hidden characters become escapes."""
     text = Text()
@@ -75,9 +92,9 @@ def say(*parts: Part) -> None:
         sys.stdout.write(f"{words(*parts).plain}\n")
 
 
-def tell(*parts: Part, style: str = "") -> None:
-    """A line on stderr, apart from tables and documents."""
-    err().print(words(*parts), style=style, soft_wrap=True)
+def tell(*parts: Part, style: str = "", to: Console | None = None) -> None:
+    """A line on stderr, apart from tables and documents. ``to``: `lasting_err`, instead of stderr as it is now."""
+    (to or err()).print(words(*parts), style=style, soft_wrap=True)
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:
@@ -130,6 +147,13 @@ class _EscapedStream(io.TextIOWrapper):
     def write(self, text: str) -> int:
         super().write(visible(text))
         return len(text)
+
+
+def print_page(page: str) -> None:
+    """An HTML page on stdout, as it is: it has escaped its texts itself."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(page.encode())
+    sys.stdout.buffer.flush()
 
 
 def link(address: str | None) -> Style:

@@ -211,7 +211,8 @@ def _at(path: Path, settings: Settings) -> Source:
         return source
     if (path.resolve().parent / FILE).exists():
         return _version(path.resolve().parent)
-    return _of_ledger(open_ledger(settings.at_ledger(path)))
+    there = Settings(environment={**settings.environment, "SURGICAL_LEDGER": str(path)})
+    return _of_ledger(open_ledger(there))
 
 
 def _published(folder: Path) -> Source | None:

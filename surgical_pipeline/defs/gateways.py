@@ -4,6 +4,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
@@ -37,6 +39,8 @@ from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.settings import Settings
 
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
+TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
+"""What counts the progress of runs in this context: the command line, which runs them in its process, sets one."""
 
 _ENDED_OUTSIDE = (
     "the run ended outside its stages: only some of them were selected, it was stopped between two of them, "
@@ -56,6 +60,9 @@ class RunGateways:
         self._run_id = run_id
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
+        self.tally = TALLY.get()
+        self.requests = 0
+        """Sent to GitLab so far, by clients that are closed."""
 
     def enter(
         self,
@@ -144,6 +151,11 @@ class RunGateways:
         return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
 
     @property
+    def gitlab_address(self) -> str | None:
+        """Where people see GitLab, as the ledger knows it; None: not known yet."""
+        return self.run.belongs_to.gitlab_url
+
+    @property
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
@@ -166,10 +178,13 @@ class RunGateways:
     async def gitlab(self, max_in_flight: int) -> AsyncIterator[GitLabClient]:
         """A connected client; what it sent is counted when it closes."""
         async with open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock) as client:
+            self.tally.watch_requests(lambda: client.stats.requests)
             try:
                 yield client
             finally:
+                self.tally.watch_requests(None)
                 self.run.count_requests(client.stats)
+                self.requests += client.stats.requests
 
 
 def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:

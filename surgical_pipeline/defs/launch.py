@@ -12,15 +12,27 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_internals import InMemoryJob, execute_run_iterator
-from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, scope_tags, worker_tags
+from surgical_pipeline.defs.dagster_runs import (
+    BACKFILL_JOB,
+    PARTITION_TAG,
+    SYNC_JOB,
+    TRIGGER_TAG,
+    config_block,
+    partition_tags,
+    scope_tags,
+    trigger_of,
+    worker_tags,
+)
 from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
+from surgical_pipeline.defs.gateways import TALLY
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus, Trigger
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline.domain.progress import Progress, Tally
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
@@ -33,18 +45,19 @@ from surgical_pipeline.stages.shared.backlog import BacklogProgress
 LAST_LOOK_SECONDS = 2.0
 """How long a run that has ended waits for the ledger: its own limit may have been spent on it already."""
 
+_BY_COMMAND = {TRIGGER_TAG: str(Trigger.CLI)}
 _LOG = logging.getLogger(__name__)
-OnStage = Callable[[str, bool], None]
-"""Called with a stage's name when the stage starts (False) and when it has succeeded (True)."""
 
 
 class Launch:
-    """One run of `surgical_sync_job` in this process.
+    """One run of `surgical_sync_job` in this process, or of `surgical_backfill_job` for a partition.
 
     Args:
         ledger: where the run will write; `execute` first ends runs in it whose process is gone.
         instance: Dagster's; the caller closes it.
         parent_run_id: the run that this one repeats in part.
+        tags: who made it.
+        partition: the key of a chunk, which is then the run's scope.
     """
 
     def __init__(
@@ -54,19 +67,23 @@ class Launch:
         instance: dg.DagsterInstance,
         ledger: Ledger,
         parent_run_id: str | None = None,
+        tags: Mapping[str, str] = _BY_COMMAND,
+        partition: str | None = None,
     ) -> None:
         self._instance = instance
         self._ledger = ledger
         self._mirror = Mirror(instance, ledger)
         self._ended_by: Failure | None = None
-        self._job = defs.resolve_job_def(SYNC_JOB)
+        self._tally = Tally()
+        self._job = defs.resolve_job_def(SYNC_JOB if partition is None else BACKFILL_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
         self._run = instance.create_run_for_job(
             job_def=self._job,
             run_config=dict(config),
             tags={
-                TRIGGER_TAG: str(Trigger.CLI),
-                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], None)),
+                **tags,
+                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], partition)),
+                **({} if partition is None else partition_tags(partition)),
                 **worker_tags(ProcessIdentity.of_this_process()),
             },
             parent_run_id=parent_run_id,
@@ -74,12 +91,12 @@ class Launch:
         )
         self.run_id = self._run.run_id
 
-    def execute(
-        self,
-        on_stage: OnStage = lambda _stage, _done: None,
-        *,
-        cancelled: Callable[[], bool] = lambda: False,
-    ) -> None:
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is, from any thread; None before its first stage."""
+        return self._tally.now
+
+    def execute(self, *, cancelled: Callable[[], bool] = lambda: False) -> None:
         """Run to the end, whichever it is. The ledger says how it ended.
 
         ``cancelled``: whether the process was asked to stop. Inside a stage the interrupt itself ends the run;
@@ -91,16 +108,15 @@ class Launch:
         except LedgerError as error:
             self.refuse(Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED)))
             return
+        before = TALLY.set(self._tally)
         try:
-            for event in _executed(self._job, self._run, instance=self._instance):
+            for _ in _executed(self._job, self._run, instance=self._instance):
                 if cancelled():
                     report_canceling(self._instance, self.run_id)
-                stage = (event.step_key or "").rpartition(".")[2]
-                if stage in STAGES and (event.is_step_start or event.is_step_success):
-                    on_stage(stage, event.is_step_success)
         except KeyboardInterrupt:
             pass  # before Dagster took over, or after; handled below
         finally:
+            TALLY.reset(before)
             self._wind_up(cancelled=cancelled())
 
     def refuse(self, failure: Failure) -> None:
@@ -141,8 +157,8 @@ class Launch:
     def _without_row(self) -> SyncResult:
         return result_without_row(
             self.run_id,
-            scope_of_run(config_block(self._run), None),
-            trigger=Trigger.CLI,
+            scope_of_run(config_block(self._run), self._run.tags.get(PARTITION_TAG)),
+            trigger=trigger_of(self._run),
             ended_by=self._ended_by or ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
             parent_run_id=self._run.parent_run_id,
         )
@@ -171,6 +187,8 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
     """The config of a run with another scope and ``changes``; our defaults if Dagster no longer has the run."""
     with opened_instance() as instance:
         run = instance.get_run_by_id(run_id)
+    if run is None:
+        _LOG.warning("Dagster no longer has run %s: its settings are not known, and the defaults are used", run_id)
     config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
     before = config_block(run) if run else {}
     config["ops"][GRAPH]["config"].update(

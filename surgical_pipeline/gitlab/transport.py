@@ -16,7 +16,7 @@ import httpx
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.outcomes import HttpStats
-from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit_window
+from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit, rate_limit_window
 from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.connections import Connections
@@ -71,6 +71,7 @@ class Transport:
         self._clock = clock
         self._connections: Connections | None = None
         self.stats = HttpStats()
+        self.per_minute: int | None = None
 
     def __repr__(self) -> str:
         return f"Transport({self._urls.base_url!r})"
@@ -206,6 +207,7 @@ class Transport:
         return error
 
     def _heed_limits(self, response: httpx.Response) -> None:
+        self.per_minute = rate_limit(response.headers) or self.per_minute
         window = rate_limit_window(response.headers, self._clock.now())
         if window is not None and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self._limiter.observe(window.remaining, window.reset_in_seconds, limit=window.limit)

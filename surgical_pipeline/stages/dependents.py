@@ -18,6 +18,7 @@ from surgical_pipeline.domain.freshness import unbelieved_text
 from surgical_pipeline.domain.handover import Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.records import DependentRecords, DependentSet, LinkedRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.client import GitLabClient
@@ -64,6 +65,7 @@ async def run_dependents(
     budgets: Budgets,
     dependents: Sequence[Dependent] = CORE_DEPENDENTS,
     belongs_to: Belonging | None = None,
+    tally: Tally = UNWATCHED,
     clock: MonotonicClock = time.monotonic,
 ) -> Sources:
     """Bring the dependents of all sources but the unchanged ones up to date, as far as the budget allows.
@@ -83,8 +85,10 @@ async def run_dependents(
         project = str(sources.project_id)
         await project_of_ledger(project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE)
     keys = [key for key in sources.keys if key not in sources.unchanged]
+    tally.begin(STAGE, len(keys))
     versions = await _code_versions(sources.project_id, keys, run=run, dependents=dependents)
-    jobs = _jobs(keys, dependents=dependents, versions=versions)  # lazy: a list would keep it all alive
+    # Lazy: a list would keep it all alive.
+    jobs = _jobs(keys, dependents=dependents, versions=versions, tally=tally)
     finished: _Finished = asyncio.Queue(maxsize=2 * GROUP_SIZE)
     fetch = _Fetch(
         sources,
@@ -98,7 +102,7 @@ async def run_dependents(
         await run_each(jobs, fetch.one, at_once=gitlab.max_in_flight)
         await finished.put(None)
 
-    writing = _write_groups(finished, run=run, project_id=sources.project_id, clock=gitlab.clock)
+    writing = _write_groups(finished, run=run, project_id=sources.project_id, clock=gitlab.clock, tally=tally)
     await run_all((fetch_everything(), writing))
     return sources
 
@@ -113,7 +117,11 @@ async def _code_versions(
 
 
 def _jobs(
-    keys: Sequence[EntityKey], *, dependents: Sequence[Dependent], versions: Mapping[EntityKey, CodeVersion]
+    keys: Sequence[EntityKey],
+    *,
+    dependents: Sequence[Dependent],
+    versions: Mapping[EntityKey, CodeVersion],
+    tally: Tally,
 ) -> Iterator[_Job]:
     for key in keys:
         code = versions.get(key)
@@ -122,6 +130,8 @@ def _jobs(
             for dependent in dependents
             if key.entity_type in dependent.applies_to and not (code and code.has_current(dependent))
         ]
+        if not wanted:
+            tally.count(1)
         entity = _Entity(key, waiting=len(wanted), code=code)
         for dependent in wanted:
             yield entity, dependent
@@ -198,11 +208,13 @@ class _Fetch:
             return error.as_failure(STAGE, dependent=dependent)
 
 
-async def _write_groups(finished: _Finished, *, run: SyncRunRecorder, project_id: int, clock: GitLabClock) -> None:
+async def _write_groups(
+    finished: _Finished, *, run: SyncRunRecorder, project_id: int, clock: GitLabClock, tally: Tally
+) -> None:
     """Write entities as they finish, each window all that have finished by then."""
     async for group, last in _groups(finished):
         write = partial(_write_group, run=run, project_id=project_id, group=group, clock=clock, last=last)
-        await run.in_window(STAGE, write)
+        tally.count(len(group), failed=await run.in_window(STAGE, write))
 
 
 async def _groups(finished: _Finished) -> AsyncIterator[tuple[list[_Entity], bool]]:
@@ -234,7 +246,8 @@ def _write_group(
     group: Sequence[_Entity],
     clock: GitLabClock,
     last: bool,
-) -> None:
+) -> int:
+    """Returns how many entities of the group lack something."""
     sets = [one for entity in group for one in entity.sets]
     done = store.replace_dependents(tx, run.run_id, project_id, sets, present=clock.present())
     failures = {entity.key: (*entity.failures, *_refused(entity.key, done)) for entity in group}
@@ -251,6 +264,7 @@ def _write_group(
     )
     if last:
         run.set_phase(Phase.DOCS, tx)
+    return sum(map(bool, failures.values()))
 
 
 def _refused(key: EntityKey, done: Replacement) -> Iterator[Failure]:

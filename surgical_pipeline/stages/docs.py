@@ -15,6 +15,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.handover import GenerateDocsResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger import documents as store
@@ -60,14 +61,18 @@ class _Rendered:
         return self.source.existing.get(document.document_id) == document.content_hash
 
 
-async def run_generate_docs_for_sources(sources: Sources, *, run: SyncRunRecorder) -> GenerateDocsResult:
+async def run_generate_docs_for_sources(
+    sources: Sources, *, run: SyncRunRecorder, tally: Tally = UNWATCHED
+) -> GenerateDocsResult:
     """Regenerate the documents of all sources whose text differs from the stored one."""
+    tally.begin(STAGE, len(sources.keys))
     written: list[_Rendered] = []
     for start in range(0, len(sources.keys), BATCH_SIZE):
         end = start + BATCH_SIZE
-        written += await _generate(
-            sources.project_id, sources.keys[start:end], run=run, last=end >= len(sources.keys)
-        )
+        keys = sources.keys[start:end]
+        some = await _generate(sources.project_id, keys, run=run, last=end >= len(sources.keys))
+        tally.count(len(keys), failed=sum(one.failure is not None for one in some))
+        written += some
     return GenerateDocsResult(
         documents=tuple(document.version for one in written for document in one.changed),
         unchanged=sum(len(one.unchanged) for one in written),

@@ -13,6 +13,7 @@ from surgical_pipeline.documents.text import entity_of_document
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import Failure
 from surgical_pipeline.domain.handover import EmbedResult
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.records import DocumentVersion
 from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.ledger import embeddings as store
@@ -29,6 +30,7 @@ async def run_embed_for_document_ids(
     embedder: Embedder,
     run: SyncRunRecorder,
     budgets: Budgets,
+    tally: Tally = UNWATCHED,
     clock: MonotonicClock = time.monotonic,
     conclude: bool = False,
 ) -> EmbedResult:
@@ -37,19 +39,17 @@ async def run_embed_for_document_ids(
     ``conclude``: the last window, if there is one, also concludes the run, if it succeeded: one window less.
     """
     deadline = Deadline.after(budgets.embed_budget_seconds, clock)
+    tally.begin(STAGE, len(documents), unit="documents")
     vectorizer = Vectorizer(embedder, STAGE, deadline=deadline, clock=clock)
     results: list[EmbedResult] = []
     at = 0
     while at < len(documents):
         found = await run.in_read(STAGE, partial(look, versions=documents[at:], model=embedder.name))
         at += len(found.asked)
-        results += [
-            await run.in_window(
-                STAGE,
-                partial(_write, run=run, batch=batch, conclude=conclude and batch.last and at >= len(documents)),
-            )
-            async for batch in vectorizer.batches(found)
-        ]
+        async for batch in vectorizer.batches(found):
+            final = conclude and batch.last and at >= len(documents)
+            results.append(await run.in_window(STAGE, partial(_write, run=run, batch=batch, conclude=final)))
+            tally.count(len(batch.asked), failed=len(batch.failures))
     return EmbedResult(
         embedded=tuple(one for result in results for one in result.embedded),
         reused=tuple(one for result in results for one in result.reused),

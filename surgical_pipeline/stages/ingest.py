@@ -14,6 +14,7 @@ from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning, failures_of, outcome_of
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.clock import GitLabClock
@@ -35,6 +36,7 @@ async def run_ingest(
     run: SyncRunRecorder,
     clock: GitLabClock | None = None,
     only_changed: Sequence[Dependent] = (),
+    tally: Tally = UNWATCHED,
 ) -> Sources:
     """Write project, entities and misses, with an outcome for each.
 
@@ -47,6 +49,7 @@ async def run_ingest(
         StageFailedError: no requested entity is usable, or the ledger has come to belong to another GitLab
             since preflight.
     """
+    tally.begin(STAGE, len(preflight.fetched) + len(preflight.missing) + len(preflight.failures))
     batches = SnapshotFile(preflight.snapshots).batches(WINDOW_SIZE)
     gitlab_clock = clock or GitLabClock()
     outcomes = list[EntityOutcome]()
@@ -60,7 +63,9 @@ async def run_ingest(
         )
         if following is None:
             write = partial(_write_last, write=write, run=run, usable=any(one.usable for one in outcomes))
-        outcomes += await run.in_window(STAGE, write)
+        written = await run.in_window(STAGE, write)
+        tally.count(len(written), failed=sum(one.failure is not None for one in written))
+        outcomes += written
         gitlab_ids |= {record.key: record.gitlab_id for record in batch}
         batch, absences = following, None
     if not any(outcome.usable for outcome in outcomes):

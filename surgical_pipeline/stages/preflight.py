@@ -15,6 +15,7 @@ from surgical_pipeline.domain.belonging import NOTHING_KNOWN, Belonging
 from surgical_pipeline.domain.budgets import Budgets, Deadline, MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError, none_usable
 from surgical_pipeline.domain.handover import PreflightResult
+from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
 from surgical_pipeline.gitlab.client import FetchedEntities, GitLabClient
@@ -52,6 +53,7 @@ async def run_preflight(
     snapshots: SnapshotFile,
     budgets: Budgets,
     belongs_to: Belonging = NOTHING_KNOWN,
+    tally: Tally = UNWATCHED,
     clock: MonotonicClock = time.monotonic,
 ) -> PreflightResult:
     """Ask for the project, then for the entities in batches of 100, then singly for those the batches left out.
@@ -64,12 +66,13 @@ async def run_preflight(
             or IID, or every entity failed.
     """
     deadline = Deadline.after(budgets.preflight_budget_seconds, clock)
+    tally.begin(STAGE, len(scope))
     project = await project_of_ledger(
         scope.project, gitlab=gitlab, belongs_to=belongs_to, deadline=deadline, stage=STAGE
     )
     asked_at = gitlab.now()
     snapshots.append(())  # ingest reads the file even if nothing could be fetched
-    fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline)
+    fetch = _Fetch(project, gitlab=gitlab, snapshots=snapshots, deadline=deadline, tally=tally)
     # As many at once as may be in flight: each answer is written to disk before the next request.
     await run_each(_batches(scope), fetch.batch, at_once=gitlab.max_in_flight)
     await run_each(tuple(fetch.left_out), fetch.single, at_once=gitlab.max_in_flight)
@@ -89,13 +92,20 @@ class _Fetch:
     """What preflight knows so far about each entity: every key ends in exactly one of the three results."""
 
     def __init__(
-        self, project: ProjectRecord, *, gitlab: GitLabClient, snapshots: SnapshotFile, deadline: Deadline
+        self,
+        project: ProjectRecord,
+        *,
+        gitlab: GitLabClient,
+        snapshots: SnapshotFile,
+        deadline: Deadline,
+        tally: Tally,
     ) -> None:
         self._project_id = project.project_id
         self._unreadable = project.unreadable
         self._gitlab = gitlab
         self._snapshots = snapshots
         self._deadline = deadline
+        self._tally = tally
         self._accepting = asyncio.Lock()
         self.fetched: list[EntityKey] = []
         self.left_out: list[EntityKey] = []
@@ -154,6 +164,7 @@ class _Fetch:
             return error
         if answer is None:
             self.missing.append(key)
+            self._tally.count(1, failed=1)
         else:
             found = FetchedEntities((answer.item,), answer.fetched_at)
             await self._accept_beside(key.entity_type, found, wanted={key})
@@ -185,6 +196,7 @@ class _Fetch:
         good = [record for key, record in sorted(records.items()) if key not in invalid]
         self._snapshots.append(good)
         self.fetched.extend(record.key for record in good)
+        self._tally.count(len(good))
         return records.keys() | invalid
 
     def _checked_identity(self, kind: EntityType, item: dict[str, object], wanted: set[EntityKey]) -> EntityKey:
@@ -210,9 +222,9 @@ class _Fetch:
         failure = error.as_failure(STAGE)
         if isinstance(error, UnauthorizedError | ProjectNotFoundError):
             raise StageFailedError(failure) from error
-        self.failures.extend(
-            EntityFailure(entity_type=key.entity_type, iid=key.iid, failure=failure) for key in sorted(keys)
-        )
+        failed = [EntityFailure(entity_type=key.entity_type, iid=key.iid, failure=failure) for key in sorted(keys)]
+        self.failures.extend(failed)
+        self._tally.count(len(failed), failed=len(failed))
 
 
 def _check_duplicate(known: EntityRecord | None, record: EntityRecord) -> None:

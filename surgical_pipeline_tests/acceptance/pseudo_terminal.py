@@ -5,7 +5,8 @@ import os
 import pty
 import re
 import subprocess
-from collections.abc import Mapping, Sequence
+import threading
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,8 +30,14 @@ class Shown:
         return OWN_SEQUENCES.sub("", self.raw)
 
 
-def on_terminal(command: Sequence[str], *, environment: Mapping[str, str], folder: Path) -> Shown:
-    """Run to the end; stdin, stdout and stderr are one terminal."""
+def on_terminal(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str],
+    folder: Path,
+    meanwhile: Callable[[int], None] = lambda _pid: None,
+) -> Shown:
+    """Run to the end; stdin, stdout and stderr are one terminal. ``meanwhile``: in a thread, with its PID."""
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
         command,
@@ -42,6 +49,7 @@ def on_terminal(command: Sequence[str], *, environment: Mapping[str, str], folde
         start_new_session=True,
     )
     os.close(theirs)
+    threading.Thread(target=meanwhile, args=[process.pid], daemon=True).start()
     read = bytearray()
     try:
         while part := _read(ours):

@@ -56,7 +56,7 @@ def test_dg_lists_all_that_the_definitions_hold(home: Path) -> None:
         "gitlab_changes",
         "publish",
     }
-    assert {schedule["name"] for schedule in listed["schedules"]} == {"sweep"}
+    assert {schedule["name"] for schedule in listed["schedules"]} == {"sweep", "prune", "report"}
 
 
 def test_dg_dev_names_the_code_location_as_workspace_yaml_does() -> None:

@@ -85,6 +85,9 @@ COMMANDS = [
     pytest.param(["search", "valve", "--json"], id="search --json"),
     pytest.param(["runs", "show", "RUN_ID", "--json"], id="runs show --json"),
     pytest.param(["embed-backlog"], id="embed-backlog"),
+    pytest.param(["report", "--html", "-"], id="report"),
+    pytest.param(["report", "RUN_ID", "--html", "-"], id="report RUN_ID"),
+    pytest.param(["report", "--json"], id="report --json"),
     pytest.param(["doctor"], id="doctor"),
     pytest.param(["ledger", "check"], id="ledger check"),
 ]

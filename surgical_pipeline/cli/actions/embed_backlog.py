@@ -1,7 +1,8 @@
-"""The embedding backlog from a terminal: check what can be checked, run the job with a bar, print the result."""
+"""The embedding backlog from a terminal: check what can be checked, run the job, print the result."""
+
+import time
 
 from pydantic import BaseModel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
 from surgical_pipeline.cli.environment import (
@@ -13,10 +14,12 @@ from surgical_pipeline.cli.environment import (
     usage_errors,
 )
 from surgical_pipeline.cli.output import EXIT_CODES
-from surgical_pipeline.cli.terminal import err, print_rows, say, words
+from surgical_pipeline.cli.progress import Display, shown_progress
+from surgical_pipeline.cli.terminal import print_rows, say, words
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launch_backlog
 from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.progress import Progress
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.backlog import UnknownProjectError, find_project
 from surgical_pipeline.settings import Settings
@@ -57,32 +60,16 @@ class BacklogReport(BaseModel):
         return EXIT_CODES[RunStatus.SUCCEEDED_WITH_WARNINGS if self.failed else RunStatus.SUCCEEDED]
 
 
-def run_backlog(project: str | None, *, prune: bool, verbose: bool, progress: bool) -> BacklogReport:
+def run_backlog(project: str | None, *, prune: bool, verbose: bool, display: Display) -> BacklogReport:
     """Run the job and print its result.
 
     Raises:
         typer.Exit: 2 for a wrong setting or project, 1 without a ledger; nothing has run.
     """
     model = _checked_model(project)
-    with (
-        Progress(
-            TextColumn("embedding"),
-            BarColumn(bar_width=25),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            console=err(),
-            transient=True,
-            disable=not progress,
-        ) as bars,
-        ledger_errors(),
-    ):
-        task = bars.add_task("embedding", total=None)
-        run = launch_backlog(
-            project,
-            prune=prune,
-            log_level="INFO" if verbose else "CRITICAL",
-            watch=lambda now: bars.update(task, total=now.total, completed=now.done),
-        )
+    watched = _Watched()
+    with shown_progress(watched.look, display), ledger_errors():
+        run = launch_backlog(project, prune=prune, log_level="INFO" if verbose else "CRITICAL", watch=watched.note)
     final = run.progress or BacklogProgress(total=0)
     return BacklogReport(
         run_id=run.run_id,
@@ -120,6 +107,31 @@ def print_backlog(report: BacklogReport) -> None:
         f"{report.reused}, superseded: {report.superseded}, failed: {len(report.failed)}, left: {report.remaining}"
         + (f"; vectors of other models dropped from {report.pruned}" if report.pruned else "")
     )
+
+
+class _Watched:
+    """What the job last reported, for whoever looks at it in between."""
+
+    def __init__(self) -> None:
+        self._last: BacklogProgress | None = None
+        self._began = 0.0
+
+    def note(self, progress: BacklogProgress) -> None:
+        if self._last is None:
+            self._began = time.monotonic()
+        self._last = progress
+
+    def look(self) -> Progress | None:
+        if self._last is None:
+            return None
+        return Progress(
+            "embedding",
+            self._last.done,
+            self._last.total,
+            failed=len(self._last.failed),
+            unit="documents",
+            seconds=time.monotonic() - self._began,
+        )
 
 
 def _checked_model(project: str | None) -> str:

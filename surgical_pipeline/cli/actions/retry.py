@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from surgical_pipeline.cli.actions.sync import checked_ledger, execute
 from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors
 from surgical_pipeline.cli.interrupts import Interrupts
+from surgical_pipeline.cli.progress import Display
 from surgical_pipeline.cli.terminal import say
 from surgical_pipeline.defs.launch import repeated_config
 from surgical_pipeline.domain.lifecycle import RunStatus
@@ -19,7 +20,7 @@ def retry_run(
     *,
     changes: Mapping[str, float | None],
     verbose: bool,
-    progress: bool,
+    display: Display,
     interrupts: Interrupts,
 ) -> RetryResult:
     """Run again the entities of a run that are worth another try.
@@ -40,7 +41,7 @@ def retry_run(
             changes={name: value for name, value in changes.items() if value is not None},
             log_level="INFO" if verbose else "CRITICAL",
         )
-    result = execute(config, ledger=ledger, progress=progress, interrupts=interrupts, parent_run_id=parent.run_id)
+    result = execute(config, ledger=ledger, display=display, interrupts=interrupts, parent_run_id=parent.run_id)
     return RetryResult(
         parent_run_id=parent.run_id, scope=str(plan.scope), left_alone=plan.left_alone, result=result
     )
@@ -66,7 +67,10 @@ def _ended_run(ledger: Ledger, prefix: str) -> SyncResult:
         found = find_run(tx, prefix)
         result = load_result(tx, found.run_id) if found else None
     if result is None:
-        fail(f"no run begins with {prefix!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE)
+        fail(
+            f"no run begins with {prefix!r}: it never was, or it was pruned; see `surgical-pipeline runs list`",
+            code=EXIT_USAGE,
+        )
     if not RunStatus(result.completion_status).terminal:
         fail(
             f"run {result.run_id} is {result.completion_status}: wait for its end; if its process is gone, "

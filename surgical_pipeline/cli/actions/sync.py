@@ -5,18 +5,18 @@ from typing import Any, NoReturn
 
 import typer
 from pydantic import BaseModel
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES, print_result
-from surgical_pipeline.cli.terminal import err, print_json
+from surgical_pipeline.cli.progress import Display, shown_progress
+from surgical_pipeline.cli.terminal import print_json
 from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launched, refused, run_config
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunStatus
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -32,7 +32,7 @@ def run_sync(
     budgets: Budgets,
     dependents: Sequence[Dependent],
     verbose: bool,
-    progress: bool,
+    display: Display,
     interrupts: Interrupts,
     only_changed: bool = False,
 ) -> SyncResult:
@@ -53,31 +53,21 @@ def run_sync(
     except LockTimeoutError as error:
         failure = Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED))
         return refused(config, failure, ledger=open_ledger(Settings.from_environment()))
-    return execute(config, ledger=ledger, progress=progress, interrupts=interrupts)
+    return execute(config, ledger=ledger, display=display, interrupts=interrupts)
 
 
 def execute(
     config: Mapping[str, Any],
     *,
     ledger: Ledger,
-    progress: bool,
+    display: Display,
     interrupts: Interrupts,
     parent_run_id: str | None = None,
 ) -> SyncResult:
     """Run the job with this config, with progress, and read back the result."""
-    with (
-        Progress(
-            TextColumn("{task.description:<12}"),
-            BarColumn(bar_width=25),
-            TimeElapsedColumn(),
-            console=err(),
-            transient=True,
-            disable=not progress,
-        ) as bars,
-        ledger_errors(),
-        launched(config, ledger=ledger, parent_run_id=parent_run_id) as run,
-    ):
-        run.execute(_StageBars(bars).report, cancelled=interrupts.asked)
+    with ledger_errors(), launched(config, ledger=ledger, parent_run_id=parent_run_id) as run:
+        with shown_progress(lambda: run.progress, display):
+            run.execute(cancelled=interrupts.asked)
         return run.result()
 
 
@@ -114,18 +104,3 @@ def conclude(result: SyncResult | None, *, document: BaseModel | None) -> NoRetu
     elif result is not None:
         print_result(result)
     raise typer.Exit(0 if result is None else EXIT_CODES.get(RunStatus(result.completion_status), EXIT_FAILED))
-
-
-class _StageBars:
-    """One line for each stage that has begun."""
-
-    def __init__(self, bars: Progress) -> None:
-        self._bars = bars
-        self._tasks: dict[str, TaskID] = {}
-
-    def report(self, stage: str, done: bool) -> None:
-        if stage not in self._tasks:
-            number = STAGES.index(Phase(stage)) + 1
-            self._tasks[stage] = self._bars.add_task(f"{number}/5 {stage}", total=None)
-        if done:
-            self._bars.update(self._tasks[stage], total=1, completed=1)

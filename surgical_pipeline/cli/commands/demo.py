@@ -32,7 +32,7 @@ def demo(
         if not as_json:
             say(f"A sandbox GitLab listens on {sandbox.url}; the Dagster job runs over ", (SCOPE, "bold"))
             say()
-        result = _sync(progress=not as_json)
+        result = _sync(as_json=as_json)
     if as_json:
         print_json(result)
     else:
@@ -59,9 +59,9 @@ def _set_environment(home: Path, *, url: str, token: str) -> None:
     }
 
 
-def _sync(*, progress: bool) -> "SyncResult":
+def _sync(*, as_json: bool) -> "SyncResult":
     from surgical_pipeline.cli.interrupts import noted_interrupts
-    from surgical_pipeline.cli.terminal import err
+    from surgical_pipeline.cli.progress import display_for
     from surgical_pipeline.domain.budgets import Budgets
     from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
     from surgical_pipeline.domain.scope import Scope
@@ -74,7 +74,7 @@ def _sync(*, progress: bool) -> "SyncResult":
             budgets=Budgets(),
             dependents=CORE_DEPENDENTS,
             verbose=False,
-            progress=progress and err().is_terminal,
+            display=display_for(as_json=as_json, verbose=False),
             interrupts=interrupts,
         )
 

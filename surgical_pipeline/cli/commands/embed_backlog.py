@@ -1,6 +1,5 @@
 """`surgical-pipeline embed-backlog`: embed every document that lacks a vector of the configured model."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -20,9 +19,11 @@ def embed_backlog(
     all have theirs; 3: the model refused some texts; 1: no embedder or no ledger; 130: stopped.
     """
     from surgical_pipeline.cli.actions.embed_backlog import print_backlog, run_backlog
+    from surgical_pipeline.cli.progress import display_for
     from surgical_pipeline.cli.terminal import print_json
 
-    report = run_backlog(project, prune=prune, verbose=verbose, progress=not as_json and sys.stderr.isatty())
+    display = display_for(as_json=as_json, verbose=verbose)
+    report = run_backlog(project, prune=prune, verbose=verbose, display=display)
     if as_json:
         print_json(report)
     else:

@@ -1,6 +1,5 @@
 """`surgical-pipeline retry RUN_ID`: sync again what failed and may succeed now, and nothing else."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -22,6 +21,7 @@ def retry(
     Prints what it leaves alone, and why. Exit codes as for sync; 0 if there is nothing to try again.
     """
     from surgical_pipeline.cli.interrupts import noted_interrupts
+    from surgical_pipeline.cli.progress import display_for
 
     with noted_interrupts() as interrupts:
         from surgical_pipeline.cli.actions.retry import print_left_alone, retry_run
@@ -34,7 +34,7 @@ def retry(
                 "dependents_budget_seconds": dependents_budget_seconds,
             },
             verbose=verbose,
-            progress=not as_json and sys.stderr.isatty(),
+            display=display_for(as_json=as_json, verbose=verbose),
             interrupts=interrupts,
         )
     if not as_json:

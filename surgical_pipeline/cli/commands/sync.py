@@ -1,6 +1,5 @@
 """`surgical-pipeline sync SCOPE...`: run the real Dagster job over exactly these entities."""
 
-import sys
 from typing import Annotated
 
 import typer
@@ -52,6 +51,7 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     """
     from surgical_pipeline.cli.environment import usage_errors
     from surgical_pipeline.cli.interrupts import noted_interrupts
+    from surgical_pipeline.cli.progress import display_for
     from surgical_pipeline.cli.scopes import read_scope
 
     with usage_errors():
@@ -73,7 +73,7 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
             dependents=wanted,
             only_changed=only_changed,
             verbose=verbose,
-            progress=not as_json and sys.stderr.isatty(),
+            display=display_for(as_json=as_json, verbose=verbose),
             interrupts=interrupts,
         )
     conclude(result, document=result if as_json else None)

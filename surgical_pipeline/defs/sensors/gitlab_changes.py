@@ -9,8 +9,8 @@ from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
 
-TICK_SECONDS = 10
-"""Two requests a tick for each project or group: 12 a minute where nothing happens."""
+TICK_SECONDS = 30
+"""Two requests a tick for each project or group, and a row in Dagster. Hooks are for those who are in a hurry."""
 _LOCK_TIMEOUT_SECONDS = 2.0
 _NO_PROJECTS = "SURGICAL_PROJECTS names no project: set it to paths, ids or group/*, then restart Dagster."
 
@@ -29,7 +29,7 @@ def _status() -> dg.DefaultSensorStatus:
     job_name=SYNC_JOB,
     minimum_interval_seconds=TICK_SECONDS,
     default_status=_status(),
-    description="Looks every 10 s at what changed in the projects that SURGICAL_PROJECTS names, and syncs it.",
+    description="Looks every 30 s at what changed in the projects that SURGICAL_PROJECTS names, and syncs it.",
 )
 def gitlab_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
     settings = Settings.from_environment()

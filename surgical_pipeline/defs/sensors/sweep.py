@@ -6,7 +6,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, Origin
 from surgical_pipeline.defs.sensors.requests import sync_request
-from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.budgets import PATIENT
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.ledger.known import KnownProject, known_entities, known_projects
 from surgical_pipeline.ledger.opening import open_ledger
@@ -14,13 +14,6 @@ from surgical_pipeline.settings import Settings
 
 RUN_SIZE = 1000
 """Entities per run: a run costs seconds of its own, and unchanged ones a hundredth of a request each."""
-PATIENT = Budgets(
-    preflight_budget_seconds=600,
-    entity_timeout_seconds=120,
-    dependents_budget_seconds=3600,
-    embed_budget_seconds=3600,
-)
-"""Nobody waits for a sweep, and a deep one has thousands of requests per run."""
 _LOCK_TIMEOUT_SECONDS = 30.0
 """Dagster gives an evaluation 60 s."""
 _NO_PROJECTS = "SURGICAL_PROJECTS names no project: there is nothing to sweep."

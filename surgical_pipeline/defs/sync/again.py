@@ -78,6 +78,7 @@ async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sour
             budgets=session.budgets,
             dependents=session.dependents,
             belongs_to=gateways.belonging_to_check,
+            tally=gateways.tally,
         )
 
 

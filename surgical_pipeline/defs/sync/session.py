@@ -9,14 +9,22 @@ import dagster as dg
 from anyio.from_thread import start_blocking_portal
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import events_upto_of, is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import (
+    events_upto_of,
+    is_cancelled,
+    mode_of,
+    scope_of,
+    trigger_of,
+    worker_of,
+)
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
+from surgical_pipeline.defs.sync.stage_report import reported
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
-from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
@@ -67,7 +75,8 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
         dependents = config.dependent_list()
         only_changed = dependents if config.only_changed else ()
-        yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
+        with reported(context, gateways, phase):
+            yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:
@@ -130,9 +139,9 @@ def _fail(
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
     """A terminated run is already CANCELING in Dagster; after a bare signal it is not: Dagster calls it failed.
 
-    For a run of the command line, a signal is Ctrl+C or SIGTERM, and so a cancellation.
+    For a run in a command's own process, a signal is Ctrl+C or SIGTERM, and so a cancellation.
     """
-    if trigger_of(context.run) is Trigger.CLI:
+    if worker_of(context.run) is not None:
         report_canceling(context.instance, context.run_id)
     if _cancelled(context):
         gateways.run.finish_cancelled()

@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
+from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 
@@ -57,10 +58,13 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
         raise LedgerMissingError(ledger.path)
     destination = _checked_destination(ledger.path, destination, force=force)
     ledger.checkpoint()
-    partial = destination.with_name(f"{destination.name}.partial")
-    with _temporary(partial):
+    partial = destination.with_name(f"{destination.name}{PARTIAL}")
+    with _temporary(partial), ExitStack() as ours:
         with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
-            copy_file_and_log(ledger.path, partial, mode=mode_of(destination))
+            mode = mode_of(destination)
+            make_empty(partial, mode=mode)
+            ours.enter_context(owned(partial))
+            copy_file_and_log(ledger.path, partial, mode=mode)
         if wal_bytes(partial):
             with ledger.opened(partial, read_only=False) as copy, storage_errors(partial):
                 copy.execute("CHECKPOINT")
@@ -88,7 +92,7 @@ def compact(ledger: DuckDBLedger) -> Compaction:
         raise LedgerMissingError(ledger.path)
     with ledger.write("migrate"):
         pass
-    fresh = ledger.path.with_name(f"{ledger.path.name}.compacting")
+    fresh = ledger.path.with_name(f"{ledger.path.name}{COMPACTING}")
     with ledger.kept_still(exclusive=True), _temporary(fresh):
         before = ledger.path.stat().st_size + wal_bytes(ledger.path)
         expected = _fingerprints(ledger, ledger.path)

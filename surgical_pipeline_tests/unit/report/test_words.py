@@ -1,0 +1,38 @@
+import pytest
+
+from surgical_pipeline.report.words import counted, seconds_in_words, size_in_words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "not ended"),
+        (0, "0 ms"),
+        (0.0404, "40 ms"),
+        (-0.3, "-300 ms"),
+        (1.44, "1.4 s"),
+        (12.2, "12 s"),
+        (60, "1 min"),
+        (200, "3 min 20 s"),
+        (7500, "2 h 5 min"),
+        (273_600, "3 d 4 h"),
+    ],
+)
+def test_a_length_of_time_has_two_units_at_most(seconds: float | None, words: str) -> None:
+    assert seconds_in_words(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("size", "words"),
+    [(0, "0 bytes"), (999, "999 bytes"), (12_345, "12.3 KB"), (429_000_000, "429 MB"), (5 * 10**15, "5,000 TB")],
+)
+def test_a_size_has_the_unit_that_suits_it(size: int, words: str) -> None:
+    assert size_in_words(size) == words
+
+
+def test_one_is_no_plural() -> None:
+    assert [counted(1, "run"), counted(2000, "run"), counted(0, "entity", "entities")] == [
+        "1 run",
+        "2,000 runs",
+        "0 entities",
+    ]
