@@ -69,7 +69,6 @@ class PublishedFile:
         try:
             with reading_errors():
                 cursor.execute(f"USE {SCHEMA}")
-                cursor.execute("SET python_enable_replacements = FALSE")
                 return cursor.sql(text, params=dict(params)).to_arrow_table()
         finally:
             cursor.close()
