@@ -52,7 +52,7 @@ class GitLabClient:
 
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
-    ``clock`` may be shared by the clients of one run.
+    ``clock`` may be shared by the clients of one run. ``network``: what takes requests to GitLab; None: HTTP.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -71,6 +71,7 @@ class GitLabClient:
         retry: RetryPolicy | None = None,
         clock: GitLabClock | None = None,
         monotonic: MonotonicClock = time.monotonic,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         token = _checked_token(token)
         self._urls = ApiUrls(base_url)
@@ -88,6 +89,7 @@ class GitLabClient:
             max_answer_bytes=max_answer_bytes,
             ca_bundle=ca_bundle,
             clock=self.clock,
+            network=network,
         )
 
     def __repr__(self) -> str:

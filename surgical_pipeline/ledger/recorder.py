@@ -35,10 +35,15 @@ class SyncRunRecorder:
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
     since this object was made, and the requests passed to ``count_requests``.
+
+    ``worker``: the process that works on the run; None: this one.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
+    def __init__(
+        self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now, worker: ProcessIdentity | None = None
+    ) -> None:
         self.run_id = run_id
+        self._worker = worker
         self._ledger = ledger
         self._clock = clock
         self._usage = Usage(ledger)
@@ -79,7 +84,7 @@ class SyncRunRecorder:
             RunLostError: the run is already running or has ended.
         """
         now = self._clock()
-        worker = ProcessIdentity.of_this_process()
+        worker = self._worker or ProcessIdentity.of_this_process()
         with self._ledger.write("start run") as tx:
             row = {
                 "run_id": self.run_id,

@@ -21,7 +21,7 @@ from surgical_pipeline.defs.sync.again import (
 )
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
 from surgical_pipeline.defs.sync.metadata import run_metadata
-from surgical_pipeline.defs.sync.session import finish, run_async, stage
+from surgical_pipeline.defs.sync.session import finish, stage
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -73,9 +73,10 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     snapshots=gateways.snapshots,
                     budgets=session.budgets,
                     belongs_to=gateways.run.belongs_to,
+                    clock=gateways.monotonic,
                 )
 
-        return run_async(work)
+        return gateways.run_async(work)
 
 
 @dg.op(
@@ -95,7 +96,7 @@ def ingest(
                 asked, run=gateways.run, clock=gateways.gitlab_clock, only_changed=session.only_changed
             )
 
-        sources = run_async(work)
+        sources = gateways.run_async(work)
     return None, None, sources
 
 
@@ -112,7 +113,7 @@ def dependents(
         async def work() -> Sources:
             return await fetched_dependents(with_more(sources, await missed_sources(session)), session=session)
 
-        sources = run_async(work)
+        sources = session.gateways.run_async(work)
     return None, None, sources
 
 
@@ -130,7 +131,7 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
                 more = await fetched_dependents(more, session=session)
             return await run_generate_docs_for_sources(with_more(sources, more), run=session.gateways.run)
 
-        regenerated = run_async(work)
+        regenerated = session.gateways.run_async(work)
     return None, regenerated
 
 
@@ -143,10 +144,15 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         async def work() -> None:
             documents = regenerated.documents + await missed_documents(session)
             await run_embed_for_document_ids(
-                documents, embedder=gateways.embedder, run=gateways.run, budgets=session.budgets, conclude=True
+                documents,
+                embedder=gateways.embedder,
+                run=gateways.run,
+                budgets=session.budgets,
+                clock=gateways.monotonic,
+                conclude=True,
             )
 
-        run_async(work)
+        gateways.run_async(work)
         finish(gateways)
     context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
 
