@@ -64,8 +64,8 @@ class Traffic:
     """Shared by the middleware, the control routes and the server that runs the app.
 
     `connections` is the server's set of open connections, which faults use to close one; `closing` cuts
-    delays short when the server stops. `rate_limit` is in requests per minute, None: none. `clock` gives the `Date`
-    of answers.
+    delays short when the server stops. `rate_limit` is in requests per minute, None: none. `clock` gives the
+    `Date` of answers.
     """
 
     def __init__(self, *, rate_limit: int | None, clock: Callable[[], datetime]) -> None:

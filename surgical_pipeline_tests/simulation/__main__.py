@@ -1,11 +1,12 @@
 """`python -m surgical_pipeline_tests.simulation`: many seeds, or one of them line by line."""
 
 import argparse
-import multiprocessing
 import sys
 import time
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 
 from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, shrunk
 
@@ -25,13 +26,13 @@ def main() -> int:
         runs += result.runs
         if result.failure is not None:
             failing.append(result)
-            print(f"seed {result.seed} fails: {result.failure}\n  {_command(result.seed)}", flush=True)
+            _say(f"seed {result.seed} fails: {result.failure}\n  {_command(result.seed)}")
             if len(failing) >= arguments.most_failures:
                 break
     minutes = (time.monotonic() - began) / 60
-    print(
-        f"{seeds} seeds, {runs} runs in {minutes:.1f} min: {seeds / minutes:.0f} seeds and {runs / minutes:.0f} runs "
-        f"a minute; {len(failing) or 'none'} failed"
+    _say(
+        f"{seeds} seeds, {runs} runs in {minutes:.1f} min: {seeds / minutes:.0f} seeds and "
+        f"{runs / minutes:.0f} runs a minute; {len(failing) or 'none'} failed"
     )
     return 1 if failing else 0
 
@@ -49,16 +50,16 @@ def _arguments() -> argparse.Namespace:
 
 def _replay(seed: int) -> int:
     with a_database() as database:
-        result = run_seed(database, seed, on_line=print)
+        result = run_seed(database, seed, on_line=_say)
         if result.failure is None:
-            print(f"seed {seed} holds: {result.runs} runs, trace {result.fingerprint}")
+            _say(f"seed {seed} holds: {result.runs} runs, trace {result.fingerprint}")
             return 0
-        print(f"seed {seed} fails: {result.failure}\nmaking its {len(result.steps)} steps fewer ...", flush=True)
+        _say(f"seed {seed} fails: {result.failure}\nmaking its {len(result.steps)} steps fewer ...")
         shortest = shrunk(result, partial(run_seed, database, seed))
-    print(f"{len(shortest.steps)} steps are enough:")
+    _say(f"{len(shortest.steps)} steps are enough:")
     for step in shortest.steps:
-        print(f"  {step}")
-    print(f"they fail: {shortest.failure}")
+        _say(f"  {step}")
+    _say(f"they fail: {shortest.failure}")
     return 1
 
 
@@ -66,12 +67,22 @@ def _results(first: int, seeds: int, processes: int, most_runs: int | None) -> I
     runs = 0
     starts = range(first, first + seeds, _AT_ONCE)
     groups = [range(start, min(start + _AT_ONCE, first + seeds)) for start in starts]
-    with multiprocessing.get_context("spawn").Pool(processes) as pool:
-        for results in pool.imap(_some, groups):
+    if processes == 1:
+        with a_database() as database:
+            for seed in range(first, first + seeds):
+                result = run_seed(database, seed)
+                yield result
+                runs += result.runs
+                if most_runs is not None and runs >= most_runs:
+                    return
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for results in pool.map(_some, groups):
             for result in results:
                 yield result
                 runs += result.runs
             if most_runs is not None and runs >= most_runs:
+                pool.shutdown(cancel_futures=True)
                 return
 
 
@@ -82,6 +93,11 @@ def _some(seeds: range) -> list[Result]:
 
 def _light(result: Result) -> Result:
     return Result(result.seed, result.steps, result.failure, (), result.fingerprint, result.runs, result.hours)
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _command(seed: int) -> str:

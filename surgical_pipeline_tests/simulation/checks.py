@@ -14,7 +14,8 @@ from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
 
 _ROWS_BY_ENTITY = """
 SELECT project_id, entity_type, iid, CAST(SUM(hash) AS VARCHAR) FROM (
-    SELECT project_id, entity_type, iid, hash(run_id, fetched_at, missed_at, deleted_at, payload) AS hash FROM entities
+    SELECT project_id, entity_type, iid, hash(run_id, fetched_at, missed_at, deleted_at, payload) AS hash
+        FROM entities
     UNION ALL SELECT project_id, noteable_type, noteable_iid, hash(note_id, run_id, payload) FROM notes
     UNION ALL SELECT project_id, noteable_type, noteable_iid, hash(event_type, event_id, run_id, payload)
         FROM resource_events
@@ -108,12 +109,17 @@ class Checks:
         running = self.file.rows("SELECT run_id, status FROM sync_runs WHERE finished_at IS NULL")
         if running or self.storage.unfinished():
             raise BrokenError(f"runs have not ended: {running}")
-        told = dict(self.file.rows("SELECT run_id, dagster_status FROM sync_runs"))
-        for run_id, stored in self.storage.runs.items():
-            if told.get(run_id) != stored.run.status.value:
-                raise BrokenError(
-                    f"run {run_id[:8]} is {stored.run.status.value}, the ledger says {told.get(run_id)}"
-                )
+        if differing := self.told_otherwise():
+            raise BrokenError(f"runs that Dagster and the ledger tell otherwise: {differing}")
+
+    def told_otherwise(self) -> list[str]:
+        """Runs of which the ledger has another status of Dagster's than Dagster."""
+        told = {row[0]: row[1] for row in self.file.rows("SELECT run_id, dagster_status FROM sync_runs")}
+        return [
+            f"{run_id[:8]} is {stored.run.status.value}, {told.get(run_id)} in the ledger"
+            for run_id, stored in self.storage.runs.items()
+            if told.get(run_id) != stored.run.status.value
+        ]
 
     def each_event_has_its_end(self) -> None:
         left = self.file.rows("SELECT event_key, state, attempts FROM gitlab_events WHERE state = 'pending'")
@@ -142,4 +148,4 @@ def _keys_of(storage: DagsterStorage, run_id: str) -> Iterable[tuple[str, int]]:
     """What the run was given."""
     scope = scope_of(storage.runs[run_id].run)
     if isinstance(scope, Scope):
-        yield from ((str(key.entity_type), key.iid) for key in scope.keys())
+        yield from ((str(key.entity_type), key.iid) for key in tuple(scope.keys()))

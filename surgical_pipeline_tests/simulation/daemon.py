@@ -1,8 +1,8 @@
 """Dagster's daemon and code server as one process: it ticks our sensors, submits, starts and watches runs.
 
-It keeps just what Dagster promises. A tick's cursor and requests are stored together, or the evaluation happens again.
-What was stored and not submitted is submitted later, under the same ids. A run key makes one run, ever. Whether the end
-of a run's process is noticed is left to chance.
+It keeps just what Dagster promises. A tick's cursor and requests are stored together, or the evaluation happens
+again. What was stored and not submitted is submitted later, under the same ids. A run key makes one run, ever.
+Whether the end of a run's process is noticed is left to chance.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ Evaluation = tuple[str | None, list[dg.RunRequest]]
 
 @dataclass(frozen=True)
 class Sensor:
-    """``evaluate``: code of `run_interruptible`; takes the stored cursor. ``seconds``: between two of its ticks."""
+    """``evaluate``: code of `run_interruptible`; takes the stored cursor. ``seconds``: between two ticks."""
 
     name: str
     evaluate: Callable[[str | None], Evaluation]
@@ -68,7 +68,7 @@ class Daemon:
             await self.process.sleep(pause)
             asked = await run_interruptible(partial(self._evaluate, sensor))
             quiet = 0 if asked or not self.calm() else quiet + 1
-            pause = min(self.process.random.uniform(*sensor.seconds) * 1.5 ** max(0, quiet - 8), LONGEST_PAUSE)
+            pause = min(self.process.random.uniform(*sensor.seconds) * 1.5 ** max(0, quiet - 4), LONGEST_PAUSE)
 
     def _evaluate(self, sensor: Sensor) -> bool:
         """True if something was asked for."""

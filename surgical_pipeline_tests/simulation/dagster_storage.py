@@ -1,4 +1,4 @@
-"""What Dagster keeps, and just what it promises of that: runs, their events, run keys, and each sensor's last tick."""
+"""What Dagster keeps, and just what it promises of that: runs, their events and keys, each sensor's last tick."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-from surgical_pipeline.defs.dagster_runs import NOT_FINISHED, RUN_KEY_TAG, SENSOR_TAG, SYNC_JOB
+from surgical_pipeline.defs.dagster_runs import RUN_KEY_TAG, SENSOR_TAG, SYNC_JOB
 from surgical_pipeline_tests.simulation.processes import Process
 
 INSTANCE = "simulated"
@@ -39,7 +39,7 @@ class StoredRun:
 
 @dataclass
 class StoredTick:
-    """The last evaluation of a sensor that was stored: cursor and requests together, with the ids of their runs."""
+    """A sensor's last evaluation that was stored: cursor and requests together, with the ids of their runs."""
 
     cursor: str | None = None
     requests: list[tuple[str, dg.RunRequest]] = field(default_factory=list)
@@ -199,12 +199,4 @@ def _matches(one: StoredRun, wanted: dg.RunsFilter) -> bool:
 
 
 def _has(value: str | None, wanted: str | Iterable[str]) -> bool:
-    return value == wanted if isinstance(wanted, str) else value in wanted
-
-
-def is_waiting(one: StoredRun) -> bool:
-    return one.run.status is DagsterRunStatus.QUEUED
-
-
-def not_finished(one: StoredRun) -> bool:
-    return one.run.status in NOT_FINISHED
+    return value == wanted if isinstance(wanted, str) else value in set(wanted)

@@ -32,7 +32,7 @@ _OPEN_TO = edits.THROTTLE
 
 @dataclass
 class SimulatedGitLab:
-    """``unannounced``: entities that changed in a way that neither list nor settle rule can show; a sweep finds it."""
+    """``unannounced``: what changed in a way that neither list nor settle rule can show; a sweep finds it."""
 
     clock: Callable[[], datetime]
     surroundings: Surroundings
@@ -48,7 +48,7 @@ class SimulatedGitLab:
         self.viewer: Viewer = self.app.state.viewers[self.token]
         behaviour = self.world.behaviour
         behaviour.largest_page = self.surroundings.page
-        behaviour.keyset = self.surroundings.keyset  # type: ignore[assignment]  a bool or that one word
+        behaviour.keyset = self.surroundings.keyset
         [self.project_id] = self.world.projects
         for number in range(self.surroundings.issues):
             edits.create_issue(self.world, self.project_id, _opened(f"Issue {number}", hours=30 - number))
@@ -58,14 +58,14 @@ class SimulatedGitLab:
             edits_of_merge_requests.prepare(self.world, made.key)
         self.world.announced.clear()
 
-    def keys(self) -> list[EntityKey]:
+    def existing(self) -> list[EntityKey]:
         """Of all that is there, in order."""
         return sorted(key for key in self.world.every_key() if self.world.find(*key) is not None)
 
-    def visible_keys(self) -> list[EntityKey]:
+    def visible(self) -> list[EntityKey]:
         """Of what the token may see."""
         sees_all = self.viewer.reads_confidential(self.project_id)
-        return [key for key in self.keys() if sees_all or not self._found(key).confidential]
+        return [key for key in self.existing() if sees_all or not self._found(key).confidential]
 
     def edit(self, step: Edit) -> list[Announcement]:
         """Do it, if there is something that it can be done to; gives what hooks have to say of it."""
@@ -103,7 +103,7 @@ class SimulatedGitLab:
 
     def _note(self, key: EntityKey) -> None:
         entity = self.world.find(*key)
-        if entity is not None and key in self.visible_keys():
+        if entity is not None and key in self.visible():
             fresh = self.clock() - datetime.fromisoformat(entity.payload["updated_at"]) < _OPEN_TO
             if fresh:
                 self.unannounced.discard(key)
@@ -117,11 +117,11 @@ class SimulatedGitLab:
         return entity
 
     def chosen(self, step: Edit, kind: str | None = None) -> EntityKey | None:
-        keys = [key for key in self.keys() if kind in (None, key[1])]
+        keys = [key for key in self.existing() if kind in (None, key[1])]
         return keys[step.which % len(keys)] if keys else None
 
     def chosen_note(self, step: Edit) -> tuple[EntityKey, int] | None:
-        notes = [(key, int(note["id"])) for key in self.keys() for note in self._found(key).notes()]
+        notes = [(key, int(note["id"])) for key in self.existing() for note in self._found(key).notes()]
         return notes[step.which % len(notes)] if notes else None
 
 
@@ -226,7 +226,7 @@ def _create_merge_request(gitlab: SimulatedGitLab, step: Edit) -> Touched:
 def _prepare(gitlab: SimulatedGitLab, step: Edit) -> Touched:
     """The oldest first; the settle rule looks at unprepared ones for an hour, whatever their `updated_at`."""
     del step
-    for key in gitlab.keys():
+    for key in gitlab.existing():
         if key[1] == "merge_request" and gitlab._found(key).payload["prepared_at"] is None:
             edits_of_merge_requests.prepare(gitlab.world, key)
             return [key]
@@ -240,7 +240,7 @@ def _backdate(gitlab: SimulatedGitLab, step: Edit) -> Touched:
 
 def _delete(gitlab: SimulatedGitLab, step: Edit) -> Touched:
     key = gitlab.chosen(step)
-    if key is None or len(gitlab.keys()) == 1:
+    if key is None or len(gitlab.existing()) == 1:
         return []
     gitlab.world.vanish(key)
     return [key]
@@ -248,7 +248,7 @@ def _delete(gitlab: SimulatedGitLab, step: Edit) -> Touched:
 
 def _back_up(gitlab: SimulatedGitLab, step: Edit) -> Touched:
     del step
-    gitlab._backup = {key: _copy_of(gitlab._found(key)) for key in gitlab.keys()}
+    gitlab._backup = {key: _copy_of(gitlab._found(key)) for key in gitlab.existing()}
     return []
 
 
@@ -257,7 +257,7 @@ def _restore_backup(gitlab: SimulatedGitLab, step: Edit) -> Touched:
     del step
     if not gitlab._backup:
         return []
-    touched = [key for key in gitlab.keys() if key not in gitlab._backup]
+    touched = [key for key in gitlab.existing() if key not in gitlab._backup]
     for key in touched:
         gitlab.world.vanish(key)
     for key, entity in gitlab._backup.items():

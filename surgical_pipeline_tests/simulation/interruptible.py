@@ -1,7 +1,7 @@
 """Synchronous code that can be interrupted, as by another process's turn or by a kill, where it says so.
 
-A window of the ledger is a `with` block of plain functions: the mirror, the sensors, the recorder. Run as a greenlet,
-such code can wait for something of the event loop in its middle, and everybody else goes on meanwhile.
+A window of the ledger is a `with` block of plain functions: the mirror, the sensors, the recorder. Run as a
+greenlet, such code can wait for something of the event loop in its middle, and everybody else goes on meanwhile.
 """
 
 import contextvars
@@ -13,7 +13,7 @@ from greenlet import getcurrent, greenlet
 T = TypeVar("T")
 
 
-class _SyncCode(greenlet):
+class _SyncCode(greenlet):  # type: ignore[misc]
     """Code of `run_interruptible`; its parent is the event loop's own greenlet."""
 
 

@@ -1,12 +1,13 @@
-"""A real DuckDB file as the processes of a simulation see it: their windows, with moments to be killed around them."""
+"""A real DuckDB file as the processes of a simulation see it: windows, with moments to be killed around them."""
 
 import contextlib
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import duckdb
 
@@ -33,9 +34,7 @@ class Database:
             pass
         ledger.checkpoint()
         self._running = start(str(folder / "spill"))
-        # A simulation's statements are small and many: planning them is what takes time.
         self._running.execute("SET threads = 1")
-        self._running.execute("PRAGMA disable_optimizer")
 
     @contextmanager
     def ledger(self, name: str) -> Iterator["LedgerFile"]:
@@ -46,6 +45,8 @@ class Database:
         connection = self._running.cursor()
         try:
             connection.execute(sql.query("use_ledger").text)
+            # The statements of a simulation are small and many: planning them is what takes time.
+            connection.execute("PRAGMA disable_optimizer")
             yield LedgerFile(path, connection)
         finally:
             connection.close()
@@ -64,11 +65,30 @@ class LedgerFile:
         self.path = path
         self.connection = connection
         self.held_until = 0.0
+        self.version = 0
+        """How many writes were committed."""
+        self.answers: dict[object, tuple[list[str], list[tuple[Any, ...]]]] = {}
+        """What read windows were answered since the last write: most ticks ask what the last one asked."""
         self.after_write: Callable[[Process, str], None] = lambda _process, _purpose: None
 
     def rows(self, text: str, **params: object) -> list[tuple[object, ...]]:
         """What a query of the simulation itself gives, outside any window."""
         return self.connection.execute(text, params or None).fetchall()
+
+
+class _ReadTransaction(DuckDBTransaction):
+    """The same question to the same content has the same answer."""
+
+    def __init__(self, file: LedgerFile, *, now: datetime) -> None:
+        super().__init__(file.connection, file.path, now=now)
+        self._file = file
+
+    def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
+        asked = (query_name, repr(params))
+        answer = self._file.answers.get(asked)
+        if answer is None:
+            answer = self._file.answers[asked] = super()._run(query_name, params)
+        return answer[0], list(answer[1])
 
 
 class SimulatedLedger:
@@ -140,14 +160,16 @@ class SimulatedLedger:
     def _window(self, purpose: str, *, writes: bool) -> Iterator[DuckDBTransaction]:
         self._process.point(f"opens {purpose}")
         self._windows += 1
-        connection = self._file.connection
+        connection, now = self._file.connection, self._process.machine.wall()
+        if not writes:
+            yield _ReadTransaction(self._file, now=now)
+            return
         connection.execute("BEGIN TRANSACTION")
-        tx = DuckDBTransaction(connection, self._file.path, now=self._process.machine.wall())
+        tx = DuckDBTransaction(connection, self._file.path, now=now)
         try:
             yield tx
             tx.complete()
-            if writes:
-                self._process.point(f"commits {purpose}")
+            self._process.point(f"commits {purpose}")
             connection.execute("COMMIT")
             tx.committed()
         except BaseException:
@@ -155,6 +177,7 @@ class SimulatedLedger:
                 connection.execute("ROLLBACK")
             tx.forget()
             raise
-        if writes:
-            self._file.after_write(self._process, purpose)
-            self._process.point(f"committed {purpose}")
+        self._file.version += 1
+        self._file.answers.clear()
+        self._file.after_write(self._process, purpose)
+        self._process.point(f"committed {purpose}")

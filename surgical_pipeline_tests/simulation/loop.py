@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import Executor
-from typing import Any, TypeVar, TypeVarTuple, Unpack
+from typing import Any, TypeVar, TypeVarTuple
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -16,7 +16,7 @@ class StuckError(RuntimeError):
 
 
 class VirtualLoop(asyncio.BaseEventLoop):
-    """Runs callbacks in the order in which they became ready, and never waits. No threads: executors run inline."""
+    """Runs callbacks in the order in which they became ready, and never waits. Executors run inline."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -41,12 +41,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
             raise StuckError(f"time stands still at {self._now:.3f} s")
         return []
 
-    def run_in_executor(  # type: ignore[override]
-        self, _executor: Executor | None, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]
+    def run_in_executor(
+        self, _executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts
     ) -> "asyncio.Future[T]":
         return self._inline(func, *args)
 
-    def _inline(self, func: Callable[[Unpack[Ts]], T], *args: Unpack[Ts]) -> "asyncio.Future[T]":
+    def _inline(self, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
         done: asyncio.Future[T] = self.create_future()
         try:
             done.set_result(func(*args))

@@ -99,7 +99,8 @@ class Receiver:
         await asyncio.wait((answering,), timeout=10)
         if not answering.done() or answering.cancelled() or answering.exception() is not None:
             return None
-        return answering.result()
+        status: int = answering.result()
+        return status
 
     async def _answer(self, headers: dict[str, str], body: bytes) -> int:
         await self.process.pause("takes a hook")

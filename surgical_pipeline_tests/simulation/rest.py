@@ -19,6 +19,8 @@ MOST_HOURS = 8
 """Events are tried for an hour and a quarter, what a run did not bring for half an hour."""
 _SETTLED = 200.0
 """Seconds after the last edit: throttle, lag and overlap are over."""
+_LOOK_SECONDS = 120.0
+"""Between two looks at what is left by the settle rule: the look takes as long as a tick."""
 _UNSETTLED = f"""
 SELECT entity_type, iid FROM entities
 WHERE missed_at IS NULL AND fetched_at < updated_at + INTERVAL {SETTLING_TIME.total_seconds():.0f} SECONDS
@@ -46,7 +48,7 @@ async def come_to_rest(simulation: Simulation) -> None:
     raise BrokenError(f"it does not come to rest within {MOST_HOURS} hours: {why}")
 
 
-def _what_is_left(simulation: Simulation, *, since: float) -> str:
+def _what_is_left(simulation: Simulation, *, since: float) -> str:  # noqa: PLR0911  a reason each
     """What somebody still wants; empty: nothing."""
     daemon, now = simulation.daemon, simulation.loop.time()
     if daemon is None or not daemon.process.alive:
@@ -64,11 +66,15 @@ def _what_is_left(simulation: Simulation, *, since: float) -> str:
         return f"events are pending: {pending}"
     if runs := rows("SELECT run_id FROM sync_runs WHERE finished_at IS NULL"):
         return f"runs of the ledger have not ended: {runs}"
+    if differing := simulation.checks.told_otherwise():
+        return f"the mirror lags: {differing}"
     if simulation.receiver and simulation.receiver.waiting_keys():
         return "events wait in the spool"
-    if simulation.sensors and (due := simulation.sensors.unsettled()):
-        return f"not settled: {due}"
-    return ""
+    if now >= simulation.looks_again_at and simulation.sensors:
+        due = simulation.sensors.unsettled()
+        simulation.looks_again_at = now + _LOOK_SECONDS if due else 0.0
+        simulation.left = f"not settled: {due}" if due else ""
+    return simulation.left
 
 
 async def sweep(simulation: Simulation, *, times: int = 2) -> None:
@@ -92,7 +98,7 @@ def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
     checks.nothing_runs()
     checks.each_event_has_its_end()
     excused = set() if swept else _excused(simulation)
-    expected = {(kind, iid) for _, kind, iid in simulation.gitlab.visible_keys()}
+    expected: set[tuple[str, int]] = {(kind, iid) for _, kind, iid in simulation.gitlab.visible()}
     if swept:  # a sweep looks at what the ledger has
         expected -= _excused(simulation)
     found = _differences(simulation, expected - excused)

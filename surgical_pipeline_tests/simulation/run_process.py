@@ -11,6 +11,7 @@ from surgical_pipeline.defs.dagster_runs import config_block, is_cancelled
 from surgical_pipeline.defs.sync import asset
 from surgical_pipeline.defs.sync.config import StageConfig, SurgicalSyncConfig
 from surgical_pipeline.domain.lifecycle import STAGES, Phase
+from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterConnection, DagsterStorage
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
 from surgical_pipeline_tests.simulation.interruptible import can_wait, wait_for
@@ -78,7 +79,7 @@ class RunProcess:
             self._close(cancelled=self._cancelled())
             self._pause("tells Dagster that it failed")
             self.storage.fail(self.run_id, str(error))
-            if not isinstance(error, dg.Failure):
+            if not isinstance(error, dg.Failure | LedgerError):
                 raise
         else:
             self._close(cancelled=self._cancelled())
@@ -98,7 +99,7 @@ class RunProcess:
                 continue
             kept.clear()
             context = _Context(stored.run, connection.instance, _Resources(self.gateways))
-            body = op.compute_fn.decorated_fn  # type: ignore[union-attr]  all of ours are decorated
+            body = getattr(op.compute_fn, "decorated_fn")  # noqa: B009  all of ours are decorated
             result = body(context, config, **({} if takes is None else {takes: handed}))
             handed = result[-1] if isinstance(result, tuple) else result
             self._pause(f"stores what {stage} handed on")

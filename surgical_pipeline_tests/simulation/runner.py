@@ -1,6 +1,7 @@
 """Runs seeds: one, many, several processes of them; and makes a failing schedule shorter."""
 
 import asyncio
+import gc
 import logging
 import shutil
 import tempfile
@@ -41,6 +42,8 @@ class Result:
 def a_database() -> Iterator[Database]:
     """In memory, where the system has a disk there."""
     logging.getLogger("surgical_pipeline").setLevel(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()  # what was imported need not be looked at again and again
     place = str(_RAM_DISK) if _RAM_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="surgical-simulation-", dir=place) as folder:
         database = Database(Path(folder))

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from random import Random
+from typing import Literal
 
 from surgical_pipeline_tests.simulation.steps import (
     Cancel,
@@ -64,7 +65,7 @@ class Surroundings:
     issues: int
     merge_requests: int
     page: int
-    keyset: bool | str
+    keyset: bool | Literal["ignored"]
     guest: bool
     signed: bool
     hooks: bool
@@ -80,7 +81,7 @@ def surroundings_of(seed: int) -> Surroundings:
         issues=random.choice((1, 2, 2, 3)),
         merge_requests=random.choice((0, 1, 1, 2)),
         page=random.choice((1, 2, 100, 100)),
-        keyset=random.choice((True, True, False, "ignored")),
+        keyset=_keyset(random),
         guest=random.random() < 0.2,
         signed=random.random() < 0.5,
         hooks=random.random() < 0.7,
@@ -89,6 +90,11 @@ def surroundings_of(seed: int) -> Surroundings:
         noticed=random.choice((0.0, 0.5, 1.0)),
         slow=random.choice((0.0, 0.01, 0.03, 0.1)),
     )
+
+
+def _keyset(random: Random) -> bool | Literal["ignored"]:
+    choices: tuple[bool | Literal["ignored"], ...] = (True, True, False, "ignored")
+    return random.choice(choices)
 
 
 def _offset(random: Random) -> float:

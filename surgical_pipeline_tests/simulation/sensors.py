@@ -45,6 +45,8 @@ class Sensors:
     liveness_of: Callable[[RunSummary], Liveness]
     given_up: Callable[[ListedEntity], None]
 
+    _settled_in = -1
+
     def __post_init__(self) -> None:
         since = (NOON - timedelta(days=3)).isoformat()
         self._settings = Settings(environment={"SURGICAL_PROJECTS": PROJECT, "SURGICAL_SINCE": since})
@@ -88,9 +90,13 @@ class Sensors:
 
     def unsettled(self) -> list[str]:
         """What the settle rule still means to ask for, now or later."""
-        with self._ledger(30).read("what is not settled") as tx:
-            found = due_entities(tx, now=self.process.machine.wall() + _LATER)
-        return [str(one.key) for one in found]
+        if self._settled_in != self.file.version:
+            with self._ledger(30).read("what is not settled") as tx:
+                found = due_entities(tx, now=self.process.machine.wall() + _LATER)
+            if found:
+                return [str(one.key) for one in found]
+            self._settled_in = self.file.version
+        return []
 
     def _look(self, watches: Sequence[Watch], states: States) -> Looks:
         machine = self.process.machine

@@ -1,4 +1,4 @@
-"""One simulation: an installation in its surroundings, a schedule of what happens to it, and its coming to rest."""
+"""One simulation: an installation in its surroundings, and a schedule of what happens to it."""
 
 import asyncio
 import contextlib
@@ -82,6 +82,8 @@ class Simulation:
         self.sensors: Sensors | None = None
         self.receiver: Receiver | None = None
         self.last_asked = 0.0
+        self.looks_again_at = 0.0
+        self.left = ""
         self._pids = 0
         self._processes: list[Process] = []
         self._ids = Random(f"{self.seed}/ids")
@@ -239,7 +241,7 @@ class Simulation:
                 process.kill()
 
     def _sync(self, step: Sync) -> None:
-        keys = self.gitlab.keys()
+        keys = self.gitlab.existing()
         chosen = {keys[which % len(keys)] for which in step.which}
         scope = Scope.of(
             PROJECT,
@@ -282,7 +284,7 @@ def inline_threads() -> Iterator[None]:
         return func(*args)
 
     before, named = anyio.to_thread.run_sync, os.environ.get("SURGICAL_DAGSTER_INSTANCE")
-    anyio.to_thread.run_sync = run_sync
+    anyio.to_thread.run_sync = run_sync  # type: ignore[assignment]
     os.environ["SURGICAL_DAGSTER_INSTANCE"] = INSTANCE
     changes._without_keyset.clear()
     try:

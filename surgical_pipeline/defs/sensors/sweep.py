@@ -48,7 +48,7 @@ def sweep() -> list[dg.RunRequest] | dg.SkipReason:
 
 
 def requests_of(ledger: Ledger, watches: Sequence[Watch], *, deep: bool) -> list[dg.RunRequest]:
-    """The runs that look at everything the ledger has of these. ``deep``: also at dependents of what is unchanged."""
+    """The runs that look at all that the ledger has of these. ``deep``: at unchanged ones' dependents, too."""
     if not ledger.exists:
         return []
     with ledger.read("sweep") as tx:
