@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
-from surgical_pipeline.defs.dagster_runs import scope_of
+import dagster as dg
+
+from surgical_pipeline.defs.dagster_runs import events_upto_of, scope_of
+from surgical_pipeline.domain.freshness import REPLICA_LAG
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger import checks as ledger_checks
-from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage
+from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
 from surgical_pipeline_tests.simulation.ledger import LedgerFile
 from surgical_pipeline_tests.simulation.processes import Process
@@ -44,10 +48,16 @@ WHERE outcome.run_id = $run_id
     AND ((outcome.ingested AND entities.run_id IS DISTINCT FROM outcome.run_id)
         OR (outcome.stale_skipped AND entities.run_id = outcome.run_id))
 """
+_FETCHES = "SELECT entity_type, iid, updated_at, fetched_at FROM entities"
+_DEPENDENT_FETCHES = "SELECT entity_type, iid, dependent, fetched_at FROM dependent_fetches"
 _DEFECTS = """
 SELECT run_id, failure_message FROM sync_runs WHERE failure_code = 'INTERNAL_ERROR'
 UNION ALL SELECT run_id, message FROM entity_failures WHERE code = 'INTERNAL_ERROR'
 """
+
+
+AGAIN = " again "
+"""Between a key and what makes it another where deliveries are not recognized."""
 
 
 class BrokenError(AssertionError):
@@ -64,6 +74,8 @@ class Checks:
     thorough: bool
     broken: str | None = None
     """The first thing that did not hold within a process, where raising it would look like a failed run."""
+    _fetches: dict[tuple[object, object], tuple[Any, Any]] = field(default_factory=dict)
+    _dependents: dict[tuple[object, ...], object] = field(default_factory=dict)
     _before: dict[tuple[object, ...], object] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -74,6 +86,9 @@ class Checks:
         run_id = process.name.removeprefix("run ") if process.name.startswith("run ") else None
         if run_id is not None and purpose == "ingest":
             self._what_was_refused_is_not_told_as_done(run_id)
+            self._fresher_replaces_older()
+        if run_id is not None and purpose == "dependents":
+            self._later_dependents_replace_earlier()
         if self.thorough:
             self._nothing_else_changed(run_id, purpose)
 
@@ -84,16 +99,31 @@ class Checks:
         if not scope.ok:
             self._break(f"run {run_id[:8]} changed rows outside its scope: {scope}")
 
+    def one_ask_at_a_time(self, stored: StoredRun) -> None:
+        """Called for a run whose status changed: no other was known that takes events of the same entity."""
+        if events_upto_of(stored.run) is None or stored.run.status is not dg.DagsterRunStatus.QUEUED:
+            return
+        keys = set(_keys_of(self.storage, stored.run.run_id))
+        for other in self.storage.unfinished():
+            known = other is not stored and events_upto_of(other.run) is not None and other.made < stored.began
+            if known and keys & set(_keys_of(self.storage, other.run.run_id)):
+                self._break(
+                    f"{sorted(keys)} is asked for in {stored.run.run_id[:8]} beside {other.run.run_id[:8]}"
+                )
+
     def no_event_is_lost(self, receiver: Receiver | None) -> None:
         """Each event that was answered with 2xx waits in the spool or is in the ledger; nothing else is there."""
         if not self.hooks.sent:
             return
-        stored = {str(key) for (key,) in self.file.rows("SELECT event_key FROM gitlab_events")}
+        keys = [str(key).partition(AGAIN)[0] for (key,) in self.file.rows("SELECT event_key FROM gitlab_events")]
+        stored = set(keys)
         if strange := stored - self.hooks.sent:
-            raise BrokenError(f"events that GitLab never sent, or twice what it sent once: {sorted(strange)}")
+            raise BrokenError(f"events that GitLab never sent: {sorted(strange)}")
+        if len(keys) > len(stored):
+            raise BrokenError(f"one delivery is several events: {sorted(keys)}")
         lost = self.hooks.answered - stored
         if lost and receiver is not None:
-            lost -= receiver.waiting_keys()
+            lost -= {key.partition(AGAIN)[0] for key in receiver.waiting_keys()}
         if lost:
             raise BrokenError(f"events were answered with 2xx and are lost: {sorted(lost)}")
 
@@ -131,6 +161,21 @@ class Checks:
         if wrong:
             self._break(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
 
+    def _fresher_replaces_older(self) -> None:
+        """Fetches begun more than a minute apart: the later one stays; else the later version."""
+        for kind, iid, updated_at, fetched_at in self.file.rows(_FETCHES):
+            before = self._fetches.get((kind, iid))
+            if before is not None and _is_older((updated_at, fetched_at), before):
+                self._break(f"{kind} {iid} of {before} was replaced by that of {(updated_at, fetched_at)}")
+            self._fetches[kind, iid] = (updated_at, fetched_at)
+
+    def _later_dependents_replace_earlier(self) -> None:
+        for *key, fetched_at in self.file.rows(_DEPENDENT_FETCHES):
+            before = self._dependents.get(tuple(key))
+            if before is not None and fetched_at < before:  # type: ignore[operator]
+                self._break(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
+            self._dependents[tuple(key)] = fetched_at
+
     def _nothing_else_changed(self, run_id: str | None, purpose: str) -> None:
         now: dict[tuple[object, ...], object] = {tuple(row[:3]): row[3] for row in self.file.rows(_ROWS_BY_ENTITY)}
         changed = {key for key in now.keys() | self._before.keys() if now.get(key) != self._before.get(key)}
@@ -142,6 +187,12 @@ class Checks:
 
     def _break(self, what: str) -> None:
         self.broken = self.broken or what
+
+
+def _is_older(new: tuple[Any, Any], stored: tuple[Any, Any]) -> bool:
+    if abs(new[1] - stored[1]) > REPLICA_LAG:
+        return bool(new[1] < stored[1])
+    return new < stored
 
 
 def _keys_of(storage: DagsterStorage, run_id: str) -> Iterable[tuple[str, int]]:

@@ -48,14 +48,19 @@ class Daemon:
     start_run: Callable[[str], None]
     asked: Callable[[str, int], None]
     calm: Callable[[], bool] = lambda: False
-    ticks: dict[str, int] = field(default_factory=dict)
-    """How many evaluations of each sensor have ended well."""
+    names: list[str] = field(default_factory=list)
+    looked_at: dict[str, float] = field(default_factory=dict)
+    """When each sensor's last evaluation began that ended well."""
 
     def begin(self, sensors: list[Sensor]) -> None:
+        self.names = [sensor.name for sensor in sensors]
         for sensor in sensors:
             self.process.start(self._tick(sensor))
         self.process.start(self._start_runs())
         self.process.start(self._watch_runs())
+
+    def have_all_looked_since(self, time: float) -> bool:
+        return all(self.looked_at.get(name, 0.0) > time for name in self.names)
 
     async def once(self, sensor: Sensor) -> None:
         """One evaluation, now."""
@@ -68,11 +73,11 @@ class Daemon:
             await self.process.sleep(pause)
             asked = await run_interruptible(partial(self._evaluate, sensor))
             quiet = 0 if asked or not self.calm() else quiet + 1
-            pause = min(self.process.random.uniform(*sensor.seconds) * 1.5 ** max(0, quiet - 4), LONGEST_PAUSE)
+            pause = min(self.process.random.uniform(*sensor.seconds) * 1.5 ** max(0, quiet - 3), LONGEST_PAUSE)
 
     def _evaluate(self, sensor: Sensor) -> bool:
         """True if something was asked for."""
-        stored = self.storage.ticks.setdefault(sensor.name, StoredTick())
+        stored, began = self.storage.ticks.setdefault(sensor.name, StoredTick()), self.process.machine.time()
         self._submit_left(sensor, stored)
         try:
             cursor, requests = sensor.evaluate(stored.cursor)
@@ -80,9 +85,9 @@ class Daemon:
             self.process.trace.add(self.process.name, f"{sensor.name} could not look: {type(error).__name__}")
             return False
         wait_for(self.process.pause(f"{sensor.name} asks for {len(requests)}"))
-        stored.cursor = cursor
+        stored.cursor, stored.began = cursor, began
         stored.requests = [(self.storage.new_id(), request) for request in requests]
-        self.ticks[sensor.name] = self.ticks.get(sensor.name, 0) + 1
+        self.looked_at[sensor.name] = began
         if requests:
             self.asked(sensor.name, len(requests))
         self._submit_left(sensor, stored)
@@ -93,7 +98,7 @@ class Daemon:
             wait_for(self.process.pause(f"{sensor.name} submits"))
             run_id, request = stored.requests.pop(0)
             if (sensor.name, str(request.run_key)) not in self.storage.run_keys:
-                self.storage.create(run_id, request, sensor=sensor.name)
+                self.storage.create(run_id, request, sensor=sensor.name, began=stored.began)
 
     async def _start_runs(self) -> None:
         while True:

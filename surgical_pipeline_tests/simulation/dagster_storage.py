@@ -23,6 +23,9 @@ class StoredRun:
     number: int
     created_at: datetime
     updated_at: datetime
+    began: float
+    """When the evaluation began that asked for it, in seconds of the simulation; without one, when it was made."""
+    made: float
     started_at: datetime | None = None
     log: list[Any] = field(default_factory=list)
     outputs: dict[str, Any] = field(default_factory=dict)
@@ -42,6 +45,7 @@ class StoredTick:
     """A sensor's last evaluation that was stored: cursor and requests together, with the ids of their runs."""
 
     cursor: str | None = None
+    began: float = 0.0
     requests: list[tuple[str, dg.RunRequest]] = field(default_factory=list)
     """Those that were not submitted yet."""
 
@@ -49,7 +53,10 @@ class StoredTick:
 class DagsterStorage:
     """``new_id`` gives ids of runs. ``on_change`` is called with each run whose status changed."""
 
-    def __init__(self, new_id: Callable[[], str], clock: Callable[[], datetime]) -> None:
+    def __init__(
+        self, new_id: Callable[[], str], clock: Callable[[], datetime], time: Callable[[], float]
+    ) -> None:
+        self._time = time
         self.new_id = new_id
         self.clock = clock
         self.runs: dict[str, StoredRun] = {}
@@ -66,6 +73,7 @@ class DagsterStorage:
         request: dg.RunRequest,
         *,
         sensor: str | None,
+        began: float | None = None,
         parent: dg.DagsterRun | None = None,
     ) -> StoredRun:
         """A run that waits in the queue; its key is remembered for ever."""
@@ -83,8 +91,9 @@ class DagsterStorage:
             root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
             remote_job_origin=_ORIGIN,
         )
-        now = self.clock()
-        stored = self.runs[run_id] = StoredRun(run, len(self.runs) + 1, now, now)
+        now, made = self.clock(), self._time()
+        stored = StoredRun(run, len(self.runs) + 1, now, now, made if began is None else began, made)
+        self.runs[run_id] = stored
         self._changed(stored)
         return stored
 

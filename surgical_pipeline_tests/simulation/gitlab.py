@@ -37,7 +37,8 @@ class SimulatedGitLab:
     clock: Callable[[], datetime]
     surroundings: Surroundings
     unannounced: set[EntityKey] = field(default_factory=set)
-    edited_at: datetime = NOON
+    edited: float = 0.0
+    """When the last edit was made, in seconds of the simulation."""
     _backup: dict[EntityKey, Entity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -70,7 +71,7 @@ class SimulatedGitLab:
     def edit(self, step: Edit) -> list[Announcement]:
         """Do it, if there is something that it can be done to; gives what hooks have to say of it."""
         touched = _EDITS[step.what](self, step)
-        self.edited_at = self.clock()
+        self.edited = (self.clock() - NOON).total_seconds()
         for key in touched:
             self._note(key)
         announced, self.world.announced = self.world.announced, []

@@ -49,6 +49,8 @@ class Process:
     random: Random
     slow: float = 0.02
     alive: bool = True
+    stalls: tuple[int, float] | None = None
+    """In how many of its pauses it stands still, and for how many seconds."""
     dies_in: int | None = None
     on_death: list[Callable[[], None]] = field(default_factory=list)
     _tasks: list["asyncio.Task[Any]"] = field(default_factory=list)
@@ -83,10 +85,22 @@ class Process:
         self.point(what)
         await asyncio.sleep(self._pause_seconds())
         self.must_live()
+        if self.stalls is not None:
+            await self._stand_still(*self.stalls)
 
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
         self.must_live()
+
+    async def _stand_still(self, points: int, seconds: float) -> None:
+        if points:
+            self.stalls = (points - 1, seconds)
+            return
+        self.trace.add(self.name, f"stands still for {seconds} s")
+        until = self.machine.time() + seconds
+        self.stalls = (0, seconds)  # whatever else it does stands still, too
+        await self.sleep(max(0.0, until - self.machine.time()))
+        self.stalls = None
 
     def kill(self) -> None:
         """As SIGKILL: from now on it does nothing."""

@@ -7,6 +7,7 @@ import httpx
 from surgical_pipeline.defs.sensors.requests import CHANGES
 from surgical_pipeline.domain.freshness import SETTLING_TIME
 from surgical_pipeline.events.poll_cursor import PollCursor
+from surgical_pipeline.events.settling import PAUSES
 from surgical_pipeline_tests.simulation.checks import BrokenError
 from surgical_pipeline_tests.simulation.daemon import Sensor
 from surgical_pipeline_tests.simulation.gitlab import PROJECT, asgi
@@ -21,10 +22,18 @@ _SETTLED = 200.0
 """Seconds after the last edit: throttle, lag and overlap are over."""
 _LOOK_SECONDS = 120.0
 """Between two looks at what is left by the settle rule: the look takes as long as a tick."""
-_UNSETTLED = f"""
-SELECT entity_type, iid FROM entities
-WHERE missed_at IS NULL AND fetched_at < updated_at + INTERVAL {SETTLING_TIME.total_seconds():.0f} SECONDS
+_TRIED_TOO_OFTEN = f"""
+SELECT entities.entity_type, entities.iid
+FROM entities
+JOIN entity_outcomes AS outcome ON outcome.entity_type = entities.entity_type AND outcome.iid = entities.iid
+JOIN sync_runs AS run ON run.run_id = outcome.run_id
+WHERE entities.missed_at IS NULL
+    AND entities.fetched_at < entities.updated_at + INTERVAL {SETTLING_TIME.total_seconds():.0f} SECONDS
+    AND run.finished_at >= entities.fetched_at AND run.run_id <> entities.run_id
+GROUP BY ALL
+HAVING COUNT(*) >= {len(PAUSES)}
 """
+"""What the settle rule leaves until it changes or a sweep looks at it."""
 
 
 async def come_to_rest(simulation: Simulation) -> None:
@@ -55,7 +64,8 @@ def _what_is_left(simulation: Simulation, *, since: float) -> str:  # noqa: PLR0
         return "no daemon is alive"
     if simulation.storage.unfinished():
         return "runs of Dagster have not ended"
-    if now - max(since, simulation.last_asked) < _SETTLED or simulation.hooks.on_way:
+    happened = max(since, simulation.gitlab.edited + _SETTLED, simulation.last_asked, simulation.last_change)
+    if simulation.hooks.on_way or not daemon.have_all_looked_since(happened):
         return "something happened a moment ago"
     tick = simulation.storage.ticks.get(CHANGES)
     states = PollCursor.parse(tick.cursor or "").states if tick and tick.cursor else {}
@@ -102,7 +112,7 @@ def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
     if swept:  # a sweep looks at what the ledger has
         expected -= _excused(simulation)
     found = _differences(simulation, expected - excused)
-    told = [text for key, text in found if key not in excused]
+    told = [f"{key[0]} {key[1]}{text}" for key, text in found if key not in excused]
     if told:
         raise BrokenError("the ledger is not what GitLab has: " + "; ".join(told))
 
@@ -110,8 +120,8 @@ def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
 def _excused(simulation: Simulation) -> set[tuple[str, int]]:
     """What only a sweep can find: nothing announced it, or it was given up and said so, or tried too often."""
     unannounced = {(kind, iid) for _, kind, iid in simulation.gitlab.unannounced}
-    unsettled = {(str(kind), int(str(iid))) for kind, iid in simulation.file.rows(_UNSETTLED)}
-    return unannounced | unsettled | simulation.given_up
+    left = {(str(kind), int(str(iid))) for kind, iid in simulation.file.rows(_TRIED_TOO_OFTEN)}
+    return unannounced | left | simulation.given_up
 
 
 def _differences(simulation: Simulation, expected: set[tuple[str, int]]) -> list[tuple[tuple[str, int], str]]:

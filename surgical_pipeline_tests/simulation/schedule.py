@@ -16,6 +16,7 @@ from surgical_pipeline_tests.simulation.steps import (
     Lag,
     ProcessName,
     SetClock,
+    Stall,
     Step,
     Sync,
     Trouble,
@@ -104,10 +105,11 @@ def _offset(random: Random) -> float:
 def schedule_of(seed: int) -> list[Step]:
     """Some minutes of edits and of what goes wrong, in order."""
     random = Random(f"{seed}/schedule")
-    seconds = random.choice((120, 240, 400))
+    seconds = random.choice((60, 120, 240))
     kinds: Sequence[tuple[float, Callable[[Random, float], Step]]] = (
         (12, _edit),
         (random.choice((0, 1, 3)), _kill),
+        (random.choice((0, 1, 2)), _stall),
         (random.choice((0, 0, 1)), _trouble),
         (random.choice((0, 0, 2)), _lag),
         (random.choice((0, 0, 1)), _hold),
@@ -117,7 +119,7 @@ def schedule_of(seed: int) -> list[Step]:
         (random.choice((0, 0, 1)), _go_on),
     )
     weights, makers = zip(*kinds, strict=True)
-    times = sorted(random.uniform(1, seconds) for _ in range(random.choice((6, 10, 16))))
+    times = sorted(random.uniform(1, seconds) for _ in range(random.choice((6, 12, 20))))
     return [
         make(random, round(at, 3))
         for at, make in zip(times, random.choices(makers, weights, k=len(times)), strict=True)
@@ -140,6 +142,10 @@ def _fate(random: Random) -> HookFate:
 
 def _kill(random: Random, at: float) -> Kill:
     return Kill(at, random.choice(_PROCESSES), random.randrange(8), random.choice((0, random.randrange(60))))
+
+
+def _stall(random: Random, at: float) -> Stall:
+    return Stall(at, random.randrange(8), random.randrange(40), random.choice((15, 40, 100, 200)))
 
 
 def _trouble(random: Random, at: float) -> Trouble:

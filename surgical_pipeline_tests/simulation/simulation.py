@@ -46,6 +46,7 @@ from surgical_pipeline_tests.simulation.steps import (
     Kill,
     Lag,
     SetClock,
+    Stall,
     Step,
     Sync,
     Trouble,
@@ -74,7 +75,7 @@ class Simulation:
             for number, ahead in enumerate(around.clocks)
         ]
         self.gitlab = SimulatedGitLab(self.truth.wall, around)
-        self.storage = DagsterStorage(self._new_id, self.machines[0].wall)
+        self.storage = DagsterStorage(self._new_id, self.machines[0].wall, time)
         self.hooks = Hooks(self.gitlab)
         self.checks = Checks(self.file, self.storage, self.hooks, thorough=self.seed % 10 == 0)
         self.runs: dict[str, tuple[Process, SimulatedGateways]] = {}
@@ -82,6 +83,7 @@ class Simulation:
         self.sensors: Sensors | None = None
         self.receiver: Receiver | None = None
         self.last_asked = 0.0
+        self.last_change = 0.0
         self.looks_again_at = 0.0
         self.left = ""
         self._pids = 0
@@ -89,6 +91,7 @@ class Simulation:
         self._ids = Random(f"{self.seed}/ids")
         self._chance = Random(f"{self.seed}/chance")
         self._lives: dict[str, int] = {}
+        self.storage.on_change.append(self._changed)
         self._timers: set[asyncio.Task[None]] = set()
 
     # ------------------------------------------------------------------ who is there
@@ -194,6 +197,11 @@ class Simulation:
         if sensor in {CHANGES, WEBHOOKS}:
             self.last_asked = self.loop.time()
 
+    def _changed(self, stored: StoredRun) -> None:
+        self.last_change = self.loop.time()
+        self.checks.one_ask_at_a_time(stored)
+        self.trace.add("dagster", f"run {stored.run.run_id[:8]} is {stored.run.status.value}")
+
     # ------------------------------------------------------------------ what happens to it
 
     async def go_through(self, steps: Sequence[Step]) -> None:
@@ -212,6 +220,8 @@ class Simulation:
                     self.hooks.announce(announced, step.hooks.delays)
             case Kill():
                 self._kill(step)
+            case Stall():
+                self._stall(step)
             case Trouble():
                 self.gitlab.trouble(step)
             case Lag():
@@ -239,6 +249,11 @@ class Simulation:
                 process.dies_in = step.points
             else:
                 process.kill()
+
+    def _stall(self, step: Stall) -> None:
+        living = [process for process, _ in self.runs.values() if process.alive]
+        if living:
+            living[step.which % len(living)].stalls = (step.points, step.seconds)
 
     def _sync(self, step: Sync) -> None:
         keys = self.gitlab.existing()

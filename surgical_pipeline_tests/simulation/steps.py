@@ -58,6 +58,16 @@ class Kill:
 
 
 @dataclass(frozen=True, slots=True)
+class Stall:
+    """The ``which``-th run's process stands still for so long, after so many more of its points."""
+
+    at: float
+    which: int
+    points: int
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Trouble:
     """The next ``times`` requests to GitLab, after ``skip`` good ones, go wrong."""
 
@@ -118,4 +128,4 @@ class GoOn:
     at: float
 
 
-Step = Edit | Kill | Trouble | Lag | Hold | SetClock | Sync | Cancel | GoOn
+Step = Edit | Kill | Stall | Trouble | Lag | Hold | SetClock | Sync | Cancel | GoOn
