@@ -34,16 +34,13 @@ class SyncRunRecorder:
     ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests passed to ``count_requests``.
-
-    ``worker``: the process that works on the run; None: this one.
+    since this object was made, and the requests passed to ``count_requests``. ``worker``: None: this process.
     """
 
     def __init__(
         self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now, worker: ProcessIdentity | None = None
     ) -> None:
-        self.run_id = run_id
-        self._worker = worker
+        self.run_id, self._worker = run_id, worker
         self._ledger = ledger
         self._clock = clock
         self._usage = Usage(ledger)
@@ -122,9 +119,8 @@ class SyncRunRecorder:
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Enter a stage; the one before ends.
 
-        A stage enters the next one in its own last window, which saves a window. The next stage still calls this
-        when it begins: usage from there on is its own. No run returns to a stage, but entities that could not be
-        fetched at first may.
+        A stage enters the next one in its last window, which saves one. The next stage still calls this when it
+        begins: usage from there on is its own. No run returns to a stage, but what was not fetched at first may.
 
         Raises:
             ValueError: not one of the five stages; the other phases belong to endings.

@@ -49,15 +49,25 @@ class SimulatedGitLab:
         self.viewer: Viewer = self.app.state.viewers[self.token]
         behaviour = self.world.behaviour
         behaviour.largest_page = self.surroundings.page
+        behaviour.largest_offset = max(self.surroundings.largest_offset, self.surroundings.page)
         behaviour.keyset = self.surroundings.keyset
         [self.project_id] = self.world.projects
         for number in range(self.surroundings.issues):
-            edits.create_issue(self.world, self.project_id, _opened(f"Issue {number}", hours=30 - number))
+            edits.create_issue(self.world, self.project_id, self._opened(f"Issue {number}", hours=30 - number))
         for number in range(self.surroundings.merge_requests):
-            fields = _opened(f"Merge request {number}", hours=20 - number)
+            fields = self._opened(f"Merge request {number}", hours=20 - number)
             made = edits_of_merge_requests.create_merge_request(self.world, self.project_id, fields)
             edits_of_merge_requests.prepare(self.world, made.key)
         self.world.announced.clear()
+
+    def _opened(self, title: str, *, hours: int) -> dict[str, Any]:
+        at = format_instant(NOON - timedelta(hours=24 if self.surroundings.imported else hours))
+        return {"title": title, "created_at": at, "updated_at": at}
+
+    def changed_at(self, moment: datetime) -> list[EntityKey]:
+        """What has this `updated_at`."""
+        at = format_instant(moment)
+        return [key for key in self.existing() if self._found(key).payload["updated_at"] == at]
 
     def existing(self) -> list[EntityKey]:
         """Of all that is there, in order."""
@@ -136,11 +146,6 @@ def _empty_sample() -> Sample:
         users=sample_users(),
         next_id=_FIRST_FREE_ID,
     )
-
-
-def _opened(title: str, *, hours: int) -> dict[str, Any]:
-    at = format_instant(NOON - timedelta(hours=hours))
-    return {"title": title, "created_at": at, "updated_at": at}
 
 
 # ---------------------------------------------------------------------- edits: each gives the keys that it touched

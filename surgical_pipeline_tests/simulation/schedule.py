@@ -53,6 +53,8 @@ class Surroundings:
         issues: how many there are at first.
         merge_requests: the same.
         page: rows of GitLab's largest page.
+        largest_offset: past so many merge requests a page number gets 405.
+        imported: all that is there at first has one and the same time.
         keyset: whether GitLab pages issues by a cursor; "ignored": as before 18.3.
         guest: the token may not see confidential issues, and pages have gaps.
         signed: hooks are signed, so that events have GitLab's time.
@@ -66,6 +68,8 @@ class Surroundings:
     issues: int
     merge_requests: int
     page: int
+    largest_offset: int
+    imported: bool
     keyset: bool | Literal["ignored"]
     guest: bool
     signed: bool
@@ -82,6 +86,8 @@ def surroundings_of(seed: int) -> Surroundings:
         issues=random.choice((1, 2, 2, 3)),
         merge_requests=random.choice((0, 1, 1, 2)),
         page=random.choice((1, 2, 100, 100)),
+        largest_offset=random.choice((1, 50_000, 50_000)),
+        imported=random.random() < 0.3,
         keyset=_keyset(random),
         guest=random.random() < 0.2,
         signed=random.random() < 0.5,
@@ -111,7 +117,7 @@ def schedule_of(seed: int) -> list[Step]:
         (random.choice((0, 1, 3)), _kill),
         (random.choice((0, 1, 2)), _stall),
         (random.choice((0, 0, 1)), _trouble),
-        (random.choice((0, 0, 2)), _lag),
+        (random.choice((0, 1, 3)), _lag),
         (random.choice((0, 0, 1)), _hold),
         (random.choice((0, 0, 0, 1)), _set_clock),
         (random.choice((0, 1, 2)), _sync),
@@ -154,7 +160,7 @@ def _trouble(random: Random, at: float) -> Trouble:
 
 
 def _lag(random: Random, at: float) -> Lag:
-    return Lag(at, random.choice((0, 5, 30, 60)), random.choice((1, 2, 3)))
+    return Lag(at, random.choice((0, 30, 60, 60)), random.choice((1, 1, 2, 3)))
 
 
 def _hold(random: Random, at: float) -> Hold:

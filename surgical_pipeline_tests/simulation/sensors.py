@@ -12,7 +12,6 @@ from surgical_pipeline.defs.polling import Poll
 from surgical_pipeline.defs.sensors import gitlab_changes, sweep
 from surgical_pipeline.defs.sensors.gitlab_webhooks import InboxTick
 from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
-from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.poll_cursor import States
@@ -36,14 +35,14 @@ _LATER = timedelta(hours=2)
 
 @dataclass
 class Sensors:
-    """``given_up``: called with what a tick of polling gives up and says so."""
+    """``given_up``: called with what a tick of polling gives up, or cannot come to, and says so."""
 
     process: Process
     storage: DagsterStorage
     gitlab: SimulatedGitLab
     file: LedgerFile
     liveness_of: Callable[[RunSummary], Liveness]
-    given_up: Callable[[ListedEntity], None]
+    given_up: Callable[[str, int], None]
 
     _settled_in = -1
 
@@ -72,7 +71,10 @@ class Sensors:
     def changes(self, cursor: str | None) -> Evaluation:
         tick = Poll(self._settings, self._ledger(2), look=self._look).tick(cursor)
         for row in tick.report.missed:
-            self.given_up(row)
+            self.given_up(str(row.key.entity_type), row.key.iid)
+        for moment in tick.report.left_out.values():
+            for _, kind, iid in self.gitlab.changed_at(moment):
+                self.given_up(kind, iid)
         return tick.cursor, gitlab_changes.requests_of(tick)
 
     def webhooks(self, cursor: str | None) -> Evaluation:

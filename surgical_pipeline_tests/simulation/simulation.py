@@ -20,7 +20,6 @@ from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
 from surgical_pipeline.defs.sync.config import block_of
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
-from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.gitlab import changes
@@ -190,8 +189,8 @@ class Simulation:
             return Liveness.UNKNOWN
         return Liveness.ALIVE if self.runs[run.run_id][0].alive else Liveness.GONE
 
-    def _give_up(self, row: ListedEntity) -> None:
-        self.given_up.add((str(row.key.entity_type), row.key.iid))
+    def _give_up(self, kind: str, iid: int) -> None:
+        self.given_up.add((kind, iid))
 
     def _asked(self, sensor: str, _count: int) -> None:
         if sensor in {CHANGES, WEBHOOKS}:
