@@ -8,7 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
 
-from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, shrunk
+from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, run_seeds, shrunk
 
 _AT_ONCE = 20
 """Seeds that a process takes before it says how they went."""
@@ -77,22 +77,13 @@ def _results(first: int, seeds: int, processes: int, most_runs: int | None) -> I
                     return
         return
     with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for results in pool.map(_some, groups):
+        for results in pool.map(run_seeds, groups):
             for result in results:
                 yield result
                 runs += result.runs
             if most_runs is not None and runs >= most_runs:
                 pool.shutdown(cancel_futures=True)
                 return
-
-
-def _some(seeds: range) -> list[Result]:
-    with a_database() as database:
-        return [_light(run_seed(database, seed)) for seed in seeds]
-
-
-def _light(result: Result) -> Result:
-    return Result(result.seed, result.steps, result.failure, (), result.fingerprint, result.runs, result.hours)
 
 
 def _say(text: str) -> None:

@@ -16,8 +16,8 @@ from surgical_pipeline_tests.simulation.sensors import SWEEP
 from surgical_pipeline_tests.simulation.simulation import Simulation
 from surgical_pipeline_tests.store_equals_sandbox import differences_of
 
-MOST_HOURS = 8
-"""Events are tried for an hour and a quarter, what a run did not bring for half an hour."""
+MOST_HOURS = 3
+"""Events are tried for an hour and a quarter, all else for less."""
 _SETTLED = 200.0
 """Seconds after the last edit: throttle, lag and overlap are over."""
 _LOOK_SECONDS = 120.0
