@@ -113,10 +113,12 @@ def one_sync(scope: Scope, *, url: str, token: str) -> Taken:
 
 
 @contextmanager
-def sandbox(*, issues: int) -> Iterator[tuple[str, str]]:
+def sandbox(*, issues: int, options: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """URL and token of a sandbox in another process, for as long as the block lasts."""
     command = [str(Path(sys.executable).parent / "surgical-pipeline"), "sandbox", "serve", "--port", "0"]
-    with subprocess.Popen([*command, "--issues", str(issues)], stderr=subprocess.PIPE, text=True) as server:
+    with subprocess.Popen(
+        [*command, "--issues", str(issues), *options], stderr=subprocess.PIPE, text=True
+    ) as server:
         try:
             first_line = server.stderr.readline() if server.stderr else ""
             announced = re.search(r"GITLAB_URL=(\S+) GITLAB_TOKEN=(\S+)", first_line)

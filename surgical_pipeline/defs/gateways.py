@@ -71,7 +71,7 @@ class RunGateways:
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
         if self._phase is not None:
-            self.run.set_phase(phase)
+            self.run.enter(phase)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             ledger = self.run.start_surgical(
@@ -176,7 +176,20 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
     """A client for the configured GitLab, not yet connected; use it as an async context manager."""
     gitlab = settings.gitlab
     token = gitlab.token.get_secret_value()
-    return GitLabClient(gitlab.url, token, max_in_flight=max_in_flight, ca_bundle=gitlab.ca_bundle, clock=clock)
+    return GitLabClient(
+        gitlab.url,
+        token,
+        max_in_flight=max_in_flight,
+        ca_bundle=gitlab.ca_bundle,
+        clock=clock,
+        limits_folder=_folder_of_all(settings),
+    )
+
+
+def _folder_of_all(settings: Settings) -> Path | None:
+    """The ledger's: all runs that write to one ledger share it."""
+    folder = settings.ledger_path.resolve().parent
+    return folder if folder.is_dir() else None
 
 
 def open_embedder(settings: Settings) -> Embedder:

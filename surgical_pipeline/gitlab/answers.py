@@ -82,8 +82,11 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class RateLimitWindow:
+    """``limit``: requests in the whole window; 0: not told."""
+
     remaining: int
     reset_in_seconds: float
+    limit: int = 0
 
 
 def decoded_json(body: bytes, headers: httpx.Headers, path: str, *, foreign: ForeignText = _NO_TOKEN) -> object:
@@ -155,7 +158,7 @@ def retry_after_seconds(headers: httpx.Headers, now: datetime) -> float | None:
 
 
 def rate_limit_window(headers: httpx.Headers, now: datetime) -> RateLimitWindow | None:
-    """What ``RateLimit-Remaining`` and ``RateLimit-Reset`` (seconds since 1970) say, if both are present.
+    """``RateLimit-Remaining``, ``-Reset`` (seconds since 1970) and ``-Limit``, if the first two are present.
 
     The server's own ``Date`` is the reference, so that clocks that differ do no harm.
     """
@@ -163,7 +166,8 @@ def rate_limit_window(headers: httpx.Headers, now: datetime) -> RateLimitWindow 
     reset = _seconds(headers.get("ratelimit-reset", ""))
     if remaining is None or reset is None:
         return None
-    return RateLimitWindow(int(remaining), max(0.0, reset - _server_now(headers, now).timestamp()))
+    limit = int(_seconds(headers.get("ratelimit-limit", "")) or 0)
+    return RateLimitWindow(int(remaining), max(0.0, reset - _server_now(headers, now).timestamp()), limit)
 
 
 def rate_limit(headers: httpx.Headers) -> int | None:

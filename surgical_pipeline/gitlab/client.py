@@ -4,7 +4,6 @@ Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api)
 """
 
 import asyncio
-import time
 from collections.abc import Callable, Sequence
 from contextlib import aclosing
 from datetime import datetime
@@ -23,7 +22,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
 from surgical_pipeline.gitlab.changes import ONE_LOOK, ListLook
-from surgical_pipeline.gitlab.clock import GitLabClock
+from surgical_pipeline.gitlab.clock import GitLabClock, uptime
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
@@ -53,7 +52,8 @@ class GitLabClient:
 
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
-    ``clock`` may be shared by the clients of one run.
+    ``clock`` may be shared by the clients of one run. ``limits_folder``: clients of other processes that name the
+    same one and use the same token stay within one rate limit together.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -71,12 +71,13 @@ class GitLabClient:
         limiter: RateLimiter | None = None,
         retry: RetryPolicy | None = None,
         clock: GitLabClock | None = None,
-        monotonic: MonotonicClock = time.monotonic,
+        monotonic: MonotonicClock = uptime,
+        limits_folder: Path | None = None,
     ) -> None:
         token = checked_token(token)
         self._urls = ApiUrls(base_url)
         self._limiter = limiter or shared_limiter(
-            self._urls.origin, token, max_in_flight=max_in_flight, monotonic=monotonic
+            self._urls.origin, token, max_in_flight=max_in_flight, folder=limits_folder, monotonic=monotonic
         )
         self.clock = clock or GitLabClock()
         self._places_ahead = asyncio.Semaphore(max_in_flight)

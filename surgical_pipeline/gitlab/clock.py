@@ -19,8 +19,8 @@ def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-def _uptime() -> float:
-    """Seconds that nobody can set, including time the machine sleeps, if the system can count it."""
+def uptime() -> float:
+    """Seconds that nobody can set, the same for all processes; with times of sleep, if the system counts them."""
     return time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.monotonic()
 
 
@@ -35,7 +35,7 @@ class GitLabClock:
     and less with each further one.
     """
 
-    def __init__(self, wall: Callable[[], datetime] = _utc_now, uptime: Callable[[], float] = _uptime) -> None:
+    def __init__(self, wall: Callable[[], datetime] = _utc_now, uptime: Callable[[], float] = uptime) -> None:
         self._uptime = uptime
         self._started_at = uptime()
         self._started = wall()

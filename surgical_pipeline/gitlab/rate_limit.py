@@ -1,43 +1,53 @@
 """One limiter for one token on one host: how many requests are in flight, and when all must wait.
 
-GitLab counts requests by token, so all clients of this process that use the same token share a limiter. The
-registry knows a token by its hash only.
+GitLab counts requests by token, so all clients of this process that use the same token share a limiter, and all
+processes of the machine that use one folder share when requests may begin. Registry and folder know a token by its
+hash only.
 """
 
 import hashlib
 import threading
-import time
 from asyncio import AbstractEventLoop, get_running_loop
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from weakref import WeakKeyDictionary
 
 import anyio
 
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
+from surgical_pipeline.gitlab.clock import uptime
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
+from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, OwnPacing, Pacing, PacingStore
+from surgical_pipeline.gitlab.shared_pacing import SharedPacing
 
-MAX_PACE_SECONDS = 2.0
-"""Longest wait between two requests when few are left; a refusal (429) may wait longer."""
+FEW = 1 / 8
+"""Share of GitLab's limit below which the rest is spread: with less, several processes at once would exceed it."""
 
 MAX_EMPTY_WAIT_SECONDS = 60.0
 """Longest pause because of ``RateLimit-Remaining: 0`` alone: GitLab's own windows last a minute."""
 
 
 class RateLimiter:
-    """Safe to use from several event loops and threads; the bound in flight holds for each event loop."""
+    """Safe to use from several event loops and threads; the bound in flight holds for each event loop.
 
-    def __init__(self, max_in_flight: int = 16, *, monotonic: MonotonicClock = time.monotonic) -> None:
+    ``pacing``: when requests may begin; ``monotonic`` is its clock. None: this limiter's own.
+    """
+
+    def __init__(
+        self,
+        max_in_flight: int = 16,
+        *,
+        monotonic: MonotonicClock = uptime,
+        pacing: PacingStore | None = None,
+    ) -> None:
         if max_in_flight < 1:
             raise ValueError(f"at least one request must be allowed in flight, not {max_in_flight}")
         self.max_in_flight = max_in_flight
         self._monotonic = monotonic
+        self._pacing = pacing or OwnPacing()
         self._lock = threading.Lock()
         self._places: WeakKeyDictionary[AbstractEventLoop, anyio.CapacityLimiter] = WeakKeyDictionary()
-        self._paused_until = 0.0
-        self._pace_seconds = 0.0
-        self._pace_until = 0.0
-        self._next_start = 0.0
 
     @asynccontextmanager
     async def place(self, deadline: Deadline, path: str) -> AsyncIterator[None]:
@@ -47,7 +57,7 @@ class RateLimiter:
             RateLimitedError: the pause outlasts the deadline; raised at once.
             BudgetExceededError: no place became free before the deadline.
         """
-        self._refuse_hopeless(deadline, path)
+        self._refuse_hopeless(self._pacing.read(), deadline, path)
         places = self._places_of_this_loop()
         borrower = object()
         await _take(places, borrower, deadline, path=path)
@@ -59,22 +69,23 @@ class RateLimiter:
 
     def pause(self, seconds: float) -> None:
         """Let no request begin for so long: GitLab answered 429."""
-        with self._lock:
-            self._paused_until = max(self._paused_until, self._monotonic() + seconds)
+        until = self._monotonic() + min(seconds, LONGEST_PAUSE_SECONDS)
+        self._pacing.update(lambda pacing: (pacing.paused(until), None))
 
-    def observe(self, remaining: int, reset_in_seconds: float) -> None:
-        """Take in what GitLab says about its window: requests left, and seconds until the next one.
+    def observe(self, remaining: int, reset_in_seconds: float, *, limit: int = 0) -> None:
+        """Take in what GitLab says about its window: requests left, seconds until the next one, and its size.
 
         With plenty left nothing changes; with few left they are spread over the rest of the window; with none
         left all wait for the next window.
         """
+        now = self._monotonic()
         if remaining == 0:
             self.pause(min(reset_in_seconds, MAX_EMPTY_WAIT_SECONDS))
-            return
-        with self._lock:
-            few = remaining < 2 * self.max_in_flight
-            self._pace_seconds = min(MAX_PACE_SECONDS, reset_in_seconds / remaining) if few else 0.0
-            self._pace_until = self._monotonic() + reset_in_seconds
+        elif remaining < max(2 * self.max_in_flight, limit * FEW):
+            until = now + reset_in_seconds
+            self._pacing.update(lambda pacing: (pacing.spread(remaining=remaining, until=until, now=now), None))
+        elif self._pacing.read().gap_seconds:
+            self._pacing.update(lambda pacing: (pacing.free(), None))
 
     def _places_of_this_loop(self) -> anyio.CapacityLimiter:
         loop = get_running_loop()
@@ -86,8 +97,8 @@ class RateLimiter:
             places.total_tokens = self.max_in_flight
         return places
 
-    def _refuse_hopeless(self, deadline: Deadline, path: str) -> None:
-        pause = self._paused_until - self._monotonic()
+    def _refuse_hopeless(self, pacing: Pacing, deadline: Deadline, path: str) -> None:
+        pause = pacing.paused_until - self._monotonic()
         if pause >= deadline.remaining > 0:
             raise RateLimitedError(
                 f"GitLab asked to wait {pause:.0f} s more, the time budget has {deadline.remaining:.0f} s left",
@@ -96,22 +107,21 @@ class RateLimiter:
             )
 
     async def _wait_for_turn(self, deadline: Deadline, path: str) -> None:
-        while (pause := self._paused_until - self._monotonic()) > 0:
-            self._refuse_hopeless(deadline, path)
-            await anyio.sleep(pause)
-        pace = self._reserve_start()
-        if 0 < pace < deadline.remaining:  # pacing is optional: it never uses up a budget
-            await anyio.sleep(pace)
+        """Wait for the end of a pause, and for the request's place among others if they are spread."""
+        while True:
+            start = self._reserve_start()
+            pacing, now = self._pacing.read(), self._monotonic()
+            self._refuse_hopeless(pacing, deadline, path)
+            if start - now >= deadline.remaining:  # spreading is optional: it never uses up a budget
+                start = pacing.paused_until
+            if start > now:
+                await anyio.sleep(start - now)
+            if self._pacing.read().paused_until <= self._monotonic():
+                return
 
     def _reserve_start(self) -> float:
-        """Seconds to wait before starting, if requests are being spread."""
-        with self._lock:
-            now = self._monotonic()
-            if not self._pace_seconds or now >= self._pace_until:
-                return 0.0
-            start = max(now, self._next_start)
-            self._next_start = start + self._pace_seconds
-            return start - now
+        """The time at which the caller's request may begin."""
+        return self._pacing.update(lambda pacing: pacing.reserved(self._monotonic()))
 
 
 async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadline, *, path: str) -> None:
@@ -126,18 +136,34 @@ async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadl
             ) from None
 
 
-_registry: dict[tuple[tuple[str, str, int], str], RateLimiter] = {}
+_registry: dict[tuple[tuple[str, str, int], str, Path | None], RateLimiter] = {}
 _registry_lock = threading.Lock()
 
 
 def shared_limiter(
-    origin: tuple[str, str, int], token: str, *, max_in_flight: int, monotonic: MonotonicClock = time.monotonic
+    origin: tuple[str, str, int],
+    token: str,
+    *,
+    max_in_flight: int,
+    folder: Path | None = None,
+    monotonic: MonotonicClock = uptime,
 ) -> RateLimiter:
-    """This process's limiter for the token on that origin; the bound requested last applies."""
-    key = (origin, hashlib.sha256(token.encode()).hexdigest())
+    """This process's limiter for the token on that origin; the bound requested last applies.
+
+    ``folder``: processes that name the same one share when requests may begin; ``monotonic`` must then be a clock
+    that all of them read. None: this process keeps to itself.
+    """
+    key = (origin, hashlib.sha256(token.encode()).hexdigest(), folder)
     with _registry_lock:
         limiter = _registry.get(key)
         if limiter is None:
-            limiter = _registry[key] = RateLimiter(max_in_flight, monotonic=monotonic)
+            pacing = SharedPacing(folder / _file_name(origin, token), monotonic) if folder else None
+            limiter = _registry[key] = RateLimiter(max_in_flight, monotonic=monotonic, pacing=pacing)
         limiter.max_in_flight = max_in_flight
         return limiter
+
+
+def _file_name(origin: tuple[str, str, int], token: str) -> str:
+    """Names the token only to who has it."""
+    digest = hashlib.sha256("\n".join((*map(str, origin), token)).encode()).hexdigest()
+    return f".gitlab-{digest[:16]}.pacing"

@@ -210,7 +210,7 @@ class Transport:
         self.per_minute = rate_limit(response.headers) or self.per_minute
         window = rate_limit_window(response.headers, self._clock.now())
         if window is not None and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
-            self._limiter.observe(window.remaining, window.reset_in_seconds)
+            self._limiter.observe(window.remaining, window.reset_in_seconds, limit=window.limit)
 
     def _redirected(self, url: httpx.URL, redirect: "_Redirect", *, allowed: bool) -> httpx.URL:
         target = resolve(url, redirect.location)

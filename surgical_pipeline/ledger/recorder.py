@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from surgical_pipeline.domain.belonging import NOTHING_KNOWN
 from surgical_pipeline.domain.failures import Failure
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, as_stage, conclude
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.beginnings import begin_run
 from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
@@ -114,23 +115,27 @@ class SyncRunRecorder:
         with self._joined(tx, "set project") as joined:
             self._row.changed(joined).project = (project_id, path)
 
-    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
-        """Enter a stage; the one before ends.
+    def enter(self, phase: Phase) -> None:
+        """Begin a stage: usage from here on is its own. The run's next window writes it, which saves a window.
 
-        A stage enters the next one in its own last window, which saves a window. The next stage still calls this
-        when it begins: usage from there on is its own. No run returns to a stage, but entities that could not be
-        fetched at first may.
+        No run returns to a stage, but entities that could not be fetched at first may.
 
         Raises:
-            ValueError: not one of the five stages; the other phases belong to endings.
+            ValueError: not one of the five stages.
         """
-        if phase not in STAGES:
-            raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
+        self._usage.begin_stage(as_stage(phase))
+        self._row.enter(phase)
+
+    def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
+        """Write that a stage begins, and the one before ends: a stage does so for the next in its last window.
+
+        Raises:
+            ValueError: as for ``enter``.
+        """
         if tx is None:
-            self._usage.begin_stage(phase)
-        if self._row.is_later(phase):
-            with self._joined(tx, "set phase") as joined:
-                self._row.changed(joined).phase = phase
+            self._usage.begin_stage(as_stage(phase))
+        with self._joined(tx, "set phase") as joined:
+            self._row.changed(joined).phase = as_stage(phase)
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -270,11 +275,7 @@ class SyncRunRecorder:
 
     def _insert(self, tx: Transaction, scope: Scope, row: Mapping[str, object]) -> None:
         """The row of a new run, or of one that waited as queued, and a pending outcome for each entity."""
-        if tx.execute("insert_run", **row):
-            store.insert_pending(tx, self.run_id, scope)
-        elif tx.execute("start_queued_run", **row):
-            store.replace_pending(tx, self.run_id, scope)
-        else:
+        if not begin_run(tx, self.run_id, scope, row=row):
             raise self._row.lost(tx)
         self._known = {
             key: EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in sorted(scope.keys())

@@ -1,7 +1,7 @@
 """The row of a running run and its stages, as its windows change them: one statement each, at a window's end."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -33,10 +33,13 @@ class RunRow:
         self._location = location
         self._open: dict[Transaction, Changes] = {}
         self._phase: Phase | None = None
+        self._entering: dict[Phase, datetime] = {}
         self.last_heartbeat: datetime | None = None
 
-    def is_later(self, phase: Phase) -> bool:
-        return self._phase is None or STAGES.index(phase) > STAGES.index(self._phase)
+    def enter(self, phase: Phase) -> None:
+        """The run is in that stage from now on; its next window writes it."""
+        if self._is_later(phase):
+            self._entering.setdefault(phase, self._clock())
 
     def begin(self, tx: Transaction, phase: Phase, *, now: datetime) -> None:
         """The window inserts the row with its first stage."""
@@ -78,7 +81,8 @@ class RunRow:
     def _write(self, tx: Transaction, changes: Changes, *, ending: bool = False) -> bool:
         """False, with nothing written, if the run is not running."""
         now = self._clock()
-        entered = changes.phase if changes.phase and self.is_later(changes.phase) else None
+        begun = self._begun(changes.phase, now)
+        entered = next(reversed(begun), None)
         used, by_stage = self._usage.take(tx) if ending or entered else (NOTHING, {})
         if not tx.execute(
             "update_run",
@@ -95,18 +99,34 @@ class RunRow:
         ):
             return False
         if entered is not None:
-            tx.execute("open_phase", run_id=self._run_id, phase=str(entered), now=now)
+            for phase, at in begun.items():
+                tx.execute("open_phase", run_id=self._run_id, phase=str(phase), now=at)
             by_stage = {**({} if self._phase is None else {self._phase: NOTHING}), **by_stage}
-        self._update_phases(tx, by_stage, ended=by_stage.keys() - {entered}, now=now)
+        self._update_phases(tx, by_stage, begun=begun, now=now)
         self._remember(tx, phase=entered or self._phase, heartbeat=now)
         return True
 
+    def _begun(self, phase: Phase | None, now: datetime) -> dict[Phase, datetime]:
+        """The stages that the run has entered and not written, in their order, with when it did."""
+        entering = self._entering if phase is None else {phase: now, **self._entering}
+        later = sorted(filter(self._is_later, entering), key=STAGES.index)
+        return {one: entering[one] for one in later}
+
+    def _is_later(self, phase: Phase) -> bool:
+        return self._phase is None or STAGES.index(phase) > STAGES.index(self._phase)
+
     def _update_phases(
-        self, tx: Transaction, used: Mapping[Phase, Used], *, ended: Collection[Phase], now: datetime
+        self, tx: Transaction, used: Mapping[Phase, Used], *, begun: dict[Phase, datetime], now: datetime
     ) -> None:
+        """Write the use of these stages. All but the one that the run is in have ended: when the next began."""
         if not used:
             return
-        rows = [(str(phase), now if phase in ended else None, *of.columns.values()) for phase, of in used.items()]
+        current = next(reversed(begun), self._phase)
+        ends = dict(zip((self._phase, *begun), begun.values(), strict=False))
+        rows = [
+            (str(phase), None if phase is current else ends.get(phase, now), *of.columns.values())
+            for phase, of in used.items()
+        ]
         names = ("phase", "finished_at", *NOTHING.columns)
         tx.execute("update_phases", run_id=self._run_id, **columns(rows, *names))
 

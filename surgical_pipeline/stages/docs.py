@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import anyio
+
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.handover import GenerateDocsResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
@@ -24,8 +26,10 @@ from surgical_pipeline.stages.shared.rendering import documents_of
 STAGE = "docs"
 BATCH_SIZE = 250
 """Entities that are rendered and written together: their window takes 100 ms, plus 5 to 30 ms of overhead."""
-MAX_ATTEMPTS = 5
-"""How often a source is read and rendered if another run changes it each time meanwhile."""
+PAUSES = (0.0, 0.1, 0.4, 1.0, 2.0)
+"""Seconds before a source is read and rendered once more, if another run changed it meanwhile. Many runs that sync
+the same entity at once are past its rows after some seconds."""
+MAX_ATTEMPTS = 1 + len(PAUSES)
 
 _KEEPS_CHANGING = Failure(
     code=FailureCode.DOCUMENT_ERROR,
@@ -81,7 +85,8 @@ async def _generate(
     write_in = partial(_write, run=run, project_id=project_id, last=last)
     written: list[_Rendered] = []
     pending = set(keys)
-    for _ in range(MAX_ATTEMPTS):
+    for pause in (0.0, *PAUSES):
+        await anyio.sleep(pause)
         load = partial(store.load_sources, project_id=project_id, keys=sorted(pending))
         loaded = await run.in_read(STAGE, load)
         # Tombstoned by another run since ingest: rendering it would revive what GitLab no longer has.

@@ -102,7 +102,7 @@ def fetching(path: str, *, answered: int | None = None) -> Moment:
 
 
 def at_the_lock(phase: str) -> Moment:
-    """Somebody else has the lock; the run waits for it, with its next window."""
+    """Somebody else has the lock; the run, in ``phase`` by its row, waits for it with its next window."""
 
     @contextmanager
     def moment(scene: Scene) -> Iterator[None]:
@@ -151,9 +151,8 @@ def at_the_file(phase: str) -> Moment:
             "preflight",
             id="waiting before it asks again",
         ),
-        pytest.param(None, at_the_lock("preflight"), "preflight", id="waiting for the lock between two stages"),
-        pytest.param(None, at_the_lock("ingest"), "ingest", id="waiting for the lock in ingest"),
-        pytest.param(None, at_the_file("ingest"), "ingest", id="waiting for the file with the lock held"),
+        pytest.param(None, at_the_lock("preflight"), "ingest", id="waiting for the lock in ingest"),
+        pytest.param(None, at_the_file("preflight"), "ingest", id="waiting for the file with the lock held"),
         pytest.param(None, at_the_lock("docs"), "docs", id="waiting for the lock in docs"),
         pytest.param(None, at_the_lock("embed"), "embed", id="waiting for the lock in embed"),
     ],
@@ -189,7 +188,7 @@ def test_a_window_that_is_open_is_finished_and_then_the_run_is_cancelled(
     """Stopped with lock and file in its hands, it hears of its end when it goes on."""
     sandbox.control.add_fault("*/discussions", delay_ms=FOR_EVER_MS)
     run_id = dev.run(CONFIG)
-    with held_when(ledger, running_in(run_id, "ingest")) as row:
+    with held_when(ledger, running_in(run_id, "preflight")) as row:
         pid = row.pid
         assert pid is not None
         wait_until_waiting(ledger, pid)

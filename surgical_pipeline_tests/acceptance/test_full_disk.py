@@ -55,7 +55,7 @@ def synced(limit: int) -> "subprocess.CompletedProcess[str]":
     ("room", "phase", "ingested"),
     [
         pytest.param(0, "queued", 0, id="nothing could be written"),
-        pytest.param(6_000, "ingest", 0, id="its row could"),
+        pytest.param(6_000, "preflight", 0, id="its row could"),
         pytest.param(40_000, "dependents", 3, id="its entities could"),
     ],
 )

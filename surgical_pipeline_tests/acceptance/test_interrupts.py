@@ -92,7 +92,7 @@ def fetching(part: str, *, answered: int | None = None) -> Moment:
 
 @contextmanager
 def at_the_lock(path: Path, _sandbox: RunningSandbox, process: SyncProcess) -> Iterator[None]:
-    with held_when(path, running_in("ingest")):
+    with held_when(path, running_in("preflight")):
         wait_until_waiting(path, process.pid)
         yield
         wait_until_waiting(path, process.pid, times=2)
@@ -142,7 +142,7 @@ def test_an_interrupted_sync_is_cancelled_and_tells_what_it_did(
 def test_a_second_ctrl_c_while_the_first_is_recorded_breaks_nothing(path: Path) -> None:
     """The lock is somebody else's, so that the ending has to wait."""
     with syncing(str(SCOPE), cwd=path.parent) as process:
-        with held_when(path, running_in("ingest")):
+        with held_when(path, running_in("preflight")):
             wait_until_waiting(path, process.pid)
             for times in (2, 3):
                 process.tell(signal.SIGINT)

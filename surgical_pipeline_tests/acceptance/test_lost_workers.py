@@ -50,7 +50,8 @@ def kill_worker_in(dev: DagsterDev, ledger: Path, stage: str, *, sandbox: Runnin
     return run_id
 
 
-@pytest.mark.parametrize("stage", ["ingest", "dependents", "docs", "embed"])
+# In preflight by its row: it waits for ingest's first window, which would have told of ingest.
+@pytest.mark.parametrize("stage", ["preflight", "dependents", "docs", "embed"])
 def test_a_killed_workers_run_is_lost_on_both_sides_and_goes_on_from_its_stage(
     dev: DagsterDev, dev_ledger: Path, sandbox: RunningSandbox, stage: str
 ) -> None:

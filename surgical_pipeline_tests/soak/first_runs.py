@@ -5,11 +5,12 @@ from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
+from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.ledger.runs import list_runs
+from surgical_pipeline.ledger.runs import list_runs, load_result
 from surgical_pipeline_tests.soak.child import context, sync_once
 from surgical_pipeline_tests.soak.installation import Installation
 
@@ -54,6 +55,8 @@ def first_syncs(installation: Installation, *, processes: int, rounds: int) -> l
         wrong += [f"round {number}: {one}" for one in fresh.violations()]
         with fresh.ledger.read() as tx:
             runs = list_runs(tx, limit=1000)
+            results = [load_result(tx, run.run_id) for run in runs]
+        wrong += [f"round {number}: {told}" for told in map(_told, results) if told]
         if len(runs) != processes or len({run.dagster_instance for run in runs}) != 1:
             wrong.append(f"round {number}: {len(runs)} rows of {processes}, by {runs}")
     return wrong
@@ -82,6 +85,14 @@ def first_writes(path: Path, *, processes: int, old: bool) -> list[str]:
     if sorted(versions) != list(range(1, len(sql.migrations()) + 3)):
         wrong.append(f"the migrations on record are {versions}")
     return wrong
+
+
+def _told(result: SyncResult | None) -> str | None:
+    """What went wrong in a run; None if nothing did."""
+    if result is None or result.completion_status == "succeeded":
+        return None
+    causes = [f"{one.code} in {one.stage}: {one.message}" for one in result.entity_failures]
+    return f"{result.completion_status} ({result.error or '; '.join(causes)})"
 
 
 def _sync_with_all(barrier: Barrier, home: Path, environment: dict[str, str]) -> None:

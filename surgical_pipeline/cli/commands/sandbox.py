@@ -25,6 +25,10 @@ def serve(
     issues: Annotated[
         int, typer.Option(min=20, max=100_000, help="Issues of acme/rocket; the first 120 are written by hand.")
     ] = 120,
+    rate_limit: Annotated[
+        int | None,
+        typer.Option(min=1, help="Requests a minute for all clients together; 429 beyond. None: no limit."),
+    ] = None,
     hook: Hook = None,
     hook_token: HookToken = None,
     hook_signing_token: HookSigningToken = None,
@@ -40,7 +44,7 @@ def serve(
     def announce(chosen: int) -> None:
         tell(f"export GITLAB_URL=http://{host}:{chosen} GITLAB_TOKEN={SANDBOX_TOKEN}")
 
-    gitlab = create_app(build_sample(issues=issues))
+    gitlab = create_app(build_sample(issues=issues), rate_limit=rate_limit)
     _send_hooks(gitlab, hook, token=hook_token, signing_token=hook_signing_token)
     try:
         serve_sandbox(host, port, app=gitlab, on_listening=announce)

@@ -2,16 +2,21 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
+from pathlib import Path
 
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab.client import GitLabClient
+from surgical_pipeline.gitlab.clock import uptime
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
+from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
+from surgical_pipeline.gitlab.shared_pacing import SharedPacing
 from surgical_pipeline_tests.integration.gitlab.api import AT_ONCE, GOOD_VERSION, VERSION
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
@@ -146,3 +151,37 @@ async def test_few_requests_left_are_spread_over_the_window(
         started = time.monotonic()
         await asyncio.gather(*(client.version(deadline) for _ in range(3)))
         assert 0.4 < time.monotonic() - started < 3
+
+
+async def test_one_processs_refusal_pauses_the_other_processes(
+    server: WireServer, token: str, deadline: Deadline, tmp_path: Path
+) -> None:
+    """Each has a limiter of its own; what they share is a file."""
+    path = tmp_path / "pacing"
+    server.on(VERSION, refused(Retry_After="1"), GOOD_VERSION)
+    one, two = (RateLimiter(pacing=SharedPacing(path, uptime)) for _ in range(2))
+    async with (
+        GitLabClient(server.url, token, limiter=one, retry=AT_ONCE) as refused_one,
+        GitLabClient(server.url, token, limiter=two, retry=AT_ONCE) as other,
+    ):
+        asked = asyncio.create_task(refused_one.version(deadline))
+        await eventually(lambda: SharedPacing(path, uptime).read().paused_until > 0)
+        started = time.monotonic()
+        assert await other.version(deadline) == "18.5.1"
+        assert time.monotonic() - started > 0.8
+        assert await asked == "18.5.1"
+    assert len(server.requests) == 3
+
+
+@pytest.fixture
+def shared_files(tmp_path: Path) -> Callable[[], list[str]]:
+    return lambda: [path.suffix for path in tmp_path.iterdir()]
+
+
+async def test_what_one_ledgers_runs_share_stands_in_its_folder(
+    server: WireServer, token: str, deadline: Deadline, tmp_path: Path, shared_files: Callable[[], list[str]]
+) -> None:
+    server.on(VERSION, refused(Retry_After="0"), GOOD_VERSION)
+    async with GitLabClient(server.url, token, retry=AT_ONCE, limits_folder=tmp_path) as client:
+        await client.version(deadline)
+    assert shared_files() == [".pacing"]

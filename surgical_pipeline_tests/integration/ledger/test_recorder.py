@@ -174,6 +174,29 @@ def test_a_run_never_goes_back_to_a_stage(ledger: DuckDBLedger) -> None:
     assert [phase for phase, *_ in phases(ledger)] == ["preflight", "docs"]
 
 
+def test_a_stage_that_is_entered_is_told_by_the_next_window(ledger: DuckDBLedger, clock: HandClock) -> None:
+    """With the time at which it was entered, and not at all if that window is rolled back."""
+    recorder = start(ledger, "run-1", clock=clock)
+    clock.advance(3)
+    recorder.enter(Phase.INGEST)
+    assert result_of(ledger).phase == "preflight"
+    clock.advance(4)
+    with pytest.raises(ZeroDivisionError), recorder.window("ingest"):
+        raise ZeroDivisionError
+    assert result_of(ledger).phase == "preflight"
+    with recorder.window("ingest") as tx:
+        recorder.set_phase(Phase.DEPENDENTS, tx)
+    assert result_of(ledger).phase == "dependents"
+    assert [row[:3] for row in phases(ledger)] == [("preflight", 0, 3), ("ingest", 3, 7), ("dependents", 7, None)]
+
+
+def test_a_run_that_ends_in_a_stage_that_no_window_told_of_ends_there(ledger: DuckDBLedger) -> None:
+    recorder = start(ledger, "run-1")
+    recorder.enter(Phase.INGEST)
+    assert recorder.finish_failed(BROKEN)
+    assert result_of(ledger).phase == "ingest"
+
+
 def test_counters_are_added_to_by_name(ledger: DuckDBLedger) -> None:
     recorder = start(ledger, "run-1")
     with recorder.window("ingest") as tx:

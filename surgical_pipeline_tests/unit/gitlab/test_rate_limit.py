@@ -1,12 +1,14 @@
 import asyncio
 import gc
 import time
+from pathlib import Path
 
 import pytest
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab import rate_limit
 from surgical_pipeline.gitlab.errors import RateLimitedError
+from surgical_pipeline.gitlab.pacing import RETURN_SECONDS, RETURNING_SECONDS
 from surgical_pipeline.gitlab.rate_limit import MAX_EMPTY_WAIT_SECONDS, RateLimiter, shared_limiter
 
 ORIGIN = ("https", "gitlab.example.com", 443)
@@ -29,9 +31,18 @@ def test_one_token_on_one_origin_has_one_limiter() -> None:
     assert shared_limiter(("http", "gitlab.example.com", 80), "token-a", max_in_flight=8) is not first
 
 
-def test_the_registry_does_not_know_the_token() -> None:
-    shared_limiter(ORIGIN, "glpat-very-secret", max_in_flight=8)
+def test_neither_registry_nor_folder_knows_the_token(tmp_path: Path) -> None:
+    limiter = shared_limiter(ORIGIN, "glpat-very-secret", max_in_flight=8, folder=tmp_path)
+    limiter.pause(1)
     assert "glpat-very-secret" not in repr(rate_limit._registry)
+    (file,) = tmp_path.iterdir()
+    assert b"glpat-very-secret" not in file.name.encode() + file.read_bytes()
+
+
+def test_each_token_and_origin_has_its_own_file(tmp_path: Path) -> None:
+    for origin, token in ((ORIGIN, "a"), (ORIGIN, "b"), (("http", "gitlab.example.com", 80), "a")):
+        shared_limiter(origin, token, max_in_flight=8, folder=tmp_path).pause(1)
+    assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_a_limiter_serves_one_event_loop_after_the_other() -> None:
@@ -115,22 +126,45 @@ def test_plenty_left_costs_nothing_and_few_left_are_spread() -> None:
     now = 1000.0
     limiter = RateLimiter(4, monotonic=lambda: now)
     limiter.observe(500, 60)
-    assert limiter._reserve_start() == 0
+    assert limiter._reserve_start() == now
     limiter.observe(6, 3)
-    assert [limiter._reserve_start() for _ in range(3)] == [0, 0.5, 1.0]
+    assert [limiter._reserve_start() - now for _ in range(3)] == [0, 0.5, 1.0]
     limiter.observe(1, 3600)
-    assert limiter._reserve_start() <= 1.5
+    assert limiter._reserve_start() - now <= 1.5
     limiter.observe(500, 60)
-    assert limiter._reserve_start() == 0
+    assert limiter._reserve_start() == now
+
+
+def test_the_last_eighth_of_a_large_window_is_spread_too() -> None:
+    """Several processes at once come to it with as many requests in flight each."""
+    limiter = RateLimiter(16, monotonic=lambda: 0.0)
+    limiter.observe(251, 25, limit=2000)
+    assert [limiter._reserve_start() for _ in range(2)] == [0, 0]
+    limiter.observe(249, 24.9, limit=2000)
+    assert [limiter._reserve_start() for _ in range(3)] == [0, pytest.approx(0.1), pytest.approx(0.2)]
 
 
 def test_spreading_ends_with_the_window() -> None:
     now = 1000.0
     limiter = RateLimiter(4, monotonic=lambda: now)
     limiter.observe(2, 3)
-    assert [limiter._reserve_start() for _ in range(2)] == [0, 1.5]
+    assert [limiter._reserve_start() - now for _ in range(2)] == [0, 1.5]
     now += 3
-    assert limiter._reserve_start() == 0
+    assert limiter._reserve_start() == now
+
+
+def test_after_a_pause_requests_come_back_one_after_another() -> None:
+    now = 1000.0
+    limiter = RateLimiter(4, monotonic=lambda: now)
+    limiter.pause(30)
+    starts = [limiter._reserve_start() - now for _ in range(3)]
+    assert starts == [
+        pytest.approx(30),
+        pytest.approx(30 + RETURN_SECONDS),
+        pytest.approx(30 + 2 * RETURN_SECONDS),
+    ]
+    now += 30 + RETURNING_SECONDS
+    assert limiter._reserve_start() == now
 
 
 def test_spreading_never_costs_anybody_the_budget() -> None:

@@ -74,11 +74,13 @@ def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
     assert by_others == {
         ("queue_run", "runs"),
         ("set_dagster_status", "runs"),
+        ("insert_run", "beginnings"),
+        ("start_queued_run", "beginnings"),
         ("update_run", "run_row"),
         ("open_phase", "run_row"),
         ("update_phases", "run_row"),
         ("finish_run", "endings"),
         ("close_open_phase", "endings"),
     }
-    for name, module in (("end_run(", "endings"), ("RunRow(", "run_row")):
+    for name, module in (("begin_run(", "beginnings"), ("end_run(", "endings"), ("RunRow(", "run_row")):
         assert {user for user, text in package if name in text and user != module} == {"recorder"}
