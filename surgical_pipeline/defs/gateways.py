@@ -39,7 +39,7 @@ from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.settings import Settings, SettingsError
 
 T = TypeVar("T")
 
@@ -218,9 +218,10 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
 
 
 def _folder_of_all(settings: Settings) -> Path | None:
-    """The ledger's: all runs that write to one ledger share it."""
-    folder = settings.ledger_path.resolve().parent
-    return folder if folder.is_dir() else None
+    """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used."""
+    with suppress(SettingsError):
+        return settings.ledger_path.resolve().parent
+    return None
 
 
 def open_embedder(settings: Settings) -> Embedder:

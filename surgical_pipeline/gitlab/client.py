@@ -43,7 +43,6 @@ _Record = TypeVar("_Record")
 
 PAGE_SIZE = 100
 """GitLab's largest page."""
-
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
