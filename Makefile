@@ -10,6 +10,9 @@ DEMO_HOME := $(CURDIR)/.demo
 # How many tests run side by side: as many as there are cores. surgical_pipeline_tests/workers.py says which share one.
 WORKERS ?= logical
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# What `make simulate` takes on, and how many of it side by side.
+SEEDS ?= 200
+SIMULATIONS ?= $(shell nproc)
 # Where it is set, each of the hundreds of processes that tests start would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -56,8 +59,8 @@ format: $(VENV)/.dev ## Put the code into the house format
 	@$(BIN)/ruff format
 
 .PHONY: check
-check: lint ## The quick loop: lint, types and unit tests, in less than a minute
-	@$(PYTEST) surgical_pipeline_tests/unit $(PYTEST_ARGS)
+check: lint ## The quick loop: lint, types, unit tests and some simulations, in less than a minute
+	@$(PYTEST) surgical_pipeline_tests/unit surgical_pipeline_tests/simulation/test_seeds.py $(PYTEST_ARGS)
 
 .PHONY: test
 test: lint ## Lint, types and all tests
@@ -67,14 +70,21 @@ test: lint ## Lint, types and all tests
 schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
 
+.PHONY: simulate
+simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200 of them
+	@$(BIN)/python -m surgical_pipeline_tests.simulation --seeds $(SEEDS) --processes $(SIMULATIONS)
+
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill syncs, receivers and the chain of events, contend, cancel, start on nothing: about 40 minutes
+soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 2 hours
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
+	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
+	@$(BIN)/python -m surgical_pipeline_tests.soak hour
+	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
@@ -83,7 +93,9 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.small_runs
 	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.events
+	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.search
 	@$(BIN)/python -m benchmarks.webhook

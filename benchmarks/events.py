@@ -9,12 +9,13 @@ import tempfile
 import time
 from pathlib import Path
 
+from surgical_pipeline.defs.sensors.gitlab_changes import TICK_SECONDS
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.event_chain import EventChain, event_chain
 
 ISSUES = (12, 13, 14, 15)
-IDLE_SECONDS = 40
+IDLE_SECONDS = 120
 
 
 def main() -> None:
@@ -44,7 +45,7 @@ def changed(chain: EventChain, number: int) -> float:
 
 def idle(chain: EventChain) -> None:
     """Requests of a project in which nothing happens."""
-    time.sleep(10)  # what the start asked for
+    time.sleep(TICK_SECONDS + 10)  # what the start asked for
     chain.sandbox.control.clear_requests()
     time.sleep(IDLE_SECONDS)
     asked = [one.path for one in chain.sandbox.control.requests().requests]

@@ -5,21 +5,23 @@ so that reading the ledger does not ask for a GitLab token.
 """
 
 import os
+import re
 import threading
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
 from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
 from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
-_DATE_LENGTH = len("2026-01-31")
+_OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -209,6 +211,21 @@ class Settings(BaseModel):
             raise SettingsError(f"SURGICAL_PROJECTS: {error}", FailureCode.NOT_FOUND) from error
 
     @property
+    def owners(self) -> tuple[str, ...]:
+        """Whom Dagster's catalog names as the owners of the assets, from ``SURGICAL_OWNERS``.
+
+        Raises:
+            SettingsError: one is neither an e-mail address nor a team.
+        """
+        owners = [owner.strip() for owner in self._unquoted("SURGICAL_OWNERS").split(",") if owner.strip()]
+        for owner in owners:
+            if not _OWNER.fullmatch(owner):
+                raise SettingsError(
+                    f"SURGICAL_OWNERS: {owner!r} is neither an e-mail address nor a team such as team:data"
+                )
+        return tuple(dict.fromkeys(owners))
+
+    @property
     def expects_hooks(self) -> bool:
         """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
         return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
@@ -258,17 +275,9 @@ class Settings(BaseModel):
         if not text:
             return None
         try:
-            moment = datetime.fromisoformat(text)
-            if len(text) == _DATE_LENGTH:
-                return moment.replace(tzinfo=UTC)
-            if moment.tzinfo is not None:
-                return moment.astimezone(UTC)
-        except (ValueError, OverflowError):
-            pass
-        raise SettingsError(
-            f"SURGICAL_SINCE must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, "
-            f"not {text!r}"
-        )
+            return moment_of(text)
+        except ValueError as error:
+            raise SettingsError(f"SURGICAL_SINCE {error}") from error
 
     @property
     def example_scope(self) -> Scope | None:

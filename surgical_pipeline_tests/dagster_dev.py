@@ -119,6 +119,13 @@ class DagsterDev:
         assert answer["__typename"] == "LaunchRunSuccess", answer
         return str(answer["run"]["runId"])
 
+    def run_job(self, job: str, run_config: dict[str, Any]) -> str:
+        """Launch any of our jobs, as the launchpad does; gives the run's id."""
+        params = {"selector": {**_REPOSITORY_OF_JOBS, "jobName": job}, "runConfigData": run_config}
+        answer = self.graphql(_LAUNCH, params=params)["launchRun"]
+        assert answer["__typename"] == "LaunchRunSuccess", answer
+        return str(answer["run"]["runId"])
+
     def terminate(self, run_id: str, *, policy: str = "SAFE_TERMINATE") -> None:
         """What the button *Terminate* does; returns when Dagster has passed it on."""
         answer = self.graphql(_TERMINATE, id=run_id, policy=policy)["terminateRun"]

@@ -7,6 +7,7 @@ from functools import cache
 import jsonschema
 from pydantic import BaseModel
 
+from surgical_pipeline.domain.backfill_report import BackfillResult
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.retry import RetryResult
 from surgical_pipeline_tests.surroundings import REPOSITORY
@@ -14,6 +15,7 @@ from surgical_pipeline_tests.surroundings import REPOSITORY
 PUBLISHED: dict[str, type[BaseModel]] = {
     "sync-result.schema.json": SyncResult,
     "retry-result.schema.json": RetryResult,
+    "backfill-result.schema.json": BackfillResult,
 }
 _PRINTED_BY = {
     ("sync",): "sync-result.schema.json",

@@ -5,11 +5,13 @@ from typing import Annotated
 import typer
 
 from surgical_pipeline.cli.commands import (
+    backfill,
     demo,
     doctor,
     embed_backlog,
     events,
     ledger,
+    prune,
     report,
     retry,
     runs,
@@ -33,8 +35,10 @@ app.command("retry")(retry.retry)
 app.command("search")(search.search)
 app.command("report")(report.report)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
+app.command("prune")(prune.prune)
 app.command("doctor")(doctor.doctor)
 app.command("demo")(demo.demo)
+app.add_typer(backfill.app, name="backfill")
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
 app.add_typer(ledger.app, name="ledger")

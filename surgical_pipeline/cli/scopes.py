@@ -23,27 +23,51 @@ def read_scope(arguments: Sequence[str]) -> Scope:
     return scope_of_items(items, gitlab_url=Settings.from_environment().gitlab_url if with_address else "")
 
 
-def _items(argument: str) -> Iterator[Item]:
-    if argument == "-":
-        yield from items_of(_text("stdin", sys.stdin.buffer.read(MAX_LIST_BYTES + 1)), "stdin")
-    elif argument.startswith("@"):
-        name = argument.removeprefix("@")
+def read_list(name: str) -> bytes:
+    """What a file holds; ``-`` is stdin.
+
+    Raises:
+        ScopeError: it cannot be read, or is longer than any list.
+    """
+    if name == "-":
+        content = sys.stdin.buffer.read(MAX_LIST_BYTES + 1)
+    else:
         try:
             with open(name, "rb") as file:  # noqa: PTH123  Path("") would be the folder we are in
                 content = file.read(MAX_LIST_BYTES + 1)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else error
             raise ScopeError(f"the list {name!r} cannot be read: {reason}") from error
-        yield from items_of(_text(name, content), name)
+    if len(content) > MAX_LIST_BYTES:
+        raise ScopeError(
+            f"{_named(name)} is longer than {MAX_LIST_BYTES // 2**20} MB: that is no list of entities"
+        )
+    return content
+
+
+def listed(name: str, content: bytes) -> Iterator[Item]:
+    """The items of a text list.
+
+    Raises:
+        ScopeError: it is no UTF-8 text, or has no items.
+    """
+    try:
+        text = content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        raise ScopeError(f"{_named(name)}, line {line}: this is no UTF-8 text") from error
+    yield from items_of(text, _named(name))
+
+
+def _items(argument: str) -> Iterator[Item]:
+    if argument == "-":
+        yield from listed("-", read_list("-"))
+    elif argument.startswith("@"):
+        name = argument.removeprefix("@")
+        yield from listed(name, read_list(f"./{name}" if name == "-" else name))
     else:
         yield Item(argument)
 
 
-def _text(source: str, content: bytes) -> str:
-    if len(content) > MAX_LIST_BYTES:
-        raise ScopeError(f"{source} is longer than {MAX_LIST_BYTES // 2**20} MB: that is no list of entities")
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = content.count(b"\n", 0, error.start) + 1
-        raise ScopeError(f"{source}, line {line}: this is no UTF-8 text") from error
+def _named(name: str) -> str:
+    return "stdin" if name == "-" else name

@@ -6,7 +6,7 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
@@ -15,10 +15,16 @@ from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_internals import SqlRunStorage
 from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.disk import allocated
 from surgical_pipeline.settings import DagsterHomeError, Settings
 
 LOCK_NAME = ".surgical-pipeline.lock"
+PRUNE_LOCK_NAME = ".surgical-pipeline.prune.lock"
 _ROOM = 256 * 1024
+_WORTH_BYTES = 1_000_000
+_QUICK_BYTES = 256_000_000
+"""What SQLite rewrites in a second or two."""
+_PATIENCE_SECONDS = 5.0
 _TRIES = 10
 _PAUSE_SECONDS = 0.2
 _MADE_BESIDE_US = ("already exists", "database is locked", "UNIQUE constraint failed: alembic_version")
@@ -35,7 +41,7 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
         DagsterHomeError: its storage cannot be made, read or written, now or within the block.
     """
     home = Settings.from_environment().dagster_home
-    with _making_errors(home), _alone_in(home):
+    with _making_errors(home), alone_in(home):
         instance = _made()
         id_of(instance)
     with instance:
@@ -76,9 +82,44 @@ def try_to_write() -> None:
 
 
 @contextmanager
-def _alone_in(home: Path) -> Iterator[None]:
-    """One of our processes at a time: if several create Dagster's SQLite files at once, all but one fail."""
-    descriptor = os.open(home / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+def alone_in_pruning(home: Path) -> Iterator[None]:
+    """One prune of a DAGSTER_HOME at a time: the next one waits, and finds little to do."""
+    with _making_errors(home), alone_in(home, PRUNE_LOCK_NAME):
+        yield
+
+
+def shrink(path: Path) -> int:
+    """Give the free pages of one of Dagster's SQLite files back to the disk, if they are worth it; bytes.
+
+    Dagster's processes wait for that long, so a file with much in it is left alone, and so is one that is in use.
+    """
+    if not path.is_file():
+        return 0
+    log = path.with_name(f"{path.name}-wal")
+    before = allocated(path) + allocated(log)
+    try:
+        with closing(sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None)) as connection:
+            pages, free, page_size = (
+                int(connection.execute(f"PRAGMA {name}").fetchone()[0])
+                for name in ("page_count", "freelist_count", "page_size")
+            )
+            worth_it = free * page_size >= _WORTH_BYTES and free * 4 >= pages
+            if not worth_it or (pages - free) * page_size > _QUICK_BYTES:
+                return 0
+            connection.execute("VACUUM")
+            connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    except sqlite3.OperationalError:
+        return 0
+    return max(0, before - allocated(path) - allocated(log))
+
+
+@contextmanager
+def alone_in(home: Path, name: str = LOCK_NAME) -> Iterator[None]:
+    """One of our processes at a time: if several make Dagster's files at once, all but one fail.
+
+    And if several ask for the same backfill at once, all but one find it.
+    """
+    descriptor = os.open(home / name, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield

@@ -8,8 +8,55 @@ from dagster._core.definitions.job_base import InMemoryJob
 # happen; dg.execute_job and JobDefinition.execute_in_process create another run and return its events at the end.
 from dagster._core.execution.api import execute_run_iterator
 
+# A backfill is launched, cancelled and looked up through the instance's public methods, which take and return
+# these; the only other way is GraphQL, which needs a webserver.
+from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
+
+# A backfill says where Dagster's daemon finds its job. If no run or sensor tells, these say what workspace.yaml
+# does.
+from dagster._core.remote_origin import (
+    ManagedGrpcPythonEnvCodeLocationOrigin,
+    RemotePartitionSetOrigin,
+    RemoteRepositoryOrigin,
+)
+
+# The name that Dagster gives to the partitions of a job, by which its Partitions page finds their backfills.
+from dagster._core.remote_representation.external_data import partition_set_snap_name_for_job_name
+
+# Deleting a run leaves its rows in this table, and no public method deletes them. It is of that storage alone.
+from dagster._core.storage.event_log.schema import AssetCheckExecutionsTable
+
+# The storage that has this table; the public class EventLogStorage does not tell how it keeps anything.
+from dagster._core.storage.event_log.sql_event_log import SqlEventLogStorage
+
+# Which files a run has: this storage keeps one database for each run, and deleting the run leaves it. No public
+# class tells the files' folder.
+from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
 # A storage's own id names the Dagster instance in the rows of its runs, for all processes that share the storage;
 # the public class RunStorage has none.
 from dagster._core.storage.runs.sql_run_storage import SqlRunStorage
 
-__all__ = ["InMemoryJob", "SqlRunStorage", "execute_run_iterator"]
+# The module that a code location loads: a part of where Dagster's daemon finds a job, as above.
+from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
+
+# Ids like those of all other backfills: the UI's addresses and tags are made for them.
+from dagster._core.utils import make_new_backfill_id
+
+__all__ = [
+    "AssetCheckExecutionsTable",
+    "BulkActionStatus",
+    "BulkActionsFilter",
+    "InMemoryJob",
+    "LoadableTargetOrigin",
+    "ManagedGrpcPythonEnvCodeLocationOrigin",
+    "PartitionBackfill",
+    "RemotePartitionSetOrigin",
+    "RemoteRepositoryOrigin",
+    "SqlEventLogStorage",
+    "SqlRunStorage",
+    "SqliteEventLogStorage",
+    "execute_run_iterator",
+    "make_new_backfill_id",
+    "partition_set_snap_name_for_job_name",
+]

@@ -7,6 +7,7 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.dagster_internals import partition_set_snap_name_for_job_name
 from surgical_pipeline.defs.sync.config import GRAPH, scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
@@ -16,6 +17,8 @@ SYNC_JOB = "surgical_sync_job"
 BACKFILL_JOB = "surgical_backfill_job"
 TRIGGER_TAG = "surgical/trigger"
 PROJECT_TAG, SCOPE_TAG = "surgical/project", "surgical/scope"
+OUTCOME_TAG = "surgical/outcome"
+"""How a run ended that Dagster calls a success: `succeeded`, or `succeeded_with_warnings`."""
 EVENTS_TAG = "surgical/events"
 """The events that a run takes, for people; ends with the number up to which it takes those of its scope."""
 BACKGROUND_TAG = "surgical/background"
@@ -41,11 +44,12 @@ MAX_TAG_LENGTH = 200
 """PostgreSQL's indexes refuse long tags, and nobody reads them."""
 SENSOR_TAG = "dagster/sensor_name"
 RUN_KEY_TAG = "dagster/run_key"
-_PARTITION_TAG = "dagster/partition"
+PARTITION_TAG, PARTITION_SET_TAG = "dagster/partition", "dagster/partition_set"
+BACKFILL_TAG = "dagster/backfill"
 _IMPLICIT_JOB = "__ASSET_JOB"
 """Dagster's job name for a run that materializes chosen assets."""
-_FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
-NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in _FINISHED]
+FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
+NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 """The statuses of runs that are not ``is_finished``."""
 
 
@@ -78,7 +82,7 @@ def is_cancelled(run: dg.DagsterRun) -> bool:
 
 
 def mode_of(run: dg.DagsterRun) -> RunMode:
-    if _PARTITION_TAG in run.tags:
+    if PARTITION_TAG in run.tags:
         return RunMode.BACKFILL
     return RunMode.INCREMENTAL if trigger_of(run) is Trigger.SENSOR else RunMode.SURGICAL
 
@@ -90,7 +94,7 @@ def trigger_of(run: dg.DagsterRun) -> Trigger:
         return Trigger(told)
     if told in set(Origin):
         return Trigger.SENSOR
-    if "dagster/backfill" in run.tags:
+    if BACKFILL_TAG in run.tags:
         return Trigger.BACKFILL
     return Trigger.SENSOR if SENSOR_TAG in run.tags else Trigger.LAUNCHPAD
 
@@ -107,6 +111,11 @@ def scope_tags(scope: Scope, project: str | None = None) -> dict[str, str]:
     return {PROJECT_TAG: _shortened(shown), SCOPE_TAG: _shortened(f"{shown}{str(scope)[len(scope.project) :]}")}
 
 
+def partition_tags(key: str) -> dict[str, str]:
+    """What makes a run one of `surgical_backfill_job` for this key."""
+    return {PARTITION_TAG: key, PARTITION_SET_TAG: partition_set_snap_name_for_job_name(BACKFILL_JOB)}
+
+
 def missing_tags(run: dg.DagsterRun, scope: Scope) -> dict[str, str]:
     """What a run that was not asked for with tags should have: the launchpad sets none."""
     wanted = {TRIGGER_TAG: str(trigger_of(run)), **scope_tags(scope)}
@@ -119,7 +128,7 @@ def _shortened(text: str) -> str:
 
 def scope_of(run: dg.DagsterRun) -> Scope | str:
     """The run's scope; as a text if its ops will refuse it."""
-    partition = run.tags.get(_PARTITION_TAG)
+    partition = run.tags.get(PARTITION_TAG)
     block = config_block(run)
     try:
         return scope_of_run(block, partition)
@@ -139,7 +148,12 @@ def worker_tags(worker: ProcessIdentity) -> dict[str, str]:
 
 def worker_of(run: dg.DagsterRun) -> ProcessIdentity | None:
     """The process that created the run to run it itself; None if Dagster starts one."""
-    host, pid, mark = (hidden_tag(run, tag) for tag in (HOST_TAG, PID_TAG, PROCESS_TAG))
+    return worker_in(run.tags)
+
+
+def worker_in(tags: Mapping[str, str]) -> ProcessIdentity | None:
+    """The same from the tags of a run or of a backfill."""
+    host, pid, mark = (tags.get(tag, tags.get(FORMER_TAGS[tag])) for tag in (HOST_TAG, PID_TAG, PROCESS_TAG))
     return None if host is None or pid is None else ProcessIdentity(host, int(pid), mark or None)
 
 

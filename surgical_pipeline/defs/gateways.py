@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +21,9 @@ from surgical_pipeline.defs.dagster_runs import (
     mode_of,
     trigger_of,
 )
+from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.domain.belonging import Belonging
+from surgical_pipeline.domain.budgets import MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
@@ -38,6 +41,8 @@ from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.settings import Settings
 
+T = TypeVar("T")
+
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
 TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
 """What counts the progress of runs in this context: the command line, which runs them in its process, sets one."""
@@ -52,6 +57,9 @@ _LOG = logging.getLogger(__name__)
 class RunGateways:
     """One run's gateways. Everything opens on first use: a run without documents loads no model."""
 
+    monotonic: MonotonicClock = staticmethod(time.monotonic)
+    """The clock of budgets."""
+
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
         self._phase: Phase | None = None
@@ -61,6 +69,8 @@ class RunGateways:
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
         self.tally = TALLY.get()
+        self.requests = 0
+        """Sent to GitLab so far, by clients that are closed."""
 
     def enter(
         self,
@@ -89,7 +99,7 @@ class RunGateways:
                 phase=phase,
                 events_upto=events_upto_of(run),
             )
-            self._alive.enter_context(Heartbeat(self.run))
+            self._alive.enter_context(self.heartbeat())
             instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger, **missing_tags(run, scope)})
             self._discard_old_snapshots()
             self._began_in = phase
@@ -143,10 +153,23 @@ class RunGateways:
     def embedder(self) -> Embedder:
         return open_embedder(self.settings)
 
+    def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of a stage."""
+        return run_async(work)
+
+    def heartbeat(self) -> AbstractContextManager[object]:
+        """Reports the run as alive as long as the block runs."""
+        return Heartbeat(self.run)
+
     @property
     def belonging_to_check(self) -> Belonging | None:
         """What the ledger knows about its GitLab, if this process's preflight did not compare it."""
         return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
+
+    @property
+    def gitlab_address(self) -> str | None:
+        """Where people see GitLab, as the ledger knows it; None: not known yet."""
+        return self.run.belongs_to.gitlab_url
 
     @property
     def snapshots(self) -> SnapshotFile:
@@ -177,6 +200,7 @@ class RunGateways:
             finally:
                 self.tally.watch_requests(None)
                 self.run.count_requests(client.stats)
+                self.requests += client.stats.requests
 
 
 def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:

@@ -12,7 +12,17 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.backlog import Watch, backlog_job, embed_missing
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.dagster_internals import InMemoryJob, execute_run_iterator
-from surgical_pipeline.defs.dagster_runs import SYNC_JOB, TRIGGER_TAG, config_block, scope_tags, worker_tags
+from surgical_pipeline.defs.dagster_runs import (
+    BACKFILL_JOB,
+    PARTITION_TAG,
+    SYNC_JOB,
+    TRIGGER_TAG,
+    config_block,
+    partition_tags,
+    scope_tags,
+    trigger_of,
+    worker_tags,
+)
 from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
 from surgical_pipeline.defs.gateways import TALLY
 from surgical_pipeline.defs.mirror import Change, Mirror
@@ -35,16 +45,19 @@ from surgical_pipeline.stages.shared.backlog import BacklogProgress
 LAST_LOOK_SECONDS = 2.0
 """How long a run that has ended waits for the ledger: its own limit may have been spent on it already."""
 
+_BY_COMMAND = {TRIGGER_TAG: str(Trigger.CLI)}
 _LOG = logging.getLogger(__name__)
 
 
 class Launch:
-    """One run of `surgical_sync_job` in this process.
+    """One run of `surgical_sync_job` in this process, or of `surgical_backfill_job` for a partition.
 
     Args:
         ledger: where the run will write; `execute` first ends runs in it whose process is gone.
         instance: Dagster's; the caller closes it.
         parent_run_id: the run that this one repeats in part.
+        tags: who made it.
+        partition: the key of a chunk, which is then the run's scope.
     """
 
     def __init__(
@@ -54,20 +67,23 @@ class Launch:
         instance: dg.DagsterInstance,
         ledger: Ledger,
         parent_run_id: str | None = None,
+        tags: Mapping[str, str] = _BY_COMMAND,
+        partition: str | None = None,
     ) -> None:
         self._instance = instance
         self._ledger = ledger
         self._mirror = Mirror(instance, ledger)
         self._ended_by: Failure | None = None
         self._tally = Tally()
-        self._job = defs.resolve_job_def(SYNC_JOB)
+        self._job = defs.resolve_job_def(SYNC_JOB if partition is None else BACKFILL_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
         self._run = instance.create_run_for_job(
             job_def=self._job,
             run_config=dict(config),
             tags={
-                TRIGGER_TAG: str(Trigger.CLI),
-                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], None)),
+                **tags,
+                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], partition)),
+                **({} if partition is None else partition_tags(partition)),
                 **worker_tags(ProcessIdentity.of_this_process()),
             },
             parent_run_id=parent_run_id,
@@ -141,8 +157,8 @@ class Launch:
     def _without_row(self) -> SyncResult:
         return result_without_row(
             self.run_id,
-            scope_of_run(config_block(self._run), None),
-            trigger=Trigger.CLI,
+            scope_of_run(config_block(self._run), self._run.tags.get(PARTITION_TAG)),
+            trigger=trigger_of(self._run),
             ended_by=self._ended_by or ending_of(self._instance, self.run_id, phase=Phase.QUEUED),
             parent_run_id=self._run.parent_run_id,
         )
@@ -171,6 +187,8 @@ def repeated_config(run_id: str, *, scope: Scope, changes: Mapping[str, float], 
     """The config of a run with another scope and ``changes``; our defaults if Dagster no longer has the run."""
     with opened_instance() as instance:
         run = instance.get_run_by_id(run_id)
+    if run is None:
+        _LOG.warning("Dagster no longer has run %s: its settings are not known, and the defaults are used", run_id)
     config = run_config(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, log_level=log_level)
     before = config_block(run) if run else {}
     config["ops"][GRAPH]["config"].update(

@@ -5,13 +5,12 @@ and writes only what differs, and ends only runs that are still open.
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
-from itertools import chain
+from operator import attrgetter
 
 import dagster as dg
 from dagster import DagsterRunStatus
-from dagster_shared.record import copy
 from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.defs.dagster_home import id_of
@@ -28,6 +27,7 @@ from surgical_pipeline.defs.dagster_runs import (
     worker_of,
 )
 from surgical_pipeline.defs.dagster_words import ending_of, report_ending
+from surgical_pipeline.defs.run_pages import pages_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
@@ -43,7 +43,6 @@ from surgical_pipeline.ledger.runs import (
     set_dagster_status,
 )
 
-PAGE_SIZE = 200
 OVERLAP = timedelta(seconds=30)
 """Dagster's update times come from several processes and may arrive out of order."""
 FIRST_LOOK_BACK = timedelta(hours=24)
@@ -68,12 +67,23 @@ class Change(BaseModel):
 
 
 class Mirror:
-    """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses."""
+    """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses.
 
-    def __init__(self, instance: dg.DagsterInstance, ledger: Ledger, *, clock: Clock = utc_now) -> None:
+    ``liveness_of``: whether the process that works on a run is still there.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        ledger: Ledger,
+        *,
+        clock: Clock = utc_now,
+        liveness_of: Callable[[RunSummary], Liveness] = attrgetter("liveness"),
+    ) -> None:
         self._instance = instance
         self._ledger = ledger
         self._clock = clock
+        self._liveness_of = liveness_of
         self._id = id_of(instance)
         self._ledger_name: str | None = None
         self._older = False
@@ -88,7 +98,7 @@ class Mirror:
             LedgerError: the ledger cannot be read or written now; nothing is lost: the next pass starts again.
         """
         newest = since or self._clock() - FIRST_LOOK_BACK
-        for page in self._pages(dg.RunsFilter(updated_after=newest - OVERLAP)):
+        for page in pages_of(self._instance, dg.RunsFilter(updated_after=newest - OVERLAP)):
             self.bring_over(page)
             newest = max(newest, page[-1].update_timestamp)
         self.bring_back()
@@ -109,8 +119,9 @@ class Mirror:
         newest = (self._instance.get_run_records(one, limit=1, order_by="update_timestamp") for one in written)
         self.bring_over(next(filter(None, newest), ()))
         if self._older:
-            for page in chain.from_iterable(map(self._pages, written)):
-                self.bring_over(page)
+            for one in written:
+                for page in pages_of(self._instance, one):
+                    self.bring_over(page)
 
     def bring_over(self, records: Sequence[dg.RunRecord]) -> None:
         """Rows for runs that the ledger does not know yet, and Dagster's status for those whose status changed."""
@@ -225,8 +236,9 @@ class Mirror:
 
     def _dagster_was_not_told(self, run: RunSummary) -> bool:
         """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down."""
-        if run.liveness is not Liveness.UNKNOWN:
-            return run.liveness is Liveness.GONE
+        liveness = self._liveness_of(run)
+        if liveness is not Liveness.UNKNOWN:
+            return liveness is Liveness.GONE
         return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
 
     def _open_runs(self, and_also: Collection[str]) -> list[RunSummary]:
@@ -236,26 +248,11 @@ class Mirror:
             self._ledger_name = ledger_name(tx)
             return list_open_runs(tx, and_also=and_also)
 
-    def _pages(self, wanted: dg.RunsFilter) -> Iterator[Sequence[dg.RunRecord]]:
-        """Such runs in the order in which they changed last, page by page."""
-        limit, after = PAGE_SIZE, wanted.updated_after
-        while True:
-            page = self._instance.get_run_records(
-                copy(wanted, updated_after=after), limit=limit, order_by="update_timestamp", ascending=True
-            )
-            if page:
-                yield page
-            if len(page) < limit:
-                return
-            # Dagster's clock is coarse and several runs can share a timestamp: ask for the last one again.
-            following = page[-1].update_timestamp - timedelta(microseconds=1)
-            after, limit = (following, PAGE_SIZE) if after is None or following > after else (after, 2 * limit)
-
     def _signs(self, run: RunSummary, record: dg.RunRecord | None) -> Signs:
         started = record.start_time if record else None
         return Signs(
             running=run.status is RunStatus.RUNNING,
-            liveness=run.liveness,
+            liveness=self._liveness_of(run),
             heartbeat_at=run.heartbeat_at,
             dagster_made_it=self._id is not None and run.dagster_instance == self._id,
             dagster_status=record.dagster_run.status.value if record else None,

@@ -23,6 +23,15 @@ class Budgets(BaseModel):
     max_requests_in_flight: int = Field(default=16, ge=1, le=64)
 
 
+PATIENT = Budgets(
+    preflight_budget_seconds=600,
+    entity_timeout_seconds=120,
+    dependents_budget_seconds=3600,
+    embed_budget_seconds=3600,
+)
+"""Nobody waits for a run of a sweep or a backfill, and it may have thousands of requests."""
+
+
 @dataclass(frozen=True, slots=True)
 class Deadline:
     """A moment on a monotonic clock after which no new work starts."""

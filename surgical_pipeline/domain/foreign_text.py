@@ -18,6 +18,7 @@ _INVISIBLE = re.compile(
 # They join emoji and Indic or Persian words; next to ASCII or each other they only hide text.
 _JOINERS = re.compile(r"(?<![^\x00-\x7f\u200c\u200d])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f\u200c\u200d])")
 _BREAKS = re.compile(r"[\t\r\n]+")
+_MARKDOWN_SIGNS = re.compile(r"[\\`*_\[\]<>!~&|]")
 
 
 def well_formed(text: str) -> str:
@@ -44,9 +45,12 @@ def on_one_line(text: str) -> str:
     return visible(_BREAKS.sub(" ", text))
 
 
-def in_markdown_cell(text: str) -> str:
-    """Like ``on_one_line``, and no character in it ends the cell of a Markdown table."""
-    return on_one_line(text).replace("\\", "\\\\").replace("|", "\\|")
+def in_markdown(text: str) -> str:
+    """Like ``on_one_line``, and Markdown shows it as it is: nothing is fetched, linked or made bold, no cell ends.
+
+    CommonMark lets a backslash stand before any ASCII punctuation.
+    """
+    return _MARKDOWN_SIGNS.sub(r"\\\g<0>", on_one_line(text))
 
 
 def visible_json(document: str) -> str:

@@ -36,6 +36,17 @@ class Phase(StrEnum):
 STAGES = (Phase.PREFLIGHT, Phase.INGEST, Phase.DEPENDENTS, Phase.DOCS, Phase.EMBED)
 
 
+def as_stage(phase: Phase) -> Phase:
+    """The phase, if a run can enter it.
+
+    Raises:
+        ValueError: it is not one of the five stages; the other phases belong to endings.
+    """
+    if phase not in STAGES:
+        raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
+    return phase
+
+
 class RunMode(StrEnum):
     SURGICAL = "surgical"
     INCREMENTAL = "incremental"

@@ -96,6 +96,18 @@ class Scope:
         return scope
 
     @classmethod
+    def of_keys(cls, project: str, keys: Iterable[EntityKey]) -> Self:
+        """The same from entities.
+
+        Raises:
+            ScopeError: as ``of``.
+        """
+        iids: dict[EntityType, list[int]] = {kind: [] for kind in EntityType}
+        for key in keys:
+            iids[key.entity_type].append(key.iid)
+        return cls.of(project, issue_iids=iids[EntityType.ISSUE], mr_iids=iids[EntityType.MERGE_REQUEST])
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Read ``group/project#3+7+19-42!34``; ``parse(str(scope)) == scope``.
 

@@ -170,6 +170,12 @@ def rate_limit_window(headers: httpx.Headers, now: datetime) -> RateLimitWindow 
     return RateLimitWindow(int(remaining), max(0.0, reset - _server_now(headers, now).timestamp()), limit)
 
 
+def rate_limit(headers: httpx.Headers) -> int | None:
+    """Requests that GitLab allows in a minute, by ``RateLimit-Limit``; None: it does not say."""
+    limit = _seconds(headers.get("ratelimit-limit", ""))
+    return int(limit) if limit else None
+
+
 def _seconds(text: str) -> float | None:
     text = text.strip()
     if not (text.isascii() and text.isdecimal()):

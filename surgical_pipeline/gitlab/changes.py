@@ -57,13 +57,21 @@ class ListLook:
     """One look at one list. ``_following``: the address of the next page, while GitLab's cursor leads."""
 
     def __init__(
-        self, transport: Transport, urls: ApiUrls, watch: Watch, *, entity_type: EntityType, deadline: Deadline
+        self,
+        transport: Transport,
+        urls: ApiUrls,
+        watch: Watch,
+        *,
+        entity_type: EntityType,
+        deadline: Deadline,
+        patience: Patience = ONE_LOOK,
     ) -> None:
         self._transport = transport
         self._urls = urls
         self._segments = ("groups" if watch.is_group else "projects", watch.name, COLLECTIONS[entity_type])
         self._type = entity_type
         self._deadline = deadline
+        self._patience = patience
         self._first: httpx.URL | None = None
         self._following: httpx.URL | None = None
 
@@ -123,7 +131,7 @@ class ListLook:
         return self._urls.build(*self._segments, params=_params(self._type, position, by_cursor=by_cursor))
 
     async def _get(self, url: httpx.URL) -> Answer:
-        return await self._transport.get(url, self._deadline, follow_redirects=True, patience=ONE_LOOK)
+        return await self._transport.get(url, self._deadline, follow_redirects=True, patience=self._patience)
 
 
 def _params(entity_type: EntityType, position: ListPosition, *, by_cursor: bool) -> list[Param]:

@@ -21,11 +21,12 @@ from surgical_pipeline.domain.records import DependentRecords, DependentSet, Pro
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
-from surgical_pipeline.gitlab.changes import ListLook
+from surgical_pipeline.gitlab.changes import ONE_LOOK, ListLook
 from surgical_pipeline.gitlab.clock import GitLabClock, uptime
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
 from surgical_pipeline.gitlab.errors import GitLabError, InvalidPayloadError, NotFoundError, ProjectNotFoundError
 from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
+from surgical_pipeline.gitlab.foreign import checked_token
 from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.joined_pages import joined
 from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
@@ -52,7 +53,7 @@ class GitLabClient:
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
     ``clock`` may be shared by the clients of one run. ``limits_folder``: clients of other processes that name the
-    same one and use the same token stay within one rate limit together.
+    same one share one rate limit. ``network``: what takes requests to GitLab; None: HTTP.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -72,8 +73,9 @@ class GitLabClient:
         clock: GitLabClock | None = None,
         monotonic: MonotonicClock = uptime,
         limits_folder: Path | None = None,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        token = _checked_token(token)
+        token = checked_token(token)
         self._urls = ApiUrls(base_url)
         self._limiter = limiter or shared_limiter(
             self._urls.origin, token, max_in_flight=max_in_flight, folder=limits_folder, monotonic=monotonic
@@ -89,6 +91,7 @@ class GitLabClient:
             max_answer_bytes=max_answer_bytes,
             ca_bundle=ca_bundle,
             clock=self.clock,
+            network=network,
         )
 
     def __repr__(self) -> str:
@@ -116,6 +119,11 @@ class GitLabClient:
     def stats(self) -> HttpStats:
         """Requests sent so far; still readable after the client is closed."""
         return self._transport.stats
+
+    @property
+    def per_minute(self) -> int | None:
+        """Requests that GitLab allows this token in a minute; None: it has not said."""
+        return self._transport.per_minute
 
     def now(self) -> datetime:
         """GitLab's present time, in UTC: the clock for ``fetched_at``.
@@ -242,9 +250,13 @@ class GitLabClient:
         records = joined(dependent, found.pages)
         return DependentSet(key=key, dependent=dependent, fetched_at=found.fetched_at, records=records)
 
-    def changes(self, watch: Watch, entity_type: EntityType, deadline: Deadline) -> ListLook:
+    def changes(
+        self, watch: Watch, entity_type: EntityType, deadline: Deadline, *, patience: Patience = ONE_LOOK
+    ) -> ListLook:
         """One look at a list of what changed in a project or group; a failure is in what its ``read`` returns."""
-        return ListLook(self._transport, self._urls, watch, entity_type=entity_type, deadline=deadline)
+        return ListLook(
+            self._transport, self._urls, watch, entity_type=entity_type, deadline=deadline, patience=patience
+        )
 
     def _getter(self, deadline: Deadline, patience: Patience = AS_USUAL) -> GetPage:
         async def get(url: httpx.URL) -> Answer:
@@ -297,11 +309,3 @@ def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
 
 def _project_missing(error: NotFoundError) -> ProjectNotFoundError:
     return ProjectNotFoundError(error.reason, path=error.path, status=error.status)
-
-
-def _checked_token(token: str) -> str:
-    if not (token := token.strip()):
-        raise ValueError("the GitLab token is empty")
-    if not all("!" <= char <= "~" for char in token):
-        raise ValueError("the GitLab token holds characters that no HTTP header can carry")
-    return token

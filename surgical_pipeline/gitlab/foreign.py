@@ -71,3 +71,16 @@ def _in_base64(token: bytes) -> Iterator[bytes]:
 
 def _unescaped(escape: re.Match[bytes]) -> bytes:
     return bytes.fromhex(escape[1].decode())
+
+
+def checked_token(token: str) -> str:
+    """The token without blanks around it.
+
+    Raises:
+        ValueError: no header can carry it.
+    """
+    if not (token := token.strip()):
+        raise ValueError("the GitLab token is empty")
+    if not all("!" <= char <= "~" for char in token):
+        raise ValueError("the GitLab token holds characters that no HTTP header can carry")
+    return token

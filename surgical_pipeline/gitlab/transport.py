@@ -16,7 +16,7 @@ import httpx
 
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.outcomes import HttpStats
-from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit_window
+from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit, rate_limit_window
 from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.connections import Connections
@@ -46,9 +46,10 @@ class Transport:
 
     ``request_timeout_seconds`` bounds one attempt from connecting to the last byte. ``ca_bundle``: a PEM file of
     the only authorities to trust, instead of the usual ones; unreadable, it is a ``ValueError`` on entering.
+    ``network``: what takes requests to GitLab; None: HTTP.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what one request depends on
         self,
         urls: ApiUrls,
         token: str,
@@ -59,6 +60,7 @@ class Transport:
         max_answer_bytes: int,
         ca_bundle: Path | None,
         clock: GitLabClock,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._urls = urls
         self._token = token
@@ -69,8 +71,10 @@ class Transport:
         self._max_answer_bytes = max_answer_bytes
         self._ca_bundle = ca_bundle
         self._clock = clock
+        self._network = network
         self._connections: Connections | None = None
         self.stats = HttpStats()
+        self.per_minute: int | None = None
 
     def __repr__(self) -> str:
         return f"Transport({self._urls.base_url!r})"
@@ -95,6 +99,7 @@ class Transport:
                 verify=trust,
                 timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
                 follow_redirects=False,
+                transport=self._network,
             )
 
         self._connections = Connections(connect)
@@ -206,6 +211,7 @@ class Transport:
         return error
 
     def _heed_limits(self, response: httpx.Response) -> None:
+        self.per_minute = rate_limit(response.headers) or self.per_minute
         window = rate_limit_window(response.headers, self._clock.now())
         if window is not None and response.status_code != httpx.codes.TOO_MANY_REQUESTS:
             self._limiter.observe(window.remaining, window.reset_in_seconds, limit=window.limit)

@@ -8,10 +8,11 @@ from typing import TypeVar
 
 from surgical_pipeline.domain.belonging import NOTHING_KNOWN
 from surgical_pipeline.domain.failures import Failure
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, as_stage, conclude
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
+from surgical_pipeline.ledger.beginnings import begin_run
 from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
@@ -34,11 +35,13 @@ class SyncRunRecorder:
     ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests passed to ``count_requests``.
+    since this object was made, and the requests passed to ``count_requests``. ``worker``: None: this process.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
-        self.run_id = run_id
+    def __init__(
+        self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now, worker: ProcessIdentity | None = None
+    ) -> None:
+        self.run_id, self._worker = run_id, worker
         self._ledger = ledger
         self._clock = clock
         self._usage = Usage(ledger)
@@ -79,7 +82,7 @@ class SyncRunRecorder:
             RunLostError: the run is already running or has ended.
         """
         now = self._clock()
-        worker = ProcessIdentity.of_this_process()
+        worker = self._worker or ProcessIdentity.of_this_process()
         with self._ledger.write("start run") as tx:
             row = {
                 "run_id": self.run_id,
@@ -117,12 +120,10 @@ class SyncRunRecorder:
     def enter(self, phase: Phase) -> None:
         """Begin a stage: usage from here on is its own. The run's next window writes it, which saves a window.
 
-        No run returns to a stage, but entities that could not be fetched at first may.
-
         Raises:
-            ValueError: not one of the five stages; the other phases belong to endings.
+            ValueError: not one of the five stages.
         """
-        self._usage.begin_stage(_stage(phase))
+        self._usage.begin_stage(as_stage(phase))
         self._row.enter(phase)
 
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
@@ -132,9 +133,9 @@ class SyncRunRecorder:
             ValueError: as for ``enter``.
         """
         if tx is None:
-            self._usage.begin_stage(_stage(phase))
+            self._usage.begin_stage(as_stage(phase))
         with self._joined(tx, "set phase") as joined:
-            self._row.changed(joined).phase = _stage(phase)
+            self._row.changed(joined).phase = as_stage(phase)
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -274,11 +275,7 @@ class SyncRunRecorder:
 
     def _insert(self, tx: Transaction, scope: Scope, row: Mapping[str, object]) -> None:
         """The row of a new run, or of one that waited as queued, and a pending outcome for each entity."""
-        if tx.execute("insert_run", **row):
-            store.insert_pending(tx, self.run_id, scope)
-        elif tx.execute("start_queued_run", **row):
-            store.replace_pending(tx, self.run_id, scope)
-        else:
+        if not begin_run(tx, self.run_id, scope, row=row):
             raise self._row.lost(tx)
         self._known = {
             key: EntityOutcome(entity_type=key.entity_type, iid=key.iid) for key in sorted(scope.keys())
@@ -311,9 +308,3 @@ class SyncRunRecorder:
     def _guarded(self, tx: Transaction, query_name: str, **params: object) -> None:
         if not tx.execute(query_name, run_id=self.run_id, **params):
             raise self._row.lost(tx)
-
-
-def _stage(phase: Phase) -> Phase:
-    if phase not in STAGES:
-        raise ValueError(f"{phase} is no stage; a run comes to it by its ending")
-    return phase

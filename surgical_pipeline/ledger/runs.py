@@ -150,6 +150,8 @@ def mark_of(tx: Transaction) -> str:
 def went_back(tx: Transaction, mark: str) -> bool:
     """Whether this ledger is not the one of that mark, or an older copy of it.
 
+    A run that is missing below the newest was pruned: numbers have no other gaps.
+
     Raises:
         ValueError: the text is no mark.
     """
@@ -158,7 +160,11 @@ def went_back(tx: Transaction, mark: str) -> bool:
         return True
     if not int(number):
         return False
-    return [_shown(*row) for row in tx.execute("run_with_number", number=int(number))] != [run]
+    found = tx.execute("run_with_number", number=int(number))
+    if found:
+        return _shown(*found[0]) != run
+    newest = tx.execute("newest_ended_run")
+    return not newest or newest[0][0] < int(number)
 
 
 def _shown(run_id: str, finished_at: datetime | None) -> str:

@@ -24,6 +24,7 @@ COMMANDS = {
     "runs reconcile": ["runs", "reconcile", "--json"],
     "search": ["search", "valve"],
     "embed-backlog": ["embed-backlog"],
+    "prune": ["prune", "--dry-run"],
     "doctor": ["doctor"],
     "events list": ["events", "list", "--json"],
     "events retry": ["events", "retry", "--all"],

@@ -51,7 +51,7 @@ def test_dg_lists_all_that_the_definitions_hold(home: Path) -> None:
         job.name for job in repository.get_all_jobs() if not job.name.startswith("__")
     }
     assert {sensor["name"] for sensor in listed["sensors"]} == {"mirror", "gitlab_webhooks", "gitlab_changes"}
-    assert {schedule["name"] for schedule in listed["schedules"]} == {"sweep", "report"}
+    assert {schedule["name"] for schedule in listed["schedules"]} == {"sweep", "prune", "report"}
 
 
 def test_dg_dev_names_the_code_location_as_workspace_yaml_does() -> None:

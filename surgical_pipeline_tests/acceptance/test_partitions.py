@@ -34,7 +34,9 @@ def test_a_partition_key_is_the_scope_of_its_run(home: Path) -> None:
     assert query(home / "ledger.duckdb", "SELECT iid FROM issues ORDER BY iid") == [(12,), (14,)]
 
 
-@pytest.mark.parametrize("key", ["a...b", "acme/rocket", "acme/rocket#0", "acme/rocket#12\t", "acme/rocket#1-101"])
+@pytest.mark.parametrize(
+    "key", ["a...b", "acme/rocket", "acme/rocket#0", "acme/rocket#12\t", "acme/rocket#1-1001"]
+)
 def test_a_key_that_is_no_scope_of_one_run_fails_in_the_ledger_before_anything_is_asked(
     home: Path, sandbox: RunningSandbox, key: str
 ) -> None:

@@ -18,7 +18,7 @@ LIMIT_SECONDS = 120
 LIMIT_MS = 30_000
 LOCATION = "locations/__repository__@surgical_pipeline.definitions"
 DESCRIPTIONS = {
-    "gitlab_changes": "Looks every 10 s at what changed",
+    "gitlab_changes": "Looks every 30 s at what changed",
     "gitlab_webhooks": "Syncs the issues and merge requests that GitLab's hooks name",
     "mirror": "Keeps the ledger and Dagster in step",
 }

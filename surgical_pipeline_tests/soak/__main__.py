@@ -6,30 +6,41 @@ import sys
 import tempfile
 from pathlib import Path
 
+from surgical_pipeline_tests.soak.backfills import kill_backfill
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
 from surgical_pipeline_tests.soak.events import EventReport, kill_the_chain
 from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
+from surgical_pipeline_tests.soak.hour import live_an_hour
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
 from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
+
+BACKFILLED = "12-57,59-90"
+"""Issues of the backfill that is killed; the sandbox has all of them."""
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument(
-        "harness", choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events"]
+        "harness",
+        choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events", "hour", "backfill"],
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
     parser.add_argument("--seconds", type=float, default=300, help="events: how long there are edits and kills")
+    parser.add_argument("--minutes", type=float, default=60, help="hour: how long it is")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
-    if chosen.harness == "events":  # it has a sandbox of its own
+    if chosen.harness in ("events", "hour"):  # they have a sandbox of their own
         with tempfile.TemporaryDirectory() as folder:
-            sys.exit(0 if _events(Path(folder), chosen) else 1)
+            good = (_events if chosen.harness == "events" else _hour)(Path(folder), chosen)
+        sys.exit(0 if good else 1)
+    if chosen.harness == "backfill":
+        with tempfile.TemporaryDirectory() as folder:
+            sys.exit(0 if _backfill(Path(folder), kills=min(chosen.kills, 5)) else 1)
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
         if chosen.harness == "kills":
             good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
@@ -55,6 +66,17 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
     if report.reaped_seconds:
         _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
         _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
+    return not report.violations
+
+
+def _backfill(home: Path, *, kills: int) -> bool:
+    report = kill_backfill(home, issues=BACKFILLED, chunk=10, kills=kills)
+    _say(f"kills of Dagster in a backfill         {report.kills}")
+    _say(f"resumed                                {report.resumptions}")
+    _say(f"runs by status                         {dict(report.runs)}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
     return not report.violations
 
 
@@ -132,8 +154,37 @@ def _events(home: Path, chosen: argparse.Namespace) -> bool:
     return report.good
 
 
+def _hour(home: Path, chosen: argparse.Namespace) -> bool:
+    report = live_an_hour(home, minutes=chosen.minutes, seed=chosen.seed, tell=_tell)
+    events, growth = report.events, report.growth
+    _say(f"minutes                                {report.minutes:g}")
+    _say(f"edits, events accepted                 {events.edits.total()}, {dict(events.events)}")
+    _say(f"runs that are left, by status          {dict(events.runs)}")
+    _say(f"kills                                  {dict(events.kills)}")
+    _say(f"syncs of a person, by exit code        {dict(report.syncs)}")
+    _say(f"prunes, by exit code                   {dict(report.prunes)}")
+    _say(f"pruned                                 {dict(report.pruned)}")
+    for one in growth.memories():
+        size = f"{one.first_mb:.0f} to {one.last_mb:.0f} MB in {one.minutes:.1f} min"
+        _say(f"{one.role:<38} {size}, {one.slope:+.1f} MB an hour once it is warm")
+    quarters = [(growth.most_files(part / 4, (part + 1) / 4)) for part in range(4)]
+    _say(f"most files in each quarter             {quarters}")
+    if growth.home:
+        _say(f"most bytes in DAGSTER_HOME             {max(one[2] for one in growth.home) / 1e6:.0f} MB")
+        _say(f"most bytes in the ledger               {max(one[3] for one in growth.home) / 1e6:.1f} MB")
+    _say(f"from the last edit to rest, s          {events.rest_seconds:.0f}")
+    _say(f"not as it should be                    {len(report.wrong)}")
+    for line in report.wrong[:20]:
+        _say(f"  {line}")
+    return not report.wrong
+
+
 def _part_killed(report: EventReport) -> None:
     sys.stderr.write(f"killed so far: {dict(report.kills)}\n")
+
+
+def _tell(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
 
 
 def _receiver_killed(report: LossReport) -> None:

@@ -4,16 +4,22 @@ import logging
 import multiprocessing
 import os
 from collections.abc import Mapping
+from datetime import timedelta
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 
+from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.launch import launch
+from surgical_pipeline.defs.pruning.both_sides import prune
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
+from surgical_pipeline.domain.pruning import PruneWish
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.runs import load_result
+from surgical_pipeline.settings import Settings
 
 NOT_SUCCEEDED = 3
 WINDOW_LOG = "surgical_pipeline.ledger.duckdb.windows"
@@ -49,6 +55,20 @@ def sync_once(home: Path, environment: Mapping[str, str], scope: str) -> None:
     with ledger.read() as tx:
         result = load_result(tx, run_id)
     raise SystemExit(0 if result and result.completion_status == "succeeded" else NOT_SUCCEEDED)
+
+
+def start_prune(server: ForkServerContext, home: Path, environment: Mapping[str, str]) -> ForkServerProcess:
+    """A process of its own that deletes what is older than 30 days."""
+    process = server.Process(target=_prune_once, args=(home, dict(environment)))
+    process.start()
+    return process
+
+
+def _prune_once(home: Path, environment: Mapping[str, str]) -> None:
+    os.environ |= environment
+    os.chdir(home)
+    with opened_instance() as instance:
+        prune(instance, Settings.from_environment(), PruneWish(before=utc_now() - timedelta(days=30)))
 
 
 def _sync_watched(home: Path, environment: Mapping[str, str], scope: str) -> None:

@@ -7,7 +7,7 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -27,9 +27,10 @@ from surgical_pipeline_tests.event_chain import EventChain, event_chain
 from surgical_pipeline_tests.random_edits import RandomEdits
 from surgical_pipeline_tests.store_equals_sandbox import Key
 
-REST_SECONDS = 240
+REST_SECONDS = 300
 PAUSE_SECONDS = 0.8
 """Between two edits, in the middle."""
+RECEIVER, DAEMON, TREE = "receiver", "daemon", "dagster dev, the whole tree"
 _DOWN_SECONDS = 4.0
 """How long the receiver or the daemon is away, at most: long enough for hooks to be lost."""
 _CALM_SECONDS = 9.0
@@ -67,18 +68,18 @@ def kill_the_chain(
         sandbox.control.update_issue(12, title="Before the first kill")
         chain.wait_for_vector("Before the first kill")
         edits = RandomEdits(sandbox.control, seed=seed, told_within=timedelta(seconds=55))
-        with _Killer(chain, random.Random(seed), report) as killer, _editing(edits):
+        with Killer(chain, random.Random(seed), report) as killer, editing(edits):
             end = time.monotonic() + seconds
             while time.monotonic() < end:
                 killer.kill_one()
                 on_kill(report)
-        _await_rest(chain, report, edits.expected())
+        await_rest(chain, report, edits.expected())
         report.edits = edits.counts()
-        _look_at(chain, report)
+        look_at(chain, report)
     return report
 
 
-class _Killer:
+class Killer:
     """Kills, and starts again what does not start by itself. What outlives its parents is killed at the end."""
 
     def __init__(self, chain: EventChain, dice: random.Random, report: EventReport) -> None:
@@ -87,10 +88,10 @@ class _Killer:
         self._report = report
         self._left: list[psutil.Process] = []
         self._kinds: dict[str, tuple[int, Callable[[], bool]]] = {
-            "receiver": (3, self._receiver),
+            RECEIVER: (3, self._receiver),
             "worker of a run": (4, self._worker),
-            "daemon": (1, self._daemon),
-            "dagster dev, the whole tree": (1, self._tree),
+            DAEMON: (1, self._daemon),
+            TREE: (1, self._tree),
         }
 
     def __enter__(self) -> Self:
@@ -102,12 +103,12 @@ class _Killer:
                 process.kill()
         psutil.wait_procs(self._left, timeout=10)
 
-    def kill_one(self) -> None:
+    def kill_one(self, *, but_not: Collection[str] = ()) -> None:
         """After a random pause; each kind has had its turn before chance alone decides."""
         time.sleep(self._dice.uniform(0, _CALM_SECONDS))
-        unkilled = [kind for kind in self._kinds if not self._report.kills[kind]]
-        weights = [self._kinds[kind][0] for kind in unkilled or self._kinds]
-        [kind] = self._dice.choices(unkilled or list(self._kinds), weights)
+        kinds = [kind for kind in self._kinds if kind not in but_not]
+        chosen = [kind for kind in kinds if not self._report.kills[kind]] or kinds
+        [kind] = self._dice.choices(chosen, [self._kinds[kind][0] for kind in chosen])
         if self._kinds[kind][1]():
             self._report.kills[kind] += 1
 
@@ -163,7 +164,7 @@ class _Killer:
 
 
 @contextmanager
-def _editing(edits: RandomEdits) -> Iterator[None]:
+def editing(edits: RandomEdits) -> Iterator[None]:
     """Edits go on in a thread meanwhile; what stopped them early is raised at the end."""
     stop, errors = threading.Event(), list[Exception]()
 
@@ -185,7 +186,7 @@ def _editing(edits: RandomEdits) -> Iterator[None]:
         raise errors[0]
 
 
-def _await_rest(chain: EventChain, report: EventReport, expected: set[Key]) -> None:
+def await_rest(chain: EventChain, report: EventReport, expected: set[Key]) -> None:
     """It looks every two seconds, so that the looks do not keep the ledger from the runs."""
     began = time.monotonic()
     while True:
@@ -213,7 +214,7 @@ def _unsettled(chain: EventChain) -> list[str]:
         ]
 
 
-def _look_at(chain: EventChain, report: EventReport) -> None:
+def look_at(chain: EventChain, report: EventReport) -> None:
     report.events = _counted(chain, "SELECT state, COUNT(*) FROM gitlab_events GROUP BY state")
     report.runs = _counted(chain, "SELECT status, COUNT(*) FROM sync_runs GROUP BY status")
     report.failures = _counted(

@@ -10,6 +10,7 @@ from datetime import timedelta
 from math import ceil
 from pathlib import Path
 
+from surgical_pipeline.cli.actions.disk import check_size
 from surgical_pipeline.cli.actions.events import check_events
 from surgical_pipeline.cli.actions.finding import Finding
 from surgical_pipeline.cli.actions.watching import check_watches
@@ -46,6 +47,7 @@ def check_up(settings: Settings) -> list[Finding]:
     return [
         *_check_gitlab(settings, told),
         _check_dagster(settings),
+        *check_size(settings),
         *_check_ledger(settings, told),
         *check_watches(settings),
         *check_events(settings),

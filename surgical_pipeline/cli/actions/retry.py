@@ -67,7 +67,10 @@ def _ended_run(ledger: Ledger, prefix: str) -> SyncResult:
         found = find_run(tx, prefix)
         result = load_result(tx, found.run_id) if found else None
     if result is None:
-        fail(f"no run begins with {prefix!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE)
+        fail(
+            f"no run begins with {prefix!r}: it never was, or it was pruned; see `surgical-pipeline runs list`",
+            code=EXIT_USAGE,
+        )
     if not RunStatus(result.completion_status).terminal:
         fail(
             f"run {result.run_id} is {result.completion_status}: wait for its end; if its process is gone, "

@@ -52,7 +52,10 @@ def show(
         found = find_run(tx, run_id)
         result = load_result(tx, found.run_id) if found else None
     if result is None:
-        fail(f"no run begins with {run_id!r}: see `surgical-pipeline runs list`", code=EXIT_USAGE)
+        fail(
+            f"no run begins with {run_id!r}: it never was, or it was pruned; see `surgical-pipeline runs list`",
+            code=EXIT_USAGE,
+        )
     if as_json:
         print_json(result)
     else:

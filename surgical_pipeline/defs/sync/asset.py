@@ -4,13 +4,7 @@ from typing import Any
 
 import dagster as dg
 
-from surgical_pipeline.defs.dagster_runs import (
-    BACKFILL_JOB,
-    BACKGROUND,
-    PEOPLE_PRIORITY,
-    PRIORITY_TAG,
-    SYNC_JOB,
-)
+from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.again import (
     asked_again,
@@ -19,9 +13,11 @@ from surgical_pipeline.defs.sync.again import (
     missed_sources,
     with_more,
 )
+from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
-from surgical_pipeline.defs.sync.metadata import run_metadata
-from surgical_pipeline.defs.sync.session import finish, run_async, stage
+from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
+from surgical_pipeline.defs.sync.session import finish, stage
+from surgical_pipeline.defs.sync.stage_report import tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -29,15 +25,15 @@ from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
 
-SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
-"""Each key is a scope text of at most one chunk, such as ``group/project#1-100``."""
-
 ISSUES = dg.AssetKey(["gitlab", "issues"])
 MERGE_REQUESTS = dg.AssetKey(["gitlab", "merge_requests"])
 DISCUSSIONS = dg.AssetKey(["gitlab", "discussions"])
 RESOURCE_EVENTS = dg.AssetKey(["gitlab", "resource_events"])
 DOCUMENTS = dg.AssetKey("documents")
 EMBEDDINGS = dg.AssetKey("embeddings")
+
+ASSETS = (ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS)
+"""All that a run keeps up to date."""
 
 _OUTPUTS = {
     "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
@@ -74,9 +70,10 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     budgets=session.budgets,
                     belongs_to=gateways.run.belongs_to,
                     tally=gateways.tally,
+                    clock=gateways.monotonic,
                 )
 
-        return run_async(work)
+        return gateways.run_async(work)
 
 
 @dg.op(
@@ -100,7 +97,7 @@ def ingest(
                 tally=gateways.tally,
             )
 
-        sources = run_async(work)
+        sources = gateways.run_async(work)
     return None, None, sources
 
 
@@ -117,7 +114,7 @@ def dependents(
         async def work() -> Sources:
             return await fetched_dependents(with_more(sources, await missed_sources(session)), session=session)
 
-        sources = run_async(work)
+        sources = session.gateways.run_async(work)
     return None, None, sources
 
 
@@ -138,7 +135,7 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
                 with_more(sources, more), run=gateways.run, tally=gateways.tally
             )
 
-        regenerated = run_async(work)
+        regenerated = session.gateways.run_async(work)
     return None, regenerated
 
 
@@ -156,12 +153,17 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
                 run=gateways.run,
                 budgets=session.budgets,
                 tally=gateways.tally,
+                clock=gateways.monotonic,
                 conclude=True,
             )
 
-        run_async(work)
+        gateways.run_async(work)
         finish(gateways)
-    context.add_output_metadata(run_metadata(gateways), output_name="embeddings")
+    result = run_result(gateways)
+    if result is not None:
+        tell_failures(context.log, result)
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
+        context.add_output_metadata(result_metadata(result, gateways.gitlab_address), output_name="embeddings")
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
@@ -186,7 +188,7 @@ surgical_sync = dg.AssetsDefinition.from_graph(
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
     group_name="surgical",
-)
+).map_asset_specs(described)
 
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,
@@ -196,19 +198,3 @@ surgical_sync_job = dg.define_asset_job(
     run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )
-
-
-@dg.graph
-def surgical_backfill() -> None:
-    """The graph again, one level down, so that its config has the same place as in the asset's job."""
-    surgical_sync_graph()
-
-
-surgical_backfill_job = surgical_backfill.to_job(
-    name=BACKFILL_JOB,
-    description="The same stages with the scope taken from the partition key: one run for each chosen partition.",
-    partitions_def=SCOPES,
-    tags=BACKGROUND,
-    executor_def=dg.in_process_executor,
-)
-"""A separate job, because the launchpad of a partitioned asset refuses to start without a partition."""

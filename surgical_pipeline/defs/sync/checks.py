@@ -8,12 +8,14 @@ from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS, ISSUES
 from surgical_pipeline.ledger import checks
 from surgical_pipeline.ledger.events import EventState, count_events
+from surgical_pipeline.ledger.runs import find_run
 
 NOTHING_OUTSIDE_SCOPE = "nothing_outside_scope_changed"
 EMBEDDINGS_CURRENT = "embeddings_are_current"
 NO_ORPHAN_VECTOR = "no_vector_without_document"
 NO_DUPLICATE_DOCUMENT = "no_duplicate_document"
 NO_DEAD_LETTER = "no_dead_letter"
+UP_TO_DATE = "everything_asked_for_is_up_to_date"
 _NAMED = 10
 """Number of ids that a check names; the rest is in the ledger."""
 
@@ -22,6 +24,12 @@ _NAMED = 10
     name="ledger_checks",
     required_resource_keys={"gateways"},
     specs=[
+        dg.AssetCheckSpec(
+            UP_TO_DATE,
+            asset=ISSUES,
+            description="Each issue and merge request that the run was given came through without a failure or a "
+            "warning.",
+        ),
         dg.AssetCheckSpec(
             NOTHING_OUTSIDE_SCOPE,
             asset=EMBEDDINGS,
@@ -52,9 +60,12 @@ _NAMED = 10
     ],
 )
 def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    """All checks in one read window: each window waits for the lock."""
-    gateways: RunGateways = context.resources.gateways
-    run_id, model = context.run.run_id, gateways.embedder.name
+    yield from check_results(context.resources.gateways, context.run.run_id)
+
+
+def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckResult]:
+    """All checks of a run that came to its end, in one read window: each window waits for the lock."""
+    model = gateways.embedder.name
     with gateways.ledger.read("check") as tx:
         checked = checks.what_is_checked(tx, run_id)
         scope = checks.rows_outside_scope(tx, run_id)
@@ -62,6 +73,17 @@ def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCh
         orphans = checks.orphan_vectors(tx)
         duplicates = checks.duplicate_documents(tx)
         events = count_events(tx)
+        run = find_run(tx, run_id)
+    if run is not None:
+        yield _result(
+            UP_TO_DATE,
+            ISSUES,
+            what_to_do="The table of the run's embeddings tells which and why; `surgical-pipeline retry "
+            f"{run_id}` repeats what can succeed."
+            if run.warnings_count
+            else "",
+            metadata={"failures and warnings": run.warnings_count, "asked for": run.requested},
+        )
     yield _result(
         NOTHING_OUTSIDE_SCOPE,
         EMBEDDINGS,

@@ -6,11 +6,13 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
+from surgical_pipeline.domain.backfill import MAX_CHUNK
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
 from surgical_pipeline.domain.lifecycle import STAGES
-from surgical_pipeline.domain.scope import CHUNK_SIZE, Scope, ScopeError
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.domain.scope import MAX_ENTITIES, Scope, ScopeError
+from surgical_pipeline.domain.scope_list import items_of, scope_of_items
+from surgical_pipeline.settings import Settings, SettingsError
 
 GRAPH = "surgical_sync"
 """The op under which the block of run config stands, in every job."""
@@ -74,18 +76,37 @@ class SurgicalSyncConfig(BudgetConfig):
 
     project: str = Field(
         default="",
-        description="Path of the GitLab project, such as group/project, or its numeric id.",
+        description="Path of the GitLab project, such as group/project, or its numeric id. Together with "
+        "issue_iids, mr_iids or both; or leave all three out and write scope.",
     )
-    issue_iids: list[int] = Field(default=[], description="IIDs of issues: the 12 of group/project#12.")
-    mr_iids: list[int] = Field(default=[], description="IIDs of merge requests: the 34 of group/project!34.")
+    issue_iids: list[int] = Field(
+        default=[], description="IIDs of issues, such as [12, 13]: the 12 of group/project#12."
+    )
+    mr_iids: list[int] = Field(
+        default=[], description="IIDs of merge requests, such as [34]: the 34 of group/project!34."
+    )
+    scope: str = Field(
+        default="",
+        description="Instead of the three above, as text: group/project#12+20-25!34, addresses from the browser, "
+        "or several of them with blanks or line breaks between; all of one project, at most "
+        f"{MAX_ENTITIES:,} issues and merge requests.",
+    )
 
-    def scope(self) -> Scope | None:
-        """The scope named here; None if nothing is named.
+    def asked(self) -> Scope | None:
+        """The scope named here, in either way; None if nothing is named.
 
         Raises:
-            ScopeError: something is named that cannot be a scope.
+            ScopeError: something is named that cannot be a scope, or both ways are used.
+            SettingsError: it has an address, and no GitLab is configured.
         """
-        if not (self.project or self.issue_iids or self.mr_iids):
+        named = self.project or self.issue_iids or self.mr_iids
+        if self.scope.strip():
+            if named:
+                raise ScopeError("both scope and project, issue_iids or mr_iids are given: leave one of them out")
+            items = list(items_of(self.scope, "scope"))
+            with_address = any(item.is_address for item in items)
+            return scope_of_items(items, gitlab_url=Settings.from_environment().gitlab_url if with_address else "")
+        if not named:
             return None
         return Scope.of(self.project, issue_iids=self.issue_iids, mr_iids=self.mr_iids)
 
@@ -103,7 +124,9 @@ class StageConfig(BudgetConfig):
         """
         if partition_key is None:
             if not self.scope:
-                raise ScopeError("the scope is empty: set project and issue_iids or mr_iids in the run config")
+                raise ScopeError(
+                    "the scope is empty: set project and issue_iids or mr_iids, or scope, in the run config"
+                )
             return Scope.parse(self.scope)
         if self.scope:
             raise ScopeError(
@@ -111,10 +134,10 @@ class StageConfig(BudgetConfig):
                 "clear project, issue_iids and mr_iids in the run config, or launch without a partition"
             )
         scope = Scope.parse(partition_key)
-        if len(scope) > CHUNK_SIZE:
+        if len(scope) > MAX_CHUNK:
             raise ScopeError(
                 f"the partition {partition_key!r} names {len(scope)} entities; a partition is one run of at most "
-                f"{CHUNK_SIZE}: split it"
+                f"{MAX_CHUNK}: split it"
             )
         return scope
 
@@ -126,23 +149,28 @@ def scope_of_run(block: Mapping[str, Any], partition_key: str | None) -> Scope:
         ScopeError: there is none, or none that can be read.
     """
     try:
-        scope = SurgicalSyncConfig(**block).scope()
-    except ValidationError as error:
+        scope = SurgicalSyncConfig(**block).asked()
+    except (ValidationError, SettingsError) as error:
         raise ScopeError(str(error)) from error
     return StageConfig(scope=str(scope) if scope else "").resolve_scope(partition_key)
 
 
 def block_of(
-    scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], only_changed: bool = False
+    scope: Scope | None, *, budgets: Budgets, dependents: Sequence[Dependent], only_changed: bool = False
 ) -> dict[str, Any]:
-    """The block that a person would write in the launchpad."""
+    """The block that a person would write in the launchpad. ``scope``: None if a partition key brings it."""
+    named: dict[str, Any] = {}
+    if scope is not None:
+        named = {
+            "project": scope.project,
+            "issue_iids": list(scope.issue_iids),
+            "mr_iids": list(scope.mr_iids),
+        }
     return {
         "ops": {
             GRAPH: {
                 "config": {
-                    "project": scope.project,
-                    "issue_iids": list(scope.issue_iids),
-                    "mr_iids": list(scope.mr_iids),
+                    **named,
                     "dependents": [str(one) for one in dependents],
                     "only_changed": only_changed,
                     **budgets.model_dump(),
@@ -175,8 +203,8 @@ def to_ops(val: SurgicalSyncConfig) -> dict[str, object]:
     """
     try:
         dependents = [str(one) for one in val.dependent_list()]
-        budgets, scope = val.budgets(), val.scope()
-    except (ScopeError, ValidationError) as error:
+        budgets, scope = val.budgets(), val.asked()
+    except (ScopeError, SettingsError, ValidationError) as error:
         raise dg.DagsterInvalidConfigError(  # type: ignore[no-untyped-call]
             f"surgical_sync: {error}", [], val.model_dump()
         ) from error

@@ -5,26 +5,29 @@ from collections.abc import Iterable
 import dagster as dg
 
 from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.domain.foreign_text import in_markdown_cell
-from surgical_pipeline.domain.outcomes import EntityReport, SyncResult
+from surgical_pipeline.domain.foreign_text import in_markdown
+from surgical_pipeline.domain.outcomes import EntityReport, FailureReport, SyncResult
+from surgical_pipeline.domain.scope import EntityKey
+from surgical_pipeline.domain.web_address import address_of
 from surgical_pipeline.ledger.runs import load_result
 
+OUTCOME_TABLE = "entities"
 MAX_TABLE_ROWS = 200
 """A longer table is of no use and bloats Dagster's event log; failures come first."""
 
 
-def run_metadata(gateways: RunGateways) -> dict[str, dg.MetadataValue]:
+def run_result(gateways: RunGateways) -> SyncResult | None:
     """Read back what the ledger says about this run, so that Dagster and the ledger agree."""
     with gateways.ledger.read("report") as tx:
-        result = load_result(tx, gateways.run.run_id)
-    return {} if result is None else result_metadata(result)
+        return load_result(tx, gateways.run.run_id)
 
 
-def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
+def result_metadata(result: SyncResult, gitlab_url: str | None = None) -> dict[str, dg.MetadataValue]:
+    """``gitlab_url``: where the entities' links lead; None: there are none."""
     counters = {name: dg.MetadataValue.int(value) for name, value in result.counters.model_dump().items()}
     return {
         "outcome": dg.MetadataValue.text(result.completion_status),
-        "entities": dg.MetadataValue.md(outcome_table(result.entity_outcomes)),
+        OUTCOME_TABLE: dg.MetadataValue.md(outcome_table(result.entity_outcomes, gitlab_url)),
         **counters,
         "warnings": dg.MetadataValue.int(result.warnings_count),
         "lock_windows": dg.MetadataValue.int(result.lock.windows),
@@ -35,7 +38,7 @@ def result_metadata(result: SyncResult) -> dict[str, dg.MetadataValue]:
     }
 
 
-def outcome_table(outcomes: Iterable[EntityReport]) -> str:
+def outcome_table(outcomes: Iterable[EntityReport], gitlab_url: str | None = None) -> str:
     """One Markdown row per entity, those with failures or warnings first, at most ``MAX_TABLE_ROWS``.
 
     Dagster's page cuts a wide table off at the right, so the most important columns are on the left.
@@ -44,23 +47,41 @@ def outcome_table(outcomes: Iterable[EntityReport]) -> str:
     lines = [
         "| entity | row | dependents | failures and warnings | docs | embedded |",
         "|---|---|---|---|---:|---:|",
-        *(_row(one) for one in rows[:MAX_TABLE_ROWS]),
+        *(_row(one, gitlab_url) for one in rows[:MAX_TABLE_ROWS]),
     ]
     if len(rows) > MAX_TABLE_ROWS:
         lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | | |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *_advice(rows)])
 
 
-def _row(one: EntityReport) -> str:
-    failures = [*([one.failure] if one.failure else []), *one.dependent_failures]
-    told = [f"{failure.code}: {failure.message}" for failure in failures]
-    text = "; ".join([*told, *(f"warning: {warning.message}" for warning in one.warnings)])
+def _advice(rows: Iterable[EntityReport]) -> list[str]:
+    """What to do about each kind of failure, once."""
+    found = {failure.code: failure.hint for one in rows for failure in _failures(one)}
+    advice = [f"- {code}: {in_markdown(hint)}" for code, hint in sorted(found.items())]
+    return ["", "What to do:", "", *advice] if advice else []
+
+
+def _failures(one: EntityReport) -> list[FailureReport]:
+    return [*([one.failure] if one.failure else []), *one.dependent_failures]
+
+
+def _row(one: EntityReport, gitlab_url: str | None) -> str:
+    told = [f"{failure.code}: {in_markdown(failure.message)}" for failure in _failures(one)]
+    text = "; ".join([*told, *(f"warning: {in_markdown(warning.message)}" for warning in one.warnings)])
     cells = (
-        in_markdown_cell(one.entity),
+        _linked(one, gitlab_url),
         one.row_word,
         one.dependents_word,
-        in_markdown_cell(text),
+        text,
         str(len(one.regenerated_document_ids)),
         str(len(one.embedded_document_ids)),
     )
     return f"| {' | '.join(cells)} |"
+
+
+def _linked(one: EntityReport, gitlab_url: str | None) -> str:
+    """Its name; if the address is known, a link. An address of ours has no sign that ends the link."""
+    name = in_markdown(one.entity)
+    project = one.entity[: -len(f"{one.entity_type.sigil}{one.iid}")]
+    address = address_of(gitlab_url, project, EntityKey(one.entity_type, one.iid)) if gitlab_url else None
+    return f"[{name}]({address})" if address else name

@@ -1,22 +1,29 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import dagster as dg
-from anyio.from_thread import start_blocking_portal
 
 from surgical_pipeline.defs.dagster_home import id_of
-from surgical_pipeline.defs.dagster_runs import events_upto_of, is_cancelled, mode_of, scope_of, trigger_of
+from surgical_pipeline.defs.dagster_runs import (
+    events_upto_of,
+    is_cancelled,
+    mode_of,
+    scope_of,
+    trigger_of,
+    worker_of,
+)
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.config import StageConfig
+from surgical_pipeline.defs.sync.stage_report import reported
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
-from surgical_pipeline.domain.lifecycle import Phase, RunStatus, Trigger
+from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.clock import utc_now
@@ -24,8 +31,6 @@ from surgical_pipeline.ledger.endings import NOTHING_USABLE
 from surgical_pipeline.ledger.errors import LedgerError, RunLostError
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.settings import SettingsError
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,21 +48,6 @@ class StageSession:
     only_changed: tuple[Dependent, ...] = ()
 
 
-def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a stage on an event loop of its own thread, and cancel it when this thread is interrupted.
-
-    Dagster interrupts by raising in the main thread's signal handler. Inside an event loop that exception could
-    land in any callback, where asyncio swallows it; here it always lands in the wait below.
-    """
-    with start_blocking_portal() as portal:
-        future = portal.start_task_soon(work)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
-
-
 @contextmanager
 def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
     """Enter a stage, and leave the ledger correct however the body ends."""
@@ -67,7 +57,8 @@ def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> 
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
         dependents = config.dependent_list()
         only_changed = dependents if config.only_changed else ()
-        yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
+        with reported(context, gateways, phase):
+            yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:
@@ -130,9 +121,9 @@ def _fail(
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
     """A terminated run is already CANCELING in Dagster; after a bare signal it is not: Dagster calls it failed.
 
-    For a run of the command line, a signal is Ctrl+C or SIGTERM, and so a cancellation.
+    For a run in a command's own process, a signal is Ctrl+C or SIGTERM, and so a cancellation.
     """
-    if trigger_of(context.run) is Trigger.CLI:
+    if worker_of(context.run) is not None:
         report_canceling(context.instance, context.run_id)
     if _cancelled(context):
         gateways.run.finish_cancelled()

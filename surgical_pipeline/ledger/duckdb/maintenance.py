@@ -4,7 +4,7 @@ import contextlib
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
+from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 
@@ -56,12 +57,13 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
         raise LedgerMissingError(ledger.path)
     destination = _checked_destination(ledger.path, destination, force=force)
     ledger.checkpoint()
-    partial = destination.with_name(f"{destination.name}.partial")
-    with _temporary(partial):
+    partial = destination.with_name(f"{destination.name}{PARTIAL}")
+    with _temporary(partial), ExitStack() as ours:
         with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
             # The log first: closing our file releases the lock by which DuckDB keeps other programs out.
             mode = mode_of(destination)
             make_empty(partial, mode=mode)
+            ours.enter_context(owned(partial))
             if wal_bytes(ledger.path):
                 make_empty(wal_path(partial), mode=mode)
                 shutil.copyfile(wal_path(ledger.path), wal_path(partial))
@@ -93,7 +95,7 @@ def compact(ledger: DuckDBLedger) -> Compaction:
         raise LedgerMissingError(ledger.path)
     with ledger.write("migrate"):
         pass
-    fresh = ledger.path.with_name(f"{ledger.path.name}.compacting")
+    fresh = ledger.path.with_name(f"{ledger.path.name}{COMPACTING}")
     with ledger.kept_still(exclusive=True), _temporary(fresh):
         before = ledger.path.stat().st_size + wal_bytes(ledger.path)
         expected = _fingerprints(ledger, ledger.path)

@@ -241,6 +241,9 @@ UNION ALL
 SELECT concat_ws(' ', 'entity_failures', run_id, entity_type, iid, position) FROM entity_failures
 GROUP BY run_id, entity_type, iid, position HAVING COUNT(*) > 1
 UNION ALL
+SELECT concat_ws(' ', 'pruned_failures', day, code) FROM pruned_failures
+GROUP BY day, code HAVING COUNT(*) > 1
+UNION ALL
 SELECT concat_ws(' ', 'gitlab_events', event_key) FROM gitlab_events
 GROUP BY event_key HAVING COUNT(*) > 1
 UNION ALL

@@ -44,6 +44,7 @@ UNION ALL SELECT 'sync_runs', COUNT(*), bit_xor(hash(t)) FROM sync_runs AS t
 UNION ALL SELECT 'sync_run_phases', COUNT(*), bit_xor(hash(t)) FROM sync_run_phases AS t
 UNION ALL SELECT 'entity_outcomes', COUNT(*), bit_xor(hash(t)) FROM entity_outcomes AS t
 UNION ALL SELECT 'entity_failures', COUNT(*), bit_xor(hash(t)) FROM entity_failures AS t
+UNION ALL SELECT 'pruned_failures', COUNT(*), bit_xor(hash(t)) FROM pruned_failures AS t
 UNION ALL SELECT 'gitlab_events', COUNT(*), bit_xor(hash(t)) FROM gitlab_events AS t
 UNION ALL SELECT 'hook_deliveries', COUNT(*), bit_xor(hash(t)) FROM hook_deliveries AS t
 UNION ALL SELECT 'ledger_gitlab', COUNT(*), bit_xor(hash(t)) FROM ledger_gitlab AS t

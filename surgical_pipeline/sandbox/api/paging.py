@@ -21,17 +21,15 @@ if TYPE_CHECKING:
 
     RowT = TypeVar("RowT")
 
-LARGEST_PAGE = 100
 LARGEST_COUNT = 10_000
-LARGEST_OFFSET = 50_000
 
 
 def page_size(call: Call) -> int:
-    """`per_page`: 20 by default, 100 at most, 0 is refused."""
+    """`per_page`: 20 by default, 100 at most (or `largest_page`), 0 is refused."""
     size = read.integer(call.params, "per_page", default=20)
     if size == 0:
         raise ApiError(400, {"error": "per_page has a value not allowed"})
-    return min(size, LARGEST_PAGE) if size > 0 else 20
+    return min(size if size > 0 else 20, call.world.behaviour.largest_page)
 
 
 def list_response(fragments: Iterable[bytes | None], headers: dict[str, str]) -> Response:
@@ -67,9 +65,10 @@ def offset_page(call: Call, rows: Sequence[RowT], fragment: Callable[[RowT], byt
 
 def refuse_large_offset(call: Call, name: str) -> None:
     """405 where page number times page size passes 50,000; `name` is GitLab's class of the rows."""
-    if max(read.integer(call.params, "page", default=1), 1) * page_size(call) > LARGEST_OFFSET:
+    largest = call.world.behaviour.largest_offset
+    if max(read.integer(call.params, "page", default=1), 1) * page_size(call) > largest:
         text = (
-            f"Offset pagination has a maximum allowed offset of {LARGEST_OFFSET} for requests that return objects "
+            f"Offset pagination has a maximum allowed offset of {largest} for requests that return objects "
             f"of type {name}. Remaining records can be retrieved using keyset pagination."
         )
         raise ApiError(405, {"error": text})

@@ -7,7 +7,7 @@ import pytest
 from dagster import DagsterEventType, DagsterRunStatus
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs import mirror as module
+from surgical_pipeline.defs import run_pages as module
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.ledger.runs import find_run, ledger_name

@@ -7,12 +7,14 @@ import pytest
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import Phase, RunMode, Trigger
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
+from surgical_pipeline.domain.pruning import PruneWish
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.backfills import RunOf, load_last_failures, load_progress
 from surgical_pipeline.ledger.backlog import count_backlog, find_project, load_backlog, prune_other_models
 from surgical_pipeline.ledger.belonging import claim, rebase
 from surgical_pipeline.ledger.checks import (
@@ -48,6 +50,7 @@ from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.polling import count_announced, load_standings, load_watched_projects
 from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.pruning import prune_ledger, run_statuses
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
     find_run,
@@ -137,8 +140,12 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
         poll(tx)
+        runs = [RunOf("run-1", PROJECT.path), RunOf("run-2", PROJECT.path)]
+        assert load_progress(tx, runs, entities=3).waiting < 3
+        assert load_last_failures(tx, runs) == []
     use_the_inbox(ledger)
     count_deliveries(ledger)
+    delete_what_is_old(ledger)
     report(ledger)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
@@ -157,6 +164,20 @@ def count_deliveries(ledger: DuckDBLedger) -> None:
         record_deliveries(tx, "one", counted)
     with ledger.read() as tx:
         assert load_deliveries(tx) == counted
+
+
+def delete_what_is_old(ledger: DuckDBLedger) -> None:
+    again = take(ledger, "run-6", "7#9", clock=HandClock(at(502)))
+    fetch(again, issue(9), fetched=2, updated=0)
+    again.finish_succeeded()
+    with ledger.write("plant") as tx:
+        run_sql(tx, "UPDATE sync_runs SET dagster_instance = 'here'")
+        assert drop_events(tx, [11], now=at(9)) == [11]
+        assert run_statuses(tx, ["run-4", "run-9"]) == {"run-4": RunStatus.FAILED}
+    for dry_run in (True, False):
+        wish = PruneWish(before=at(9999), dry_run=dry_run)
+        done = prune_ledger(ledger, wish, instance="here", still_known=lambda _ids: ())
+        assert (done.runs, done.events) == (1, 1)
 
 
 def poll(tx: Transaction) -> None:

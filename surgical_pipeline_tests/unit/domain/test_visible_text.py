@@ -9,9 +9,10 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
 from surgical_pipeline.domain.foreign_text import (
-    in_markdown_cell,
+    in_markdown,
     make_logs_visible,
     on_one_line,
     visible,
@@ -73,25 +74,27 @@ def test_json_of_characters_beyond_16_bits_is_a_pair() -> None:
     assert visible_json('"\U000e0041\x9b🚀"') == r'"\udb40\udc41\u009b' + '🚀"'
 
 
-def cells(row: str) -> list[str]:
-    """A row as Markdown splits it: a backslash takes the meaning of the sign behind it."""
-    found, at = [""], 0
-    while at < len(row):
-        if row[at] == "\\" and row[at + 1 : at + 2] in ("\\", "|"):
-            found[-1] += row[at + 1]
-            at += 2
-        elif row[at] == "|":
-            found.append("")
-            at += 1
-        else:
-            found[-1] += row[at]
-            at += 1
-    return found
+def shown(cell: str) -> tuple[str, set[str]]:
+    """A cell of a table as a Markdown renderer shows it, and the kinds of things that it finds in there."""
+    table = MarkdownIt("commonmark", {"html": True}).enable(["table", "strikethrough"])
+    _, inline = [one for one in table.parse(f"| a |\n|---|\n| {cell} |\n") if one.type == "inline"]
+    parts = inline.children or []
+    return "".join(part.content for part in parts), {part.type for part in parts}
 
 
-@given(st.text(alphabet="\\|\n\r\x1ba "))
-def test_no_text_ends_the_cell_of_a_markdown_table(text: str) -> None:
-    assert cells(f"|{in_markdown_cell(text)}|") == ["", on_one_line(text), ""]
+@given(st.text(alphabet="\\|*_`~[]()<>!&#;:/ahtp.\n\r\x1b "))
+def test_markdown_shows_a_text_as_it_is(text: str) -> None:
+    content, kinds = shown(in_markdown(text))
+    assert content == on_one_line(text).strip()
+    assert kinds <= {"text"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["![a](http://example.com/p.png)", "[a](javascript:b)", "<img src=x>", "**a**", "~~a~~", "&lt;", "`a`", "a|b"],
+)
+def test_nothing_in_it_is_fetched_linked_or_drawn(text: str) -> None:
+    assert shown(in_markdown(text)) == (text, {"text"})
 
 
 @pytest.fixture

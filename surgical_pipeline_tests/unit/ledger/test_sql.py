@@ -60,7 +60,7 @@ def test_every_update_of_a_run_names_the_status_it_starts_from() -> None:
 
 
 def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
-    """The others: what Dagster says of a run, and the recorder's own parts, which nobody else calls."""
+    """The others: what Dagster says of it, its deletion, and the recorder's own parts, which nobody else calls."""
     package = [(path.stem, path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
     writes = re.compile(r"(INSERT INTO|UPDATE|DELETE FROM) sync_run(s|_phases)\b")
     written = [query.name for query in sql.queries().values() if writes.search(query.text)]
@@ -74,11 +74,15 @@ def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
     assert by_others == {
         ("queue_run", "runs"),
         ("set_dagster_status", "runs"),
+        ("insert_run", "beginnings"),
+        ("start_queued_run", "beginnings"),
         ("update_run", "run_row"),
         ("open_phase", "run_row"),
         ("update_phases", "run_row"),
         ("finish_run", "endings"),
         ("close_open_phase", "endings"),
+        ("prune_phases", "pruning"),
+        ("prune_runs", "pruning"),
     }
-    for name, module in (("end_run(", "endings"), ("RunRow(", "run_row")):
+    for name, module in (("begin_run(", "beginnings"), ("end_run(", "endings"), ("RunRow(", "run_row")):
         assert {user for user, text in package if name in text and user != module} == {"recorder"}

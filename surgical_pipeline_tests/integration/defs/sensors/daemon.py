@@ -1,20 +1,22 @@
-"""Dagster's sensor daemon for one look, in a process of its own, which can be made to die at a point of a tick."""
+"""Dagster's daemon for one look at sensors or backfills, in a process of its own, which can be made to die."""
 
 import logging
 import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 from dagster._core.workspace.context import WorkspaceProcessContext
 from dagster._core.workspace.load_target import GrpcServerTarget
+from dagster._daemon.backfill import execute_backfill_iteration
 from dagster._daemon.sensor import execute_sensor_iteration
 from dagster._grpc.server import GrpcServerProcess
 
@@ -37,8 +39,16 @@ class SensorDaemon:
         Args:
             crash_points: by sensor, the point of its tick at which the daemon gets SIGKILL. Dagster's own names.
         """
+        flags = {sensor: {point: signal.SIGKILL} for sensor, point in (crash_points or {}).items()}
+        return self._begin(_look, flags)
+
+    def look_at_backfills(self, crash_point: str | None = None) -> int:
+        """The same for backfills: their runs are made, and ended if they are cancelled; none is executed."""
+        return self._begin(_look_at_backfills, {crash_point: signal.SIGKILL} if crash_point else {})
+
+    def _begin(self, target: Callable[..., None], flags: Mapping[str, object]) -> int:
         process = self.server.Process(
-            target=_look, args=(self.home, dict(self.environment), self.socket, dict(crash_points or {}))
+            target=target, args=(self.home, dict(self.environment), self.socket, dict(flags))
         )
         process.start()
         process.join(LIMIT_SECONDS)
@@ -67,15 +77,29 @@ def sensor_daemon(
         yield SensorDaemon(home, environment, code_server.socket, server)
 
 
-def _look(home: Path, environment: Mapping[str, str], socket: str, crash_points: Mapping[str, str]) -> None:
-    os.environ |= environment
-    flags = {sensor: {point: signal.SIGKILL} for sensor, point in crash_points.items()}
-    target = GrpcServerTarget(host="localhost", port=None, socket=socket, location_name="surgical_pipeline")
-    with (
-        dg.DagsterInstance.from_config(str(home)) as instance,
-        WorkspaceProcessContext(instance, target) as workspace,
-    ):
+def _look(home: Path, environment: Mapping[str, str], socket: str, flags: Mapping[str, Any]) -> None:
+    with _workspace(home, environment, socket) as workspace:
         for _ in execute_sensor_iteration(
             workspace, logging.getLogger(__name__), None, None, debug_crash_flags=flags
         ):
             pass
+
+
+def _look_at_backfills(home: Path, environment: Mapping[str, str], socket: str, flags: Mapping[str, Any]) -> None:
+    with _workspace(home, environment, socket) as workspace:
+        for error in execute_backfill_iteration(workspace, logging.getLogger(__name__), debug_crash_flags=flags):
+            if error is not None:
+                sys.exit(str(error))
+
+
+@contextmanager
+def _workspace(home: Path, environment: Mapping[str, str], socket: str) -> Iterator[WorkspaceProcessContext]:
+    os.environ |= environment
+    target = GrpcServerTarget(
+        host="localhost", port=None, socket=socket, location_name="surgical_pipeline.definitions"
+    )
+    with (
+        dg.DagsterInstance.from_config(str(home)) as instance,
+        WorkspaceProcessContext(instance, target) as workspace,
+    ):
+        yield workspace

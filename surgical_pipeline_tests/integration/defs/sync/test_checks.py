@@ -1,6 +1,7 @@
 """The checks as Dagster runs them at the end of the real job, each with a violation planted before."""
 
 from pathlib import Path
+from typing import Any
 
 import dagster as dg
 import duckdb
@@ -20,6 +21,7 @@ SEVERITIES = {
     "no_vector_without_document": "WARN",
     "no_duplicate_document": "ERROR",
     "no_dead_letter": "WARN",
+    "everything_asked_for_is_up_to_date": "WARN",
 }
 
 FIGURES = {
@@ -28,6 +30,7 @@ FIGURES = {
     "no_vector_without_document": ("vectors without a live document", "vectors in the ledger"),
     "no_duplicate_document": ("documents that are not the only one", "live documents in the ledger"),
     "no_dead_letter": ("dead letters", "events in the inbox"),
+    "everything_asked_for_is_up_to_date": ("failures and warnings", "asked for"),
 }
 """Of each check: how many violations, and of how many that were looked at."""
 
@@ -97,6 +100,7 @@ def test_every_run_ends_with_all_checks_in_one_window(home: Path, sync: Sync, le
         "no_vector_without_document": [0, vectors],
         "no_duplicate_document": [0, documents],
         "no_dead_letter": [0, 0],
+        "everything_asked_for_is_up_to_date": [0, 1],
     }
     assert documents > 1
     assert home == ledger.path.parent
@@ -147,3 +151,35 @@ def test_rows_that_another_issue_has_lost_are_found(sync: Sync, ledger: DuckDBLe
     assert not found.passed
     assert found.metadata["rows outside the scope that are gone"].value == notes > 0
     assert found.description
+
+
+def test_a_run_with_failures_is_told_apart_from_a_clean_one(sync: Sync, home: Path) -> None:
+    """In the list of runs by a tag, on the asset's page by a check."""
+    clean, warned = sync("acme/rocket#12").run_id, sync("acme/rocket#12+9999").run_id
+    found = evaluations(warned)
+    assert [name for name, one in found.items() if not one.passed] == ["everything_asked_for_is_up_to_date"]
+    assert figures(found["everything_asked_for_is_up_to_date"]) == [1, 2]
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        runs = [instance.get_run_by_id(run_id) for run_id in (clean, warned)]
+    outcomes = [run and run.tags["surgical/outcome"] for run in runs]
+    assert outcomes == ["succeeded", "succeeded_with_warnings"]
+
+
+def test_each_asset_has_figures_of_the_run(sync: Sync, home: Path) -> None:
+    run_id = sync("acme/rocket#12!34").run_id
+    with dg.DagsterInstance.from_config(str(home)) as instance:
+        records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
+    found: dict[str, dict[str, Any]] = {}
+    for record in records:
+        event = record.event_log_entry.dagster_event
+        assert event is not None
+        found[str(event.asset_key and event.asset_key.to_user_string())] = {
+            name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
+        }
+    assert found["gitlab/issues"]["written"] == found["gitlab/merge_requests"]["written"] == 1
+    assert found["gitlab/discussions"]["entities"] == found["gitlab/resource_events"]["entities"] == 2
+    assert found["gitlab/discussions"]["http_requests"] > 2
+    assert found["documents"]["documents_regenerated"] == found["embeddings"]["documents_embedded"]
+    for key in ("gitlab/issues", "gitlab/discussions", "documents"):
+        assert 0 < found[key]["lock_share"] < 1
+        assert found[key]["seconds"] > 0

@@ -144,3 +144,39 @@ def test_budgets_reach_the_stages_as_they_were_given() -> None:
     }
     assert given.keys() == Budgets.model_fields.keys()
     assert StageConfig(scope="", **given).budgets() == Budgets(**given)
+
+
+@pytest.mark.parametrize(
+    ("text", "scope"),
+    [
+        ("acme/rocket#12+20-22!34", "acme/rocket#12+20-22!34"),
+        ("acme/rocket#12\nacme/rocket!34 # reviewed", "acme/rocket#12!34"),
+        (
+            "https://gitlab.example.com/acme/rocket/-/issues/12#note_5 acme/rocket#13",
+            "acme/rocket#12+13",
+        ),
+    ],
+)
+def test_a_scope_can_be_written_as_people_have_it(
+    job: dg.JobDefinition, monkeypatch: pytest.MonkeyPatch, text: str, scope: str
+) -> None:
+    monkeypatch.setenv("GITLAB_URL", "https://gitlab.example.com")
+    assert stage_configs(job, {"scope": text})["preflight"]["scope"] == scope
+
+
+@pytest.mark.parametrize(
+    ("block", "sentence"),
+    [
+        ({"scope": "acme/rocket#12", "issue_iids": [13]}, "leave one of them out"),
+        ({"scope": "acme/rocket#12 acme/tools#1"}, "scope, line 1:"),
+        ({"scope": "acme/rocket#1\nacme/rocket#x"}, "scope, line 2:"),
+        ({"scope": "# nothing"}, "scope names no issue or merge request"),
+        ({"scope": "https://elsewhere.example/acme/rocket/-/issues/12"}, "does not lie in"),
+    ],
+)
+def test_a_scope_that_cannot_be_read_fails_before_anything_runs(
+    job: dg.JobDefinition, monkeypatch: pytest.MonkeyPatch, block: dict[str, Any], sentence: str
+) -> None:
+    monkeypatch.setenv("GITLAB_URL", "https://gitlab.example.com")
+    with pytest.raises(dg.DagsterInvalidConfigError, match=sentence):
+        stage_configs(job, block)

@@ -19,7 +19,7 @@ WARNING = EntityWarning(stage="ingest", message="its updated_at went back")
 
 
 def rows(table: str) -> list[str]:
-    return table.splitlines()[2:]
+    return table.partition("\n\n")[0].splitlines()[2:]
 
 
 def test_each_entity_is_a_row_with_what_became_of_it() -> None:
@@ -31,7 +31,7 @@ def test_each_entity_is_a_row_with_what_became_of_it() -> None:
 
 def test_every_row_has_the_columns_of_the_header() -> None:
     table = outcome_table([report(12, failure=failure()), report(13, ingested=True)])
-    assert {line.count("|") for line in table.splitlines()} == {7}
+    assert {line.count("|") for line in table.partition("\n\n")[0].splitlines()} == {7}
 
 
 def test_pipes_and_newlines_of_a_message_do_not_break_the_table() -> None:
@@ -48,7 +48,7 @@ def test_warnings_and_dependents_that_were_newer_already_stand_in_the_row() -> N
     (row,) = rows(
         outcome_table([report(12, ingested=True, warnings=(WARNING,), dependents_stale_skipped=("links",))])
     )
-    assert "| 1 already newer | warning: its updated_at went back |" in row
+    assert r"| 1 already newer | warning: its updated\_at went back |" in row
 
 
 def test_entities_with_failures_or_warnings_come_first_and_keep_their_order() -> None:
@@ -71,6 +71,24 @@ def test_a_long_table_is_cut_and_says_how_much_is_missing() -> None:
     assert len(cut) == MAX_TABLE_ROWS + 1
     assert "acme/rocket#9999" in cut[0]
     assert cut[-1].startswith("| and 6 more |")
+
+
+def test_an_entity_links_to_gitlab_where_its_address_is_known() -> None:
+    table = outcome_table([report(12, ingested=True)], "https://gitlab.example.com/sub")
+    assert rows(table)[0].startswith(
+        "| [acme/rocket#12](https://gitlab.example.com/sub/acme/rocket/-/issues/12) | written |"
+    )
+
+
+def test_a_picture_in_a_message_is_not_fetched_by_who_looks() -> None:
+    (row,) = rows(outcome_table([report(12, failure=failure("![](http://example.com/seen.png)"))]))
+    assert r"\!\[\](http://example.com/seen.png)" in row
+
+
+def test_what_to_do_is_told_once_for_each_kind_of_failure() -> None:
+    table = outcome_table([report(iid, failure=failure()) for iid in (1, 2)])
+    assert table.count(FailureCode.NOT_FOUND.advice.split(",")[0]) == 1
+    assert "What to do" not in outcome_table([report(12, ingested=True)])
 
 
 def test_the_table_is_what_dagster_renders_as_markdown() -> None:

@@ -1,0 +1,68 @@
+"""`surgical_backfill_job`: the same stages with the scope taken from the partition key."""
+
+from typing import Any
+
+import dagster as dg
+
+from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
+from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
+from surgical_pipeline.defs.sync.checks import check_results
+from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, result_metadata, run_result
+from surgical_pipeline.domain.backfill import MAX_CHUNK
+
+SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
+"""Each key is a scope text of at most one chunk, such as ``group/project#1-500``."""
+
+
+@dg.op(required_resource_keys={"gateways"}, ins={"embeddings": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+def catalog(context: dg.OpExecutionContext) -> None:
+    """Tell Dagster's catalog what the run did: the tables that it kept up to date, and the checks on them.
+
+    The job is made of the graph, not of the asset, so nothing else does.
+    """
+    gateways: RunGateways = context.resources.gateways
+    result = run_result(gateways)
+    whole = {} if result is None else result_metadata(result, gateways.gitlab_address)
+    figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
+    for key in ASSETS:
+        metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
+        context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
+    for checked in check_results(gateways, context.run_id):
+        context.log_event(_evaluation(checked))  # type: ignore[arg-type]  # Dagster takes it, and does not say so
+
+
+def _evaluation(result: dg.AssetCheckResult) -> dg.AssetCheckEvaluation:
+    if result.asset_key is None or result.check_name is None:
+        raise AssertionError("each of our checks names its asset and itself")
+    return dg.AssetCheckEvaluation(
+        asset_key=result.asset_key,
+        check_name=result.check_name,
+        passed=result.passed,
+        metadata=result.metadata,
+        severity=result.severity,
+        description=result.description,
+    )
+
+
+@dg.graph
+def surgical_backfill() -> None:
+    """The graph again, one level down, so that its config has the same place as in the asset's job."""
+    outputs: Any = surgical_sync_graph()
+    catalog(outputs.embeddings)
+
+
+surgical_backfill_job = surgical_backfill.to_job(
+    name=BACKFILL_JOB,
+    description=f"The same stages with the scope taken from the partition key: one run for each chosen partition, "
+    f"of at most {MAX_CHUNK:,} issues and merge requests. Keys are made by `plan_backfill` or "
+    "`surgical-pipeline backfill`, and their runs have its options; chunks that are launched again from the page "
+    "Partitions run with the defaults of the config.",
+    partitions_def=SCOPES,
+    tags=BACKGROUND,
+    executor_def=dg.in_process_executor,
+)
+"""A separate job, because the launchpad of a partitioned asset refuses to start without a partition.
+
+It keeps no config by key, which would silently win over a backfill's own.
+"""
