@@ -49,7 +49,6 @@ class SimulatedGitLab:
         self.viewer: Viewer = self.app.state.viewers[self.token]
         behaviour = self.world.behaviour
         behaviour.largest_page = self.surroundings.page
-        behaviour.largest_offset = max(self.surroundings.largest_offset, self.surroundings.page)
         behaviour.keyset = self.surroundings.keyset
         [self.project_id] = self.world.projects
         for number in range(self.surroundings.issues):
@@ -63,11 +62,6 @@ class SimulatedGitLab:
     def _opened(self, title: str, *, hours: int) -> dict[str, Any]:
         at = format_instant(NOON - timedelta(hours=24 if self.surroundings.imported else hours))
         return {"title": title, "created_at": at, "updated_at": at}
-
-    def changed_at(self, moment: datetime) -> list[EntityKey]:
-        """What has this `updated_at`."""
-        at = format_instant(moment)
-        return [key for key in self.existing() if self._found(key).payload["updated_at"] == at]
 
     def existing(self) -> list[EntityKey]:
         """Of all that is there, in order."""

@@ -53,7 +53,6 @@ class Surroundings:
         issues: how many there are at first.
         merge_requests: the same.
         page: rows of GitLab's largest page.
-        largest_offset: past so many merge requests a page number gets 405.
         imported: all that is there at first has one and the same time.
         keyset: whether GitLab pages issues by a cursor; "ignored": as before 18.3.
         guest: the token may not see confidential issues, and pages have gaps.
@@ -68,7 +67,6 @@ class Surroundings:
     issues: int
     merge_requests: int
     page: int
-    largest_offset: int
     imported: bool
     keyset: bool | Literal["ignored"]
     guest: bool
@@ -86,7 +84,6 @@ def surroundings_of(seed: int) -> Surroundings:
         issues=random.choice((1, 2, 2, 3)),
         merge_requests=random.choice((0, 1, 1, 2)),
         page=random.choice((1, 2, 100, 100)),
-        largest_offset=random.choice((1, 50_000, 50_000)),
         imported=random.random() < 0.3,
         keyset=_keyset(random),
         guest=random.random() < 0.2,

@@ -35,7 +35,7 @@ _LATER = timedelta(hours=2)
 
 @dataclass
 class Sensors:
-    """``given_up``: called with what a tick of polling gives up, or cannot come to, and says so."""
+    """``given_up``: called with what a tick of polling gives up and says so."""
 
     process: Process
     storage: DagsterStorage
@@ -72,9 +72,6 @@ class Sensors:
         tick = Poll(self._settings, self._ledger(2), look=self._look).tick(cursor)
         for row in tick.report.missed:
             self.given_up(str(row.key.entity_type), row.key.iid)
-        for moment in tick.report.left_out.values():
-            for _, kind, iid in self.gitlab.changed_at(moment):
-                self.given_up(kind, iid)
         return tick.cursor, gitlab_changes.requests_of(tick)
 
     def webhooks(self, cursor: str | None) -> Evaluation:

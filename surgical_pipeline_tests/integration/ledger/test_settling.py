@@ -79,15 +79,16 @@ def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, cl
     assert due(ledger, 601) == [issue(1)]
 
 
-def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger) -> None:
+@pytest.mark.parametrize("scope", ["7#1", "acme/rocket#1", "Acme/Rocket#1"])
+def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger, scope: str) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     ended = 130
     for number, pause in enumerate((60, 300, 1800)):
-        take(ledger, f"run-{number}", clock=HandClock(at(ended))).finish_failed(BROKEN)
+        take(ledger, f"run-{number}", scope, clock=HandClock(at(ended))).finish_failed(BROKEN)
         assert due(ledger, ended + pause - 1) == []
         assert due(ledger, ended + pause) == [issue(1)]
         ended += pause
-    take(ledger, "the last", clock=HandClock(at(ended))).finish_failed(BROKEN)
+    take(ledger, "the last", scope, clock=HandClock(at(ended))).finish_failed(BROKEN)
     assert due(ledger, 99_999) == []
 
 
