@@ -74,6 +74,10 @@ schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200 of them
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --seeds $(SEEDS) --processes $(SIMULATIONS)
 
+.PHONY: views
+views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the tables' columns
+	@$(BIN)/python -m surgical_pipeline_tests.published_views
+
 .PHONY: soak
 soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 2 hours
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200

@@ -6,20 +6,30 @@ from surgical_pipeline.defs.backlog import embed_backlog
 from surgical_pipeline.defs.gateways import Gateways
 from surgical_pipeline.defs.plan_backfill import plan_backfill
 from surgical_pipeline.defs.pruning.schedule import prune_job, prune_schedule
+from surgical_pipeline.defs.publishing import published, published_job
 from surgical_pipeline.defs.report import report, report_job, report_schedule
 from surgical_pipeline.defs.sensors.gitlab_changes import gitlab_changes
 from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
 from surgical_pipeline.defs.sensors.mirror import mirror
+from surgical_pipeline.defs.sensors.publish import publish
 from surgical_pipeline.defs.sensors.sweep import sweep
 from surgical_pipeline.defs.sync.asset import surgical_sync, surgical_sync_job
 from surgical_pipeline.defs.sync.backfill_job import surgical_backfill_job
 from surgical_pipeline.defs.sync.checks import ledger_checks
 
 defs = dg.Definitions(
-    assets=[surgical_sync, report],
+    assets=[surgical_sync, report, published],
     asset_checks=[ledger_checks],
-    jobs=[surgical_sync_job, surgical_backfill_job, plan_backfill, embed_backlog, report_job, prune_job],
-    sensors=[mirror, gitlab_webhooks, gitlab_changes],
+    jobs=[
+        surgical_sync_job,
+        surgical_backfill_job,
+        plan_backfill,
+        embed_backlog,
+        report_job,
+        prune_job,
+        published_job,
+    ],
+    sensors=[mirror, gitlab_webhooks, gitlab_changes, publish],
     schedules=[sweep, report_schedule, prune_schedule],
     executor=dg.in_process_executor,
     resources={"gateways": Gateways()},

@@ -106,7 +106,7 @@ class Settings(BaseModel):
             raise SettingsError(
                 "GITLAB_TOKEN holds characters that no token has: copy it again", FailureCode.UNAUTHORIZED
             )
-        ca_bundle = self._get("GITLAB_CA_BUNDLE")
+        ca_bundle = self.text("GITLAB_CA_BUNDLE")
         if ca_bundle and not (Path(ca_bundle).is_file() and os.access(ca_bundle, os.R_OK)):
             raise SettingsError(
                 f"GITLAB_CA_BUNDLE {ca_bundle} is no file that can be read: export the path of a PEM file",
@@ -121,7 +121,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``DAGSTER_HOME`` is not set, not absolute or not a folder.
         """
-        home = self._get("DAGSTER_HOME")
+        home = self.text("DAGSTER_HOME")
         if not home:
             raise SettingsError(
                 "DAGSTER_HOME is not set: run from the project folder (its .env sets it), "
@@ -138,7 +138,7 @@ class Settings(BaseModel):
     @property
     def dagster_instance(self) -> str | None:
         """The name of the Dagster instance in the rows of its runs, if it is not to be its storage's own id."""
-        return self._get("SURGICAL_DAGSTER_INSTANCE") or None
+        return self.text("SURGICAL_DAGSTER_INSTANCE") or None
 
     @property
     def ledger_path(self) -> Path:
@@ -147,7 +147,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: the ledger's folder does not exist, or neither variable says where it is.
         """
-        named = self._get("SURGICAL_LEDGER")
+        named = self.text("SURGICAL_LEDGER")
         path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
         if not path.parent.is_dir():
             raise SettingsError(
@@ -161,19 +161,8 @@ class Settings(BaseModel):
 
     @property
     def lock_timeout_seconds(self) -> float:
-        """The longest wait for the ledger while others hold it.
-
-        Raises:
-            SettingsError: ``SURGICAL_LOCK_TIMEOUT_SECONDS`` is not a number of seconds above 0.
-        """
-        text = self._get("SURGICAL_LOCK_TIMEOUT_SECONDS")
-        try:
-            seconds = float(text or LOCK_TIMEOUT_SECONDS)
-        except ValueError:
-            seconds = 0.0
-        if not 0 < seconds <= threading.TIMEOUT_MAX:
-            raise SettingsError(f"SURGICAL_LOCK_TIMEOUT_SECONDS must be a number of seconds above 0, not {text!r}")
-        return seconds
+        """The longest wait for the ledger while others hold it: ``SURGICAL_LOCK_TIMEOUT_SECONDS``."""
+        return self.seconds("SURGICAL_LOCK_TIMEOUT_SECONDS", LOCK_TIMEOUT_SECONDS)
 
     @property
     def embedder(self) -> EmbedderSettings:
@@ -182,18 +171,18 @@ class Settings(BaseModel):
         Raises:
             SettingsError: ``SURGICAL_EMBEDDER`` names none we have, or ``http`` lacks its URL or model.
         """
-        name = self._get("SURGICAL_EMBEDDER") or DEFAULT_EMBEDDER
+        name = self.text("SURGICAL_EMBEDDER") or DEFAULT_EMBEDDER
         if name not in EMBEDDER_NAMES:
             raise SettingsError(
                 f"SURGICAL_EMBEDDER is {name!r}: it may be {', '.join(EMBEDDER_NAMES)}", FailureCode.EMBEDDER_ERROR
             )
-        url, model = self._get("SURGICAL_EMBEDDER_URL"), self._get("SURGICAL_EMBEDDER_MODEL")
+        url, model = self.text("SURGICAL_EMBEDDER_URL"), self.text("SURGICAL_EMBEDDER_MODEL")
         if name == "http" and not (url and model):
             raise SettingsError(
                 "SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL",
                 FailureCode.EMBEDDER_ERROR,
             )
-        key = self._get("SURGICAL_EMBEDDER_API_KEY")
+        key = self.text("SURGICAL_EMBEDDER_API_KEY")
         return EmbedderSettings(
             name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
         )
@@ -228,19 +217,12 @@ class Settings(BaseModel):
     @property
     def expects_hooks(self) -> bool:
         """Whether GitLab is meant to send hooks to this installation: a secret for them is set."""
-        return bool(self._get("SURGICAL_WEBHOOK_SECRET") or self._get("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
+        return bool(self.text("SURGICAL_WEBHOOK_SECRET") or self.text("SURGICAL_WEBHOOK_SIGNING_TOKEN"))
 
     @property
     def sweep_deep(self) -> bool:
-        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``.
-
-        Raises:
-            SettingsError: it is neither true nor false.
-        """
-        text = self._get("SURGICAL_SWEEP_DEEP").lower()
-        if text not in ("", "true", "false"):
-            raise SettingsError(f"SURGICAL_SWEEP_DEEP must be true or false, not {text!r}")
-        return text == "true"
+        """Whether sweeps fetch the dependents of all they look at, changed or not: ``SURGICAL_SWEEP_DEEP``."""
+        return self.switched_on("SURGICAL_SWEEP_DEEP")
 
     @property
     def spool_path(self) -> Path:
@@ -249,7 +231,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: its folder does not exist, it is a folder or the ledger, or nothing says where it is.
         """
-        named = self._get("SURGICAL_SPOOL")
+        named = self.text("SURGICAL_SPOOL")
         if not named:
             ledger = self.ledger_path
             return ledger.with_name(f"{ledger.name}.spool")
@@ -271,7 +253,7 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is no ISO date, and no time with a zone.
         """
-        text = self._get("SURGICAL_SINCE")
+        text = self.text("SURGICAL_SINCE")
         if not text:
             return None
         try:
@@ -286,22 +268,38 @@ class Settings(BaseModel):
         Raises:
             SettingsError: it is set to something that is no scope.
         """
-        text = self._get("SURGICAL_EXAMPLE_SCOPE")
+        text = self.text("SURGICAL_EXAMPLE_SCOPE")
         try:
             return Scope.parse(text) if text else None
         except ScopeError as error:
             raise SettingsError(f"SURGICAL_EXAMPLE_SCOPE: {error}") from error
 
-    def _unquoted(self, name: str) -> str:
-        """The value; a quotation mark at either end is a mistake.
+    def switched_on(self, name: str) -> bool:
+        """Whether a variable is true; one that is not set is false. Anything else is a SettingsError."""
+        text = self.text(name).lower()
+        if text not in ("", "true", "false"):
+            raise SettingsError(f"{name} must be true or false, not {text!r}")
+        return text == "true"
 
-        Not every reader of an env file removes them: `docker --env-file` does not.
-        """
-        value = self._get(name)
+    def seconds(self, name: str, default: float) -> float:
+        """A variable that is a number of seconds above 0. Anything else is a SettingsError."""
+        text = self.text(name)
+        try:
+            seconds = float(text or default)
+        except ValueError:
+            seconds = 0.0
+        if not 0 < seconds <= threading.TIMEOUT_MAX:
+            raise SettingsError(f"{name} must be a number of seconds above 0, not {text!r}")
+        return seconds
+
+    def text(self, name: str) -> str:
+        """A variable without blanks around it; empty if it is not set."""
+        return self.environment.get(name, "").strip()
+
+    def _unquoted(self, name: str) -> str:
+        """The value; a quotation mark at either end is a mistake: `docker --env-file` does not remove them."""
+        value = self.text(name)
         if value[:1] in QUOTES or value[-1:] in QUOTES:
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value
-
-    def _get(self, name: str) -> str:
-        return self.environment.get(name, "").strip()

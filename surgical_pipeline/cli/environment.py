@@ -10,6 +10,7 @@ import typer
 from dotenv import dotenv_values
 
 from surgical_pipeline.cli.terminal import tell
+from surgical_pipeline.dataset.errors import DatasetError, PublishError
 from surgical_pipeline.domain.scope import ScopeError
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError, BackupRefusedError, LedgerError, LockTimeoutError
@@ -55,6 +56,17 @@ def ledger_errors(code: int = EXIT_FAILED) -> Iterator[None]:
         fail(str(error), code=EXIT_FAILED)
     except LedgerError as error:
         fail(str(error), code=code)
+
+
+@contextmanager
+def dataset_errors() -> Iterator[None]:
+    """A wrong table or filter: exit code 2. A copy that cannot be made: exit code 1."""
+    try:
+        yield
+    except PublishError as error:
+        fail(str(error), code=EXIT_FAILED)
+    except DatasetError as error:
+        fail(str(error), code=EXIT_USAGE)
 
 
 def fail(message: str, *, code: int) -> NoReturn:

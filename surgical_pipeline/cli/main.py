@@ -10,8 +10,10 @@ from surgical_pipeline.cli.commands import (
     doctor,
     embed_backlog,
     events,
+    export,
     ledger,
     prune,
+    publish,
     report,
     retry,
     runs,
@@ -33,6 +35,8 @@ app = Program(
 app.command("sync")(sync.sync)
 app.command("retry")(retry.retry)
 app.command("search")(search.search)
+app.command("export")(export.export)
+app.command("publish")(publish.publish)
 app.command("report")(report.report)
 app.command("embed-backlog")(embed_backlog.embed_backlog)
 app.command("prune")(prune.prune)

@@ -4,10 +4,12 @@ On a terminal tables are laid out, and links can be clicked. Into a pipe each ro
 fields, nothing wrapped, padded or coloured.
 """
 
+import io
 import os
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from typing import TextIO
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -125,6 +127,26 @@ def print_json(document: BaseModel | Mapping[str, object] | Sequence[object]) ->
     sys.stdout.flush()
     sys.stdout.buffer.write(f"{visible_json(to_json(document, indent=2).decode())}\n".encode())
     sys.stdout.buffer.flush()
+
+
+@contextmanager
+def foreign_stdout() -> Iterator[TextIO]:
+    """Stdout for a whole export, in UTF-8: into a pipe as it is, on a terminal with active characters escaped."""
+    sys.stdout.flush()
+    stream = (_EscapedStream if on_terminal() else io.TextIOWrapper)(
+        sys.stdout.buffer, encoding="utf-8", newline="", write_through=False
+    )
+    try:
+        yield stream
+        stream.flush()
+    finally:
+        stream.detach()
+
+
+class _EscapedStream(io.TextIOWrapper):
+    def write(self, text: str) -> int:
+        super().write(visible(text))
+        return len(text)
 
 
 def print_page(page: str) -> None:

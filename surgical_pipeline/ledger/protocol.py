@@ -4,7 +4,7 @@ Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keep
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
@@ -44,6 +44,16 @@ class Transaction(Protocol):
 
     def column(self, query_name: str, /, **params: Any) -> list[Any]:
         """Like ``execute``, the first value of each row."""
+
+    def arrow(self, text: str, params: Mapping[str, Any], /) -> Any:
+        """Run a reader's own SQL; gives a ``pyarrow.Table``. Only readers use it: what we write has a name.
+
+        A name without a schema is first looked for among the typed views, then among the ledger's tables.
+
+        Raises:
+            Exception: the database's own, if the SQL is wrong.
+            LedgerError: as for ``execute``.
+        """
 
 
 class Ledger(Protocol):

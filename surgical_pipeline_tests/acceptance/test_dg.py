@@ -50,7 +50,12 @@ def test_dg_lists_all_that_the_definitions_hold(home: Path) -> None:
     assert {job["name"] for job in listed["jobs"]} == {
         job.name for job in repository.get_all_jobs() if not job.name.startswith("__")
     }
-    assert {sensor["name"] for sensor in listed["sensors"]} == {"mirror", "gitlab_webhooks", "gitlab_changes"}
+    assert {sensor["name"] for sensor in listed["sensors"]} == {
+        "mirror",
+        "gitlab_webhooks",
+        "gitlab_changes",
+        "publish",
+    }
     assert {schedule["name"] for schedule in listed["schedules"]} == {"sweep", "prune", "report"}
 
 

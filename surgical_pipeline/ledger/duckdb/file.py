@@ -218,7 +218,10 @@ def check_version(path: Path, *, found: int, migrations: Sequence[sql.Migration]
 def migrate(
     connection: duckdb.DuckDBPyConnection, migrations: Sequence[sql.Migration], *, found: int, now: datetime
 ) -> None:
-    """Apply missing migrations, each with its record, in the caller's open transaction."""
+    """Apply missing migrations, each with its record, in the caller's open transaction.
+
+    The typed views hold no data. They are made anew each time, so that they never show an older version's columns.
+    """
     for migration in migrations:
         if migration.version > found:
             connection.execute(migration.text)
@@ -227,3 +230,5 @@ def migrate(
                 {"version": migration.version, "name": migration.name, "applied_at": now},
             )
             _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)
+    if newest_version(migrations) >= sql.VIEWS_SINCE:
+        connection.execute(sql.views())

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
+from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
@@ -60,14 +61,10 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     partial = destination.with_name(f"{destination.name}{PARTIAL}")
     with _temporary(partial), ExitStack() as ours:
         with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
-            # The log first: closing our file releases the lock by which DuckDB keeps other programs out.
             mode = mode_of(destination)
             make_empty(partial, mode=mode)
             ours.enter_context(owned(partial))
-            if wal_bytes(ledger.path):
-                make_empty(wal_path(partial), mode=mode)
-                shutil.copyfile(wal_path(ledger.path), wal_path(partial))
-            shutil.copyfile(ledger.path, partial)
+            copy_file_and_log(ledger.path, partial, mode=mode)
         if wal_bytes(partial):
             with ledger.opened(partial, read_only=False) as copy, storage_errors(partial):
                 copy.execute("CHECKPOINT")

@@ -1,6 +1,6 @@
 """One open transaction on the DuckDB file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,12 @@ class DuckDBTransaction:
 
     def column(self, query_name: str, /, **params: Any) -> list[Any]:
         return [row[0] for row in self.execute(query_name, **params)]
+
+    def arrow(self, text: str, params: Mapping[str, Any], /) -> Any:
+        with storage_errors(self._path):
+            self._connection.execute(query("search_typed_views_first").text)
+            self._connection.execute(query("no_names_of_python_variables").text)
+            return self._connection.sql(text, params=dict(params)).to_arrow_table()
 
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         with storage_errors(self._path):

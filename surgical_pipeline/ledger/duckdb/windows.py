@@ -20,6 +20,7 @@ from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.duckdb import file as ledger_file
+from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
 from surgical_pipeline.ledger.duckdb.engine import engine_of
 from surgical_pipeline.ledger.duckdb.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.duckdb.lock import locked
@@ -119,6 +120,19 @@ class DuckDBLedger:
         with self._window("maintenance", exclusive=exclusive, cancelled=None):
             self._must_exist()
             yield
+
+    def copy_to(self, destination: Path) -> None:
+        """Copy the file and its log, as they are at one moment; writers wait while bytes are copied.
+
+        The copy is for the owner only, whoever may read the ledger. It takes the place of a file that is there.
+
+        Raises:
+            LedgerMissingError: nothing was ever written.
+            OSError: the copy cannot be written.
+            LockTimeoutError, LedgerError: as for ``read``.
+        """
+        with self.kept_still(exclusive=False), self.opened(self.path, read_only=True):
+            copy_file_and_log(self.path, destination, mode=ledger_file.PRIVATE)
 
     def opened(
         self, path: Path, *, read_only: bool

@@ -81,6 +81,23 @@ def _parse_block(block: str) -> Query:
     return Query(match["name"], match["description"], match["text"].strip())
 
 
+VIEWS_SINCE = 7
+"""The schema's version from which on a ledger has the typed views."""
+
+
+@cache
+def views(database: str = "duckdb") -> str:
+    """The typed views in the SQL of that database; they are made anew after migrations."""
+    return (resources.files(__name__) / "views" / f"{database}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def computed_views() -> Mapping[str, str]:
+    """What typed views select that are computed from others, by name."""
+    text = (resources.files(__name__) / "views" / "computed.sql").read_text(encoding="utf-8")
+    return MappingProxyType({query.name: query.text.removesuffix(";") for query in parse(text)})
+
+
 @cache
 def migrations() -> tuple[Migration, ...]:
     """All migrations in order of version."""

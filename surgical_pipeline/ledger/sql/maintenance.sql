@@ -12,6 +12,14 @@ ATTACH $path AS ledger (READ_ONLY);
 -- Resolve names without a database in the ledger.
 USE ledger;
 
+-- name: search_typed_views_first
+-- Resolve a reader's names without a schema in the typed views, then in the ledger's tables.
+SET search_path = 'ledger.gitlab,ledger.main';
+
+-- name: no_names_of_python_variables
+-- Names in a reader's SQL are tables and views, and never variables of the program that happen to have that name.
+SET python_enable_replacements = FALSE;
+
 -- name: detach_ledger
 -- Close the ledger's file.
 DETACH ledger;

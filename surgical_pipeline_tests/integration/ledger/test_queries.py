@@ -64,6 +64,7 @@ from surgical_pipeline.ledger.runs import (
 )
 from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searchable, list_projects, search
 from surgical_pipeline.ledger.settling import due_entities
+from surgical_pipeline.ledger.standing import read_standing
 from surgical_pipeline.ledger.unchanged import find_unchanged
 from surgical_pipeline.report.period import Period
 from surgical_pipeline.report.reading import LedgerFacts, read_period
@@ -145,6 +146,8 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert load_last_failures(tx, runs) == []
     use_the_inbox(ledger)
     count_deliveries(ledger)
+    with ledger.read() as tx:
+        assert read_standing(tx).runs == len(tx.arrow("SELECT run_id FROM runs", {}))
     delete_what_is_old(ledger)
     report(ledger)
     compact(ledger)

@@ -87,7 +87,8 @@ def test_the_manual_tells_every_table_with_every_column_and_every_view(ledger: D
     }
     with ledger.read() as tx:
         columns = tx._connection.execute(
-            "SELECT table_name, column_name FROM duckdb_tables() JOIN duckdb_columns() USING (table_name)"
+            "SELECT table_name, column_name FROM duckdb_tables() "
+            "JOIN duckdb_columns() USING (table_name, schema_name)"
         ).fetchall()
     assert told.keys() == {table for table, _ in columns} | VIEWS.keys() | {"daily_failures"}
     assert [(table, column) for table, column in columns if column not in told[table]] == []

@@ -1,0 +1,61 @@
+"""The SQL of the typed views, made from the tables' columns.
+
+`make views` keeps it in ``ledger/sql/views/duckdb.sql``, which a ledger reads when it is migrated.
+"""
+
+from surgical_pipeline.dataset.columns import Column, Table
+from surgical_pipeline.dataset.dialect import DuckDBDialect
+from surgical_pipeline.dataset.schema import SCHEMA, TABLES
+from surgical_pipeline.ledger import sql
+
+_HEAD = """\
+-- The typed views, which `make views` makes from surgical_pipeline/dataset/tables: do not change this file by
+-- hand. They hold no data, and are made anew whenever a ledger is migrated.
+
+DROP SCHEMA IF EXISTS {schema} CASCADE;
+
+CREATE SCHEMA {schema};
+"""
+
+
+def views_sql(dialect: DuckDBDialect) -> str:
+    """All views, in an order in which each finds what it refers to."""
+    return "\n".join([_HEAD.format(schema=SCHEMA), *(_views(table, dialect) for table in _in_order())])
+
+
+def _in_order() -> list[Table]:
+    return sorted(TABLES.values(), key=lambda table: table.computed)
+
+
+def _views(table: Table, dialect: DuckDBDialect) -> str:
+    name = f"{SCHEMA}.{table.name}"
+    if table.computed:
+        return _view(name, table, dialect.resolved(sql.computed_views()[table.name]))
+    if not table.deletable:
+        return _view(name, table, _select(table, dialect))
+    columns = ",\n".join(f'    "{column.name}"' for column in table.columns)
+    live = f"SELECT\n{columns}\nFROM {SCHEMA}.all_{table.name}\nWHERE deleted_at IS NULL"
+    everything = _view(f"{SCHEMA}.all_{table.name}", table, _select(table, dialect))
+    return f"{everything}\n{_view(name, table, live)}"
+
+
+def _view(name: str, table: Table, select: str) -> str:
+    return f"-- Each row: {table.rows}.\nCREATE VIEW {name} AS\n{select};\n"
+
+
+def _select(table: Table, dialect: DuckDBDialect) -> str:
+    columns = [f'    {_value(column, dialect)} AS "{column.name}"' for column in table.columns]
+    if table.deletable:
+        columns.append(f"    {table.deleted_at} AS deleted_at")
+    record = dialect.resolved(table.record)
+    selected = dialect.resolved(",\n".join(columns) + f"\nFROM @parsed({record})@ AS record")
+    return f"SELECT\n{selected}\n{dialect.resolved(table.joins)}"
+
+
+def _value(column: Column, dialect: DuckDBDialect) -> str:
+    if column.sql:
+        return column.sql
+    value = f"{{{column.path}:{column.type.partition('[')[0]}}}"
+    if column.otherwise:
+        return dialect.first_filled(value, f"{{{column.otherwise}}}")
+    return value

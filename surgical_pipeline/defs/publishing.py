@@ -1,0 +1,57 @@
+"""The asset `published` and its job: a copy of what was synced, for everybody who reads."""
+
+import dagster as dg
+
+from surgical_pipeline.dataset.errors import DatasetError
+from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.sync.asset import DISCUSSIONS, ISSUES, MERGE_REQUESTS, RESOURCE_EVENTS
+from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.opening import open_ledger_file
+from surgical_pipeline.settings import Settings, SettingsError
+
+PUBLISH_JOB = "published"
+
+
+@dg.asset(
+    deps=[ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS],
+    description="A typed copy of what was synced, in the folder SURGICAL_PUBLISH: whatever reads it, and for "
+    "however long, no sync waits. docs/data.md tells its tables.",
+)
+def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
+    """Publish a new version. Without SURGICAL_PUBLISH the run fails and says so."""
+    from surgical_pipeline.dataset.publishing import publish_as_set  # noqa: PLC0415  not at start-up
+
+    settings = Settings.from_environment()
+    try:
+        done = publish_as_set(open_ledger_file(settings), settings)
+    except (SettingsError, LedgerError) as error:
+        raise _failed(error.code, error) from as_cause(error)
+    except DatasetError as error:
+        raise _failed(FailureCode.LEDGER_ERROR, error) from as_cause(error)
+    manifest = done.manifest
+    context.log.info("version %d in %s", manifest.version, done.path)
+    return dg.MaterializeResult(
+        metadata={
+            "version": manifest.version,
+            "path": dg.MetadataValue.path(str(done.path)),
+            "last run": manifest.last_run or "none",
+            "rows": dg.MetadataValue.json({name: table.rows for name, table in manifest.tables.items()}),
+            "dagster/row_count": sum(table.rows for table in manifest.tables.values()),
+            "confidential": manifest.confidential,
+            "ledger held (ms)": manifest.window_ms,
+            "seconds": manifest.seconds,
+        }
+    )
+
+
+def _failed(code: FailureCode, error: Exception) -> dg.Failure:
+    return as_dagster_failure(Failure(code=code, message=str(error), stage="publish"))
+
+
+published_job = dg.define_asset_job(
+    PUBLISH_JOB,
+    selection=[published],
+    executor_def=dg.in_process_executor,
+    description="Publish a new version of the copy in SURGICAL_PUBLISH, as `surgical-pipeline publish` does.",
+)
