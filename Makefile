@@ -102,6 +102,7 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents
 	@$(BIN)/python -m benchmarks.search
+	@$(BIN)/python -m benchmarks.dataset
 	@$(BIN)/python -m benchmarks.webhook
 
 .PHONY: clean

@@ -22,11 +22,11 @@ class ColumnType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """``path``: where the value is in GitLab's answer, such as ``author.username`` or ``labels[].name``.
+    """``path``: where the value is in GitLab's answer, such as ``author.username``.
 
-    An element of a list that is a text, not an object, stands for itself. ``otherwise``: where it is in answers
-    of servers that lack ``path``. ``sql``: how to get it instead, from ``record``, ``entity`` and ``project``.
-    Missing, null and malformed values are NULL.
+    ``assignees[].username`` is a list, ``labels[name]`` one of texts or of objects with a name. ``otherwise``:
+    where it is in answers of servers that lack ``path``. ``sql``: how to get it instead, from ``record``,
+    ``entity`` and ``project``. Missing, null and malformed values are NULL.
     """
 
     name: str
@@ -84,7 +84,7 @@ def day(path: str, meaning: str) -> Column:
 
 def texts(path: str, meaning: str, *, otherwise: str = "") -> Column:
     """A list; its column is named like the list."""
-    return Column(path.partition("[]")[0], ColumnType.TEXTS, meaning, path=path, otherwise=otherwise)
+    return Column(path.partition("[")[0], ColumnType.TEXTS, meaning, path=path, otherwise=otherwise)
 
 
 def derived(name: str, kind: ColumnType, meaning: str, *, sql: str = "") -> Column:

@@ -12,7 +12,8 @@ from typing import Any
 
 from surgical_pipeline.dataset.columns import ColumnType
 
-_VALUE = re.compile(r"\{([a-z_]+(?:\[\])?(?:\.[a-z_]+)*)(?::([A-Z]+))?\}")
+_VALUE = re.compile(r"\{([a-z_]+(?:\[[a-z]*\])?(?:\.[a-z_]+)*)(?::([A-Z]+))?\}")
+_LIST = re.compile(r"([a-z_]+)\[([a-z]*)\](?:\.([a-z_.]+))?")
 _CALL = re.compile(r"@(\w+)\((.*?)\)@", flags=re.DOTALL)
 
 
@@ -38,7 +39,7 @@ class DuckDBDialect:
 
     def value(self, path: str) -> str:
         """The value at a path; NULL if it is missing, null or cannot be of the type that was asked for."""
-        if "[]" in path:
+        if "[" in path:
             return self._texts(path)
         return ".".join(["record.fields", *(f'"{name}"' for name in path.split("."))])
 
@@ -53,15 +54,11 @@ class DuckDBDialect:
         """A list of texts; where it is empty or missing, the single text as a list, if there is one."""
         return f"CASE WHEN len({texts}) > 0 OR {single} IS NULL THEN {texts} ELSE [{single}] END"
 
-    def elements(self, listed: str, otherwise: str = "") -> str:
+    def elements(self, listed: str, single: str) -> str:
         """A row for each element of a list in the payload, or for the one object there was in its place before."""
-        many = f"json_extract(payload, '$.{listed}[*]')"
-        if not otherwise:
-            return f"UNNEST({many})"
-        single = f"json_extract(payload, '$.{otherwise}')"
         return (
-            f"UNNEST(CASE WHEN len({many}) > 0 THEN {many} "
-            f"WHEN json_type({single}) = 'OBJECT' THEN [{single}] END)"
+            f"UNNEST(CASE WHEN len({listed}) > 0 OR json_type({single}) IS DISTINCT FROM 'OBJECT' "
+            f"THEN {listed} ELSE [{single}] END)"
         )
 
     def text(self, payload: str) -> str:
@@ -81,27 +78,40 @@ class DuckDBDialect:
         return f"json_extract_string({listed}, '$[*].message')"
 
     def _texts(self, path: str) -> str:
-        listed, _, inner = path.partition("[]")
+        listed, _, rest = path.partition("[")
+        name, _, inner = rest.partition("]")
+        inner = inner.removeprefix(".")
         fields = f'record.fields."{listed}"'
+        if name:
+            return (
+                f"list_transform({fields}, lambda one: "
+                f"COALESCE(one ->> '$.{name}', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END))"
+            )
         if not inner:
             return fields
-        return (
-            f"list_transform({fields}, lambda one: "
-            f"COALESCE(one ->> '${inner}', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END))"
-        )
+        steps = "".join(f'."{step}"' for step in inner.split("."))
+        return f"list_transform({fields}, lambda one: one{steps})"
 
 
 def _structure(values: Iterable[tuple[str, str]]) -> dict[str, Any]:
     """Which types `from_json` shall give: nested as the payload is."""
     structure: dict[str, Any] = {}
     for path, kind in values:
-        listed, bracket, inner = path.partition("[]")
-        if bracket:
-            structure[listed] = ["JSON" if inner else "VARCHAR"]
-            continue
-        *outer, last = path.split(".")
-        level = structure
-        for name in outer:
-            level = level.setdefault(name, {})
-        level[last] = str(kind)
+        found = _LIST.fullmatch(path)
+        if found is None:
+            _put(structure, path, kind)
+        elif found[2]:
+            structure[found[1]] = ["JSON"]
+        elif found[3]:
+            (element,) = structure.setdefault(found[1], [{}])
+            _put(element, found[3], kind)
+        else:
+            structure[found[1]] = [kind]
     return structure
+
+
+def _put(structure: dict[str, Any], path: str, kind: str) -> None:
+    *outer, last = path.split(".")
+    for name in outer:
+        structure = structure.setdefault(name, {})
+    structure[last] = str(kind)

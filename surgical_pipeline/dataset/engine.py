@@ -92,7 +92,8 @@ def build_published(ledger: Path, version: Path, tables: Mapping[str, str]) -> B
     Args:
         ledger: the copy.
         version: the folder to fill, empty but for the copy.
-        tables: the name of each table with the condition of the rows that are published; empty: all.
+        tables: the name of each table with the condition of the rows that are published; empty: all. Computed
+            tables come after those that they are computed from.
 
     Raises:
         duckdb.Error, OSError: they cannot be written.
@@ -102,16 +103,13 @@ def build_published(ledger: Path, version: Path, tables: Mapping[str, str]) -> B
     with contextlib.closing(duckdb.connect(config=CONFIG | spill)) as connection:
         connection.execute("SET GLOBAL TimeZone = 'UTC'")
         connection.execute("ATTACH $path AS ledger (READ_ONLY)", {"path": str(ledger)})
-        connection.execute("ATTACH $path AS published (BLOCK_SIZE 16384)", {"path": str(database)})
+        connection.execute("ATTACH $path AS published", {"path": str(database)})
         connection.execute("USE ledger")
         found = connection.execute(sql.query("read_standing").text)
         names = [column[0] for column in found.description or ()]
         standing = Standing.from_row(dict(zip(names, found.fetchall()[0], strict=True)))
         for name, condition in tables.items():
-            where = f" WHERE {condition}" if condition else ""
-            made = connection.execute(
-                f'CREATE TABLE published.main."{name}" AS SELECT * FROM {SCHEMA}."{name}"{where}'
-            )
+            made = connection.execute(f'CREATE TABLE published.main."{name}" AS {_selected(name, condition)}')
             rows[name] = int(made.fetchall()[0][0])
             target = version / PARQUET / name
             target.mkdir(parents=True)
@@ -122,6 +120,14 @@ def build_published(ledger: Path, version: Path, tables: Mapping[str, str]) -> B
         connection.execute("CHECKPOINT published")
         connection.execute("DETACH published")
     return Built(standing, rows)
+
+
+def _selected(name: str, condition: str) -> str:
+    """The rows of a table; of a computed one from those published so far, among which nothing hidden is."""
+    computed = sql.computed_views().get(name)
+    if computed is None:
+        return f'SELECT * FROM {SCHEMA}."{name}"' + (f" WHERE {condition}" if condition else "")
+    return computed.replace("main.", "ledger.main.").replace(f"{SCHEMA}.", "published.main.")
 
 
 def _escaped(path: Path) -> str:

@@ -72,12 +72,13 @@ _SUMMARY = """JOIN (
         BOOL_OR(resolvable) AS resolvable,
         BOOL_AND(resolved) FILTER (WHERE resolvable) AS resolved,
         MAX(resolved_at) AS resolved_at,
-        (ARRAY_AGG(resolved_by_id ORDER BY resolved_at DESC NULLS LAST, note_id DESC))[1] AS resolved_by_id,
-        (ARRAY_AGG(resolved_by_username ORDER BY resolved_at DESC NULLS LAST, note_id DESC))[1]
-            AS resolved_by_username,
-        (ARRAY_AGG(author_username ORDER BY position))[1] AS author_username,
-        (ARRAY_AGG(new_path ORDER BY position))[1] AS position_new_path,
-        (ARRAY_AGG(new_line ORDER BY position))[1] AS position_new_line
+        (ARRAY_AGG(resolved_by_id ORDER BY resolved_at DESC NULLS LAST, note_id DESC)
+            FILTER (WHERE resolved))[1] AS resolved_by_id,
+        (ARRAY_AGG(resolved_by_username ORDER BY resolved_at DESC NULLS LAST, note_id DESC)
+            FILTER (WHERE resolved))[1] AS resolved_by_username,
+        MAX(author_username) FILTER (WHERE position = 0) AS author_username,
+        MAX(new_path) FILTER (WHERE position = 0) AS position_new_path,
+        MAX(new_line) FILTER (WHERE position = 0) AS position_new_line
     FROM (
         SELECT
             record.*, author AS author_username,

@@ -42,7 +42,7 @@ def _entity(what: str, states: str) -> tuple[Column, ...]:
         text("author.username", "who opened it"),
         text("author.name", "their name"),
         texts("assignees[].username", "whom it is assigned to", otherwise="assignee.username"),
-        texts("labels[].name", "names of its labels"),
+        texts("labels[name]", "names of its labels"),
         integer("milestone.id", "id of its milestone"),
         integer("milestone.iid", "number of the milestone in its project or group"),
         text("milestone.title", "title of the milestone"),
@@ -147,12 +147,12 @@ _OF_ENTITY = (
 )
 
 
-def _listed(listed: str, *, otherwise: str = "") -> str:
-    """One record for each element of a list in an entity's payload."""
+def _listed(listed: str, *, otherwise: str = "none") -> str:
+    """One record for each element of a list in an entity's payload; else for the one object in its place."""
     return f"""(
     SELECT project_id, entity_type, iid, confidential, deleted_at, fetched_at, run_id,
-        payload ->> 'web_url' AS web_url, @elements({listed}; {otherwise})@ AS payload
-    FROM main.entities
+        {{web_url}} AS web_url, @elements({{{listed}[]:JSON}}; {{{otherwise}:JSON}})@ AS payload
+    FROM @parsed(main.entities)@ AS record
 )"""
 
 

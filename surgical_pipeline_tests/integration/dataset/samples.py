@@ -118,9 +118,10 @@ def expected(column: Column, payload: Json) -> Any:
 
 
 def _at(payload: Any, path: str) -> Any:
-    listed, bracket, inner = path.partition("[]")
+    listed, bracket, rest = path.partition("[")
     for name in listed.split("."):
         payload = payload.get(name) if isinstance(payload, Mapping) else None
     if not bracket or payload is None:
         return payload
-    return [_at(one, inner[1:]) if inner and isinstance(one, Mapping) else one for one in payload]
+    inner = rest.replace("]", "").removeprefix(".")
+    return [_at(one, inner) if inner and isinstance(one, Mapping) else one for one in payload]

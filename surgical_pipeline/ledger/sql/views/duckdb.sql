@@ -23,7 +23,7 @@ SELECT
     record.fields."author"."id" AS "author_id",
     record.fields."author"."username" AS "author_username",
     record.fields."author"."name" AS "author_name",
-    CASE WHEN len(list_transform(record.fields."assignees", lambda one: COALESCE(one ->> '$.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END))) > 0 OR record.fields."assignee"."username" IS NULL THEN list_transform(record.fields."assignees", lambda one: COALESCE(one ->> '$.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) ELSE [record.fields."assignee"."username"] END AS "assignees",
+    CASE WHEN len(list_transform(record.fields."assignees", lambda one: one."username")) > 0 OR record.fields."assignee"."username" IS NULL THEN list_transform(record.fields."assignees", lambda one: one."username") ELSE [record.fields."assignee"."username"] END AS "assignees",
     list_transform(record.fields."labels", lambda one: COALESCE(one ->> '$.name', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) AS "labels",
     record.fields."milestone"."id" AS "milestone_id",
     record.fields."milestone"."iid" AS "milestone_iid",
@@ -63,7 +63,7 @@ SELECT
     record.fetched_at AS "fetched_at",
     record.run_id AS "run_id",
     COALESCE(record.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
-FROM (SELECT *, from_json(payload, '{"description":"VARCHAR","created_at":"TIMESTAMPTZ","closed_at":"TIMESTAMPTZ","closed_by":{"id":"BIGINT","username":"VARCHAR"},"author":{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR"},"assignees":["JSON"],"assignee":{"username":"VARCHAR"},"labels":["JSON"],"milestone":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR","state":"VARCHAR","start_date":"DATE","due_date":"DATE"},"upvotes":"BIGINT","downvotes":"BIGINT","user_notes_count":"BIGINT","discussion_locked":"BOOLEAN","time_stats":{"time_estimate":"BIGINT","total_time_spent":"BIGINT"},"task_completion_status":{"count":"BIGINT","completed_count":"BIGINT"},"references":{"full":"VARCHAR"},"web_url":"VARCHAR","issue_type":"VARCHAR","severity":"VARCHAR","due_date":"DATE","weight":"BIGINT","health_status":"VARCHAR","merge_requests_count":"BIGINT","blocking_issues_count":"BIGINT","has_tasks":"BOOLEAN","epic":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR"},"iteration":{"id":"BIGINT","start_date":"DATE","due_date":"DATE"},"service_desk_reply_to":"VARCHAR","imported":"BOOLEAN","imported_from":"VARCHAR"}') AS fields FROM (SELECT * FROM main.entities WHERE entity_type = 'issue')) AS record
+FROM (SELECT *, from_json(payload, '{"description":"VARCHAR","created_at":"TIMESTAMPTZ","closed_at":"TIMESTAMPTZ","closed_by":{"id":"BIGINT","username":"VARCHAR"},"author":{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR"},"assignees":[{"username":"VARCHAR"}],"assignee":{"username":"VARCHAR"},"labels":["JSON"],"milestone":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR","state":"VARCHAR","start_date":"DATE","due_date":"DATE"},"upvotes":"BIGINT","downvotes":"BIGINT","user_notes_count":"BIGINT","discussion_locked":"BOOLEAN","time_stats":{"time_estimate":"BIGINT","total_time_spent":"BIGINT"},"task_completion_status":{"count":"BIGINT","completed_count":"BIGINT"},"references":{"full":"VARCHAR"},"web_url":"VARCHAR","issue_type":"VARCHAR","severity":"VARCHAR","due_date":"DATE","weight":"BIGINT","health_status":"VARCHAR","merge_requests_count":"BIGINT","blocking_issues_count":"BIGINT","has_tasks":"BOOLEAN","epic":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR"},"iteration":{"id":"BIGINT","start_date":"DATE","due_date":"DATE"},"service_desk_reply_to":"VARCHAR","imported":"BOOLEAN","imported_from":"VARCHAR"}') AS fields FROM (SELECT * FROM main.entities WHERE entity_type = 'issue')) AS record
 LEFT JOIN main.projects AS project ON project.project_id = record.project_id
 LEFT JOIN main.projects AS successor ON successor.project_id = project.superseded_by;
 
@@ -145,7 +145,7 @@ SELECT
     record.fields."author"."id" AS "author_id",
     record.fields."author"."username" AS "author_username",
     record.fields."author"."name" AS "author_name",
-    CASE WHEN len(list_transform(record.fields."assignees", lambda one: COALESCE(one ->> '$.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END))) > 0 OR record.fields."assignee"."username" IS NULL THEN list_transform(record.fields."assignees", lambda one: COALESCE(one ->> '$.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) ELSE [record.fields."assignee"."username"] END AS "assignees",
+    CASE WHEN len(list_transform(record.fields."assignees", lambda one: one."username")) > 0 OR record.fields."assignee"."username" IS NULL THEN list_transform(record.fields."assignees", lambda one: one."username") ELSE [record.fields."assignee"."username"] END AS "assignees",
     list_transform(record.fields."labels", lambda one: COALESCE(one ->> '$.name', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) AS "labels",
     record.fields."milestone"."id" AS "milestone_id",
     record.fields."milestone"."iid" AS "milestone_iid",
@@ -164,7 +164,7 @@ SELECT
     record.fields."references"."full" AS "references_full",
     record.fields."web_url" AS "web_url",
     record.fields."draft" AS "draft",
-    list_transform(record.fields."reviewers", lambda one: COALESCE(one ->> '$.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) AS "reviewers",
+    list_transform(record.fields."reviewers", lambda one: one."username") AS "reviewers",
     record.fields."source_branch" AS "source_branch",
     record.fields."target_branch" AS "target_branch",
     record.fields."source_project_id" AS "source_project_id",
@@ -190,7 +190,7 @@ SELECT
     record.fetched_at AS "fetched_at",
     record.run_id AS "run_id",
     COALESCE(record.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
-FROM (SELECT *, from_json(payload, '{"description":"VARCHAR","created_at":"TIMESTAMPTZ","closed_at":"TIMESTAMPTZ","closed_by":{"id":"BIGINT","username":"VARCHAR"},"author":{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR"},"assignees":["JSON"],"assignee":{"username":"VARCHAR"},"labels":["JSON"],"milestone":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR","state":"VARCHAR","start_date":"DATE","due_date":"DATE"},"upvotes":"BIGINT","downvotes":"BIGINT","user_notes_count":"BIGINT","discussion_locked":"BOOLEAN","time_stats":{"time_estimate":"BIGINT","total_time_spent":"BIGINT"},"task_completion_status":{"count":"BIGINT","completed_count":"BIGINT"},"references":{"full":"VARCHAR"},"web_url":"VARCHAR","draft":"BOOLEAN","reviewers":["JSON"],"source_branch":"VARCHAR","target_branch":"VARCHAR","source_project_id":"BIGINT","target_project_id":"BIGINT","merged_at":"TIMESTAMPTZ","merge_user":{"id":"BIGINT","username":"VARCHAR"},"merged_by":{"id":"BIGINT","username":"VARCHAR"},"prepared_at":"TIMESTAMPTZ","detailed_merge_status":"VARCHAR","merge_status":"VARCHAR","has_conflicts":"BOOLEAN","blocking_discussions_resolved":"BOOLEAN","merge_when_pipeline_succeeds":"BOOLEAN","squash":"BOOLEAN","should_remove_source_branch":"BOOLEAN","sha":"VARCHAR","merge_commit_sha":"VARCHAR","squash_commit_sha":"VARCHAR","imported":"BOOLEAN","imported_from":"VARCHAR"}') AS fields FROM (SELECT * FROM main.entities WHERE entity_type = 'merge_request')) AS record
+FROM (SELECT *, from_json(payload, '{"description":"VARCHAR","created_at":"TIMESTAMPTZ","closed_at":"TIMESTAMPTZ","closed_by":{"id":"BIGINT","username":"VARCHAR"},"author":{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR"},"assignees":[{"username":"VARCHAR"}],"assignee":{"username":"VARCHAR"},"labels":["JSON"],"milestone":{"id":"BIGINT","iid":"BIGINT","title":"VARCHAR","state":"VARCHAR","start_date":"DATE","due_date":"DATE"},"upvotes":"BIGINT","downvotes":"BIGINT","user_notes_count":"BIGINT","discussion_locked":"BOOLEAN","time_stats":{"time_estimate":"BIGINT","total_time_spent":"BIGINT"},"task_completion_status":{"count":"BIGINT","completed_count":"BIGINT"},"references":{"full":"VARCHAR"},"web_url":"VARCHAR","draft":"BOOLEAN","reviewers":[{"username":"VARCHAR"}],"source_branch":"VARCHAR","target_branch":"VARCHAR","source_project_id":"BIGINT","target_project_id":"BIGINT","merged_at":"TIMESTAMPTZ","merge_user":{"id":"BIGINT","username":"VARCHAR"},"merged_by":{"id":"BIGINT","username":"VARCHAR"},"prepared_at":"TIMESTAMPTZ","detailed_merge_status":"VARCHAR","merge_status":"VARCHAR","has_conflicts":"BOOLEAN","blocking_discussions_resolved":"BOOLEAN","merge_when_pipeline_succeeds":"BOOLEAN","squash":"BOOLEAN","should_remove_source_branch":"BOOLEAN","sha":"VARCHAR","merge_commit_sha":"VARCHAR","squash_commit_sha":"VARCHAR","imported":"BOOLEAN","imported_from":"VARCHAR"}') AS fields FROM (SELECT * FROM main.entities WHERE entity_type = 'merge_request')) AS record
 LEFT JOIN main.projects AS project ON project.project_id = record.project_id
 LEFT JOIN main.projects AS successor ON successor.project_id = project.superseded_by;
 
@@ -277,8 +277,8 @@ SELECT
     COALESCE(record.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
 FROM (SELECT *, from_json(payload, '{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR","state":"VARCHAR"}') AS fields FROM (
     SELECT project_id, entity_type, iid, confidential, deleted_at, fetched_at, run_id,
-        payload ->> 'web_url' AS web_url, UNNEST(CASE WHEN len(json_extract(payload, '$.assignees[*]')) > 0 THEN json_extract(payload, '$.assignees[*]') WHEN json_type(json_extract(payload, '$.assignee')) = 'OBJECT' THEN [json_extract(payload, '$.assignee')] END) AS payload
-    FROM main.entities
+        record.fields."web_url" AS web_url, UNNEST(CASE WHEN len(record.fields."assignees") > 0 OR json_type(record.fields."assignee") IS DISTINCT FROM 'OBJECT' THEN record.fields."assignees" ELSE [record.fields."assignee"] END) AS payload
+    FROM (SELECT *, from_json(payload, '{"web_url":"VARCHAR","assignees":["JSON"],"assignee":"JSON"}') AS fields FROM main.entities) AS record
 )) AS record
 LEFT JOIN main.projects AS project ON project.project_id = record.project_id
 LEFT JOIN main.projects AS successor ON successor.project_id = project.superseded_by;
@@ -317,8 +317,8 @@ SELECT
     COALESCE(record.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
 FROM (SELECT *, from_json(payload, '{"id":"BIGINT","username":"VARCHAR","name":"VARCHAR","state":"VARCHAR"}') AS fields FROM (
     SELECT project_id, entity_type, iid, confidential, deleted_at, fetched_at, run_id,
-        payload ->> 'web_url' AS web_url, UNNEST(json_extract(payload, '$.reviewers[*]')) AS payload
-    FROM main.entities
+        record.fields."web_url" AS web_url, UNNEST(CASE WHEN len(record.fields."reviewers") > 0 OR json_type(record.fields."none") IS DISTINCT FROM 'OBJECT' THEN record.fields."reviewers" ELSE [record.fields."none"] END) AS payload
+    FROM (SELECT *, from_json(payload, '{"web_url":"VARCHAR","reviewers":["JSON"],"none":"JSON"}') AS fields FROM main.entities) AS record
 )) AS record
 LEFT JOIN main.projects AS project ON project.project_id = record.project_id
 LEFT JOIN main.projects AS successor ON successor.project_id = project.superseded_by;
@@ -357,8 +357,8 @@ SELECT
     COALESCE(record.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
 FROM (SELECT *, from_json(payload, '{"name":"VARCHAR","id":"BIGINT","color":"VARCHAR","description":"VARCHAR"}') AS fields FROM (
     SELECT project_id, entity_type, iid, confidential, deleted_at, fetched_at, run_id,
-        payload ->> 'web_url' AS web_url, UNNEST(json_extract(payload, '$.labels[*]')) AS payload
-    FROM main.entities
+        record.fields."web_url" AS web_url, UNNEST(CASE WHEN len(record.fields."labels") > 0 OR json_type(record.fields."none") IS DISTINCT FROM 'OBJECT' THEN record.fields."labels" ELSE [record.fields."none"] END) AS payload
+    FROM (SELECT *, from_json(payload, '{"web_url":"VARCHAR","labels":["JSON"],"none":"JSON"}') AS fields FROM main.entities) AS record
 )) AS record
 LEFT JOIN main.projects AS project ON project.project_id = record.project_id
 LEFT JOIN main.projects AS successor ON successor.project_id = project.superseded_by;
@@ -500,12 +500,13 @@ JOIN (
         BOOL_OR(resolvable) AS resolvable,
         BOOL_AND(resolved) FILTER (WHERE resolvable) AS resolved,
         MAX(resolved_at) AS resolved_at,
-        (ARRAY_AGG(resolved_by_id ORDER BY resolved_at DESC NULLS LAST, note_id DESC))[1] AS resolved_by_id,
-        (ARRAY_AGG(resolved_by_username ORDER BY resolved_at DESC NULLS LAST, note_id DESC))[1]
-            AS resolved_by_username,
-        (ARRAY_AGG(author_username ORDER BY position))[1] AS author_username,
-        (ARRAY_AGG(new_path ORDER BY position))[1] AS position_new_path,
-        (ARRAY_AGG(new_line ORDER BY position))[1] AS position_new_line
+        (ARRAY_AGG(resolved_by_id ORDER BY resolved_at DESC NULLS LAST, note_id DESC)
+            FILTER (WHERE resolved))[1] AS resolved_by_id,
+        (ARRAY_AGG(resolved_by_username ORDER BY resolved_at DESC NULLS LAST, note_id DESC)
+            FILTER (WHERE resolved))[1] AS resolved_by_username,
+        MAX(author_username) FILTER (WHERE position = 0) AS author_username,
+        MAX(new_path) FILTER (WHERE position = 0) AS position_new_path,
+        MAX(new_line) FILTER (WHERE position = 0) AS position_new_line
     FROM (
         SELECT
             record.*, author AS author_username,
@@ -949,14 +950,14 @@ SELECT
     record.fields."approved" AS "approved",
     record.fields."approvals_required" AS "approvals_required",
     record.fields."approvals_left" AS "approvals_left",
-    list_transform(record.fields."approved_by", lambda one: COALESCE(one ->> '$.user.username', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)) AS "approved_by",
-    list_min(list_transform(list_transform(record.fields."approved_by", lambda one: COALESCE(one ->> '$.approved_at', CASE WHEN json_type(one) = 'VARCHAR' THEN one ->> '$' END)), lambda one: TRY_CAST(one AS TIMESTAMPTZ))) AS "approved_at",
+    list_transform(record.fields."approved_by", lambda one: one."user"."username") AS "approved_by",
+    list_min(list_transform(list_transform(record.fields."approved_by", lambda one: one."approved_at"), lambda one: TRY_CAST(one AS TIMESTAMPTZ))) AS "approved_at",
     record.fields."has_approval_rules" AS "has_approval_rules",
     entity.web_url AS "web_url",
     record.fetched_at AS "fetched_at",
     record.run_id AS "run_id",
     COALESCE(entity.deleted_at, COALESCE(successor.created_at, successor.fetched_at)) AS deleted_at
-FROM (SELECT *, from_json(payload, '{"approved":"BOOLEAN","approvals_required":"BIGINT","approvals_left":"BIGINT","approved_by":["JSON"],"has_approval_rules":"BOOLEAN"}') AS fields FROM (SELECT * FROM main.linked_records WHERE dependent = 'approvals')) AS record
+FROM (SELECT *, from_json(payload, '{"approved":"BOOLEAN","approvals_required":"BIGINT","approvals_left":"BIGINT","approved_by":[{"user":{"username":"VARCHAR"},"approved_at":"VARCHAR"}],"has_approval_rules":"BOOLEAN"}') AS fields FROM (SELECT * FROM main.linked_records WHERE dependent = 'approvals')) AS record
 JOIN (
     SELECT project_id, entity_type, iid, confidential, deleted_at, payload ->> 'web_url' AS web_url
     FROM main.entities
