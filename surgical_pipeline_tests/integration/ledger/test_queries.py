@@ -206,7 +206,7 @@ def ingest(recorder: SyncRunRecorder) -> None:
         assert claim(tx, recorder.run_id, replace(PROJECT, gitlab_url="https://a.test")) is None
         assert rebase(tx, "https://b.test") == "https://a.test"
         assert upsert_project(tx, recorder.run_id, PROJECT, at(0)) == {}
-        assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]).keys() == set(KEYS)
+        assert upsert_entities(tx, recorder.run_id, [entity(key, updated=-60) for key in KEYS]).keys() == set(KEYS)
         recorder.set_counters(Counters(requested=3), tx)
         recorder.add_counters(tx, ingested=3)
 
@@ -223,7 +223,7 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         assert done.replaced == {(one.key, one.dependent) for one in sets}
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
-        same = [entity(key) for key in KEYS]
+        same = [entity(key, updated=-60) for key in KEYS]
         assert (known_projects(tx)[0].path, known_entities(tx, PROJECT.project_id)) == (PROJECT.path, list(KEYS))
         assert find_unchanged(tx, same, dependents=[Dependent.DISCUSSIONS], present=None).keys() == set(KEYS)
 
