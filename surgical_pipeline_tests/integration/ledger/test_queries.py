@@ -151,10 +151,10 @@ def count_deliveries(ledger: DuckDBLedger) -> None:
 
 def poll(tx: Transaction) -> None:
     row = ListedEntity(PROJECT.project_id, PROJECT.path, issue(1), at(0))
-    assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(0)
+    assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(-60)
     assert not went_back(tx, mark_of(tx))
     assert len(load_watched_projects(tx)) == 1
-    assert count_announced(tx, [PROJECT.project_id], since=at(0), until=at(9), ahead=timedelta()).told == 1
+    assert count_announced(tx, [PROJECT.project_id], since=at(-60), until=at(9), ahead=timedelta()).told == 1
 
 
 def fail_and_recover(recorder: SyncRunRecorder) -> None:
