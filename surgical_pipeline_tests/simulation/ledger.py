@@ -18,7 +18,7 @@ from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LockTimeoutError
 from surgical_pipeline_tests.simulation.interruptible import can_wait, wait_for
-from surgical_pipeline_tests.simulation.processes import Process
+from surgical_pipeline_tests.simulation.processes import NOON, Process
 
 T = TypeVar("T")
 
@@ -29,7 +29,7 @@ class Database:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._template = folder / "template.duckdb"
-        ledger = DuckDBLedger(self._template)
+        ledger = DuckDBLedger(self._template, clock=lambda: NOON)
         with ledger.write("make"):
             pass
         ledger.checkpoint()
