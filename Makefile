@@ -10,6 +10,9 @@ DEMO_HOME := $(CURDIR)/.demo
 # How many tests run side by side: as many as there are cores. surgical_pipeline_tests/workers.py says which share one.
 WORKERS ?= logical
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
+# What `make simulate` takes on, and how many of it side by side.
+SEEDS ?= 200
+SIMULATIONS ?= $(shell nproc)
 # Where it is set, each of the hundreds of processes that tests start would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -56,8 +59,8 @@ format: $(VENV)/.dev ## Put the code into the house format
 	@$(BIN)/ruff format
 
 .PHONY: check
-check: lint ## The quick loop: lint, types and unit tests, in less than a minute
-	@$(PYTEST) surgical_pipeline_tests/unit $(PYTEST_ARGS)
+check: lint ## The quick loop: lint, types, unit tests and some simulations, in less than a minute
+	@$(PYTEST) surgical_pipeline_tests/unit surgical_pipeline_tests/simulation/test_seeds.py $(PYTEST_ARGS)
 
 .PHONY: test
 test: lint ## Lint, types and all tests
@@ -66,6 +69,10 @@ test: lint ## Lint, types and all tests
 .PHONY: schema
 schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
+
+.PHONY: simulate
+simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200 of them
+	@$(BIN)/python -m surgical_pipeline_tests.simulation --seeds $(SEEDS) --processes $(SIMULATIONS)
 
 .PHONY: views
 views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the tables' columns
@@ -81,6 +88,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
 	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
+	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 
 .PHONY: bench
 bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour

@@ -1,16 +1,18 @@
 """Whether a ledger holds what a sandbox holds: the question that every test of events ends with."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
-from surgical_pipeline_tests.ledger_dump import query
+from surgical_pipeline_tests.ledger_dump import Row, query
 
 Key = tuple[str, int]
+Query = Callable[[str], list[Row]]
 
 PLURALS = {"issue": "issues", "merge_request": "merge_requests"}
 EVENTS = {"label_events": "resource_label_events", "state_events": "resource_state_events"}
@@ -30,29 +32,38 @@ def differences(
     with httpx.Client(
         base_url=f"{sandbox_url}/api/v4", headers={"PRIVATE-TOKEN": SANDBOX_TOKEN}, timeout=30, trust_env=False
     ) as api:
-        shown = api.get(f"/projects/{project.replace('/', '%2F')}").raise_for_status().json()
-        project_id = int(shown["id"])
-        stored = _stored(ledger, project_id)
-        found = [f"{_name(key)} is not in the ledger" for key in expected if key not in stored]
-        for kind, plural in PLURALS.items():
-            wanted = {key[1]: row for key, row in stored.items() if key[0] == kind}
-            there = _listed(api, project_id, kind, sorted(wanted))
-            notes, events = _notes(ledger, project_id, kind), _events(ledger, project_id, kind)
-            for iid, (payload, live) in wanted.items():
-                if iid not in there:
-                    found += [f"{_name((kind, iid))} is gone, but live in the ledger"] * live
-                elif not live:
-                    found.append(f"{_name((kind, iid))} is there, but missed or deleted in the ledger")
-                else:
-                    base = f"/projects/{project_id}/{plural}/{iid}"
-                    found += [
-                        f"{_name((kind, iid))}: {text}"
-                        for text in (
-                            *_unequal_fields(payload, there[iid]),
-                            *_unequal_notes(notes.get(iid, {}), _rows(api, f"{base}/notes")),
-                            *_unequal_events(api, base, events.get(iid, {})),
-                        )
-                    ]
+        found = differences_of(partial(query, ledger), api, project=project, expected=expected)
+    return [f"{_name(key)}{text}" for key, text in found]
+
+
+def differences_of(
+    ledger: Query, api: httpx.Client, *, project: str = "acme/rocket", expected: Iterable[Key] = ()
+) -> list[tuple[Key, str]]:
+    """The same of any ledger and API: each difference with its entity. ``ledger`` gives the rows of a query."""
+    shown = api.get(f"/projects/{project.replace('/', '%2F')}").raise_for_status().json()
+    project_id = int(shown["id"])
+    stored = _stored(ledger, project_id)
+    found = [(key, " is not in the ledger") for key in expected if key not in stored]
+    for kind, plural in PLURALS.items():
+        wanted = {key[1]: row for key, row in stored.items() if key[0] == kind}
+        there = _listed(api, project_id, kind, sorted(wanted))
+        notes, events = _notes(ledger, project_id, kind), _events(ledger, project_id, kind)
+        for iid, (payload, live) in wanted.items():
+            key = (kind, iid)
+            if iid not in there:
+                found += [(key, " is gone, but live in the ledger")] * live
+            elif not live:
+                found.append((key, " is there, but missed or deleted in the ledger"))
+            else:
+                base = f"/projects/{project_id}/{plural}/{iid}"
+                found += [
+                    (key, f": {text}")
+                    for text in (
+                        *_unequal_fields(payload, there[iid]),
+                        *_unequal_notes(notes.get(iid, {}), _rows(api, f"{base}/notes")),
+                        *_unequal_events(api, base, events.get(iid, {})),
+                    )
+                ]
     return found
 
 
@@ -60,10 +71,9 @@ def _name(key: Key) -> str:
     return f"{key[0]} {key[1]}"
 
 
-def _stored(ledger: Path, project_id: int) -> dict[Key, tuple[dict[str, Any], bool]]:
+def _stored(ledger: Query, project_id: int) -> dict[Key, tuple[dict[str, Any], bool]]:
     """The payload of each entity, and whether it is live."""
-    rows = query(
-        ledger,
+    rows = ledger(
         "SELECT entity_type, iid, payload, title, state, missed_at IS NULL AND deleted_at IS NULL FROM entities "
         f"WHERE project_id = {project_id}",
     )
@@ -73,9 +83,8 @@ def _stored(ledger: Path, project_id: int) -> dict[Key, tuple[dict[str, Any], bo
     }
 
 
-def _notes(ledger: Path, project_id: int, kind: str) -> dict[int, dict[int, str]]:
-    rows = query(
-        ledger,
+def _notes(ledger: Query, project_id: int, kind: str) -> dict[int, dict[int, str]]:
+    rows = ledger(
         "SELECT noteable_iid, note_id, payload FROM notes "
         f"WHERE project_id = {project_id} AND noteable_type = '{kind}'",
     )
@@ -85,9 +94,8 @@ def _notes(ledger: Path, project_id: int, kind: str) -> dict[int, dict[int, str]
     return found
 
 
-def _events(ledger: Path, project_id: int, kind: str) -> dict[int, dict[str, set[int]]]:
-    rows = query(
-        ledger,
+def _events(ledger: Query, project_id: int, kind: str) -> dict[int, dict[str, set[int]]]:
+    rows = ledger(
         "SELECT noteable_iid, event_type, event_id FROM resource_events "
         f"WHERE project_id = {project_id} AND noteable_type = '{kind}'",
     )

@@ -53,7 +53,13 @@ def make_years(home: Path, sandbox: RunningSandbox, *, copies: int) -> Years:
     with pytest.MonkeyPatch.context() as monkeypatch:
         move_in(home, sandbox, monkeypatch=monkeypatch)
         ledger = DuckDBLedger(home / "ledger.duckdb")
-        first = [run_job(ledger, scope).run_id for scope in SCOPES]
+        first = [_synced(ledger, scope) for scope in SCOPES]
         old = multiply(home, first, count=copies, older_by=OLD)
-        last = [run_job(ledger, scope).run_id for scope in SCOPES]
+        last = [_synced(ledger, scope) for scope in SCOPES]
     return Years(home, old, [*first, *last])
+
+
+def _synced(ledger: DuckDBLedger, scope: str) -> str:
+    result = run_job(ledger, scope)
+    assert result.completion_status == "succeeded", result
+    return result.run_id

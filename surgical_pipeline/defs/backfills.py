@@ -24,11 +24,11 @@ from surgical_pipeline.defs.dagster_internals import (
     partition_set_snap_name_for_job_name,
 )
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND, TRIGGER_TAG
+from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.defs.gateways import open_gitlab
 from surgical_pipeline.defs.sensors.switches import MIRROR
 from surgical_pipeline.defs.sync.backfill_job import SCOPES
 from surgical_pipeline.defs.sync.config import block_of
-from surgical_pipeline.defs.sync.session import run_async
 from surgical_pipeline.domain.backfill import (
     LONGEST_PATH,
     BackfillError,

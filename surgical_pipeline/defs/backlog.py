@@ -7,8 +7,8 @@ import dagster as dg
 from pydantic import Field
 
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.defs.gateways import Gateways, RunGateways
-from surgical_pipeline.defs.sync.session import run_async
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.embedders.protocol import EmbedderError

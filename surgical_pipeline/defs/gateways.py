@@ -2,11 +2,12 @@
 
 import logging
 import time
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
@@ -20,7 +21,9 @@ from surgical_pipeline.defs.dagster_runs import (
     mode_of,
     trigger_of,
 )
+from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.domain.belonging import Belonging
+from surgical_pipeline.domain.budgets import MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
@@ -36,7 +39,9 @@ from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.settings import Settings, SettingsError
+
+T = TypeVar("T")
 
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
 TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
@@ -51,6 +56,9 @@ _LOG = logging.getLogger(__name__)
 
 class RunGateways:
     """One run's gateways. Everything opens on first use: a run without documents loads no model."""
+
+    monotonic: MonotonicClock = staticmethod(time.monotonic)
+    """The clock of budgets."""
 
     def __init__(self, settings: Settings, run_id: str) -> None:
         self.settings = settings
@@ -91,7 +99,7 @@ class RunGateways:
                 phase=phase,
                 events_upto=events_upto_of(run),
             )
-            self._alive.enter_context(Heartbeat(self.run))
+            self._alive.enter_context(self.heartbeat())
             instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger, **missing_tags(run, scope)})
             self._discard_old_snapshots()
             self._began_in = phase
@@ -144,6 +152,14 @@ class RunGateways:
     @cached_property
     def embedder(self) -> Embedder:
         return open_embedder(self.settings)
+
+    def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The result of a stage."""
+        return run_async(work)
+
+    def heartbeat(self) -> AbstractContextManager[object]:
+        """Reports the run as alive as long as the block runs."""
+        return Heartbeat(self.run)
 
     @property
     def belonging_to_check(self) -> Belonging | None:
@@ -202,9 +218,10 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
 
 
 def _folder_of_all(settings: Settings) -> Path | None:
-    """The ledger's: all runs that write to one ledger share it."""
-    folder = settings.ledger_path.resolve().parent
-    return folder if folder.is_dir() else None
+    """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used."""
+    with suppress(SettingsError):
+        return settings.ledger_path.resolve().parent
+    return None
 
 
 def open_embedder(settings: Settings) -> Embedder:

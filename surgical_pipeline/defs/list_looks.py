@@ -7,8 +7,7 @@ from datetime import datetime, timedelta
 
 import anyio
 
-from surgical_pipeline.defs.gateways import open_gitlab
-from surgical_pipeline.domain.budgets import Deadline
+from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.domain.listing import ListPosition
 from surgical_pipeline.domain.scope import EntityType
 from surgical_pipeline.domain.watches import Watch
@@ -17,8 +16,7 @@ from surgical_pipeline.events.poll_cursor import States, key_of
 from surgical_pipeline.gitlab.changes import ListPart
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.errors import GitLabError
-from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.ledger.clock import Clock, utc_now
 
 LOOK_SECONDS = 6.0
 """For all of them, so that a tick ends within 10 s."""
@@ -52,22 +50,34 @@ class Looks:
 
 
 async def look_at_lists(
-    settings: Settings, watches: Sequence[Watch], states: States, *, since: datetime | None
+    gitlab: GitLabClient,
+    watches: Sequence[Watch],
+    states: States,
+    *,
+    since: datetime | None,
+    wall: Clock = utc_now,
+    monotonic: MonotonicClock = time.monotonic,
 ) -> Looks:
     """Look at each, the first ones first; those for which no time is left are missing.
 
-    ``since``: from when on changes count where nothing is remembered; None: from now on.
+    Args:
+        gitlab: not yet connected.
+        watches: what to look at.
+        states: what is remembered of the lists.
+        since: from when on changes count where nothing is remembered; None: from now on.
+        wall: this machine's clock.
+        monotonic: the clock of time limits.
     """
-    deadline = Deadline.after(LOOK_SECONDS, time.monotonic)
+    deadline = Deadline.after(LOOK_SECONDS, monotonic)
     places = anyio.CapacityLimiter(AT_ONCE)
     found: dict[Watch, list[ListLook]] = {}
-    async with open_gitlab(settings) as client, anyio.create_task_group() as looking:
+    async with gitlab as client, anyio.create_task_group() as looking:
 
         async def look(watch: Watch) -> None:
             async with places:
                 if deadline.passed:
                     return
-                lists = _WatchLook(client, watch, deadline.within(WATCH_SECONDS), since)
+                lists = _WatchLook(client, watch, deadline.within(WATCH_SECONDS), since, wall)
                 known = states.get(key_of(watch), {})
                 found[watch] = await lists.look({kind: known.get(kind) for kind in EntityType})
 
@@ -82,6 +92,7 @@ class _WatchLook:
     watch: Watch
     deadline: Deadline
     since: datetime | None
+    wall: Clock
 
     async def look(self, states: dict[EntityType, ListState | None]) -> list[ListLook]:
         looks = [ListLook(kind, state) for kind, state in states.items()]
@@ -92,7 +103,7 @@ class _WatchLook:
 
     async def _read(self, look: ListLook) -> None:
         if look.state is None and self.since is None:
-            part = await self._pages(look, ListPosition(utc_now()), pages=1)
+            part = await self._pages(look, ListPosition(self.wall()), pages=1)
             look.state = ListState.beginning(part.read_at) if part.read_at else None
             return
         if look.state is None and self.since is not None:

@@ -5,8 +5,9 @@ and writes only what differs, and ends only runs that are still open.
 """
 
 import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime, timedelta
+from operator import attrgetter
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -66,12 +67,23 @@ class Change(BaseModel):
 
 
 class Mirror:
-    """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses."""
+    """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses.
 
-    def __init__(self, instance: dg.DagsterInstance, ledger: Ledger, *, clock: Clock = utc_now) -> None:
+    ``liveness_of``: whether the process that works on a run is still there.
+    """
+
+    def __init__(
+        self,
+        instance: dg.DagsterInstance,
+        ledger: Ledger,
+        *,
+        clock: Clock = utc_now,
+        liveness_of: Callable[[RunSummary], Liveness] = attrgetter("liveness"),
+    ) -> None:
         self._instance = instance
         self._ledger = ledger
         self._clock = clock
+        self._liveness_of = liveness_of
         self._id = id_of(instance)
         self._ledger_name: str | None = None
         self._older = False
@@ -224,8 +236,9 @@ class Mirror:
 
     def _dagster_was_not_told(self, run: RunSummary) -> bool:
         """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down."""
-        if run.liveness is not Liveness.UNKNOWN:
-            return run.liveness is Liveness.GONE
+        liveness = self._liveness_of(run)
+        if liveness is not Liveness.UNKNOWN:
+            return liveness is Liveness.GONE
         return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
 
     def _open_runs(self, and_also: Collection[str]) -> list[RunSummary]:
@@ -239,7 +252,7 @@ class Mirror:
         started = record.start_time if record else None
         return Signs(
             running=run.status is RunStatus.RUNNING,
-            liveness=run.liveness,
+            liveness=self._liveness_of(run),
             heartbeat_at=run.heartbeat_at,
             dagster_made_it=self._id is not None and run.dagster_instance == self._id,
             dagster_status=record.dagster_run.status.value if record else None,

@@ -1,18 +1,19 @@
 """One tick of polling: look at the lists, ask the ledger about their rows, and say what is to be synced."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
+from surgical_pipeline.defs.event_loop import run_async
+from surgical_pipeline.defs.gateways import open_gitlab
 from surgical_pipeline.defs.list_looks import ListLook, Looks, look_at_lists
-from surgical_pipeline.defs.sync.session import run_async
 from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.domain.listing import ListedEntity
 from surgical_pipeline.domain.scope import CHUNK_SIZE, EntityKey, EntityType, Scope
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.changes import Standings, Turn, rows_of_interest, take_turn
 from surgical_pipeline.events.list_state import OVERLAP, Identity, ListState
-from surgical_pipeline.events.poll_cursor import CursorError, PollCursor, fit, key_of
+from surgical_pipeline.events.poll_cursor import CursorError, PollCursor, States, fit, key_of
 from surgical_pipeline.events.poll_report import PollReport
 from surgical_pipeline.events.settling import Unsettled
 from surgical_pipeline.ledger.inbox import load_deliveries
@@ -56,16 +57,21 @@ class _Known:
     due: Sequence[Unsettled] = ()
 
 
+Look = Callable[[Sequence[Watch], States], Looks]
+"""Looks at the lists of these watches, of which that is remembered."""
+
+
 class Poll:
-    """One tick.
+    """One tick. ``look``: the part of it that asks GitLab; by default the configured one.
 
     Raises:
         SettingsError: GitLab's settings are missing or wrong.
     """
 
-    def __init__(self, settings: Settings, ledger: Ledger) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, *, look: Look | None = None) -> None:
         self._settings = settings
         self._ledger = ledger
+        self._look = look or self._look_at_gitlab
         self._watches = settings.watches
         self._since = settings.since
         self._unreadable = False
@@ -79,7 +85,7 @@ class Poll:
         """
         cursor = self._cursor(text)
         order = self._in_turn(cursor.turn)
-        looks = run_async(lambda: look_at_lists(self._settings, order, cursor.states, since=self._since))
+        looks = self._look(order, cursor.states)
         known = self._ask_ledger(cursor, looks)
         if known.older:
             return self._gone_back(cursor, known, looks.now)
@@ -87,6 +93,10 @@ class Poll:
         self._report.requests = looks.requests
         self._report.watches = len(self._watches)
         return Tick(str(cursor), list(_scopes(asked)), self._report, looks.now)
+
+    def _look_at_gitlab(self, watches: Sequence[Watch], states: States) -> Looks:
+        gitlab = open_gitlab(self._settings)
+        return run_async(lambda: look_at_lists(gitlab, watches, states, since=self._since))
 
     def _cursor(self, text: str | None) -> PollCursor:
         try:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 from surgical_pipeline.domain.records import EntityRecord
 
-SETTLING_TIME = timedelta(seconds=65)
-"""GitLab writes ``updated_at`` for notes and labels at most once in 60 s; 5 s allow for clock differences."""
+THROTTLE = timedelta(seconds=60)
+"""GitLab writes ``updated_at`` for notes and labels at most once in this time."""
 
 REPLICA_LAG = timedelta(seconds=60)
 """How far GitLab's read replicas may lag: of two fetches begun closer together, either may be older."""
@@ -13,14 +13,17 @@ REPLICA_LAG = timedelta(seconds=60)
 CLOCK_MARGIN = timedelta(seconds=5)
 """GitLab's clock is known to about a second, by each machine for itself."""
 
+SETTLING_TIME = THROTTLE + REPLICA_LAG + CLOCK_MARGIN
+"""So long after ``updated_at`` even the replica that lags most shows all that did not move it."""
+
 END_OF_TIME = datetime.max.replace(tzinfo=UTC)
 
 
 def is_settled(updated_at: datetime, fetched_at: datetime) -> bool:
     """Whether any later change of the entity will show in its ``updated_at``.
 
-    If it was fetched sooner, a note or label right after the fetch may leave ``updated_at`` unchanged, and
-    comparing timestamps would never show it: such an entity needs one more fetch.
+    If it was fetched sooner, a note or label may leave ``updated_at`` unchanged after the fetch, or a replica that
+    lags may not have shown it yet, and comparing timestamps would never show it: it needs one more fetch.
     """
     return fetched_at - updated_at >= SETTLING_TIME
 

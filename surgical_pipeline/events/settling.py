@@ -1,7 +1,8 @@
 """When an entity is due to be fetched once more, though nothing says that it has changed.
 
-GitLab moves ``updated_at`` for notes and labels at most once in 60 s: what was fetched sooner after it may have
-changed unseen. And a new merge request is prepared in the background, which does not move ``updated_at``.
+GitLab moves ``updated_at`` for notes and labels at most once in 60 s, and a read replica may lag by as much: what
+was fetched sooner after it may have changed unseen. And a new merge request is prepared in the background, which
+does not move ``updated_at``.
 """
 
 from collections.abc import Sequence

@@ -43,7 +43,6 @@ _Record = TypeVar("_Record")
 
 PAGE_SIZE = 100
 """GitLab's largest page."""
-
 MAX_ANSWER_BYTES = 64 * 1024 * 1024
 
 
@@ -53,7 +52,7 @@ class GitLabClient:
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
     ``clock`` may be shared by the clients of one run. ``limits_folder``: clients of other processes that name the
-    same one and use the same token stay within one rate limit together.
+    same one share one rate limit. ``network``: what takes requests to GitLab; None: HTTP.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -73,6 +72,7 @@ class GitLabClient:
         clock: GitLabClock | None = None,
         monotonic: MonotonicClock = uptime,
         limits_folder: Path | None = None,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         token = checked_token(token)
         self._urls = ApiUrls(base_url)
@@ -90,6 +90,7 @@ class GitLabClient:
             max_answer_bytes=max_answer_bytes,
             ca_bundle=ca_bundle,
             clock=self.clock,
+            network=network,
         )
 
     def __repr__(self) -> str:

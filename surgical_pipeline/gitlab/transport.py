@@ -46,9 +46,10 @@ class Transport:
 
     ``request_timeout_seconds`` bounds one attempt from connecting to the last byte. ``ca_bundle``: a PEM file of
     the only authorities to trust, instead of the usual ones; unreadable, it is a ``ValueError`` on entering.
+    ``network``: what takes requests to GitLab; None: HTTP.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what one request depends on
         self,
         urls: ApiUrls,
         token: str,
@@ -59,6 +60,7 @@ class Transport:
         max_answer_bytes: int,
         ca_bundle: Path | None,
         clock: GitLabClock,
+        network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._urls = urls
         self._token = token
@@ -69,6 +71,7 @@ class Transport:
         self._max_answer_bytes = max_answer_bytes
         self._ca_bundle = ca_bundle
         self._clock = clock
+        self._network = network
         self._connections: Connections | None = None
         self.stats = HttpStats()
         self.per_minute: int | None = None
@@ -96,6 +99,7 @@ class Transport:
                 verify=trust,
                 timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
                 follow_redirects=False,
+                transport=self._network,
             )
 
         self._connections = Connections(connect)

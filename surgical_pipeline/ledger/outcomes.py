@@ -109,7 +109,8 @@ def save_outcomes(
 ) -> None:
     """Replace these outcomes and their failures whole; of two for one entity the later counts.
 
-    Each must have been requested. ``instead_of``: the outcomes of the run so far; None: not known.
+    Each must have been requested. ``instead_of``: the outcomes of the run so far; None: not known. If somebody has
+    ended the run and written other failures, those stay: the window's last statement rolls all of this back.
     """
     distinct = {outcome.key: outcome for outcome in outcomes}
     if not distinct:

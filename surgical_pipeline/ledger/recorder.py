@@ -35,11 +35,13 @@ class SyncRunRecorder:
     ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests passed to ``count_requests``.
+    since this object was made, and the requests passed to ``count_requests``. ``worker``: None: this process.
     """
 
-    def __init__(self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now) -> None:
-        self.run_id = run_id
+    def __init__(
+        self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now, worker: ProcessIdentity | None = None
+    ) -> None:
+        self.run_id, self._worker = run_id, worker
         self._ledger = ledger
         self._clock = clock
         self._usage = Usage(ledger)
@@ -80,7 +82,7 @@ class SyncRunRecorder:
             RunLostError: the run is already running or has ended.
         """
         now = self._clock()
-        worker = ProcessIdentity.of_this_process()
+        worker = self._worker or ProcessIdentity.of_this_process()
         with self._ledger.write("start run") as tx:
             row = {
                 "run_id": self.run_id,
@@ -117,8 +119,6 @@ class SyncRunRecorder:
 
     def enter(self, phase: Phase) -> None:
         """Begin a stage: usage from here on is its own. The run's next window writes it, which saves a window.
-
-        No run returns to a stage, but entities that could not be fetched at first may.
 
         Raises:
             ValueError: not one of the five stages.

@@ -39,7 +39,7 @@ def due_entities(
     )
     if not rows:
         return []
-    names = ("project_id", "entity_type", "iid", "fetched_at", "run_id")
+    names = ("project_id", "project", "entity_type", "iid", "fetched_at", "run_id")
     given = columns([[row[name] for name in names] for row in rows], *names)
     tries = {(row["project_id"], key_of(row)): row for row in tx.rows("list_tries", **given)}
     return are_due([_with_tries(_unsettled(row), tries) for row in rows], now)

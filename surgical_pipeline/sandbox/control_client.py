@@ -126,9 +126,15 @@ class SandboxControl:
         keyset: bool | Literal["ignored"] = True,
         replica_lag_seconds: float = 0,
         replica_every: int = 1,
+        largest_page: int = 100,
     ) -> None:
-        """Be an older GitLab, or one whose answers lag behind; the arguments are the fields of `Behaviour`."""
-        behaviour = Behaviour(keyset=keyset, replica_lag_seconds=replica_lag_seconds, replica_every=replica_every)
+        """Be an older or smaller GitLab, or one whose answers lag behind, by the fields of `Behaviour`."""
+        behaviour = Behaviour(
+            keyset=keyset,
+            replica_lag_seconds=replica_lag_seconds,
+            replica_every=replica_every,
+            largest_page=largest_page,
+        )
         self._send("POST", "/behaviour", body=behaviour)
 
     # ------------------------------------------------------------------ projects

@@ -72,6 +72,7 @@ class Behaviour(ControlModel):
     replica_every: int = Field(
         default=1, ge=1, description="of so many answers one comes from the lagging replica"
     )
+    largest_page: int = Field(default=100, ge=1, description="rows of a page, whatever `per_page` asks for")
 
 
 class EntityChange(ControlModel):

@@ -59,10 +59,10 @@ def create_app(
     prefix = prefix.rstrip("/")
     if prefix and not prefix.startswith("/"):
         raise ValueError(f"prefix must start with a slash: {prefix}")
-    traffic = Traffic(rate_limit=rate_limit)
+    traffic = Traffic(rate_limit=rate_limit, clock=clock)
     app = Starlette(
         routes=[*api_routes(), *control_routes()],
-        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix, clock=clock)],
+        middleware=[Middleware(TrafficMiddleware, traffic=traffic, prefix=prefix)],
         exception_handlers={ApiError: answer_api_error, 404: answer_unknown_route, 405: answer_wrong_method},
     )
     app.router.redirect_slashes = False

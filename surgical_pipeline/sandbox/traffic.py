@@ -64,14 +64,16 @@ class Traffic:
     """Shared by the middleware, the control routes and the server that runs the app.
 
     `connections` is the server's set of open connections, which faults use to close one; `closing` cuts
-    delays short when the server stops. `rate_limit` is in requests per minute, None: none.
+    delays short when the server stops. `rate_limit` is in requests per minute, None: none. `clock` gives the
+    `Date` of answers.
     """
 
-    def __init__(self, *, rate_limit: int | None) -> None:
+    def __init__(self, *, rate_limit: int | None, clock: Callable[[], datetime]) -> None:
         self.log = RequestLog()
         self.faults = FaultBoard()
         self.latency_ms = 0
         self.rate_limit = rate_limit
+        self.clock = clock
         self.closing = asyncio.Event()
         self.connections: Iterable[Any] = ()
         self._window = (0, 0)
@@ -84,10 +86,13 @@ class Traffic:
 
     def count_for_limit(self) -> tuple[int, int]:
         """Requests in the current minute, including this one, and the Unix time at which the minute ends."""
-        minute = int(time.time()) // _WINDOW_SECONDS
+        minute = self.unix_time() // _WINDOW_SECONDS
         started, observed = self._window
         self._window = (minute, observed + 1 if started == minute else 1)
         return self._window[1], (minute + 1) * _WINDOW_SECONDS
+
+    def unix_time(self) -> int:
+        return int(self.clock().timestamp())
 
     async def pause(self, milliseconds: float) -> None:
         if milliseconds > 0:
@@ -106,16 +111,12 @@ class Traffic:
 
 
 class TrafficMiddleware:
-    """ASGI: removes the prefix, keeps `%2F` in the path, and applies faults to requests of the API.
+    """ASGI: removes the prefix, keeps `%2F` in the path, and applies faults to requests of the API."""
 
-    `clock` gives the `Date` of answers.
-    """
-
-    def __init__(self, app: ASGIApp, *, traffic: Traffic, prefix: str, clock: Callable[[], datetime]) -> None:
+    def __init__(self, app: ASGIApp, *, traffic: Traffic, prefix: str) -> None:
         self.app = app
         self.traffic = traffic
         self.prefix = prefix
-        self.clock = clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -142,7 +143,7 @@ class TrafficMiddleware:
             if message["type"] == "http.response.start":
                 await self.traffic.pause(self.traffic.latency_ms - (time.perf_counter() - start) * 1000)
                 if b"date" not in dict(message["headers"]):  # a fault may have set it
-                    date = format_datetime(self.clock().astimezone(UTC), usegmt=True).encode()
+                    date = format_datetime(self.traffic.clock().astimezone(UTC), usegmt=True).encode()
                     message["headers"] = [*message["headers"], (b"date", date)]
             await send(message)
 
@@ -162,7 +163,9 @@ class TrafficMiddleware:
         limit_headers: list[tuple[bytes, bytes]] = []
         if traffic.rate_limit is not None:
             observed, reset_at = traffic.count_for_limit()
-            limits = _limit_headers(traffic.rate_limit, observed=observed, reset_at=reset_at)
+            limits = _limit_headers(
+                traffic.rate_limit, observed=observed, reset_at=reset_at, now=traffic.unix_time()
+            )
             if observed > traffic.rate_limit:
                 over = FaultSpec(path="*", status=429, headers=limits)
                 await _send_answer(
@@ -186,7 +189,7 @@ class TrafficMiddleware:
             await self.traffic.hang_up(scope, receive)
             return
         if fault.status is not None:
-            reset_at = int(time.time()) + int(fault.headers.get("Retry-After", "1"))
+            reset_at = self.traffic.unix_time() + int(fault.headers.get("Retry-After", "1"))
             bent = bend(refusal(fault, reset_at=reset_at), fault)
         else:
             bent = bend(await _capture(self.app, scope, receive), fault)
@@ -223,7 +226,7 @@ async def _send_answer(
     await send({"type": "http.response.body", "body": answer.body[:sent_length], "more_body": cut})
 
 
-def _limit_headers(limit: int, *, observed: int, reset_at: int) -> dict[str, str]:
+def _limit_headers(limit: int, *, observed: int, reset_at: int, now: int) -> dict[str, str]:
     headers = {
         "RateLimit-Name": "throttle_authenticated_api",
         "RateLimit-Limit": str(limit),
@@ -232,5 +235,5 @@ def _limit_headers(limit: int, *, observed: int, reset_at: int) -> dict[str, str
         "RateLimit-Reset": str(reset_at),
     }
     if observed > limit:
-        headers["Retry-After"] = str(max(reset_at - int(time.time()), 1))
+        headers["Retry-After"] = str(max(reset_at - now, 1))
     return headers

@@ -79,7 +79,7 @@ class Drain:
                 return
             self._spool.filled.clear()
             try:
-                more = self._bring_over()
+                more = self.bring_over()
             except WaitAbandonedError:
                 return
             except Exception as error:  # noqa: BLE001  a defect, too, must not end the thread
@@ -91,8 +91,13 @@ class Drain:
                     self._spool.filled.set()
                 self._stopped.wait(PAUSE_SECONDS)
 
-    def _bring_over(self) -> bool:
-        """One window for all that waits, and what was counted; True if there may be more."""
+    def bring_over(self) -> bool:
+        """One window for all that waits, and what was counted; True if there may be more.
+
+        Raises:
+            LedgerError, SettingsError: the ledger cannot be had now; the events stay in the spool.
+            SpoolError: the spool cannot be read.
+        """
         waiting = self._spool.oldest(MOST_AT_ONCE)
         _, counted = self._spool.state().result()
         if waiting or counted != self._told:

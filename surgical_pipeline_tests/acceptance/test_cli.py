@@ -192,6 +192,7 @@ def test_doctor_is_content_with_a_whole_installation(installation: Installation)
         ["ok", "token"],
         ["ok", "clock"],
         ["ok", "dagster"],
+        ["ok", "runs"],
         ["ok", "ledger"],
         ["ok", "ledger's"],
         ["ok", "embedder"],

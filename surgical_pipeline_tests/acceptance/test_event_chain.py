@@ -15,7 +15,7 @@ pytestmark = pytest.mark.dagster_dev
 
 EDITS = 60
 REST_SECONDS = 300
-"""The settle rule alone waits 65 s after the last change."""
+"""The settle rule alone waits 125 s after the last change."""
 
 
 @pytest.fixture(scope="module")

@@ -96,7 +96,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("duckdb", {"ledger.duckdb", "dataset.engine"}),  # published files are no ledger: no lock, no windows
         ("httpx", {"gitlab", "embedders", "sandbox"}),
         ("jinja2", {"report.page"}),
-        ("pandas", {"dataset", "cli.backfill_files"}),
+        ("pandas", {"dataset", "cli.backfill_files"}),  # and the lists that people have of what to sync
         ("pyarrow", {"dataset", "cli.backfill_files"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),

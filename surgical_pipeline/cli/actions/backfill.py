@@ -88,9 +88,10 @@ def _carry_out(
     if not planned.chunks:
         _conclude(BackfillResult(plan=planned), way)
     with ledger_errors(), opened_backfills(ledger) as backfills:
-        local = way.local or not _daemon_or_consent(backfills, way)
-        if way.ask and not _confirmed("Launch it?"):
+        consented = not way.local and not _daemon_or_consent(backfills, way)
+        if way.ask and not consented and not _confirmed("Launch it?"):
             raise typer.Exit(EXIT_CODES[RunStatus.CANCELLED])
+        local = way.local or consented
         follow = _Follow(planned, way, backfills=backfills, interrupts=interrupts, tags=tags)
         result = follow.here() if local else follow.by_daemon()
     _conclude(result, way)

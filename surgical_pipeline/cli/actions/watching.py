@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from surgical_pipeline.cli.actions.finding import Finding
+from surgical_pipeline.defs.gateways import open_gitlab
 from surgical_pipeline.defs.list_looks import Looks, look_at_lists
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.errors import GitLabError
@@ -28,7 +29,7 @@ def check_watches(settings: Settings) -> Iterator[Finding]:
     if not watches:
         return
     try:
-        looks = asyncio.run(look_at_lists(settings, watches, {}, since=None))
+        looks = asyncio.run(look_at_lists(open_gitlab(settings), watches, {}, since=None))
     except (SettingsError, ValueError, GitLabError):
         return
     yield from _of_lists(watches, looks)

@@ -3,7 +3,7 @@
 import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB, Origin
-from surgical_pipeline.defs.polling import Poll
+from surgical_pipeline.defs.polling import Poll, Tick
 from surgical_pipeline.defs.sensors.requests import CHANGES, sync_request
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger
@@ -45,11 +45,14 @@ def gitlab_changes(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.
     if not tick.scopes:
         return dg.SensorResult(skip_reason=str(tick.report), cursor=tick.cursor)
     context.log.info(str(tick.report))
-    requests = [
-        # The key has the tick's time: it is never used again.
+    return dg.SensorResult(run_requests=requests_of(tick), cursor=tick.cursor)
+
+
+def requests_of(tick: Tick) -> list[dg.RunRequest]:
+    """The runs that a tick asks for. Their keys have its time: they are never used again."""
+    return [
         sync_request(
             scope, origin=Origin.POLL, run_key=f"{CHANGES} {scope.project} {tick.now.isoformat()} {number}"
         )
         for number, scope in enumerate(tick.scopes)
     ]
-    return dg.SensorResult(run_requests=requests, cursor=tick.cursor)

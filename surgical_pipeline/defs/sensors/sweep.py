@@ -8,8 +8,10 @@ from surgical_pipeline.defs.dagster_runs import SYNC_JOB, Origin
 from surgical_pipeline.defs.sensors.requests import sync_request
 from surgical_pipeline.domain.budgets import PATIENT
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
+from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.ledger.known import KnownProject, known_entities, known_projects
 from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings
 
 RUN_SIZE = 1000
@@ -35,20 +37,24 @@ def sweep() -> list[dg.RunRequest] | dg.SkipReason:
     if not watches:
         return dg.SkipReason(_NO_PROJECTS)
     ledger = open_ledger(settings, wait_at_most_seconds=_LOCK_TIMEOUT_SECONDS)
+    return requests_of(ledger, watches, deep=settings.sweep_deep) or dg.SkipReason(_NOTHING_KNOWN)
+
+
+def requests_of(ledger: Ledger, watches: Sequence[Watch], *, deep: bool) -> list[dg.RunRequest]:
+    """The runs that look at all that the ledger has of these. ``deep``: at unchanged ones' dependents, too."""
     if not ledger.exists:
-        return dg.SkipReason(_NOTHING_KNOWN)
+        return []
     with ledger.read("sweep") as tx:
         known = [
             (project, known_entities(tx, project.project_id))
             for project in known_projects(tx)
             if any(watch.covers(project.project_id, project.path) for watch in watches)
         ]
-    requests = [
-        _run_request(scope, project=project, only_changed=not settings.sweep_deep)
+    return [
+        _run_request(scope, project=project, only_changed=not deep)
         for project, keys in known
         for scope in scopes_of(project, keys)
     ]
-    return requests or dg.SkipReason(_NOTHING_KNOWN)
 
 
 def scopes_of(project: KnownProject, keys: Sequence[EntityKey]) -> Iterator[Scope]:

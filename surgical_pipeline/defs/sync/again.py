@@ -79,6 +79,7 @@ async def fetched_dependents(sources: Sources, *, session: StageSession) -> Sour
             dependents=session.dependents,
             belongs_to=gateways.belonging_to_check,
             tally=gateways.tally,
+            clock=gateways.monotonic,
         )
 
 
@@ -107,6 +108,7 @@ async def _fetched(keys: Sequence[EntityKey], *, session: StageSession) -> Prefl
                 snapshots=gateways.snapshots,
                 budgets=session.budgets,
                 belongs_to=gateways.run.belongs_to,
+                clock=gateways.monotonic,
             )
     except StageFailedError as error:
         if not error.failure.retryable:

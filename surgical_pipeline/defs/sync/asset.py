@@ -16,7 +16,7 @@ from surgical_pipeline.defs.sync.again import (
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
 from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
-from surgical_pipeline.defs.sync.session import finish, run_async, stage
+from surgical_pipeline.defs.sync.session import finish, stage
 from surgical_pipeline.defs.sync.stage_report import tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
@@ -70,9 +70,10 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     budgets=session.budgets,
                     belongs_to=gateways.run.belongs_to,
                     tally=gateways.tally,
+                    clock=gateways.monotonic,
                 )
 
-        return run_async(work)
+        return gateways.run_async(work)
 
 
 @dg.op(
@@ -96,7 +97,7 @@ def ingest(
                 tally=gateways.tally,
             )
 
-        sources = run_async(work)
+        sources = gateways.run_async(work)
     return None, None, sources
 
 
@@ -113,7 +114,7 @@ def dependents(
         async def work() -> Sources:
             return await fetched_dependents(with_more(sources, await missed_sources(session)), session=session)
 
-        sources = run_async(work)
+        sources = session.gateways.run_async(work)
     return None, None, sources
 
 
@@ -134,7 +135,7 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
                 with_more(sources, more), run=gateways.run, tally=gateways.tally
             )
 
-        regenerated = run_async(work)
+        regenerated = session.gateways.run_async(work)
     return None, regenerated
 
 
@@ -152,10 +153,11 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
                 run=gateways.run,
                 budgets=session.budgets,
                 tally=gateways.tally,
+                clock=gateways.monotonic,
                 conclude=True,
             )
 
-        run_async(work)
+        gateways.run_async(work)
         finish(gateways)
     result = run_result(gateways)
     if result is not None:

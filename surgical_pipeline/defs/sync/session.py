@@ -1,12 +1,11 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import NoReturn, TypeVar
+from typing import NoReturn
 
 import dagster as dg
-from anyio.from_thread import start_blocking_portal
 
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import (
@@ -33,8 +32,6 @@ from surgical_pipeline.ledger.errors import LedgerError, RunLostError
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline.settings import SettingsError
 
-T = TypeVar("T")
-
 
 @dataclass(frozen=True, slots=True)
 class StageSession:
@@ -49,21 +46,6 @@ class StageSession:
     gateways: RunGateways
     goes_on: bool
     only_changed: tuple[Dependent, ...] = ()
-
-
-def run_async(work: Callable[[], Awaitable[T]]) -> T:
-    """Run a stage on an event loop of its own thread, and cancel it when this thread is interrupted.
-
-    Dagster interrupts by raising in the main thread's signal handler. Inside an event loop that exception could
-    land in any callback, where asyncio swallows it; here it always lands in the wait below.
-    """
-    with start_blocking_portal() as portal:
-        future = portal.start_task_soon(work)
-        try:
-            return future.result()
-        except BaseException:
-            future.cancel()
-            raise
 
 
 @contextmanager

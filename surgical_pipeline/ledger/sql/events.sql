@@ -194,6 +194,7 @@ LIMIT $limit::BIGINT;
 WITH asked AS (
     SELECT
         unnest($project_id::BIGINT[]) AS project_id,
+        unnest($project::VARCHAR[]) AS project,
         unnest($entity_type::VARCHAR[]) AS entity_type,
         unnest($iid::BIGINT[]) AS iid,
         unnest($fetched_at::TIMESTAMPTZ[]) AS fetched_at,
@@ -208,5 +209,7 @@ JOIN entity_outcomes ON entity_outcomes.entity_type = asked.entity_type AND enti
 JOIN sync_runs
     ON sync_runs.run_id = entity_outcomes.run_id
     AND sync_runs.finished_at >= asked.fetched_at
-    AND COALESCE(CAST(sync_runs.project_id AS VARCHAR), sync_runs.project_path) = CAST(asked.project_id AS VARCHAR)
+    AND (sync_runs.project_id = asked.project_id
+        OR (sync_runs.project_id IS NULL
+            AND lower(sync_runs.project_path) IN (lower(asked.project), CAST(asked.project_id AS VARCHAR))))
 GROUP BY asked.project_id, asked.entity_type, asked.iid;

@@ -89,7 +89,7 @@ WHERE run_id = $run_id AND (entity_type, iid) IN (
     SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]));
 
 -- name: insert_failures
--- Failures of entities of a run, with the project as the run knows it.
+-- Failures of entities of a run, with the project as the run knows it, but for those of who ended the run meanwhile.
 INSERT INTO entity_failures (
     run_id, project_id, project_path, entity_type, iid, position, stage, dependent, code, message, retryable)
 SELECT
@@ -108,4 +108,5 @@ FROM (
         unnest($retryable::BOOLEAN[]) AS retryable
 ) AS incoming
 CROSS JOIN sync_runs
-WHERE sync_runs.run_id = $run_id;
+WHERE sync_runs.run_id = $run_id
+ON CONFLICT (run_id, entity_type, iid, position) DO NOTHING;

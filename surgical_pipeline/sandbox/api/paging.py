@@ -21,17 +21,16 @@ if TYPE_CHECKING:
 
     RowT = TypeVar("RowT")
 
-LARGEST_PAGE = 100
 LARGEST_COUNT = 10_000
 LARGEST_OFFSET = 50_000
 
 
 def page_size(call: Call) -> int:
-    """`per_page`: 20 by default, 100 at most, 0 is refused."""
+    """`per_page`: 20 by default, 100 at most (or `largest_page`), 0 is refused."""
     size = read.integer(call.params, "per_page", default=20)
     if size == 0:
         raise ApiError(400, {"error": "per_page has a value not allowed"})
-    return min(size, LARGEST_PAGE) if size > 0 else 20
+    return min(size if size > 0 else 20, call.world.behaviour.largest_page)
 
 
 def list_response(fragments: Iterable[bytes | None], headers: dict[str, str]) -> Response:

@@ -219,3 +219,12 @@ def test_a_project_is_not_created_twice_and_needs_a_group(sandbox: RunningSandbo
         sandbox.control.create_project("acme/rocket")
     with pytest.raises(ValueError, match="pattern"):
         sandbox.control.create_project("rocket")
+
+
+def test_the_largest_page_can_be_that_of_a_smaller_gitlab(timed: RunningSandbox, timed_api: httpx.Client) -> None:
+    timed.control.set_behaviour(largest_page=2)
+    first = timed_api.get(CHANGES, params={"per_page": 100})
+    assert len(first.json()) == 2
+    assert first.headers["x-per-page"] == "2"
+    second = timed_api.get(CHANGES, params={"per_page": 100, "page": 2}).json()
+    assert not {row["iid"] for row in first.json()} & {row["iid"] for row in second}

@@ -184,11 +184,11 @@ def delete_what_is_old(ledger: DuckDBLedger) -> None:
 
 
 def poll(tx: Transaction) -> None:
-    row = ListedEntity(PROJECT.project_id, PROJECT.path, issue(1), at(0))
-    assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(0)
+    row = ListedEntity(PROJECT.project_id, PROJECT.path, issue(1), at(-100))
+    assert load_standings(tx, [row], ahead=timedelta())[row.identity].updated_at == at(-100)
     assert not went_back(tx, mark_of(tx))
     assert len(load_watched_projects(tx)) == 1
-    assert count_announced(tx, [PROJECT.project_id], since=at(0), until=at(9), ahead=timedelta()).told == 1
+    assert count_announced(tx, [PROJECT.project_id], since=at(-100), until=at(9), ahead=timedelta()).told == 1
 
 
 def fail_and_recover(recorder: SyncRunRecorder) -> None:
@@ -240,7 +240,9 @@ def ingest(recorder: SyncRunRecorder) -> None:
         assert claim(tx, recorder.run_id, replace(PROJECT, gitlab_url="https://a.test")) is None
         assert rebase(tx, "https://b.test") == "https://a.test"
         assert upsert_project(tx, recorder.run_id, PROJECT, at(0)) == {}
-        assert upsert_entities(tx, recorder.run_id, [entity(key) for key in KEYS]).keys() == set(KEYS)
+        assert upsert_entities(tx, recorder.run_id, [entity(key, updated=-100) for key in KEYS]).keys() == set(
+            KEYS
+        )
         recorder.set_counters(Counters(requested=3), tx)
         recorder.add_counters(tx, ingested=3)
 
@@ -257,7 +259,7 @@ def replace_all_dependents(recorder: SyncRunRecorder) -> None:
         assert done.replaced == {(one.key, one.dependent) for one in sets}
         assert source_versions(tx, PROJECT.project_id, KEYS)[merge_request(3), Dependent.COMMITS] == "v1"
         assert code_versions(tx, PROJECT.project_id, KEYS).keys() <= {merge_request(3)}
-        same = [entity(key) for key in KEYS]
+        same = [entity(key, updated=-100) for key in KEYS]  # settled
         assert (known_projects(tx)[0].path, known_entities(tx, PROJECT.project_id)) == (PROJECT.path, list(KEYS))
         assert find_unchanged(tx, same, dependents=[Dependent.DISCUSSIONS], present=None).keys() == set(KEYS)
 
@@ -319,7 +321,7 @@ def lose_an_issue_and_a_merge_request(ledger: DuckDBLedger) -> None:
     for number in (2, 3):
         other = start(ledger, f"run-{number}", "acme/rocket#2!3", HandClock(at(-number)))
         with other.window("ingest") as tx:
-            of_a_lagging_replica = [entity(key, updated=-100, fetched=150) for key in lost]
+            of_a_lagging_replica = [entity(key, updated=-150, fetched=150) for key in lost]
             assert upsert_entities(tx, other.run_id, of_a_lagging_replica).keys() == frozenset()
             misses = record_misses(tx, other.run_id, PROJECT.project_id, lost, missed_at=at(200 + number))
         assert misses.tombstoned == (set(lost) if number == 3 else set())

@@ -53,6 +53,18 @@ def test_a_queued_run_that_began_since_it_was_seen_is_not_ended(ledger: DuckDBLe
     assert not SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=before)
 
 
+def test_a_reaped_run_that_wakes_up_and_fails_is_told_that_it_is_lost(
+    ledger: DuckDBLedger, clock: HandClock
+) -> None:
+    run = start(ledger, "run-1", clock=clock)
+    assert SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=seen(ledger))
+    before = result_of(ledger)
+    late = Failure(code=FailureCode.TIMEOUT, message="the time budget ran out", stage="preflight")
+    with pytest.raises(RunLostError), run.window("failures") as tx:
+        run.save_outcomes(tx, [EntityOutcome(entity_type=EntityType.ISSUE, iid=1, failure=late)])
+    assert result_of(ledger) == before
+
+
 def test_a_reaped_run_that_wakes_up_writes_nothing_more(ledger: DuckDBLedger, clock: HandClock) -> None:
     run = start(ledger, "run-1", clock=clock)
     assert SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=seen(ledger))

@@ -42,23 +42,23 @@ def fetched_once(ledger: DuckDBLedger, key: EntityKey, *, fetched: float, payloa
     run.finish_succeeded()
 
 
-def test_what_was_fetched_soon_after_its_change_is_due_65_seconds_after_it(ledger: DuckDBLedger) -> None:
+def test_what_was_fetched_soon_after_its_change_is_due_125_seconds_after_it(ledger: DuckDBLedger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
-    fetched_once(ledger, issue(2), fetched=65)
-    assert due(ledger, 64) == []
-    assert due(ledger, 65) == [issue(1)]
+    fetched_once(ledger, issue(2), fetched=125)
+    assert due(ledger, 124) == []
+    assert due(ledger, 125) == [issue(1)]
     with ledger.read() as tx:
-        (one,) = due_entities(tx, now=at(65))
-    assert (one.project_id, one.project, one.due_at) == (7, "acme/rocket", at(65))
-    assert due(ledger, 65, [7]) == [issue(1)]
-    assert due(ledger, 65, [8]) == []
+        (one,) = due_entities(tx, now=at(125))
+    assert (one.project_id, one.project, one.due_at) == (7, "acme/rocket", at(125))
+    assert due(ledger, 125, [7]) == [issue(1)]
+    assert due(ledger, 125, [8]) == []
 
 
 def test_it_is_due_once(ledger: DuckDBLedger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
-    run = take(ledger, "again", clock=HandClock(at(66)))
-    assert due(ledger, 70) == []
-    fetch(run, issue(1), fetched=66)
+    run = take(ledger, "again", clock=HandClock(at(126)))
+    assert due(ledger, 130) == []
+    fetch(run, issue(1), fetched=126)
     run.finish_succeeded()
     assert due(ledger, 9999) == []
 
@@ -67,7 +67,7 @@ def test_it_is_due_once(ledger: DuckDBLedger) -> None:
 def test_what_a_run_has_that_has_not_ended_is_not_due(ledger: DuckDBLedger, scope: str) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     take(ledger, "run-1", scope)
-    assert due(ledger, 70) == []
+    assert due(ledger, 130) == []
 
 
 def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, clock: HandClock) -> None:
@@ -79,15 +79,16 @@ def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, cl
     assert due(ledger, 601) == [issue(1)]
 
 
-def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger) -> None:
+@pytest.mark.parametrize("scope", ["7#1", "acme/rocket#1", "Acme/Rocket#1"])
+def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger, scope: str) -> None:
     fetched_once(ledger, issue(1), fetched=3)
-    ended = 70
+    ended = 130
     for number, pause in enumerate((60, 300, 1800)):
-        take(ledger, f"run-{number}", clock=HandClock(at(ended))).finish_failed(BROKEN)
+        take(ledger, f"run-{number}", scope, clock=HandClock(at(ended))).finish_failed(BROKEN)
         assert due(ledger, ended + pause - 1) == []
         assert due(ledger, ended + pause) == [issue(1)]
         ended += pause
-    take(ledger, "the last", clock=HandClock(at(ended))).finish_failed(BROKEN)
+    take(ledger, "the last", scope, clock=HandClock(at(ended))).finish_failed(BROKEN)
     assert due(ledger, 99_999) == []
 
 
@@ -104,21 +105,21 @@ def test_what_is_missed_is_not_due(ledger: DuckDBLedger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     with ledger.write("miss") as tx:
         record_misses(tx, "run-2", 7, [issue(1)], missed_at=at(30))
-    assert due(ledger, 99) == []
+    assert due(ledger, 199) == []
 
 
 @pytest.mark.parametrize("payload", [UNPREPARED, WITHOUT_DIFF])
 def test_a_merge_request_that_is_not_prepared_is_due_again_for_an_hour(ledger: DuckDBLedger, payload: str) -> None:
-    fetched_once(ledger, merge_request(3), fetched=100, payload=payload)
-    fetched_once(ledger, merge_request(4), fetched=100, payload=PREPARED)
+    fetched_once(ledger, merge_request(3), fetched=200, payload=payload)
+    fetched_once(ledger, merge_request(4), fetched=200, payload=PREPARED)
     fetched_once(ledger, merge_request(5), fetched=3600, payload=payload)
-    assert due(ledger, 199) == []
-    assert due(ledger, 200) == [merge_request(3)]
-    assert due(ledger, 100 + 24 * 3600 + 1) == []
+    assert due(ledger, 399) == []
+    assert due(ledger, 400) == [merge_request(3)]
+    assert due(ledger, 200 + 24 * 3600 + 1) == []
 
 
 def test_entities_of_a_project_that_was_superseded_are_not_due(ledger: DuckDBLedger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     with ledger.write("plant") as tx:
         run_sql(tx, "UPDATE projects SET superseded_by = 8")
-    assert due(ledger, 99) == []
+    assert due(ledger, 199) == []

@@ -22,16 +22,16 @@ def unsettled(
 
 
 @pytest.mark.parametrize(
-    ("fetched", "due"), [(0, at(65)), (64.9, at(65)), (65, None), (9999, None), (-50, at(65))]
+    ("fetched", "due"), [(0, at(125)), (124.9, at(125)), (125, None), (9999, None), (-50, at(125))]
 )
-def test_what_was_fetched_within_65_seconds_of_its_change_is_due_after_these(
+def test_what_was_fetched_within_125_seconds_of_its_change_is_due_after_these(
     fetched: float, due: datetime | None
 ) -> None:
     assert unsettled(fetched).due_at == due
 
 
 @pytest.mark.parametrize(
-    ("fetched", "due"), [(3, at(65)), (66, at(132)), (132, at(264)), (2000, at(4000)), (3600, None)]
+    ("fetched", "due"), [(3, at(125)), (126, at(252)), (252, at(504)), (2000, at(4000)), (3600, None)]
 )
 def test_a_merge_request_that_is_being_prepared_is_due_with_growing_pauses_for_an_hour(
     fetched: float, due: datetime | None
@@ -41,10 +41,10 @@ def test_a_merge_request_that_is_being_prepared_is_due_with_growing_pauses_for_a
 
 @pytest.mark.parametrize("tries", range(len(PAUSES)))
 def test_a_try_in_vain_is_followed_by_a_pause(tries: int) -> None:
-    one = unsettled(3, tries=tries, tried=100)
+    one = unsettled(3, tries=tries, tried=200)
     pause = PAUSES[tries].total_seconds()
-    assert are_due([one], at(100 + pause - 1)) == []
-    assert are_due([one], at(100 + pause)) == [one]
+    assert are_due([one], at(200 + pause - 1)) == []
+    assert are_due([one], at(200 + pause)) == [one]
 
 
 def test_what_was_tried_in_vain_too_often_is_left() -> None:
@@ -52,5 +52,5 @@ def test_what_was_tried_in_vain_too_often_is_left() -> None:
 
 
 def test_nothing_is_due_before_its_time() -> None:
-    assert are_due([unsettled(3)], at(64)) == []
-    assert are_due([unsettled(3)], at(65)) == [unsettled(3)]
+    assert are_due([unsettled(3)], at(124)) == []
+    assert are_due([unsettled(3)], at(125)) == [unsettled(3)]

@@ -138,6 +138,6 @@ def test_what_may_have_changed_unseen_is_asked_for_once_more(
     sandbox.control.update_issue(12, title="Changed")
     sync("acme/rocket#12")
     ticks.tick()
-    later(70)
+    later(130)
     assert ticks.tick() == ["acme/rocket#12"]
     assert ticks.tick() == []  # it is under way

@@ -1,0 +1,99 @@
+"""`python -m surgical_pipeline_tests.simulation`: many seeds, or one of them line by line."""
+
+import argparse
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+
+from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, run_seeds, shrunk
+
+_AT_ONCE = 20
+"""Seeds that a process takes before it says how they went."""
+
+
+def main() -> int:
+    arguments = _arguments()
+    if arguments.seed is not None:
+        return _replay(arguments.seed)
+    began = time.monotonic()
+    runs = seeds = 0
+    failing: list[Result] = []
+    for result in _results(arguments.first, arguments.seeds, arguments.processes, arguments.runs):
+        seeds += 1
+        runs += result.runs
+        if result.failure is not None:
+            failing.append(result)
+            _say(f"seed {result.seed} fails: {result.failure}\n  {_command(result.seed)}")
+            if len(failing) >= arguments.most_failures:
+                break
+    minutes = (time.monotonic() - began) / 60
+    _say(
+        f"{seeds} seeds, {runs} runs in {minutes:.1f} min: {seeds / minutes:.0f} seeds and "
+        f"{runs / minutes:.0f} runs a minute; {len(failing) or 'none'} failed"
+    )
+    return 1 if failing else 0
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seeds", type=int, default=200, help="how many (default 200)")
+    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
+    parser.add_argument("--runs", type=int, help="stop once Dagster has made so many runs")
+    parser.add_argument("--processes", type=int, default=1, help="side by side (default 1)")
+    parser.add_argument("--most-failures", type=int, default=5, help="stop after so many (default 5)")
+    parser.add_argument("--seed", type=int, help="replay this one, line by line, and make it shorter if it fails")
+    return parser.parse_args()
+
+
+def _replay(seed: int) -> int:
+    with a_database() as database:
+        result = run_seed(database, seed, on_line=_say)
+        if result.failure is None:
+            _say(f"seed {seed} holds: {result.runs} runs, trace {result.fingerprint}")
+            return 0
+        _say(f"seed {seed} fails: {result.failure}\nmaking its {len(result.steps)} steps fewer ...")
+        shortest = shrunk(result, partial(run_seed, database, seed))
+    _say(f"{len(shortest.steps)} steps are enough:")
+    for step in shortest.steps:
+        _say(f"  {step}")
+    _say(f"they fail: {shortest.failure}")
+    return 1
+
+
+def _results(first: int, seeds: int, processes: int, most_runs: int | None) -> Iterator[Result]:
+    runs = 0
+    starts = range(first, first + seeds, _AT_ONCE)
+    groups = [range(start, min(start + _AT_ONCE, first + seeds)) for start in starts]
+    if processes == 1:
+        with a_database() as database:
+            for seed in range(first, first + seeds):
+                result = run_seed(database, seed)
+                yield result
+                runs += result.runs
+                if most_runs is not None and runs >= most_runs:
+                    return
+        return
+    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
+        for results in pool.map(run_seeds, groups):
+            for result in results:
+                yield result
+                runs += result.runs
+            if most_runs is not None and runs >= most_runs:
+                pool.shutdown(cancel_futures=True)
+                return
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _command(seed: int) -> str:
+    return f"python -m surgical_pipeline_tests.simulation --seed {seed}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,149 @@
+"""Coming to rest: no more edits, no kills, and time goes on until the sensors want nothing more."""
+
+import asyncio
+
+import httpx
+
+from surgical_pipeline.defs.sensors.requests import CHANGES
+from surgical_pipeline.domain.freshness import SETTLING_TIME
+from surgical_pipeline.events.poll_cursor import PollCursor
+from surgical_pipeline.events.settling import PAUSES
+from surgical_pipeline_tests.simulation.checks import BrokenError
+from surgical_pipeline_tests.simulation.daemon import Sensor
+from surgical_pipeline_tests.simulation.gitlab import PROJECT, asgi
+from surgical_pipeline_tests.simulation.network import URL
+from surgical_pipeline_tests.simulation.sensors import SWEEP
+from surgical_pipeline_tests.simulation.simulation import Simulation
+from surgical_pipeline_tests.store_equals_sandbox import differences_of
+
+MOST_HOURS = 3
+"""Events are tried for an hour and a quarter, all else for less."""
+_SETTLED = 200.0
+"""Seconds after the last edit: throttle, lag and overlap are over."""
+_LOOK_SECONDS = 120.0
+"""Between two looks at what is left by the settle rule: the look takes as long as a tick."""
+_TRIED_TOO_OFTEN = f"""
+SELECT entities.entity_type, entities.iid
+FROM entities
+JOIN entity_outcomes AS outcome ON outcome.entity_type = entities.entity_type AND outcome.iid = entities.iid
+JOIN sync_runs AS run ON run.run_id = outcome.run_id
+WHERE entities.missed_at IS NULL
+    AND entities.fetched_at < entities.updated_at + INTERVAL {SETTLING_TIME.total_seconds():.0f} SECONDS
+    AND run.finished_at >= entities.fetched_at AND run.run_id <> entities.run_id
+GROUP BY ALL
+HAVING COUNT(*) >= {len(PAUSES)}
+"""
+"""What the settle rule leaves until it changes or a sweep looks at it."""
+
+
+async def come_to_rest(simulation: Simulation) -> None:
+    """Let everybody do what is left to do.
+
+    Raises:
+        BrokenError: it never ends.
+    """
+    simulation.calm = True
+    simulation.gitlab.calm_down()
+    loop = simulation.loop
+    since = loop.time()
+    until = since + MOST_HOURS * 3600
+    why = "nothing was looked at"
+    while loop.time() < until:
+        await asyncio.sleep(20)
+        simulation.must_be_sound()
+        why = _what_is_left(simulation, since=since)
+        if not why:
+            return
+    raise BrokenError(f"it does not come to rest within {MOST_HOURS} hours: {why}")
+
+
+def _what_is_left(simulation: Simulation, *, since: float) -> str:  # noqa: PLR0911  a reason each
+    """What somebody still wants; empty: nothing."""
+    daemon, now = simulation.daemon, simulation.loop.time()
+    if daemon is None or not daemon.process.alive:
+        return "no daemon is alive"
+    if simulation.storage.unfinished():
+        return "runs of Dagster have not ended"
+    happened = max(since, simulation.gitlab.edited + _SETTLED, simulation.last_asked, simulation.last_change)
+    if simulation.hooks.on_way or not daemon.have_all_looked_since(happened):
+        return "something happened a moment ago"
+    tick = simulation.storage.ticks.get(CHANGES)
+    states = PollCursor.parse(tick.cursor or "").states if tick and tick.cursor else {}
+    if not states or any(one.since or one.position for lists in states.values() for one in lists.values()):
+        return f"polling waits for changes: {tick and tick.cursor}"
+    rows = simulation.file.rows
+    if pending := rows("SELECT event_key, attempts FROM gitlab_events WHERE state = 'pending'"):
+        return f"events are pending: {pending}"
+    if runs := rows("SELECT run_id FROM sync_runs WHERE finished_at IS NULL"):
+        return f"runs of the ledger have not ended: {runs}"
+    if differing := simulation.checks.told_otherwise():
+        return f"the mirror lags: {differing}"
+    if simulation.receiver and simulation.receiver.waiting_keys():
+        return "events wait in the spool"
+    if now >= simulation.looks_again_at and simulation.sensors:
+        due = simulation.sensors.unsettled()
+        simulation.looks_again_at = now + _LOOK_SECONDS if due else 0.0
+        simulation.left = f"not settled: {due}" if due else ""
+    return simulation.left
+
+
+async def sweep(simulation: Simulation, *, times: int = 2) -> None:
+    """The schedule's ticks, deep ones; a second one because what is gone is tombstoned at its second miss."""
+    for _ in range(times):
+        if simulation.daemon is None or simulation.sensors is None:
+            raise AssertionError("the simulation has not begun")
+        sensor = Sensor(SWEEP, simulation.sensors.sweep, (0, 0))
+        await simulation.daemon.once(sensor)
+        await come_to_rest(simulation)
+
+
+def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
+    """Called while nobody runs.
+
+    ``swept``: now everything must be equal; before, what nothing announced and what was given up aloud may differ.
+    """
+    checks = simulation.checks
+    checks.no_event_is_lost(simulation.receiver)
+    checks.every_ended_run_has_its_outcomes()
+    checks.nothing_runs()
+    checks.each_event_has_its_end()
+    excused = set() if swept else _excused(simulation)
+    expected: set[tuple[str, int]] = {(kind, iid) for _, kind, iid in simulation.gitlab.visible()}
+    if swept:  # a sweep looks at what the ledger has
+        expected -= _excused(simulation)
+    found = _differences(simulation, expected - excused)
+    told = [f"{key[0]} {key[1]}{text}" for key, text in found if key not in excused]
+    if told:
+        raise BrokenError("the ledger is not what GitLab has: " + "; ".join(told))
+
+
+def _excused(simulation: Simulation) -> set[tuple[str, int]]:
+    """What only a sweep can find: nothing announced it, or it was given up and said so, or tried too often."""
+    unannounced = {(kind, iid) for _, kind, iid in simulation.gitlab.unannounced}
+    left = {(str(kind), int(str(iid))) for kind, iid in simulation.file.rows(_TRIED_TOO_OFTEN)}
+    return unannounced | left | simulation.given_up
+
+
+def _differences(simulation: Simulation, expected: set[tuple[str, int]]) -> list[tuple[tuple[str, int], str]]:
+    transport = _WhileNobodyRuns(simulation)
+    with httpx.Client(
+        base_url=f"{URL}/api/v4", headers={"PRIVATE-TOKEN": simulation.gitlab.token}, transport=transport
+    ) as api:
+        return differences_of(simulation.file.rows, api, project=PROJECT, expected=expected)
+
+
+class _WhileNobodyRuns(httpx.BaseTransport):
+    """Asks the simulated GitLab from outside the event loop, which stands still otherwise."""
+
+    def __init__(self, simulation: Simulation) -> None:
+        self._loop = simulation.loop
+        self._app = asgi(simulation.gitlab)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        answer = self._loop.run_until_complete(self._app.handle_async_request(_asynchronous(request)))
+        body = self._loop.run_until_complete(answer.aread())
+        return httpx.Response(answer.status_code, headers=answer.headers, content=body)
+
+
+def _asynchronous(request: httpx.Request) -> httpx.Request:
+    return httpx.Request(request.method, request.url, headers=request.headers)

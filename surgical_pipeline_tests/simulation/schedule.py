@@ -1,0 +1,181 @@
+"""From a seed to its surroundings and its schedule."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Literal
+
+from surgical_pipeline_tests.simulation.steps import (
+    Cancel,
+    Edit,
+    EditName,
+    GoOn,
+    Hold,
+    HookFate,
+    Kill,
+    Lag,
+    ProcessName,
+    SetClock,
+    Stall,
+    Step,
+    Sync,
+    Trouble,
+    TroubleName,
+)
+
+_EDITS: dict[EditName, int] = {
+    "retitle": 8,
+    "describe": 4,
+    "relabel": 6,
+    "close_or_reopen": 3,
+    "note": 10,
+    "edit_note": 3,
+    "delete_note": 3,
+    "emoji": 1,
+    "confidential": 1,
+    "create_issue": 2,
+    "create_merge_request": 2,
+    "prepare": 2,
+    "backdate": 1,
+    "delete": 1,
+    "back_up": 1,
+    "restore_backup": 1,
+}
+_TROUBLES: tuple[TroubleName, ...] = ("429", "500", "502", "slow", "no connection", "broken JSON")
+_PROCESSES: tuple[ProcessName, ...] = ("daemon", "receiver", "run", "run", "run")
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a simulation is like from its beginning to its end.
+
+    Args:
+        issues: how many there are at first.
+        merge_requests: the same.
+        page: rows of GitLab's largest page.
+        imported: all that is there at first has one and the same time.
+        keyset: whether GitLab pages issues by a cursor; "ignored": as before 18.3.
+        guest: the token may not see confidential issues, and pages have gaps.
+        signed: hooks are signed, so that events have GitLab's time.
+        hooks: whether there are any.
+        clocks: how far the clocks of the machines are ahead of GitLab's, in seconds.
+        drift: seconds that these clocks gain per second.
+        noticed: the share of dead runs whose end Dagster notices by itself.
+        slow: the share of pauses in a process that take seconds.
+    """
+
+    issues: int
+    merge_requests: int
+    page: int
+    imported: bool
+    keyset: bool | Literal["ignored"]
+    guest: bool
+    signed: bool
+    hooks: bool
+    clocks: tuple[float, float]
+    drift: float
+    noticed: float
+    slow: float
+
+
+def surroundings_of(seed: int) -> Surroundings:
+    random = Random(f"{seed}/surroundings")
+    return Surroundings(
+        issues=random.choice((1, 2, 2, 3)),
+        merge_requests=random.choice((0, 1, 1, 2)),
+        page=random.choice((1, 2, 100, 100)),
+        imported=random.random() < 0.3,
+        keyset=_keyset(random),
+        guest=random.random() < 0.2,
+        signed=random.random() < 0.5,
+        hooks=random.random() < 0.7,
+        clocks=(_offset(random), _offset(random)),
+        drift=random.choice((0.0, 0.0, 1e-4, -1e-4)),
+        noticed=random.choice((0.0, 0.5, 1.0)),
+        slow=random.choice((0.0, 0.01, 0.03, 0.1)),
+    )
+
+
+def _keyset(random: Random) -> bool | Literal["ignored"]:
+    choices: tuple[bool | Literal["ignored"], ...] = (True, True, False, "ignored")
+    return random.choice(choices)
+
+
+def _offset(random: Random) -> float:
+    return random.choice((0.0, 0.0, 0.3, 7.0, -7.0, 50.0, -50.0))
+
+
+def schedule_of(seed: int) -> list[Step]:
+    """Some minutes of edits and of what goes wrong, in order."""
+    random = Random(f"{seed}/schedule")
+    seconds = random.choice((60, 120, 240))
+    kinds: Sequence[tuple[float, Callable[[Random, float], Step]]] = (
+        (12, _edit),
+        (random.choice((0, 1, 3)), _kill),
+        (random.choice((0, 1, 2)), _stall),
+        (random.choice((0, 0, 1)), _trouble),
+        (random.choice((0, 1, 3)), _lag),
+        (random.choice((0, 0, 1)), _hold),
+        (random.choice((0, 0, 0, 1)), _set_clock),
+        (random.choice((0, 1, 2)), _sync),
+        (random.choice((0, 0, 1)), _cancel),
+        (random.choice((0, 0, 1)), _go_on),
+    )
+    weights, makers = zip(*kinds, strict=True)
+    times = sorted(random.uniform(1, seconds) for _ in range(random.choice((6, 12, 20))))
+    return [
+        make(random, round(at, 3))
+        for at, make in zip(times, random.choices(makers, weights, k=len(times)), strict=True)
+    ]
+
+
+def _edit(random: Random, at: float) -> Edit:
+    [what] = random.choices(list(_EDITS), list(_EDITS.values()))
+    return Edit(at, what, random.randrange(60), random.randrange(10_000), _fate(random))
+
+
+def _fate(random: Random) -> HookFate:
+    how = random.random()
+    if how < 0.2:
+        return HookFate(())
+    delay = random.choice((0.1, 0.1, 2.0, 30.0))
+    first = round(random.uniform(0, delay), 3)
+    return HookFate((first, round(first + random.uniform(0, 5), 3))) if how < 0.4 else HookFate((first,))
+
+
+def _kill(random: Random, at: float) -> Kill:
+    return Kill(at, random.choice(_PROCESSES), random.randrange(8), random.choice((0, random.randrange(60))))
+
+
+def _stall(random: Random, at: float) -> Stall:
+    return Stall(at, random.randrange(8), random.randrange(40), random.choice((15, 40, 100, 200)))
+
+
+def _trouble(random: Random, at: float) -> Trouble:
+    times = random.choice((1, 3, 8, 20))
+    return Trouble(at, random.choice(_TROUBLES), times, random.choice((0, 0, 2, 5)), random.choice((1, 5, 25, 60)))
+
+
+def _lag(random: Random, at: float) -> Lag:
+    return Lag(at, random.choice((0, 30, 60, 60)), random.choice((1, 1, 2, 3)))
+
+
+def _hold(random: Random, at: float) -> Hold:
+    return Hold(at, random.choice((1, 10, 45, 100)))
+
+
+def _set_clock(random: Random, at: float) -> SetClock:
+    return SetClock(at, random.randrange(2), random.choice((0.0, 20.0, -20.0, 55.0)))
+
+
+def _sync(random: Random, at: float) -> Sync:
+    which = tuple(sorted(random.sample(range(60), random.choice((1, 1, 2, 3)))))
+    return Sync(at, which, only_changed=random.random() < 0.3)
+
+
+def _cancel(random: Random, at: float) -> Cancel:
+    return Cancel(at, random.randrange(8))
+
+
+def _go_on(_random: Random, at: float) -> GoOn:
+    return GoOn(at)

@@ -1,0 +1,311 @@
+"""One simulation: an installation in its surroundings, and a schedule of what happens to it."""
+
+import asyncio
+import contextlib
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import anyio.to_thread
+import dagster as dg
+from dagster import DagsterRunStatus
+
+from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
+from surgical_pipeline.defs.sync.config import block_of
+from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
+from surgical_pipeline.domain.reconciliation import Liveness
+from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.gitlab import changes
+from surgical_pipeline.ledger.runs import RunSummary
+from surgical_pipeline_tests.simulation.checks import BrokenError, Checks
+from surgical_pipeline_tests.simulation.daemon import Daemon, after
+from surgical_pipeline_tests.simulation.dagster_storage import INSTANCE, DagsterStorage, StoredRun
+from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
+from surgical_pipeline_tests.simulation.gitlab import PROJECT, SimulatedGitLab
+from surgical_pipeline_tests.simulation.interruptible import run_interruptible
+from surgical_pipeline_tests.simulation.ledger import LedgerFile
+from surgical_pipeline_tests.simulation.loop import VirtualLoop
+from surgical_pipeline_tests.simulation.processes import Machine, Process
+from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
+from surgical_pipeline_tests.simulation.run_process import RunProcess
+from surgical_pipeline_tests.simulation.schedule import Surroundings
+from surgical_pipeline_tests.simulation.sensors import Sensors
+from surgical_pipeline_tests.simulation.steps import (
+    Cancel,
+    Edit,
+    GoOn,
+    Hold,
+    Kill,
+    Lag,
+    SetClock,
+    Stall,
+    Step,
+    Sync,
+    Trouble,
+)
+from surgical_pipeline_tests.simulation.trace import Trace
+
+
+@dataclass
+class Simulation:
+    """All that a seed makes. ``file``: a new ledger. ``folder``: for snapshots and spool."""
+
+    seed: int
+    surroundings: Surroundings
+    file: LedgerFile
+    folder: Path
+    loop: VirtualLoop
+    trace: Trace
+    given_up: set[tuple[str, int]] = field(default_factory=set)
+    calm: bool = False
+
+    def __post_init__(self) -> None:
+        around, time = self.surroundings, self.loop.time
+        self.truth = Machine("gitlab", time)
+        self.machines = [
+            Machine(f"machine-{number}", time, timedelta(seconds=ahead), around.drift * (1 - 2 * number))
+            for number, ahead in enumerate(around.clocks)
+        ]
+        self.gitlab = SimulatedGitLab(self.truth.wall, around)
+        self.storage = DagsterStorage(self._new_id, self.machines[0].wall, time)
+        self.hooks = Hooks(self.gitlab)
+        self.checks = Checks(self.file, self.storage, self.hooks, thorough=self.seed % 10 == 0)
+        self.runs: dict[str, tuple[Process, SimulatedGateways]] = {}
+        self.daemon: Daemon | None = None
+        self.sensors: Sensors | None = None
+        self.receiver: Receiver | None = None
+        self.last_asked = 0.0
+        self.last_change = 0.0
+        self.looks_again_at = 0.0
+        self.left = ""
+        self._pids = 0
+        self._processes: list[Process] = []
+        self._ids = Random(f"{self.seed}/ids")
+        self._chance = Random(f"{self.seed}/chance")
+        self._lives: dict[str, int] = {}
+        self.storage.on_change.append(self._changed)
+        self._timers: set[asyncio.Task[None]] = set()
+
+    # ------------------------------------------------------------------ who is there
+
+    def begin(self) -> None:
+        """Start what is always there."""
+        self._start_daemon()
+        if self.surroundings.hooks:
+            self._start_receiver()
+
+    def _start_daemon(self) -> None:
+        process = self._process("daemon", self.machines[0])
+        self.sensors = Sensors(
+            process,
+            self.storage,
+            self.gitlab,
+            self.file,
+            liveness_of=self._liveness_of,
+            given_up=self._give_up,
+        )
+        self.daemon = Daemon(process, self.storage, self._launch, self._asked, calm=lambda: self.calm)
+        process.on_death.append(partial(self._later, 1, 40, self._start_daemon))
+        self.daemon.begin(self.sensors.all())
+
+    def _start_receiver(self) -> None:
+        process = self._process("receiver", self.machines[1])
+        self.receiver = Receiver(process, self.folder / "spool", self.file)
+        self.hooks.receiver = self.receiver
+        process.on_death.append(partial(self._later, 1, 20, self._start_receiver))
+        self.checks.no_event_is_lost(self.receiver)
+
+    def _launch(self, run_id: str) -> None:
+        self._later(0.3, 60 if self._chance.random() < self.surroundings.slow else 4, partial(self._run, run_id))
+
+    def _run(self, run_id: str) -> None:
+        if self.storage.runs[run_id].finished:
+            return
+        process = self._process(f"run {run_id}", self._chance.choice(self.machines))
+        gateways = SimulatedGateways(
+            run_id, process=process, gitlab=self.gitlab, file=self.file, folder=self.folder
+        )
+        self.runs[run_id] = (process, gateways)
+        process.on_death.append(partial(self._run_is_gone, run_id))
+        run = RunProcess(self.storage, process, gateways, run_id, checks=self.checks.end_of_run)
+
+        async def living() -> None:
+            await run_interruptible(run.execute)
+            process.exit()
+
+        process.start(living())
+
+    def _run_is_gone(self, run_id: str) -> None:
+        """Dagster's code server notices, or does not."""
+        if self._chance.random() < self.surroundings.noticed:
+            self._later(0.5, 20, partial(self.storage.fail, run_id, "the run's process exited unexpectedly"))
+
+    def _process(self, name: str, machine: Machine) -> Process:
+        self._pids += 1
+        life = self._lives[name] = self._lives.get(name, 0) + 1
+        random = Random(f"{self.seed}/{name}/{life}")
+        slow = 0.0 if self.calm else self.surroundings.slow
+        process = Process(name, machine, self._pids, self.trace, random, slow=slow)
+        self._processes.append(process)
+        return process
+
+    def _later(self, least: float, most: float, call: Any) -> None:
+        """Call it after a while, whoever dies meanwhile."""
+        timer = asyncio.get_running_loop().create_task(after(self._chance.uniform(least, most), call))
+        self._timers.add(timer)
+        timer.add_done_callback(self._timers.discard)
+
+    def end(self) -> None:
+        """Nobody does anything any more."""
+        for timer in self._timers:
+            timer.cancel()
+        for process in self._processes:
+            process.on_death.clear()
+            process.kill()
+
+    def must_be_sound(self) -> None:
+        """
+        Raises:
+            BrokenError: something did not hold within a process.
+        """
+        if self.checks.broken:
+            raise BrokenError(self.checks.broken)
+
+    # ------------------------------------------------------------------ what it knows
+
+    def _new_id(self) -> str:
+        return str(uuid.UUID(int=self._ids.getrandbits(128)))
+
+    def _liveness_of(self, run: RunSummary) -> Liveness:
+        """As seen from the daemon's machine."""
+        if run.run_id not in self.runs or run.pid is None or run.host != self.machines[0].name:
+            return Liveness.UNKNOWN
+        return Liveness.ALIVE if self.runs[run.run_id][0].alive else Liveness.GONE
+
+    def _give_up(self, kind: str, iid: int) -> None:
+        self.given_up.add((kind, iid))
+
+    def _asked(self, sensor: str, _count: int) -> None:
+        if sensor in {CHANGES, WEBHOOKS}:
+            self.last_asked = self.loop.time()
+
+    def _changed(self, stored: StoredRun) -> None:
+        self.last_change = self.loop.time()
+        self.checks.one_ask_at_a_time(stored)
+        self.trace.add("dagster", f"run {stored.run.run_id[:8]} is {stored.run.status.value}")
+
+    # ------------------------------------------------------------------ what happens to it
+
+    async def go_through(self, steps: Sequence[Step]) -> None:
+        for step in steps:
+            await asyncio.sleep(max(0.0, step.at - self.loop.time()))
+            self.trace.add("schedule", str(step))
+            self._take(step)
+            self.checks.no_event_is_lost(self.receiver)
+            self.must_be_sound()
+
+    def _take(self, step: Step) -> None:  # noqa: C901  a case for each kind of step
+        match step:
+            case Edit():
+                announced = self.gitlab.edit(step)
+                if self.surroundings.hooks:
+                    self.hooks.announce(announced, step.hooks.delays)
+            case Kill():
+                self._kill(step)
+            case Stall():
+                self._stall(step)
+            case Trouble():
+                self.gitlab.trouble(step)
+            case Lag():
+                self.gitlab.lag(step)
+            case Hold():
+                self.file.held_until = max(self.file.held_until, self.loop.time() + step.seconds)
+            case SetClock():
+                self.machines[step.which].ahead = timedelta(seconds=step.ahead)
+            case Sync():
+                self._sync(step)
+            case Cancel():
+                self._cancel(step)
+            case GoOn():
+                self._go_on()
+
+    def _kill(self, step: Kill) -> None:
+        living = [process for process, _ in self.runs.values() if process.alive]
+        if step.process == "daemon" and self.daemon:
+            living = [self.daemon.process]
+        elif step.process == "receiver":
+            living = [self.receiver.process] if self.receiver else []
+        if living:
+            process = living[step.which % len(living)]
+            if step.points and process.alive:
+                process.dies_in = step.points
+            else:
+                process.kill()
+
+    def _stall(self, step: Stall) -> None:
+        living = [process for process, _ in self.runs.values() if process.alive]
+        if living:
+            living[step.which % len(living)].stalls = (step.points, step.seconds)
+
+    def _sync(self, step: Sync) -> None:
+        keys = self.gitlab.existing()
+        chosen = {keys[which % len(keys)] for which in step.which}
+        scope = Scope.of(
+            PROJECT,
+            issue_iids=sorted(iid for _, kind, iid in chosen if kind == "issue"),
+            mr_iids=sorted(iid for _, kind, iid in chosen if kind == "merge_request"),
+        )
+        config = block_of(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, only_changed=step.only_changed)
+        request = dg.RunRequest(run_config=config, tags={"dagster/priority": "10"})
+        self.storage.create(self._new_id(), request, sensor=None)
+
+    def _cancel(self, step: Cancel) -> None:
+        unfinished = self.storage.unfinished()
+        if not unfinished:
+            return
+        run = unfinished[step.which % len(unfinished)].run
+        if run.status is DagsterRunStatus.QUEUED:
+            self.storage.set_status(run.run_id, DagsterRunStatus.CANCELED)
+            return
+        self.storage.set_status(run.run_id, DagsterRunStatus.CANCELING)
+        if run.run_id in self.runs:
+            self.runs[run.run_id][1].interrupted.set()
+
+    def _go_on(self) -> None:
+        failed = [one for one in self.storage.runs.values() if one.run.status is DagsterRunStatus.FAILURE]
+        if failed:
+            again: StoredRun = failed[-1]
+            kept = {
+                name: value for name, value in again.run.tags.items() if not name.startswith((".", "dagster/"))
+            }
+            request = dg.RunRequest(run_config=again.run.run_config, tags=kept)
+            self.storage.create(self._new_id(), request, sensor=None, parent=again.run)
+
+
+@contextlib.contextmanager
+def inline_threads() -> Iterator[None]:
+    """What our code does in threads, it does at once; and Dagster's instance has the simulation's name."""
+
+    async def run_sync(func: Any, *args: Any, **_: Any) -> Any:
+        await asyncio.sleep(0)
+        return func(*args)
+
+    before, named = anyio.to_thread.run_sync, os.environ.get("SURGICAL_DAGSTER_INSTANCE")
+    anyio.to_thread.run_sync = run_sync  # type: ignore[assignment]
+    os.environ["SURGICAL_DAGSTER_INSTANCE"] = INSTANCE
+    changes._without_keyset.clear()
+    try:
+        yield
+    finally:
+        anyio.to_thread.run_sync = before
+        if named is None:
+            del os.environ["SURGICAL_DAGSTER_INSTANCE"]
+        else:
+            os.environ["SURGICAL_DAGSTER_INSTANCE"] = named
