@@ -3,11 +3,15 @@
 `make views` keeps it in ``ledger/sql/views/duckdb.sql``, which a ledger reads when it is migrated.
 """
 
+import re
+
 from surgical_pipeline.dataset.columns import Column, Table
 from surgical_pipeline.dataset.dialect import DuckDBDialect
 from surgical_pipeline.dataset.schema import SCHEMA, TABLES
 from surgical_pipeline.ledger import sql
 
+_OTHER = re.compile(rf"\b{SCHEMA}\.(\w+)(?: AS (\w+))?")
+_LIVE = f"SELECT * FROM {SCHEMA}.all_{{name}} WHERE deleted_at IS NULL"
 _HEAD = """\
 -- The typed views, which `make views` makes from surgical_pipeline/dataset/tables: do not change this file by
 -- hand. They hold no data, and are made anew whenever a ledger is migrated.
@@ -30,13 +34,18 @@ def _in_order() -> list[Table]:
 def _views(table: Table, dialect: DuckDBDialect) -> str:
     name = f"{SCHEMA}.{table.name}"
     if table.computed:
-        return _view(name, table, dialect.resolved(sql.computed_views()[table.name]))
+        return _view(name, table, dialect.resolved(_from_all(sql.computed_views()[table.name])))
     if not table.deletable:
         return _view(name, table, _select(table, dialect))
     columns = ",\n".join(f'    "{column.name}"' for column in table.columns)
     live = f"SELECT\n{columns}\nFROM {SCHEMA}.all_{table.name}\nWHERE deleted_at IS NULL"
     everything = _view(f"{SCHEMA}.all_{table.name}", table, _select(table, dialect))
     return f"{everything}\n{_view(name, table, live)}"
+
+
+def _from_all(select: str) -> str:
+    """The same from the views of all rows, whose names come first: an exported database is imported by name."""
+    return _OTHER.sub(lambda found: f"({_LIVE.format(name=found[1])}) AS {found[2] or found[1]}", select)
 
 
 def _view(name: str, table: Table, select: str) -> str:

@@ -154,6 +154,7 @@ def test_a_key_that_occurs_twice_is_found_in_every_table(told: DuckDBLedger) -> 
     with told.write("twice") as tx:
         tx._connection.execute(event)
         tx._connection.execute("INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
+        tx._connection.execute("INSERT INTO pruned_failures VALUES ('2026-05-04', 'TIMEOUT', 1, 1)")
         record_deliveries(tx, "receiver", DeliveryCounts())
         tables = [name for (name,) in tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         for table in tables:

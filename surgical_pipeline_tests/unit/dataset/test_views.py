@@ -1,5 +1,7 @@
 """The files that are made from the tables' columns are the ones of the code."""
 
+import re
+
 import pytest
 
 from surgical_pipeline.dataset.columns import ColumnType
@@ -27,6 +29,15 @@ def test_the_manual_tells_every_column() -> None:
 def test_every_placeholder_is_filled_in() -> None:
     assert "@" not in sql.views()
     assert "{diff" not in sql.views()
+
+
+def test_a_view_refers_only_to_views_whose_names_come_before_its_own() -> None:
+    """`IMPORT DATABASE` makes views in the order of their names."""
+    made = re.split(r"CREATE VIEW gitlab\.(\w+) AS", sql.views())
+    for name, text in zip(made[1::2], made[2::2], strict=True):
+        assert [
+            other for other in re.findall(r"FROM gitlab\.(\w+)|JOIN gitlab\.(\w+)", text) if max(other) >= name
+        ] == []
 
 
 @pytest.mark.parametrize("name", TABLES)

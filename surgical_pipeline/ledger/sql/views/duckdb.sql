@@ -1186,10 +1186,10 @@ WITH entity AS (
     SELECT
         project, project_id, 'Issue' AS noteable_type, iid AS noteable_iid, labels, created_at, updated_at,
         confidential, web_url
-    FROM gitlab.issues
+    FROM (SELECT * FROM gitlab.all_issues WHERE deleted_at IS NULL) AS issues
     UNION ALL
     SELECT project, project_id, 'MergeRequest', iid, labels, created_at, updated_at, FALSE, web_url
-    FROM gitlab.merge_requests
+    FROM (SELECT * FROM gitlab.all_merge_requests WHERE deleted_at IS NULL) AS merge_requests
 ),
 changes AS (
     SELECT
@@ -1197,7 +1197,7 @@ changes AS (
         LAG(action) OVER (
             PARTITION BY project_id, noteable_type, noteable_iid, label_name ORDER BY created_at, id
         ) AS before
-    FROM gitlab.label_events
+    FROM (SELECT * FROM gitlab.all_label_events WHERE deleted_at IS NULL) AS label_events
     WHERE label_name IS NOT NULL AND action IN ('add', 'remove')
 ),
 -- An event that says the same as the one before it changes nothing.
@@ -1261,18 +1261,18 @@ WITH entity AS (
     SELECT
         project, project_id, 'Issue' AS noteable_type, iid AS noteable_iid, state, created_at,
         closed_at AS ended_at, confidential, web_url
-    FROM gitlab.issues
+    FROM (SELECT * FROM gitlab.all_issues WHERE deleted_at IS NULL) AS issues
     UNION ALL
     SELECT
         project, project_id, 'MergeRequest', iid, state, created_at,
         CASE state WHEN 'merged' THEN merged_at ELSE closed_at END, FALSE, web_url
-    FROM gitlab.merge_requests
+    FROM (SELECT * FROM gitlab.all_merge_requests WHERE deleted_at IS NULL) AS merge_requests
 ),
 events AS (
     SELECT
         project_id, noteable_type, noteable_iid, created_at, id,
         CASE state WHEN 'reopened' THEN 'opened' ELSE state END AS state
-    FROM gitlab.state_events
+    FROM (SELECT * FROM gitlab.all_state_events WHERE deleted_at IS NULL) AS state_events
     WHERE state IS NOT NULL
 ),
 eventless AS (
@@ -1315,8 +1315,8 @@ JOIN entity USING (project_id, noteable_type, noteable_iid);
 CREATE VIEW gitlab.merge_request_times AS
 WITH first_notes AS (
     SELECT notes.project_id, notes.noteable_iid AS iid, MIN(notes.created_at) AS created_at
-    FROM gitlab.notes AS notes
-    JOIN gitlab.merge_requests AS merge_request
+    FROM (SELECT * FROM gitlab.all_notes WHERE deleted_at IS NULL) AS notes
+    JOIN (SELECT * FROM gitlab.all_merge_requests WHERE deleted_at IS NULL) AS merge_request
         ON merge_request.project_id = notes.project_id AND merge_request.iid = notes.noteable_iid
     WHERE notes.noteable_type = 'MergeRequest' AND NOT notes.system AND NOT notes.internal
       AND notes.author_id <> merge_request.author_id
@@ -1326,10 +1326,10 @@ approvals AS (
     SELECT project_id, iid, MIN(approved_at) AS approved_at
     FROM (
         SELECT project_id, noteable_iid AS iid, created_at AS approved_at
-        FROM gitlab.notes
+        FROM (SELECT * FROM gitlab.all_notes WHERE deleted_at IS NULL) AS notes
         WHERE noteable_type = 'MergeRequest' AND system AND body = 'approved this merge request'
         UNION ALL
-        SELECT project_id, merge_request_iid, approved_at FROM gitlab.approvals
+        SELECT project_id, merge_request_iid, approved_at FROM (SELECT * FROM gitlab.all_approvals WHERE deleted_at IS NULL) AS approvals
     ) AS told
     GROUP BY project_id, iid
 )
@@ -1338,6 +1338,6 @@ SELECT
     merge_request.author_username, merge_request.state,
     merge_request.created_at AS opened_at, first_notes.created_at AS first_note_at,
     approvals.approved_at, merge_request.merged_at, merge_request.closed_at, merge_request.web_url
-FROM gitlab.merge_requests AS merge_request
+FROM (SELECT * FROM gitlab.all_merge_requests WHERE deleted_at IS NULL) AS merge_request
 LEFT JOIN first_notes ON first_notes.project_id = merge_request.project_id AND first_notes.iid = merge_request.iid
 LEFT JOIN approvals ON approvals.project_id = merge_request.project_id AND approvals.iid = merge_request.iid;
