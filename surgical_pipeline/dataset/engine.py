@@ -18,7 +18,11 @@ from surgical_pipeline.dataset.versions import DATABASE, PARQUET
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.standing import Standing
 
-CONFIG: dict[str, str | bool | int | float | list[str]] = {"autoinstall_known_extensions": "false"}
+CONFIG: dict[str, str | bool | int | float | list[str]] = {
+    "autoinstall_known_extensions": "false",
+    # Names in a reader's SQL are tables, and never variables of the program that happen to have that name.
+    "python_enable_replacements": "false",
+}
 
 
 @contextmanager
@@ -69,7 +73,6 @@ class PublishedFile:
         try:
             with reading_errors():
                 cursor.execute(f"USE {SCHEMA}")
-                cursor.execute("SET python_enable_replacements = FALSE")
                 return cursor.sql(text, params=dict(params)).to_arrow_table()
         finally:
             cursor.close()

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from importlib.metadata import version as installed
 from pathlib import Path
 from typing import Any, Protocol
 
 from surgical_pipeline.dataset.engine import Built, build_published, building_errors
-from surgical_pipeline.dataset.errors import PublishError, PublishRefusedError
-from surgical_pipeline.dataset.manifest import FILE, FORMAT, Manifest, ManifestColumn, ManifestTable
+from surgical_pipeline.dataset.errors import DatasetError, PublishError, PublishRefusedError
+from surgical_pipeline.dataset.manifest import FILE, FORMAT, Manifest, ManifestColumn, ManifestTable, read_manifest
 from surgical_pipeline.dataset.publish_settings import ON_REQUEST, PublishSettings
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.dataset.versions import (
@@ -101,7 +102,7 @@ def publish(
                 )
                 _finish(folder, version, manifest)
             make_current(folder, number)
-            removed = remove_old(folder)
+            removed = remove_old(folder, at_once=partial(_has_too_much, confidential=confidential))
     return Published(folder / VERSIONS / str(number), manifest, tuple(removed))
 
 
@@ -194,6 +195,14 @@ def _manifest(built: Built, number: int, *, confidential: bool, window_ms: float
             for name, rows in built.rows.items()
         },
     )
+
+
+def _has_too_much(version: Path, *, confidential: bool) -> bool:
+    """Whether an older version has what is confidential, which the new one has not."""
+    try:
+        return read_manifest(version).confidential and not confidential
+    except (OSError, DatasetError):
+        return False
 
 
 def _finish(folder: Path, version: Path, manifest: Manifest) -> None:

@@ -8,7 +8,7 @@ import os
 import shutil
 import struct
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -58,19 +58,22 @@ def remove_leftovers(folder: Path) -> None:
         path.unlink()
 
 
-def remove_old(folder: Path) -> list[int]:
+def remove_old(folder: Path, *, at_once: Callable[[Path], bool] = lambda _version: False) -> list[int]:
     """Remove versions that nobody needs any more; gives their numbers.
 
     Kept are the current one, the one before, which a reader may just be opening, and those that a program has
-    open. What is no version of ours stays, too.
+    open. What is no version of ours stays, too. ``at_once``: of what must not stay even so.
     """
-    numbers = version_numbers(folder)
     current = current_version(folder)
-    old = [number for number in numbers if current is None or number < int(current.name)][:-1]
+    if current is None:
+        return []
+    before = [number for number in version_numbers(folder) if number < int(current.name)]
     removed = []
-    for number in old:
+    for number in before:
         version = folder / VERSIONS / str(number)
-        if not (version / "manifest.json").is_file() or _in_use(version / DATABASE):
+        if not (version / "manifest.json").is_file():
+            continue
+        if not at_once(version) and (number == before[-1] or _in_use(version / DATABASE)):
             continue
         with suppress(OSError):  # the new version is published already; the next publish tries again
             going = version.with_name(f"{UNFINISHED}{number}")

@@ -13,10 +13,17 @@ from surgical_pipeline.settings import Settings, SettingsError
 PUBLISH_JOB = "published_job"
 
 
-@dg.asset(
-    deps=[ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS],
-    description="A typed copy of what was synced, in the folder SURGICAL_PUBLISH: whatever reads it, and for "
-    "however long, no sync waits. docs/data.md tells its tables.",
+@dg.multi_asset(
+    name="publish_copy",  # the job is named published, and no op may have a job's name
+    specs=[
+        dg.AssetSpec(
+            "published",
+            deps=[ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS],
+            group_name="surgical",
+            description="A typed copy of what was synced, in the folder SURGICAL_PUBLISH: whatever reads it, and "
+            "for however long, no sync waits. docs/data.md tells its tables.",
+        )
+    ],
 )
 def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
     """Publish a new version. Without SURGICAL_PUBLISH the run fails and says so."""

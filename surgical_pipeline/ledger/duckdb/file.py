@@ -37,6 +37,8 @@ T = TypeVar("T")
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
     # Nothing may be downloaded while the lock is held.
     "autoinstall_known_extensions": "false",
+    # Names in a reader's SQL are tables, and never variables of the program that happen to have that name.
+    "python_enable_replacements": "false",
 }
 
 

@@ -58,7 +58,6 @@ class DuckDBTransaction:
     def arrow(self, text: str, params: Mapping[str, Any], /) -> Any:
         with storage_errors(self._path):
             self._connection.execute(query("search_typed_views_first").text)
-            self._connection.execute(query("no_names_of_python_variables").text)
             return self._connection.sql(text, params=dict(params)).to_arrow_table()
 
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:

@@ -16,10 +16,6 @@ USE ledger;
 -- Resolve a reader's names without a schema in the typed views, then in the ledger's tables.
 SET search_path = 'ledger.gitlab,ledger.main';
 
--- name: no_names_of_python_variables
--- Names in a reader's SQL are tables and views, and never variables of the program that happen to have that name.
-SET python_enable_replacements = FALSE;
-
 -- name: detach_ledger
 -- Close the ledger's file.
 DETACH ledger;

@@ -111,13 +111,20 @@ def test_sql_joins_tables_by_their_names_and_binds_values(dataset: Dataset) -> N
         ("", "one statement, not 0"),
         ("DROP TABLE issues", "Only queries"),
         ("COPY issues TO '/tmp/never.csv'", "Only queries"),
-        ("SELECT * FROM dataset", "dataset does not exist"),
     ],
 )
 def test_sql_that_is_no_query_is_refused_in_a_sentence(dataset: Dataset, query: str, said: str) -> None:
     with pytest.raises(DatasetError, match=said):
         dataset.sql(query)
     assert len(dataset.issues()) == 2, "it goes on"
+
+
+def test_a_name_in_sql_is_never_a_variable_of_the_program(dataset: Dataset) -> None:
+    frame = pd.DataFrame({"x": [1]})
+    for name in ("frame", "params", "text"):
+        with pytest.raises(DatasetError, match=f"{name} does not exist"):
+            dataset.sql(f"SELECT * FROM {name}")
+    assert len(frame) == 1
 
 
 def test_a_table_that_does_not_exist_is_an_attribute_error_with_the_nearest_names(dataset: Dataset) -> None:
