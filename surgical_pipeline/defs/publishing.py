@@ -10,7 +10,7 @@ from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger_file
 from surgical_pipeline.settings import Settings, SettingsError
 
-PUBLISH_JOB = "published_job"
+PUBLISH_JOB = "published"
 
 
 @dg.multi_asset(

@@ -10,7 +10,7 @@ from multiprocessing import get_context
 
 from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, run_seeds, shrunk
 
-_AT_ONCE = 20
+_AT_ONCE = 5
 """Seeds that a process takes before it says how they went."""
 
 
