@@ -15,7 +15,7 @@ FILE = "manifest.json"
 
 
 class ManifestColumn(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     name: str
     type: ColumnType
@@ -23,7 +23,7 @@ class ManifestColumn(BaseModel):
 
 
 class ManifestTable(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     rows: int
     columns: tuple[ManifestColumn, ...]
@@ -37,7 +37,7 @@ class Manifest(BaseModel):
     issues and internal notes are in it. ``window_ms``: how long the ledger was held.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     format: Literal[1]
     version: int
