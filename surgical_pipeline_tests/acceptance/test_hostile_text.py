@@ -184,7 +184,7 @@ def test_the_event_log_and_the_metadata_of_the_ui_hold_nothing_that_acts(
         assert any(SIGN in text for text in told)
     tables = [text for entry in event_log(warned) for text in texts(entry) if text.startswith("| entity | row |")]
     assert tables
-    for row in tables[0].splitlines():
+    for row in tables[0].partition("\n\n")[0].splitlines():  # what to do is told below the table
         assert row.replace("\\\\", "").replace("\\|", "").count("|") == 7
 
 
