@@ -17,10 +17,13 @@ from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.ledger_dump import query
 from surgical_pipeline_tests.ledger_gate import rows
 from surgical_pipeline_tests.published_schemas import check_document
+from surgical_pipeline_tests.run_watch import FOR_EVER_MS
 
 pytestmark = pytest.mark.processes
 
 SCHEMA = "backfill-result.schema.json"
+SECOND_RUNS = "*/issues/17/discussions"
+"""Asked for by the second run of issues 12 to 23 in chunks of four."""
 
 
 @pytest.fixture
@@ -66,7 +69,7 @@ def local(here: Installation, *arguments: str) -> tuple[int, dict[str, Any]]:
 
 
 def wait_for_second_run(here: Installation) -> None:
-    """The first has come to its end, and the second works."""
+    """The first has come to its end, and the second works; what it waits for does not come."""
 
     def so_far() -> bool:
         return [row.status for row in rows(here.ledger).values()] == ["succeeded", "running"]
@@ -137,14 +140,14 @@ def test_what_failed_is_named_by_code_with_the_command_that_tries_again(
 
 
 def test_ctrl_c_ends_a_local_backfill_and_resume_goes_on(here: Installation, sandbox: RunningSandbox) -> None:
-    sandbox.control.set_latency(150)
+    sandbox.control.add_fault(SECOND_RUNS, delay_ms=FOR_EVER_MS)
     with running(
         here, "backfill", "acme/rocket", "--issues", "12-23", "--chunk", "4", "--local", "--json"
     ) as process:
         wait_for_second_run(here)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=60)
-    sandbox.control.set_latency(0)
+    sandbox.control.clear_faults()
     assert process.returncode == 130, stderr
     found = json.loads(stdout)
     check_document(SCHEMA, found)
@@ -157,14 +160,14 @@ def test_ctrl_c_ends_a_local_backfill_and_resume_goes_on(here: Installation, san
 def test_a_killed_backfill_is_resumed_and_each_entity_has_one_outcome_that_counts(
     here: Installation, sandbox: RunningSandbox
 ) -> None:
-    sandbox.control.set_latency(150)
+    sandbox.control.add_fault(SECOND_RUNS, delay_ms=FOR_EVER_MS)
     with running(
         here, "backfill", "acme/rocket", "--issues", "12-23", "--chunk", "4", "--local", "--json"
     ) as process:
         wait_for_second_run(here)
         process.kill()
         process.communicate(timeout=60)
-    sandbox.control.set_latency(0)
+    sandbox.control.clear_faults()
     (killed,) = document(here.run("backfill", "list", "--json"))
     assert (killed["state"], killed["dagster_status"]) == ("incomplete", "COMPLETED_FAILED")
     code, again = local(here, "resume", killed["backfill_id"])
@@ -175,7 +178,7 @@ def test_a_killed_backfill_is_resumed_and_each_entity_has_one_outcome_that_count
 
 
 def test_cancel_ends_a_backfill_that_runs_in_another_process(here: Installation, sandbox: RunningSandbox) -> None:
-    sandbox.control.set_latency(150)
+    sandbox.control.add_fault(SECOND_RUNS, delay_ms=FOR_EVER_MS)
     with running(
         here, "backfill", "acme/rocket", "--issues", "12-23", "--chunk", "4", "--local", "--json"
     ) as process:
@@ -189,7 +192,7 @@ def test_cancel_ends_a_backfill_that_runs_in_another_process(here: Installation,
 
 
 def test_the_same_backfill_is_not_run_twice_at_once(here: Installation, sandbox: RunningSandbox) -> None:
-    sandbox.control.set_latency(150)
+    sandbox.control.add_fault(SECOND_RUNS, delay_ms=FOR_EVER_MS)
     arguments = ("backfill", "acme/rocket", "--issues", "12-23", "--chunk", "4", "--local")
     with running(here, *arguments):
         wait_for_second_run(here)
