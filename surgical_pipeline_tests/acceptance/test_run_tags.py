@@ -31,6 +31,7 @@ def test_a_run_of_the_command_line_says_what_it_is_about(sync: Sync) -> None:
         "surgical/trigger": "cli",
         "surgical/project": "acme/rocket",
         "surgical/scope": "acme/rocket#12",
+        "surgical/outcome": "succeeded",
     }
     assert hidden(tags) == HIDDEN | OF_THE_COMMAND_LINE
 
@@ -47,6 +48,7 @@ def test_a_run_of_the_launchpad_gets_its_tags_when_it_begins() -> None:
         "surgical/trigger": "launchpad",
         "surgical/project": "acme/rocket",
         "surgical/scope": "acme/rocket#12",
+        "surgical/outcome": "succeeded",
     }
     assert tags["dagster/priority"] == "10"
     assert hidden(tags) == HIDDEN
