@@ -61,6 +61,7 @@ def test_an_event_becomes_a_run_that_settles_it(
     tags = {one["key"]: one["value"] for one in hooked.graphql(_TAGS, id=run_id)["runOrError"]["tags"]}
     assert {key: value for key, value in tags.items() if key.startswith("surgical/")} == {
         "surgical/events": "1 event, up to 1",
+        "surgical/outcome": "succeeded",
         "surgical/project": "acme/rocket",
         "surgical/scope": "acme/rocket#12",
         "surgical/trigger": "webhook",
