@@ -97,6 +97,7 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.sync
 	@$(BIN)/python -m benchmarks.small_runs
 	@$(BIN)/python -m benchmarks.sweep
+	@$(BIN)/python -m benchmarks.politeness
 	@$(BIN)/python -m benchmarks.backfill
 	@$(BIN)/python -m benchmarks.events
 	@$(BIN)/python -m benchmarks.pruning

@@ -167,11 +167,6 @@ class RunGateways:
         return None if self._began_in is Phase.PREFLIGHT else self.run.belongs_to
 
     @property
-    def gitlab_address(self) -> str | None:
-        """Where people see GitLab, as the ledger knows it; None: not known yet."""
-        return self.run.belongs_to.gitlab_url
-
-    @property
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")

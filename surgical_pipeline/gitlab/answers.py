@@ -166,8 +166,8 @@ def rate_limit_window(headers: httpx.Headers, now: datetime) -> RateLimitWindow 
     reset = _seconds(headers.get("ratelimit-reset", ""))
     if remaining is None or reset is None:
         return None
-    limit = int(_seconds(headers.get("ratelimit-limit", "")) or 0)
-    return RateLimitWindow(int(remaining), max(0.0, reset - _server_now(headers, now).timestamp()), limit)
+    seconds = max(0.0, reset - _server_now(headers, now).timestamp())
+    return RateLimitWindow(int(remaining), seconds, rate_limit(headers) or 0)
 
 
 def rate_limit(headers: httpx.Headers) -> int | None:

@@ -60,7 +60,7 @@ class Pacing:
         earliest = max(now, self.paused_until)
         if not self.gap_seconds or earliest >= self.spread_until:
             return self, earliest
-        start = max(earliest, self.next_start)
+        start = min(max(earliest, self.next_start), self.spread_until)  # behind that, nothing is spread
         return replace(self, next_start=start + self.gap_seconds), start
 
 

@@ -3,7 +3,7 @@
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,6 +15,7 @@ from surgical_pipeline.cli.actions.sync import checked_ledger
 from surgical_pipeline.cli.environment import EXIT_FAILED, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES
+from surgical_pipeline.cli.progress import display_for, shown_progress
 from surgical_pipeline.cli.terminal import print_json, say, tell
 from surgical_pipeline.defs.backfill_commands import Backfills, opened_backfills
 from surgical_pipeline.defs.backfills import Launched, plan
@@ -107,15 +108,14 @@ class _Follow:
 
     def by_daemon(self) -> BackfillResult:
         launched = self.backfills.launch(self.planned, tags=self.tags)
-        watch = self._watch(launched.backfill_id)
+        watch = Watch(self.backfills, launched.backfill_id)
         try:
             self._tell(launched)
-            while not self.interrupts.asked() and not watch.look():
-                time.sleep(watch.pause_seconds)
+            with self._shown(watch):
+                while not self.interrupts.asked() and not watch.look():
+                    time.sleep(watch.pause_seconds)
         except KeyboardInterrupt:
             pass
-        finally:
-            watch.close()
         ended = watch.all_ended or self.backfills.find(launched.backfill_id).state.over
         if not ended:
             tell(
@@ -131,18 +131,16 @@ class _Follow:
         if launched.under_way:
             fail(f"the same backfill is under way already: {launched.backfill_id}", code=EXIT_FAILED)
         self._tell(launched)
-        watch = self._watch(launched.backfill_id)
-        try:
+        watch = Watch(self.backfills, launched.backfill_id)
+        with self._shown(watch):
             backfill.execute(cancelled=self.interrupts.asked, after_each=watch.look)
-        finally:
-            watch.close()
         return self._result(launched, to_the_end=True)
 
     def _tell(self, launched: Launched) -> None:
         tell(f"Backfill {launched.backfill_id} {'is under way already' if launched.under_way else 'launched'}.")
 
-    def _watch(self, backfill_id: str) -> Watch:
-        return Watch(self.backfills, backfill_id, bar=not self.way.as_json and sys.stderr.isatty())
+    def _shown(self, watch: Watch) -> AbstractContextManager[None]:
+        return shown_progress(lambda: watch.now, display_for(as_json=self.way.as_json, verbose=self.way.verbose))
 
     def _result(self, launched: Launched, *, to_the_end: bool) -> BackfillResult:
         status: BackfillStatus | None = None

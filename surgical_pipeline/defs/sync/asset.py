@@ -159,11 +159,11 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         gateways.run_async(work)
         finish(gateways)
-    result = run_result(gateways)
+    result, gitlab_url = run_result(gateways)
     if result is not None:
         tell_failures(context.log, result)
         context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
-        context.add_output_metadata(result_metadata(result, gateways.gitlab_address), output_name="embeddings")
+        context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)

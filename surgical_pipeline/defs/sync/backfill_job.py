@@ -22,8 +22,8 @@ def catalog(context: dg.OpExecutionContext) -> None:
     The job is made of the graph, not of the asset, so nothing else does.
     """
     gateways: RunGateways = context.resources.gateways
-    result = run_result(gateways)
-    whole = {} if result is None else result_metadata(result, gateways.gitlab_address)
+    result, gitlab_url = run_result(gateways)
+    whole = {} if result is None else result_metadata(result, gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
     for key in ASSETS:
         metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job

@@ -8,7 +8,7 @@ from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS, ISSUES
 from surgical_pipeline.ledger import checks
 from surgical_pipeline.ledger.events import EventState, count_events
-from surgical_pipeline.ledger.runs import find_run
+from surgical_pipeline.ledger.runs import RunSummary, find_run
 
 NOTHING_OUTSIDE_SCOPE = "nothing_outside_scope_changed"
 EMBEDDINGS_CURRENT = "embeddings_are_current"
@@ -16,6 +16,7 @@ NO_ORPHAN_VECTOR = "no_vector_without_document"
 NO_DUPLICATE_DOCUMENT = "no_duplicate_document"
 NO_DEAD_LETTER = "no_dead_letter"
 UP_TO_DATE = "everything_asked_for_is_up_to_date"
+_DEFECT = "This is a defect: please report it."
 _NAMED = 10
 """Number of ids that a check names; the rest is in the ledger."""
 
@@ -68,26 +69,37 @@ def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckR
     model = gateways.embedder.name
     with gateways.ledger.read("check") as tx:
         checked = checks.what_is_checked(tx, run_id)
-        scope = checks.rows_outside_scope(tx, run_id)
-        missing = checks.documents_without_current_embedding(tx, run_id, model)
-        orphans = checks.orphan_vectors(tx)
-        duplicates = checks.duplicate_documents(tx)
-        events = count_events(tx)
-        run = find_run(tx, run_id)
+        of_run = [
+            *_came_through(find_run(tx, run_id), run_id),
+            _stayed_in_scope(checks.rows_outside_scope(tx, run_id)),
+            _embedded(checks.documents_without_current_embedding(tx, run_id, model), checked),
+        ]
+        of_ledger = [
+            _no_orphans(checks.orphan_vectors(tx), checked),
+            _no_duplicates(checks.duplicate_documents(tx), checked),
+            _no_dead_letters(count_events(tx)),
+        ]
+    yield from (*of_run, *of_ledger)
+
+
+def _came_through(run: RunSummary | None, run_id: str) -> Iterator[dg.AssetCheckResult]:
     if run is not None:
+        retry = f"`surgical-pipeline retry {run_id}` repeats what can succeed."
         yield _result(
             UP_TO_DATE,
             ISSUES,
-            what_to_do="The table of the run's embeddings tells which and why; `surgical-pipeline retry "
-            f"{run_id}` repeats what can succeed."
+            what_to_do=f"The table of the run's embeddings tells which and why; {retry}"
             if run.warnings_count
             else "",
             metadata={"failures and warnings": run.warnings_count, "asked for": run.requested},
         )
-    yield _result(
+
+
+def _stayed_in_scope(scope: checks.ScopeCheck) -> dg.AssetCheckResult:
+    return _result(
         NOTHING_OUTSIDE_SCOPE,
         EMBEDDINGS,
-        what_to_do="" if scope.ok else "This is a defect: please report it.",
+        what_to_do="" if scope.ok else _DEFECT,
         error=True,
         metadata={
             "rows outside the scope": sum(scope.outside.values()),
@@ -96,19 +108,24 @@ def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckR
             **{f"of them in {table}": rows for table, rows in scope.outside.items()},
         },
     )
-    yield _result(
+
+
+def _embedded(missing: Sequence[str], checked: checks.Checked) -> dg.AssetCheckResult:
+    todo = "The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
+    return _result(
         EMBEDDINGS_CURRENT,
         EMBEDDINGS,
-        what_to_do="The next run of their entities embeds them, or `surgical-pipeline embed-backlog`."
-        if missing
-        else "",
+        what_to_do=todo if missing else "",
         metadata={
             "documents without a current vector": len(missing),
             "documents that this run regenerated": checked.regenerated_documents,
             **_first(missing),
         },
     )
-    yield _result(
+
+
+def _no_orphans(orphans: Mapping[str, int], checked: checks.Checked) -> dg.AssetCheckResult:
+    return _result(
         NO_ORPHAN_VECTOR,
         EMBEDDINGS,
         what_to_do="Searches leave them out; please report how they came about." if orphans else "",
@@ -118,10 +135,13 @@ def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckR
             **_first(list(orphans)),
         },
     )
-    yield _result(
+
+
+def _no_duplicates(duplicates: Sequence[str], checked: checks.Checked) -> dg.AssetCheckResult:
+    return _result(
         NO_DUPLICATE_DOCUMENT,
         DOCUMENTS,
-        what_to_do="This is a defect: please report it." if duplicates else "",
+        what_to_do=_DEFECT if duplicates else "",
         error=True,
         metadata={
             "documents that are not the only one": len(duplicates),
@@ -129,8 +149,11 @@ def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckR
             **_first(duplicates),
         },
     )
+
+
+def _no_dead_letters(events: Mapping[EventState, int]) -> dg.AssetCheckResult:
     dead = events[EventState.DEAD]
-    yield _result(
+    return _result(
         NO_DEAD_LETTER,
         ISSUES,
         what_to_do="See why with `surgical-pipeline events list --state dead`." if dead else "",

@@ -9,6 +9,7 @@ from surgical_pipeline.domain.foreign_text import in_markdown
 from surgical_pipeline.domain.outcomes import EntityReport, FailureReport, SyncResult
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of
+from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.runs import load_result
 
 OUTCOME_TABLE = "entities"
@@ -16,10 +17,10 @@ MAX_TABLE_ROWS = 200
 """A longer table is of no use and bloats Dagster's event log; failures come first."""
 
 
-def run_result(gateways: RunGateways) -> SyncResult | None:
-    """Read back what the ledger says about this run, so that Dagster and the ledger agree."""
+def run_result(gateways: RunGateways) -> tuple[SyncResult | None, str | None]:
+    """What the ledger says about this run, so that Dagster says the same; and where people see its GitLab."""
     with gateways.ledger.read("report") as tx:
-        return load_result(tx, gateways.run.run_id)
+        return load_result(tx, gateways.run.run_id), load_belonging(tx).gitlab_url
 
 
 def result_metadata(result: SyncResult, gitlab_url: str | None = None) -> dict[str, dg.MetadataValue]:

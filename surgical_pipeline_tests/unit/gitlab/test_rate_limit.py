@@ -153,6 +153,13 @@ def test_spreading_ends_with_the_window() -> None:
     assert limiter._reserve_start() == now
 
 
+def test_nobody_waits_beyond_the_window_for_which_requests_are_spread() -> None:
+    now = 1000.0
+    limiter = RateLimiter(4, monotonic=lambda: now)
+    limiter.observe(2, 3)
+    assert [limiter._reserve_start() - now for _ in range(5)] == [0, 1.5, 3, 3, 3]
+
+
 def test_after_a_pause_requests_come_back_one_after_another() -> None:
     now = 1000.0
     limiter = RateLimiter(4, monotonic=lambda: now)
