@@ -13,10 +13,11 @@ from surgical_pipeline.defs.backfill_records import (
     resumed_by,
     runs_of,
 )
-from surgical_pipeline.domain.backfill import BackfillProgress, LastFailure, counted
+from surgical_pipeline.domain.backfill import BackfillProgress, LastFailure
 from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.scope import EntityKey, Scope
+from surgical_pipeline.domain.words import counted
 from surgical_pipeline.ledger.backfills import load_last_failures, load_progress, load_runs
 from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.protocol import Ledger

@@ -35,7 +35,6 @@ from surgical_pipeline.domain.backfill import (
     BackfillPlan,
     Wish,
     chunks_of,
-    counted,
     plan_of,
 )
 from surgical_pipeline.domain.backfill_report import BackfillState
@@ -44,6 +43,7 @@ from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, Scope
+from surgical_pipeline.domain.words import counted
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.enumeration import list_keys
 from surgical_pipeline.gitlab.errors import GitLabError

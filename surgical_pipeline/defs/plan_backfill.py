@@ -14,12 +14,12 @@ from surgical_pipeline.domain.backfill import (
     BackfillError,
     BackfillPlan,
     Wish,
-    counted,
     named_scope,
 )
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.words import counted
 from surgical_pipeline.settings import Settings, SettingsError
 
 JOB_NAME = "plan_backfill"

@@ -6,14 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import (
-    DISCUSSIONS,
-    DOCUMENTS,
-    EMBEDDINGS,
-    ISSUES,
-    MERGE_REQUESTS,
-    RESOURCE_EVENTS,
-)
+from surgical_pipeline.defs.sync.asset import ASSETS
 
 DEFAULT_LAST = "7d"
 DEFAULT_NAME = "report.html"
@@ -35,7 +28,7 @@ class ReportConfig(dg.Config):
 
 @dg.asset(
     name="report",
-    deps=[ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS],
+    deps=ASSETS,
     group_name="surgical",
     required_resource_keys={"gateways"},
     description="A page about the syncs of the last days: what is up to date and what is not, failures with "

@@ -223,10 +223,5 @@ def plan_of(
     )
 
 
-def counted(number: int, one: str, many: str) -> str:
-    """Such as ``1 run`` or ``1,200 runs``."""
-    return f"{number:,} {one if number == 1 else many}"
-
-
 def _batches(iids: Sequence[int]) -> int:
     return -(-len(iids) // _PAGE)

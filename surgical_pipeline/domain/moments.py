@@ -1,8 +1,11 @@
-"""Times as people write them in settings and options."""
+"""Times and lengths of time as people write them in settings and options."""
 
-from datetime import UTC, datetime
+import re
+from datetime import UTC, datetime, timedelta
 
 _DATE_LENGTH = len("2026-01-31")
+_LENGTH = re.compile(r"([0-9]{1,6})([mhdw])")
+_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 
 
 def moment_of(text: str) -> datetime:
@@ -22,3 +25,9 @@ def moment_of(text: str) -> datetime:
     raise ValueError(
         f"must be a date or a time with its zone, such as 2026-01-31 or 2026-01-31T08:00:00Z, not {text!r}"
     )
+
+
+def length_of(text: str) -> timedelta | None:
+    """Such as ``30m``, ``12h``, ``7d`` or ``4w``; None: it is none."""
+    found = _LENGTH.fullmatch(text.strip())
+    return timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None

@@ -1,12 +1,13 @@
 """What pruning is asked for, and what it comes to: values."""
 
-import re
+from collections import Counter
 from collections.abc import Iterable
 from datetime import timedelta
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 from surgical_pipeline.domain.lifecycle import Trigger
+from surgical_pipeline.domain.moments import length_of
 
 DEFAULT_AGE = "30d"
 SHORTEST = timedelta(minutes=1)
@@ -14,9 +15,6 @@ LONGEST = timedelta(days=36_500)
 MANY_RUNS = 5_000
 MANY_BYTES = 1_000_000_000
 """From either on, `doctor` recommends pruning."""
-
-_UNITS = {"m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
-_AGE = re.compile(r"([0-9]{1,6})([mhdw])")
 
 
 class PruneError(ValueError):
@@ -29,8 +27,7 @@ def parse_age(text: str) -> timedelta:
     Raises:
         PruneError: it is none, or shorter than a minute or longer than a century.
     """
-    found = _AGE.fullmatch(text.strip())
-    age = timedelta(**{_UNITS[found[2]]: int(found[1])}) if found else None
+    age = length_of(text)
     if age is None or not SHORTEST <= age <= LONGEST:
         raise PruneError(f"an age is a number with m, h, d or w behind it, such as 30d or 12h, not {text!r}")
     return age
@@ -122,9 +119,6 @@ class PruneReport(BaseModel):
     seconds: float = 0.0
 
 
-def counted(reasons: Iterable[str]) -> dict[str, int]:
+def by_frequency(reasons: Iterable[str]) -> dict[str, int]:
     """How often each occurs, the most frequent first."""
-    found: dict[str, int] = {}
-    for reason in reasons:
-        found[reason] = found.get(reason, 0) + 1
-    return dict(sorted(found.items(), key=lambda item: (-item[1], item[0])))
+    return dict(sorted(Counter(reasons).items(), key=lambda item: (-item[1], item[0])))

@@ -1,15 +1,14 @@
 """The time that a report is about: ``7d`` as people write it, and the slots into which its charts divide it."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+from surgical_pipeline.domain.moments import length_of
+
 MAX_SLOTS = 48
 """A chart with more bars than this can no longer be read on a phone."""
 LONGEST = timedelta(days=3660)
-_SECONDS = {"m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_TEXT = re.compile(r"([0-9]{1,6})([mhdw])")
 _WIDTHS = (60, 300, 900, 1800, 3600, 10_800, 21_600, 43_200, 86_400, 172_800, 604_800, 2_592_000, 7_776_000)
 """Seconds that a slot may have."""
 
@@ -50,9 +49,8 @@ def parse_length(text: str) -> timedelta:
     Raises:
         PeriodError: anything else, nothing, or more than ten years.
     """
-    match = _TEXT.fullmatch(text.strip())
-    length = timedelta(seconds=int(match[1]) * _SECONDS[match[2]]) if match else timedelta()
-    if not timedelta() < length <= LONGEST:
+    length = length_of(text)
+    if length is None or not timedelta() < length <= LONGEST:
         raise PeriodError(f"{text!r} is no length of time up to ten years: write 30m, 24h, 7d or 4w")
     return length
 

@@ -55,11 +55,6 @@ def status_word(status: str) -> str:
     return status.replace("_", " ")
 
 
-def counted(count: int, noun: str, plural: str | None = None) -> str:
-    """``1 run``, ``2,000 runs``."""
-    return f"{count:,} {noun if count == 1 else plural or noun + 's'}"
-
-
 def _two(whole: int, unit: int, name: str, smaller: int, its_name: str) -> str:
     rest = whole % unit // smaller
     return f"{whole // unit:,} {name}" + (f" {rest} {its_name}" if rest else "")

@@ -7,8 +7,9 @@ from rich.table import Column
 from surgical_pipeline.cli.output import shown_time
 from surgical_pipeline.cli.terminal import each, print_list, say, words
 from surgical_pipeline.defs.backfill_records import Backfill
-from surgical_pipeline.domain.backfill import BackfillPlan, counted
+from surgical_pipeline.domain.backfill import BackfillPlan
 from surgical_pipeline.domain.backfill_report import BackfillState, BackfillStatus
+from surgical_pipeline.domain.words import counted
 
 _STYLES = {
     BackfillState.COMPLETED: "green",
@@ -25,7 +26,7 @@ def print_plan(plan: BackfillPlan) -> None:
     if not plan.chunks:
         return
     least = f"{plan.least_requests:,} to " if plan.least_requests < plan.requests else ""
-    entities, runs = counted(plan.entities, "entity", "entities"), counted(len(plan.chunks), "run", "runs")
+    entities, runs = counted(plan.entities, "entity", "entities"), counted(len(plan.chunks), "run")
     say(f"{entities} of {', '.join(plan.projects)} in {runs}")
     say(f"{least}{plan.requests:,} requests; planning took {plan.planning_requests:,}")
     if plan.seconds is not None:

@@ -23,7 +23,7 @@ from surgical_pipeline.defs.run_pages import pages_of
 from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.checks import ledger_checks
-from surgical_pipeline.domain.pruning import DagsterPruned, PruneWish, counted
+from surgical_pipeline.domain.pruning import DagsterPruned, PruneWish, by_frequency
 from surgical_pipeline.ledger.disk import allocated
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.pruning import run_statuses
@@ -76,7 +76,7 @@ class DagsterSide:
         done.tick_logs = self._delete_tick_logs(done)
         if not self._wish.dry_run:
             done.bytes += self._files.shrink()
-        done.kept = counted(kept.values())
+        done.kept = by_frequency(kept.values())
         return done
 
     def known(self, run_ids: Sequence[str]) -> set[str]:

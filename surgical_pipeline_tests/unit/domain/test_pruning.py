@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from surgical_pipeline.domain.lifecycle import Trigger
-from surgical_pipeline.domain.pruning import PruneError, PruneWish, counted, parse_age, parse_triggers
+from surgical_pipeline.domain.pruning import PruneError, PruneWish, by_frequency, parse_age, parse_triggers
 from surgical_pipeline.ledger.clock import utc_now
 
 
@@ -51,4 +51,4 @@ def test_events_go_with_the_runs_of_sensors() -> None:
 
 
 def test_reasons_are_counted_the_most_frequent_first() -> None:
-    assert list(counted(["b", "a", "c", "c"]).items()) == [("c", 2), ("a", 1), ("b", 1)]
+    assert list(by_frequency(["b", "a", "c", "c"]).items()) == [("c", 2), ("a", 1), ("b", 1)]

@@ -1,6 +1,6 @@
 import pytest
 
-from surgical_pipeline.report.words import counted, seconds_in_words, size_in_words
+from surgical_pipeline.report.words import seconds_in_words, size_in_words
 
 
 @pytest.mark.parametrize(
@@ -28,11 +28,3 @@ def test_a_length_of_time_has_two_units_at_most(seconds: float | None, words: st
 )
 def test_a_size_has_the_unit_that_suits_it(size: int, words: str) -> None:
     assert size_in_words(size) == words
-
-
-def test_one_is_no_plural() -> None:
-    assert [counted(1, "run"), counted(2000, "run"), counted(0, "entity", "entities")] == [
-        "1 run",
-        "2,000 runs",
-        "0 entities",
-    ]
