@@ -17,7 +17,7 @@ from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.domain.outcomes import EntityReport
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of
-from surgical_pipeline.domain.words import counted
+from surgical_pipeline.domain.words import counted, size_in_words
 from surgical_pipeline.report import charts, palette, words
 from surgical_pipeline.report.drawing import Figure
 from surgical_pipeline.report.period import in_words
@@ -95,7 +95,7 @@ def _environment() -> Environment:
     environment.filters |= {
         "moment": words.moment,
         "seconds": words.seconds_in_words,
-        "size": words.size_in_words,
+        "size": size_in_words,
         "status": words.status_word,
         "counted": counted,
         "number": lambda value: f"{value:,.0f}",

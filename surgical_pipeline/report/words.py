@@ -2,8 +2,6 @@
 
 from datetime import UTC, datetime
 
-_UNITS = ("bytes", "KB", "MB", "GB", "TB")
-_THOUSAND = 1000
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 LAGS = {
@@ -38,16 +36,6 @@ def _below_a_minute(seconds: float) -> str:
     if abs(seconds) < 1:
         return f"{seconds * 1000:.0f} ms"
     return f"{seconds:.1f} s" if abs(seconds) < 10 else f"{seconds:.0f} s"  # noqa: PLR2004  tenths matter below ten
-
-
-def size_in_words(size: int) -> str:
-    """``1.4 MB``: by thousands, as disks are sold."""
-    amount = float(size)
-    for unit in _UNITS:
-        if amount < _THOUSAND or unit == _UNITS[-1]:
-            return f"{amount:,.0f} {unit}" if unit == "bytes" or amount >= 100 else f"{amount:.1f} {unit}"  # noqa: PLR2004
-        amount /= _THOUSAND
-    raise AssertionError("the last unit takes every size")
 
 
 def status_word(status: str) -> str:

@@ -1,6 +1,7 @@
 """Events in the inbox: real runs settle them, and people see and change what became of them."""
 
 import json
+from pathlib import Path
 
 import dagster as dg
 import pytest
@@ -131,13 +132,15 @@ def test_wrong_words_are_refused_before_anything_changes(words: tuple[str, ...])
 
 @pytest.mark.usefixtures("home")
 def test_doctor_names_sensors_that_are_switched_off_though_they_are_wanted(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("SURGICAL_WEBHOOK_SECRET", "a secret")
+    monkeypatch.setenv("SURGICAL_PUBLISH", str(tmp_path / "published"))
     with dg.DagsterInstance.get() as instance:
-        switch_off(instance, "gitlab_webhooks")
-        switch_off(instance, "gitlab_changes")
+        for name in ("gitlab_webhooks", "gitlab_changes", "publish"):
+            switch_off(instance, name)
     found = [one for one in json.loads(called("doctor", "--json").stdout) if one["check"] == "sensors"]
     assert [one["found"] for one in found] == [
-        "the sensor gitlab_webhooks is switched off in Dagster, but a secret for webhooks is set"
+        "the sensor gitlab_webhooks is switched off in Dagster, but a secret for webhooks is set",
+        "the sensor publish is switched off in Dagster, but SURGICAL_PUBLISH is set",
     ]

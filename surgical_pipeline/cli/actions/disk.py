@@ -1,27 +1,19 @@
-"""What Dagster's storage takes on the disk, and how sizes are shown."""
+"""What Dagster's storage takes on the disk."""
 
 from collections.abc import Iterator
 
 from surgical_pipeline.cli.actions.finding import Finding
 from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.domain.pruning import MANY_BYTES, MANY_RUNS
+from surgical_pipeline.domain.words import size_in_words
 from surgical_pipeline.ledger.disk import allocated
 from surgical_pipeline.settings import DagsterHomeError, Settings, SettingsError
 
-_UNITS = (("GB", 1e9), ("MB", 1e6), ("KB", 1e3))
 _ADVICE = (
     "Run `surgical-pipeline prune`, or switch the schedule prune on in Dagster's UI, under Automation. "
     "With --dry-run it only tells what would go."
 )
 _FOLDERS = ("history", "storage", "schedules", "snapshots")
-
-
-def shown_bytes(count: int) -> str:
-    """As people read it, in powers of ten."""
-    for unit, size in _UNITS:
-        if count >= size:
-            return f"{count / size:,.1f} {unit}"
-    return f"{count} bytes"
 
 
 def check_size(settings: Settings) -> Iterator[Finding]:
@@ -37,6 +29,6 @@ def check_size(settings: Settings) -> Iterator[Finding]:
     yield Finding(
         check="runs",
         ok=True,
-        found=f"Dagster keeps {runs:,} runs, {shown_bytes(size)} on the disk",
+        found=f"Dagster keeps {runs:,} runs, {size_in_words(size)} on the disk",
         what_to_do=_ADVICE if much else "",
     )

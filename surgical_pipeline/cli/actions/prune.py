@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 
-from surgical_pipeline.cli.actions.disk import shown_bytes
 from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.output import EXIT_CODES
 from surgical_pipeline.cli.terminal import say
@@ -10,6 +9,7 @@ from surgical_pipeline.defs.dagster_home import opened_instance
 from surgical_pipeline.defs.pruning.both_sides import prune
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.pruning import PruneError, PruneReport, PruneWish, parse_age, parse_triggers
+from surgical_pipeline.domain.words import size_in_words
 from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.settings import Settings
 
@@ -45,19 +45,19 @@ def print_report(report: PruneReport) -> None:
     would = "would be deleted" if report.dry_run else "deleted"
     dagster, ledger = report.dagster, report.ledger
     more = f"; of {dagster.leftovers:,} more runs it had only files left" if dagster.leftovers else ""
-    on_disk = f"{dagster.files:,} files, {shown_bytes(dagster.bytes)} on the disk"
+    on_disk = f"{dagster.files:,} files, {size_in_words(dagster.bytes)} on the disk"
     say(f"Dagster: {dagster.runs:,} runs {would}, {on_disk}{more}")
     _say_kept(dagster.kept)
     size = (
-        shown_bytes(ledger.bytes_before)
+        size_in_words(ledger.bytes_before)
         if report.dry_run
-        else f"{shown_bytes(ledger.bytes_before)} before, {shown_bytes(ledger.bytes_after)} after"
+        else f"{size_in_words(ledger.bytes_before)} before, {size_in_words(ledger.bytes_after)} after"
     )
     say(f"ledger: {ledger.runs:,} runs and {ledger.events:,} settled events {would}; {size}")
     _say_kept(ledger.kept)
     if ledger.leftovers:
         what = f"{ledger.leftovers} files of killed backups or compactions {would}"
-        say(f"ledger: {what}, {shown_bytes(ledger.leftover_bytes)}")
+        say(f"ledger: {what}, {size_in_words(ledger.leftover_bytes)}")
     if ledger.runs and not report.dry_run:
         say("Its file uses the space again; `surgical-pipeline ledger compact` gives it back to the disk.")
 

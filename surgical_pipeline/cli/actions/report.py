@@ -8,12 +8,12 @@ from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, existing_
 from surgical_pipeline.cli.terminal import print_page, say
 from surgical_pipeline.defs.report import DEFAULT_LAST
 from surgical_pipeline.defs.report_page import facts_of
-from surgical_pipeline.domain.words import counted
+from surgical_pipeline.domain.words import counted, size_in_words
 from surgical_pipeline.report.making import make_period_report, make_run_report
 from surgical_pipeline.report.page import render
 from surgical_pipeline.report.period import PeriodError, in_words, parse_length
 from surgical_pipeline.report.values import Report, RunReport
-from surgical_pipeline.report.words import size_in_words, status_word
+from surgical_pipeline.report.words import status_word
 from surgical_pipeline.report.writing import PageRefusedError, write_page
 from surgical_pipeline.settings import Settings, SettingsError
 

@@ -11,17 +11,15 @@ from functools import cached_property
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from surgical_pipeline.defs.backlog import JOB_NAME as BACKLOG_JOB
 from surgical_pipeline.defs.dagster_internals import (
     AssetCheckExecutionsTable,
     SqlEventLogStorage,
     SqliteEventLogStorage,
 )
 from surgical_pipeline.defs.dagster_runs import FINISHED, LEDGER_TAG, hidden_tag, is_surgical, trigger_of
+from surgical_pipeline.defs.pruning.ours import ASSET_KEYS, INSTIGATORS, is_ours
 from surgical_pipeline.defs.pruning.run_files import RunFiles
 from surgical_pipeline.defs.run_pages import pages_of
-from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
-from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.checks import ledger_checks
 from surgical_pipeline.domain.pruning import DagsterPruned, PruneWish, by_frequency
 from surgical_pipeline.ledger.disk import allocated
@@ -29,9 +27,6 @@ from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.pruning import run_statuses
 from surgical_pipeline.ledger.runs import ledger_name
 
-PRUNE = "prune"
-"""The job of the schedule, and the schedule."""
-_INSTIGATORS = frozenset({"mirror", WEBHOOKS, CHANGES, "sweep", PRUNE})
 _IDS_AT_ONCE = 500
 _BACKFILL_TAG = "dagster/backfill"
 _ORIGIN_TAGS = ("dagster/parent_run_id", "dagster/root_run_id")
@@ -98,8 +93,7 @@ class DagsterSide:
         return len(forgotten)
 
     def _is_meant(self, run: dg.DagsterRun) -> bool:
-        ours = is_surgical(run) or run.job_name in (BACKLOG_JOB, PRUNE)
-        return ours and trigger_of(run) in self._wish.triggers
+        return is_ours(run) and trigger_of(run) in self._wish.triggers
 
     def _reasons_to_stay(self, runs: Sequence[dg.DagsterRun]) -> dict[str, str]:
         """By run; one that may go is missing."""
@@ -147,7 +141,7 @@ class DagsterSide:
     def _newest(self) -> set[str]:
         """Runs that the catalog shows. A newer one may come meanwhile: then one more stays than needed."""
         found: set[str | None] = set()
-        for asset in self._instance.get_asset_records(list(surgical_sync.keys)):
+        for asset in self._instance.get_asset_records(list(ASSET_KEYS)):
             found |= {asset.asset_entry.last_run_id}
             newest = asset.asset_entry.last_materialization_record
             found |= {newest.run_id} if newest else set()
@@ -186,7 +180,7 @@ class DagsterSide:
 
     def _delete_tick_logs(self, done: DagsterPruned) -> int:
         count = 0
-        for path in list(self._files.old_tick_logs(_INSTIGATORS, self._wish.before)):
+        for path in list(self._files.old_tick_logs(INSTIGATORS, self._wish.before)):
             done.bytes += allocated(path)
             if not self._wish.dry_run:
                 path.unlink(missing_ok=True)

@@ -6,7 +6,7 @@ from pydantic import Field
 from surgical_pipeline.defs.dagster_runs import BACKGROUND
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.pruning.both_sides import prune
-from surgical_pipeline.defs.pruning.dagster_side import PRUNE
+from surgical_pipeline.defs.pruning.ours import PRUNE
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.pruning import DEFAULT_AGE, PruneError, PruneWish, parse_age, parse_triggers
 from surgical_pipeline.ledger.clock import utc_now

@@ -24,7 +24,9 @@ _LOCK_TIMEOUT_SECONDS = 30.0
     name="publish",
     job_name=PUBLISH_JOB,
     minimum_interval_seconds=TICK_SECONDS,
-    default_status=dg.DefaultSensorStatus.RUNNING,
+    default_status=dg.DefaultSensorStatus.RUNNING
+    if Settings.from_environment().text("SURGICAL_PUBLISH")
+    else dg.DefaultSensorStatus.STOPPED,
     description="Publishes when the ledger has changed, at most every SURGICAL_PUBLISH_SECONDS.",
 )
 def publish(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:

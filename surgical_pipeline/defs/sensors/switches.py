@@ -21,6 +21,8 @@ def switched_off(settings: Settings) -> dict[str, str]:
         wanted[WEBHOOKS] = "a secret for webhooks is set"
     if settings.watches:
         wanted[CHANGES] = "SURGICAL_PROJECTS is set"
+    if settings.text("SURGICAL_PUBLISH"):
+        wanted["publish"] = "SURGICAL_PUBLISH is set"
     with opened_instance() as instance:
         states = [(state.name, state.status.value) for state in instance.all_instigator_state()]
     off = {name for name, status in states if status == _OFF} - {name for name, status in states if status != _OFF}

@@ -1,6 +1,6 @@
 import pytest
 
-from surgical_pipeline.report.words import seconds_in_words, size_in_words
+from surgical_pipeline.report.words import seconds_in_words
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,3 @@ from surgical_pipeline.report.words import seconds_in_words, size_in_words
 )
 def test_a_length_of_time_has_two_units_at_most(seconds: float | None, words: str) -> None:
     assert seconds_in_words(seconds) == words
-
-
-@pytest.mark.parametrize(
-    ("size", "words"),
-    [(0, "0 bytes"), (999, "999 bytes"), (12_345, "12.3 KB"), (429_000_000, "429 MB"), (5 * 10**15, "5,000 TB")],
-)
-def test_a_size_has_the_unit_that_suits_it(size: int, words: str) -> None:
-    assert size_in_words(size) == words
