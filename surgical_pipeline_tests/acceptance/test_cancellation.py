@@ -185,7 +185,11 @@ def change_text(sandbox: RunningSandbox) -> None:
 def test_a_window_that_is_open_is_finished_and_then_the_run_is_cancelled(
     dev: DagsterDev, ledger: Path, sandbox: RunningSandbox
 ) -> None:
-    """Stopped with lock and file in its hands, it hears of its end when it goes on."""
+    """Stopped with lock and file in its hands, it hears of its end when it goes on.
+
+    That window may be the last of preflight, one in which ingest reads (the row says ``preflight`` until ingest's
+    first commit), or that commit itself.
+    """
     sandbox.control.add_fault("*/discussions", delay_ms=FOR_EVER_MS)
     run_id = dev.run(CONFIG)
     with held_when(ledger, running_in(run_id, "preflight")) as row:
@@ -202,7 +206,7 @@ def test_a_window_that_is_open_is_finished_and_then_the_run_is_cancelled(
         finally:
             os.kill(pid, signal.SIGCONT)
         told.result()
-    assert_cancelled(dev, ledger, run_id, stages=["ingest", "dependents"])
+    assert_cancelled(dev, ledger, run_id, stages=["preflight", "ingest", "dependents"])
 
 
 def stopped_with_the_lock(ledger: Path, pid: int) -> bool:

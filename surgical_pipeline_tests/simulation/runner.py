@@ -40,17 +40,29 @@ class Result:
 
 @contextmanager
 def a_database() -> Iterator[Database]:
-    """In memory, where the system has a disk there."""
-    logging.getLogger("surgical_pipeline").setLevel(logging.CRITICAL)
-    gc.collect()
-    gc.freeze()  # what was imported need not be looked at again and again
+    """In memory, where the system has a disk there. What it changes of the process is as it was afterwards."""
     place = str(_RAM_DISK) if _RAM_DISK.is_dir() else None
-    with tempfile.TemporaryDirectory(prefix="surgical-simulation-", dir=place) as folder:
+    with tempfile.TemporaryDirectory(prefix="surgical-simulation-", dir=place) as folder, _a_quiet_process():
         database = Database(Path(folder))
         try:
             yield database
         finally:
             database.close()
+
+
+@contextmanager
+def _a_quiet_process() -> Iterator[None]:
+    """Thousands of failures are wanted here: their lines are not. What was imported is not collected again."""
+    ours = logging.getLogger("surgical_pipeline")
+    level = ours.level
+    ours.setLevel(logging.CRITICAL)
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        ours.setLevel(level)
 
 
 def run_seed(
