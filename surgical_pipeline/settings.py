@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.moments import moment_of
@@ -22,6 +22,7 @@ from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
+_POSTGRES = ("postgresql://", "postgres://")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -64,7 +65,8 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = Field(repr=False)
+    """Holds the token, and the ledger's password."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -141,13 +143,26 @@ class Settings(BaseModel):
         return self.text("SURGICAL_DAGSTER_INSTANCE") or None
 
     @property
+    def ledger_address(self) -> SecretStr | None:
+        """Of a ledger in PostgreSQL, as it was written; it may hold a password. None: the ledger is a file."""
+        named = self.text("SURGICAL_LEDGER")
+        if not named.lstrip("".join(QUOTES)).lower().startswith(_POSTGRES):
+            return None
+        return SecretStr(self._unquoted("SURGICAL_LEDGER"))
+
+    @property
     def ledger_path(self) -> Path:
         """The DuckDB file; it need not exist yet.
 
         Raises:
-            SettingsError: the ledger's folder does not exist, or neither variable says where it is.
+            SettingsError: the ledger's folder does not exist, neither variable says where it is, or it is no file.
         """
         named = self.text("SURGICAL_LEDGER")
+        if self.ledger_address is not None:
+            raise SettingsError(
+                "the ledger is in PostgreSQL, and this works with a DuckDB file: use PostgreSQL's own tools, such as "
+                "pg_dump and VACUUM, or make a file of it with `surgical-pipeline ledger copy`"
+            )
         path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
         if not path.parent.is_dir():
             raise SettingsError(
@@ -233,6 +248,8 @@ class Settings(BaseModel):
         """
         named = self.text("SURGICAL_SPOOL")
         if not named:
+            if self.ledger_address is not None:
+                return self.dagster_home / "ledger.spool"
             ledger = self.ledger_path
             return ledger.with_name(f"{ledger.name}.spool")
         path = Path(named).expanduser().absolute()

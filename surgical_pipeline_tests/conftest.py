@@ -14,6 +14,7 @@ from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
+from surgical_pipeline_tests.postgres_server import PostgresServer, postgres_server
 from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 from surgical_pipeline_tests.workers import FilesTogether, turn
 
@@ -48,6 +49,13 @@ def gitlab_payloads() -> Path:
     if not folder.is_dir():
         skip_or_fail(f"real GitLab payloads are expected in {folder}")
     return folder
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server in which tests make databases."""
+    with postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

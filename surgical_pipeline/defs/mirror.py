@@ -69,7 +69,7 @@ class Change(BaseModel):
 class Mirror:
     """One pass over both sides. ``changes``: what was corrected, except Dagster's statuses.
 
-    ``liveness_of``: whether the process that works on a run is still there.
+    ``clock``: None: the ledger's. ``liveness_of``: whether the process that works on a run is still there.
     """
 
     def __init__(
@@ -77,12 +77,12 @@ class Mirror:
         instance: dg.DagsterInstance,
         ledger: Ledger,
         *,
-        clock: Clock = utc_now,
+        clock: Clock | None = None,
         liveness_of: Callable[[RunSummary], Liveness] = attrgetter("liveness"),
     ) -> None:
         self._instance = instance
         self._ledger = ledger
-        self._clock = clock
+        self._clock = clock or ledger.clock
         self._liveness_of = liveness_of
         self._id = id_of(instance)
         self._ledger_name: str | None = None

@@ -21,7 +21,9 @@ def claim(tx: Transaction, run_id: str, project: ProjectRecord) -> str | None:
     known = load_belonging(tx, project.project_id)
     objection = known.objection(project)
     if objection is None and known.gitlab_url is None and project.gitlab_url is not None:
-        tx.execute("claim_ledger", gitlab_url=project.gitlab_url, now=tx.now, run_id=run_id)
+        claimed = tx.execute("claim_ledger", gitlab_url=project.gitlab_url, now=tx.now, run_id=run_id)
+        if not claimed:  # another run was first, a moment ago
+            return load_belonging(tx, project.project_id).objection(project)
     return objection
 
 

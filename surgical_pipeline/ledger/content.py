@@ -108,7 +108,8 @@ def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:
         known = freshest.get((record.project_id, record.key))
         if known is None or replaces(record, known):
             freshest[record.project_id, record.key] = record
-    return list(freshest.values())
+    # In the order of their keys, as everything that is written by several windows at once: none waits for the other.
+    return [freshest[one] for one in sorted(freshest)]
 
 
 def _entity_columns(records: Sequence[EntityRecord]) -> dict[str, list[Any]]:

@@ -36,7 +36,7 @@ class LockTimeoutError(LedgerError):
 
     code = FailureCode.LOCK_TIMEOUT
 
-    def __init__(self, path: Path, waited: float, *, holder: str | None = None) -> None:
+    def __init__(self, path: Path | str, waited: float, *, holder: str | None = None) -> None:
         self.path = path
         self.waited = waited
         self.holder = holder
@@ -50,7 +50,7 @@ class LockTimeoutError(LedgerError):
 class LedgerVersionError(LedgerError):
     """``found``: schema version of the file; ``known``: the newest this program can handle."""
 
-    def __init__(self, path: Path, *, found: int, known: int) -> None:
+    def __init__(self, path: Path | str, *, found: int, known: int) -> None:
         self.path = path
         self.found = found
         self.known = known
@@ -61,7 +61,7 @@ class LedgerVersionError(LedgerError):
 
 
 class NotALedgerError(LedgerError):
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         super().__init__(
             f"{path} cannot be used as a ledger: {reason}. "
@@ -72,7 +72,7 @@ class NotALedgerError(LedgerError):
 class LedgerDamagedError(LedgerError):
     """``reason``: in DuckDB's words."""
 
-    def __init__(self, path: Path, reason: str) -> None:
+    def __init__(self, path: Path | str, reason: str) -> None:
         self.path = path
         self.reason = reason
         super().__init__(
@@ -85,7 +85,7 @@ class LedgerDamagedError(LedgerError):
 class LedgerGoneError(LedgerError):
     """No new one is created in its place: it would lack the run's own row."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
         super().__init__(
             f"The ledger {path} was there and is gone: it was deleted, emptied or moved away. "
@@ -108,7 +108,7 @@ class BackupRefusedError(LedgerError):
 
 
 class LedgerMissingError(LedgerError):
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = path
         super().__init__(f"There is no ledger at {path} yet. The first run makes it; or check SURGICAL_LEDGER.")
 

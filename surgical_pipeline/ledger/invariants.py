@@ -1,7 +1,6 @@
 """What must be true of the whole ledger at any moment, and the search for rows that break it."""
 
 from collections.abc import Callable
-from functools import partial
 
 from pydantic import BaseModel, ConfigDict
 
@@ -63,8 +62,8 @@ def check(tx: Transaction) -> CheckReport:
     )
 
 
-def _find(tx: Transaction, query_name: str) -> list[str]:
-    return tx.column(query_name)
+def _found_by(*query_names: str) -> "_Find":
+    return lambda tx: [found for name in query_names for found in tx.column(name)]
 
 
 def _find_outcomes_of_other_entities(tx: Transaction) -> list[str]:
@@ -89,7 +88,7 @@ _Find = Callable[[Transaction], list[str]]
 _INVARIANTS: dict[str, tuple[str, _Find]] = {
     "outcomes_counted": (
         "an ended run has as many outcomes as entities it was asked for",
-        partial(_find, query_name="find_wrong_outcome_counts"),
+        _found_by("find_wrong_outcome_counts"),
     ),
     "outcomes_of_scope": (
         "the outcomes of an ended run are those of the entities in its scope",
@@ -97,54 +96,54 @@ _INVARIANTS: dict[str, tuple[str, _Find]] = {
     ),
     "endings_finished": (
         "an ended run has the time of its end and no stage that is still open",
-        partial(_find, query_name="find_unfinished_endings"),
+        _found_by("find_unfinished_endings"),
     ),
     "nothing_pending": (
         "in an ended run every entity is up to date or has a failure",
-        partial(_find, query_name="find_pending_outcomes"),
+        _found_by("find_pending_outcomes"),
     ),
     "failures_agree": (
         "an entity's own failure is the same in entity_outcomes and, at position 0, in entity_failures",
-        partial(_find, query_name="find_disagreeing_failures"),
+        _found_by("find_disagreeing_failures"),
     ),
     "embeddings_have_documents": (
         "every vector belongs to a live document",
-        partial(_find, query_name="find_lost_embeddings"),
+        _found_by("find_lost_embeddings"),
     ),
     "deleted_leaves_nothing": (
         "a tombstoned entity has no live document and no vector",
-        partial(_find, query_name="find_leftovers_of_deleted"),
+        _found_by("find_leftovers_of_deleted"),
     ),
     "one_document_each": (
         "an entity or discussion has one document of a kind",
-        partial(_find, query_name="find_doubled_documents"),
+        _found_by("find_doubled_documents"),
     ),
     "one_project_each": (
         "of all projects with one path, all but one are superseded",
-        partial(_find, query_name="find_doubled_projects"),
+        _found_by("find_doubled_projects"),
     ),
     "notes_in_discussions": (
         "a note belongs to a discussion of its own entity",
-        partial(_find, query_name="find_stray_notes"),
+        _found_by("find_stray_notes"),
     ),
     "dependents_claimed": (
         "rows of a dependent have their row in dependent_fetches",
-        partial(_find, query_name="find_unclaimed_dependents"),
+        _found_by("find_unclaimed_dependents"),
     ),
     "dependents_counted": (
         "a dependent has as many rows as its last fetch wrote",
-        partial(_find, query_name="find_miscounted_dependents"),
+        _found_by("find_miscounted_dependents"),
     ),
     "entity_counters": (
         "a run's counters of entities and documents are what its outcomes add up to",
-        partial(_find, query_name="find_wrong_entity_counters"),
+        _found_by("find_wrong_entity_counters"),
     ),
     "failure_counters": (
         "a run's counters of failures and warnings are what entity_failures and the outcomes' warnings add up to",
-        partial(_find, query_name="find_wrong_failure_counters"),
+        _found_by("find_wrong_failure_counters"),
     ),
     "keys_unique": (
         "no primary key occurs twice",
-        partial(_find, query_name="find_duplicate_keys"),
+        _found_by("find_duplicate_keys", "find_duplicate_words"),
     ),
 }

@@ -1,12 +1,17 @@
-"""The one place that chooses what a ledger is stored in."""
+"""The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if ``SURGICAL_LEDGER`` says so."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.leftovers import remove_leftovers
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.settings import Settings, SettingsError
+
+if TYPE_CHECKING:
+    from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 
 
 def open_ledger(settings: Settings, *, wait_at_most_seconds: float | None = None) -> Ledger:
@@ -17,36 +22,78 @@ def open_ledger(settings: Settings, *, wait_at_most_seconds: float | None = None
     Raises:
         SettingsError: the settings name no valid place for a ledger.
     """
+    if settings.ledger_address is not None:
+        return open_postgres(settings, wait_at_most_seconds=wait_at_most_seconds)
     return open_ledger_file(settings, wait_at_most_seconds=wait_at_most_seconds)
 
 
 def open_ledger_file(settings: Settings, *, wait_at_most_seconds: float | None = None) -> DuckDBLedger:
-    """The same, for operations on a DuckDB file as a whole: backup, compaction."""
+    """The same, for operations on a DuckDB file as a whole: backup, compaction.
+
+    Raises:
+        SettingsError: as above; or the ledger is in PostgreSQL.
+    """
+    return DuckDBLedger(settings.ledger_path, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
+
+
+def open_postgres(settings: Settings, *, wait_at_most_seconds: float | None = None) -> "PostgresLedger":
+    """The same, for what only a ledger in PostgreSQL can do.
+
+    Raises:
+        SettingsError: the settings name none, or the extra ``postgres`` is not installed.
+    """
+    if settings.ledger_address is None:
+        raise SettingsError("SURGICAL_LEDGER names no PostgreSQL database: write postgresql://user@host/database")
+    try:
+        from surgical_pipeline.ledger.postgres.address import Address  # noqa: PLC0415  an extra
+        from surgical_pipeline.ledger.postgres.windows import PostgresLedger  # noqa: PLC0415
+    except ImportError as error:
+        raise SettingsError(
+            "a ledger in PostgreSQL needs the extra postgres: pip install 'surgical-pipeline[postgres]'"
+        ) from error
+    try:
+        address = Address.parse(settings.ledger_address.get_secret_value())
+    except LedgerError as error:
+        raise SettingsError(str(error)) from None
+    return PostgresLedger(address, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
+
+
+def _timeout(settings: Settings, wait_at_most_seconds: float | None) -> float:
     timeout = settings.lock_timeout_seconds
-    if wait_at_most_seconds is not None:
-        timeout = min(timeout, wait_at_most_seconds)
-    return DuckDBLedger(settings.ledger_path, lock_timeout_seconds=timeout)
+    return timeout if wait_at_most_seconds is None else min(timeout, wait_at_most_seconds)
 
 
 class LedgerFiles:
-    """The files of the ledger that the settings name, for those who tidy up and know nothing of how it is stored.
+    """What the ledger that the settings name takes on a disk, for those who tidy up and know nothing of how.
 
     Raises:
         SettingsError: as ``open_ledger``.
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._ledger = open_ledger_file(settings)
+        self._ledger = open_ledger(settings)
 
     @property
     def bytes(self) -> int:
-        """Of the file with its log; 0 if there is none."""
-        path: Path = self._ledger.path
-        return (path.stat().st_size if path.exists() else 0) + wal_bytes(path)
+        """Of the file with its log, or of the tables with their indexes; 0 if there is none.
+
+        Raises:
+            LedgerError: a server cannot be reached.
+        """
+        if isinstance(self._ledger, DuckDBLedger):
+            path: Path = self._ledger.path
+            return (path.stat().st_size if path.exists() else 0) + wal_bytes(path)
+        if not self._ledger.exists:
+            return 0
+        with self._ledger.read("size") as tx:
+            return int(tx.column("measure_ledger")[0])
 
     def fold_log_in(self) -> None:
-        """So that space of deleted rows is used again; if that fails now, a later window does it."""
-        if self._ledger.exists:
+        """So that space of deleted rows is used again; if that fails now, a later window does it.
+
+        PostgreSQL does it by itself.
+        """
+        if isinstance(self._ledger, DuckDBLedger) and self._ledger.exists:
             self._ledger.checkpoint()
 
     def remove_leftovers(self, *, dry_run: bool) -> tuple[int, int]:
@@ -55,4 +102,6 @@ class LedgerFiles:
         Raises:
             LedgerError: the ledger's lock cannot be had.
         """
+        if not isinstance(self._ledger, DuckDBLedger):
+            return 0, 0
         return remove_leftovers(self._ledger, dry_run=dry_run)

@@ -1,6 +1,7 @@
 """What a ledger promises, whatever it is stored in: windows, and the named queries that run inside one.
 
-Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keeps one in a DuckDB file.
+Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keeps one in a DuckDB file, `ledger/postgres/` in a
+PostgreSQL database.
 """
 
 import threading
@@ -10,6 +11,7 @@ from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
 from surgical_pipeline.domain.outcomes import LockStats
+from surgical_pipeline.ledger.clock import Clock
 
 T = TypeVar("T")
 
@@ -62,6 +64,10 @@ class Ledger(Protocol):
     @property
     def location(self) -> str:
         """Where it is, in words for people."""
+
+    @property
+    def clock(self) -> Clock:
+        """By which runs give signs of life and are found silent: the same for all machines that use the ledger."""
 
     @property
     def exists(self) -> bool:

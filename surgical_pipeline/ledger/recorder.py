@@ -14,7 +14,7 @@ from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
 from surgical_pipeline.ledger.beginnings import begin_run
 from surgical_pipeline.ledger.belonging import load_belonging
-from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.ledger.clock import Clock
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
@@ -35,17 +35,18 @@ class SyncRunRecorder:
     ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests passed to ``count_requests``. ``worker``: None: this process.
+    since this object was made, and the requests passed to ``count_requests``. ``clock``: None: the ledger's, so that
+    all machines agree who is alive. ``worker``: None: this process.
     """
 
     def __init__(
-        self, ledger: Ledger, run_id: str, *, clock: Clock = utc_now, worker: ProcessIdentity | None = None
+        self, ledger: Ledger, run_id: str, *, clock: Clock | None = None, worker: ProcessIdentity | None = None
     ) -> None:
         self.run_id, self._worker = run_id, worker
         self._ledger = ledger
-        self._clock = clock
+        self._clock = clock or ledger.clock
         self._usage = Usage(ledger)
-        self._row = RunRow(run_id, self._usage, location=ledger.location, clock=clock)
+        self._row = RunRow(run_id, self._usage, location=ledger.location, clock=self._clock)
         self._known: dict[EntityKey, EntityOutcome] | None = None
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""

@@ -11,6 +11,7 @@ from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.pruning import PruneError, PruneReport, PruneWish, parse_age, parse_triggers
 from surgical_pipeline.domain.words import size_in_words
 from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings
 
 
@@ -29,7 +30,7 @@ def run_prune(older_than: str, *, trigger: str | None, dry_run: bool) -> PruneRe
     wish = PruneWish(before=utc_now() - age, dry_run=dry_run, **chosen)
     with usage_errors(), ledger_errors():
         settings = Settings.from_environment()
-        _ = settings.dagster_home, settings.ledger_path
+        _ = settings.dagster_home, open_ledger(settings)
         try:
             with opened_instance() as instance:
                 return prune(instance, settings, wish)

@@ -24,7 +24,7 @@ from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
 from surgical_pipeline.ledger.duckdb.engine import engine_of
 from surgical_pipeline.ledger.duckdb.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.duckdb.lock import locked
-from surgical_pipeline.ledger.duckdb.off_event_loop import run_off_event_loop
+from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, LedgerMissingError
 
@@ -63,6 +63,10 @@ class DuckDBLedger:
     @property
     def location(self) -> str:
         return str(self.path)
+
+    @property
+    def clock(self) -> Clock:
+        return self._clock
 
     @property
     def exists(self) -> bool:

@@ -1,5 +1,8 @@
 """The named queries and the migrations of this folder, read once on first use.
 
+What the databases share stands in this folder; what only one of them has, or says in its own way, in a folder of its
+name: a query or migration of the same name there takes the place of the shared one.
+
 A query begins with two comment lines, its name and what it does::
 
     -- name: find_thing
@@ -14,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
+from importlib.resources.abc import Traversable
 from types import MappingProxyType
 
 _BLOCK = re.compile(r"(?P<name>\w+)\n-- (?P<description>.+)\n(?P<text>\s*[^-\s](?:.|\n)*)")
@@ -37,24 +41,29 @@ class Migration:
 
 
 @cache
-def queries() -> Mapping[str, Query]:
-    """All named queries.
+def queries(database: str = "duckdb") -> Mapping[str, Query]:
+    """All named queries as that database takes them, with parameters written ``$name``.
 
     Raises:
-        ValueError: a file holds SQL outside a named query, or two queries share a name.
+        ValueError: a file holds SQL outside a named query, or two queries of one folder share a name.
     """
+    here = resources.files(__name__)
+    return MappingProxyType(_queries_in(here) | _queries_in(here / database))
+
+
+def _queries_in(folder: Traversable) -> dict[str, Query]:
     found: dict[str, Query] = {}
-    for file in sorted(resources.files(__name__).iterdir(), key=lambda file: file.name):
+    for file in sorted(folder.iterdir(), key=lambda file: file.name):
         if file.name.endswith(".sql"):
             for query in parse(file.read_text(encoding="utf-8")):
                 if query.name in found:
                     raise ValueError(f"two queries are named {query.name}")
                 found[query.name] = query
-    return MappingProxyType(found)
+    return found
 
 
 def query(name: str) -> Query:
-    """The query of that name.
+    """The query of that name, for DuckDB.
 
     Raises:
         KeyError: there is none.
@@ -99,11 +108,24 @@ def computed_views() -> Mapping[str, str]:
 
 
 @cache
-def migrations() -> tuple[Migration, ...]:
-    """All migrations in order of version."""
-    found = (
-        Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
-        for file in (resources.files(__name__) / "migrations").iterdir()
+def migrations(database: str = "duckdb") -> tuple[Migration, ...]:
+    """All migrations in order of version, as that database takes them."""
+    here = resources.files(__name__)
+    found = _migrations_in(here / "migrations") | _migrations_in(here / database / "migrations")
+    return tuple(found[version] for version in sorted(found))
+
+
+def _migrations_in(folder: Traversable) -> dict[int, Migration]:
+    if not folder.is_dir():
+        return {}
+    return {
+        int(match[1]): Migration(int(match[1]), match[2], file.read_text(encoding="utf-8"))
+        for file in folder.iterdir()
         if (match := _MIGRATION.fullmatch(file.name))
-    )
-    return tuple(sorted(found, key=lambda migration: migration.version))
+    }
+
+
+@cache
+def indexes(database: str = "postgres") -> str:
+    """Indexes that only this database needs; they are made after migrations where they are missing."""
+    return (resources.files(__name__) / database / "schema" / "indexes.sql").read_text(encoding="utf-8")

@@ -11,10 +11,11 @@ FROM projects
 WHERE created_at IS NOT NULL AND ($project_id::BIGINT IS NULL OR project_id = $project_id::BIGINT);
 
 -- name: claim_ledger
--- Store which GitLab the ledger belongs to, unless it belongs to one already.
+-- Store which GitLab the ledger belongs to; no row if it belongs to one already.
 INSERT INTO ledger_gitlab (gitlab_url, known_since, run_id)
 VALUES ($gitlab_url, $now, $run_id)
-ON CONFLICT (only_row) DO NOTHING;
+ON CONFLICT (only_row) DO NOTHING
+RETURNING gitlab_url;
 
 -- name: rebase_ledger
 -- Store another GitLab, on a person's order.

@@ -49,16 +49,3 @@ DELETE FROM embeddings WHERE document_id = ANY($document_ids::VARCHAR[]);
 -- All vectors of these documents of one model.
 DELETE FROM embeddings
 WHERE (document_id, model) IN (SELECT unnest($document_id::VARCHAR[]), unnest($model::VARCHAR[]));
-
--- name: insert_embeddings
--- Vectors of documents whose old ones were just deleted. A vector comes as the text of an array.
-INSERT INTO embeddings (document_id, chunk_index, model, content_hash, dimension, vector, embedded_at, run_id)
-SELECT
-    unnest($document_id::VARCHAR[]),
-    unnest($chunk_index::INTEGER[]),
-    unnest($model::VARCHAR[]),
-    unnest($content_hash::VARCHAR[]),
-    unnest($dimension::INTEGER[]),
-    unnest($vector::VARCHAR[])::FLOAT[],
-    $embedded_at,
-    $run_id;

@@ -277,9 +277,6 @@ UNION ALL
 SELECT concat_ws(' ', 'documents', document_id) FROM documents
 GROUP BY document_id HAVING COUNT(*) > 1
 UNION ALL
-SELECT concat_ws(' ', 'vocabulary', word_id) FROM vocabulary
-GROUP BY word_id HAVING COUNT(*) > 1
-UNION ALL
 SELECT concat_ws(' ', 'document_words', document_id) FROM document_words
 GROUP BY document_id HAVING COUNT(*) > 1
 UNION ALL

@@ -1,3 +1,11 @@
+import pytest
+
 from surgical_pipeline_tests.integration.ledger.conftest import clock, empty_file, ledger, new_ledger
 
 __all__ = ["clock", "empty_file", "ledger", "new_ledger"]
+
+
+@pytest.fixture
+def backend() -> str:
+    """Typed tables are read from a file."""
+    return "duckdb"

@@ -1,11 +1,18 @@
+"""One contract, two databases: tests that take ``ledger`` or ``new_ledger`` run on each."""
+
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import HandClock
+from surgical_pipeline_tests.postgres_server import PostgresServer
+
+LOCK_TIMEOUT_SECONDS = 20
 
 
 @pytest.fixture
@@ -13,10 +20,23 @@ def clock() -> HandClock:
     return HandClock()
 
 
+@pytest.fixture(params=["duckdb", "postgres"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the ledger is; tests of one database alone have a fixture of this name that says which."""
+    return str(request.param)
+
+
 @pytest.fixture
-def new_ledger(tmp_path: Path, clock: HandClock) -> DuckDBLedger:
-    """A ledger whose file does not exist yet."""
-    return DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=20, clock=clock)
+def new_ledger(
+    backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest
+) -> Iterator[Ledger]:
+    """A ledger to which nothing was ever written."""
+    if backend == "duckdb":
+        yield DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.temporary() as database:
+        yield server.ledger(database, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
 
 
 @pytest.fixture(scope="session")
@@ -29,8 +49,27 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture(scope="session")
+def empty_database(postgres: PostgresServer) -> str:
+    """The same in PostgreSQL: a template."""
+    name = postgres.new_database()
+    made = postgres.ledger(name)
+    with made.write("make"):
+        pass
+    made.close()
+    return name
+
+
 @pytest.fixture
-def ledger(new_ledger: DuckDBLedger, empty_file: Path) -> DuckDBLedger:
+def ledger(
+    backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest
+) -> Iterator[Ledger]:
     """A ledger with its schema and no row."""
-    shutil.copyfile(empty_file, new_ledger.path)
-    return new_ledger
+    if backend == "duckdb":
+        path = tmp_path / "ledger.duckdb"
+        shutil.copyfile(request.getfixturevalue("empty_file"), path)
+        yield DuckDBLedger(path, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.temporary(request.getfixturevalue("empty_database")) as database:
+        yield server.ledger(database, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)

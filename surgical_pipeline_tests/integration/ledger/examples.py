@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, LiteralString, cast
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
@@ -19,8 +19,8 @@ from surgical_pipeline.domain.records import (
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
 PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
@@ -30,14 +30,23 @@ MODEL = "toy-model"
 
 def run_sql(tx: Transaction, statement: str) -> None:
     """A statement that the package does not have: how a test plants what the package would never write."""
-    assert isinstance(tx, DuckDBTransaction)
-    tx._connection.execute(statement)
+    if isinstance(tx, PostgresTransaction):
+        tx.connection.execute(_for_postgres(statement))
+    else:
+        assert isinstance(tx, DuckDBTransaction)
+        tx._connection.execute(statement)
 
 
 def read_sql(tx: Transaction, statement: str) -> list[tuple[Any, ...]]:
     """The same for looking."""
+    if isinstance(tx, PostgresTransaction):
+        return tx.connection.execute(_for_postgres(statement)).fetchall()
     assert isinstance(tx, DuckDBTransaction)
     return tx._connection.execute(statement).fetchall()
+
+
+def _for_postgres(statement: str) -> LiteralString:
+    return cast("LiteralString", statement)
 
 
 def at(seconds: float) -> datetime:
@@ -74,7 +83,7 @@ class HandClock:
 
 
 def start(
-    ledger: DuckDBLedger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None
+    ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3", clock: HandClock | None = None
 ) -> SyncRunRecorder:
     """A running run of that scope whose project is known."""
     recorder = SyncRunRecorder(ledger, run_id, clock=clock or HandClock())

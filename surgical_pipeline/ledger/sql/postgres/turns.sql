@@ -1,0 +1,59 @@
+-- Where the order of transactions matters, one waits for the other: which query is preceded by which of these is told
+-- in ledger/postgres/turns.py. Rows are always locked in the order of their keys, so that no two transactions wait for
+-- each other. All of them end with the transaction.
+
+-- name: take_turn
+-- Wait until no other transaction has this turn. A number from MAX() + 1 is then given in the order of commits.
+SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, $turn::INTEGER);
+
+-- name: take_turn_of_path
+-- The same for what has this path.
+SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, hashtext(lower($path)));
+
+-- name: lock_entities
+-- These entities: what their content is made of does not change until the end.
+SELECT iid
+FROM entities
+WHERE project_id = $project_id
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY entity_type, iid
+FOR UPDATE;
+
+-- name: lock_claimed_entities
+-- The same of entities whose dependents are about to be replaced.
+SELECT iid
+FROM entities
+WHERE project_id = $project_id
+  AND (entity_type, iid) IN (SELECT unnest($entity_type::VARCHAR[]), unnest($iid::BIGINT[]))
+ORDER BY entity_type, iid
+FOR UPDATE;
+
+-- name: lock_documents_of_entities
+-- The documents of these entities: nobody embeds them until the end.
+SELECT document_id
+FROM documents
+WHERE project_id = $project_id
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY document_id
+FOR UPDATE;
+
+-- name: lock_documents
+-- These documents: their text does not change until the end, and nobody else writes their vectors.
+SELECT document_id
+FROM documents
+WHERE document_id = ANY($document_id::VARCHAR[])
+ORDER BY document_id
+FOR UPDATE;
+
+-- name: lock_run
+-- The run's row, before its outcomes: who ends a run takes them in this order, too.
+SELECT run_id FROM sync_runs WHERE run_id = $run_id FOR UPDATE;
+
+-- name: lock_events
+-- Pending events of these entities: what became of them is decided by one run after the other.
+SELECT event_key
+FROM gitlab_events
+WHERE state = 'pending'
+  AND (entity_type, iid) IN (SELECT unnest($entity_types::VARCHAR[]), unnest($iids::BIGINT[]))
+ORDER BY event_key
+FOR UPDATE;
