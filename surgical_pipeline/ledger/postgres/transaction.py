@@ -18,7 +18,7 @@ class PostgresTransaction:
     def __init__(
         self, connection: Connection, shown: str, *, now: datetime, writes: bool, timeout_seconds: float
     ) -> None:
-        self.connection = connection
+        self._connection = connection
         self._shown = shown
         self._writes = writes
         self._timeout_seconds = timeout_seconds
@@ -72,8 +72,8 @@ class PostgresTransaction:
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
             if self._writes:
                 for before in BEFORE.get(query_name, ()):
-                    self.connection.execute(statement(before.query), {**given, **before.params})
-            cursor = self.connection.execute(statement(query_name), given)
+                    self._connection.execute(statement(before.query), {**given, **before.params})
+            cursor = self._connection.execute(statement(query_name), given)
             if cursor.description is None:
                 return [], []
             return [column.name for column in cursor.description], cursor.fetchall()

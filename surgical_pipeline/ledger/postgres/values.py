@@ -55,7 +55,14 @@ class Adapting(AdaptContext):
 
 def storable(params: dict[str, Any]) -> dict[str, Any]:
     r"""The parameters, with JSON that PostgreSQL can read again: it refuses to take ``\u0000`` out of it."""
-    return {name: _storable_json(value) if name in _JSON else value for name, value in params.items()}
+    return {name: _storable_json(value) if name in _JSON else _of_one_type(value) for name, value in params.items()}
+
+
+def _of_one_type(value: Any) -> Any:
+    """A list of floats in which some are whole is a list of floats."""
+    if isinstance(value, list) and any(isinstance(one, float) for one in value):
+        return [one if one is None else float(one) for one in value]
+    return value
 
 
 def _storable_json(value: Any) -> Any:

@@ -69,7 +69,7 @@ class PostgresLedger:
     def exists(self) -> bool:
         """True also if the server cannot be reached: what is done next says why."""
         try:
-            with self._transaction("exists", writes=False) as (_, version):
+            with self._transaction("exists", writes=False) as (_, version, _):
                 return version > 0
         except LedgerError:
             return True
@@ -103,7 +103,7 @@ class PostgresLedger:
     @contextmanager
     def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[PostgresTransaction]:
         self._migrate_if_due(cancelled)
-        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, version):
+        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, version, _):
             self._check(version)
             yield transaction
 
@@ -112,7 +112,7 @@ class PostgresLedger:
         self, purpose: str = "read", *, cancelled: threading.Event | None = None
     ) -> Iterator[PostgresTransaction]:
         while True:
-            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, version):
+            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, version, _):
                 if version == 0:
                     raise LedgerGoneError(self.location) if self._seen else LedgerMissingError(self.location)
                 if not self._check(version):
@@ -148,18 +148,18 @@ class PostgresLedger:
         """In a transaction of its own: tables that nobody else sees yet would be locked for the window's length."""
         if self._seen:
             return
-        with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (transaction, version):
+        with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (_, version, connection):
             if self._check(version):
                 with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
                     now = None if self._given_clock is None else self._given_clock()
-                    migrate(transaction.connection, self.schema, now=now)
+                    migrate(connection, self.schema, now=now)
         self._seen = True
 
     @contextmanager
     def _transaction(
         self, purpose: str, *, writes: bool, cancelled: threading.Event | None = None, count: bool = True
-    ) -> Iterator[tuple[PostgresTransaction, int]]:
-        """An open transaction and the schema's version; committed at the block's end."""
+    ) -> Iterator[tuple[PostgresTransaction, int, Connection]]:
+        """An open transaction, the schema's version and the connection; committed at the block's end."""
         if cancelled is not None and cancelled.is_set():
             raise WaitAbandonedError(f"The wait for the ledger {self.location} was called off; nothing was written.")
         asked = time.monotonic()
@@ -174,7 +174,7 @@ class PostgresLedger:
                 timeout_seconds=self.timeout_seconds,
             )
             try:
-                yield transaction, version
+                yield transaction, version, connection
                 transaction.complete()
                 self._commit(connection)
                 transaction.committed()

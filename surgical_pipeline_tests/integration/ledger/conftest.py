@@ -9,7 +9,7 @@ import pytest
 
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline_tests.integration.ledger.examples import HandClock
+from surgical_pipeline_tests.integration.ledger.examples import HandClock, read_sql, run_sql
 from surgical_pipeline_tests.postgres_server import PostgresServer
 
 LOCK_TIMEOUT_SECONDS = 20
@@ -50,26 +50,22 @@ def empty_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def empty_database(postgres: PostgresServer) -> str:
-    """The same in PostgreSQL: a template."""
-    name = postgres.new_database()
-    made = postgres.ledger(name)
-    with made.write("make"):
-        pass
-    made.close()
-    return name
+def used_database(postgres: PostgresServer) -> str:
+    """A database with a ledger for one test after the other: making one takes longer than emptying it."""
+    return postgres.new_database()
 
 
 @pytest.fixture
-def ledger(
-    backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest
-) -> Iterator[Ledger]:
+def ledger(backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest) -> Ledger:
     """A ledger with its schema and no row."""
     if backend == "duckdb":
         path = tmp_path / "ledger.duckdb"
         shutil.copyfile(request.getfixturevalue("empty_file"), path)
-        yield DuckDBLedger(path, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
-        return
+        return DuckDBLedger(path, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
     server: PostgresServer = request.getfixturevalue("postgres")
-    with server.temporary(request.getfixturevalue("empty_database")) as database:
-        yield server.ledger(database, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)
+    database: str = request.getfixturevalue("used_database")
+    with server.ledger(database).write("empty") as tx:
+        for (table,) in read_sql(tx, "SELECT tablename FROM pg_tables WHERE schemaname = 'main'"):
+            if table != "schema_migrations":
+                run_sql(tx, f"DELETE FROM {table}")
+    return server.ledger(database, lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)

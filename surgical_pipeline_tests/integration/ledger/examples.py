@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, LiteralString, cast
+from typing import Any
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
@@ -30,23 +30,14 @@ MODEL = "toy-model"
 
 def run_sql(tx: Transaction, statement: str) -> None:
     """A statement that the package does not have: how a test plants what the package would never write."""
-    if isinstance(tx, PostgresTransaction):
-        tx.connection.execute(_for_postgres(statement))
-    else:
-        assert isinstance(tx, DuckDBTransaction)
-        tx._connection.execute(statement)
+    assert isinstance(tx, DuckDBTransaction | PostgresTransaction)
+    tx._connection.execute(statement)
 
 
 def read_sql(tx: Transaction, statement: str) -> list[tuple[Any, ...]]:
     """The same for looking."""
-    if isinstance(tx, PostgresTransaction):
-        return tx.connection.execute(_for_postgres(statement)).fetchall()
-    assert isinstance(tx, DuckDBTransaction)
+    assert isinstance(tx, DuckDBTransaction | PostgresTransaction)
     return tx._connection.execute(statement).fetchall()
-
-
-def _for_postgres(statement: str) -> LiteralString:
-    return cast("LiteralString", statement)
 
 
 def at(seconds: float) -> datetime:
