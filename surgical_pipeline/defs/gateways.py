@@ -213,8 +213,13 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
 
 
 def _folder_of_all(settings: Settings) -> Path | None:
-    """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used."""
+    """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used.
+
+    Of a ledger in PostgreSQL, DAGSTER_HOME: all runs of this machine share it.
+    """
     with suppress(SettingsError):
+        if settings.ledger_address is not None:
+            return settings.dagster_home
         return settings.ledger_path.resolve().parent
     return None
 

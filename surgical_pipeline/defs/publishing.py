@@ -7,7 +7,7 @@ from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.sync.asset import DISCUSSIONS, ISSUES, MERGE_REQUESTS, RESOURCE_EVENTS
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.ledger.errors import LedgerError
-from surgical_pipeline.ledger.opening import open_ledger_file
+from surgical_pipeline.ledger.opening import open_copyable
 from surgical_pipeline.settings import Settings, SettingsError
 
 PUBLISH_JOB = "published"
@@ -31,7 +31,7 @@ def published(context: dg.AssetExecutionContext) -> dg.MaterializeResult[None]:
 
     settings = Settings.from_environment()
     try:
-        done = publish_as_set(open_ledger_file(settings), settings)
+        done = publish_as_set(open_copyable(settings), settings)
     except (SettingsError, LedgerError) as error:
         raise _failed(error.code, error) from as_cause(error)
     except DatasetError as error:

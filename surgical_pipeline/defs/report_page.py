@@ -9,6 +9,7 @@ from surgical_pipeline.defs.gateways import RunGateways, open_embedder
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.opening import LedgerFiles
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.report.making import make_period_report
 from surgical_pipeline.report.page import render
@@ -45,10 +46,8 @@ def facts_of(settings: Settings, ledger: Ledger) -> LedgerFacts:
         gitlab_url = settings.gitlab_url
     with suppress(SettingsError, EmbedderError):
         model = open_embedder(settings).name
-    with suppress(SettingsError, OSError):
-        path = settings.ledger_path
-        log = path.with_name(f"{path.name}.wal")
-        file_bytes = path.stat().st_size + (log.stat().st_size if log.exists() else 0)
+    with suppress(SettingsError, OSError, LedgerError):
+        file_bytes = LedgerFiles(settings).bytes or None
     return LedgerFacts(ledger.location, gitlab_url=gitlab_url, model=model, file_bytes=file_bytes)
 
 

@@ -1,13 +1,18 @@
 """The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if ``SURGICAL_LEDGER`` says so."""
 
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from surgical_pipeline.domain.outcomes import LockStats
+from surgical_pipeline.ledger.copying import copy_ledger
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.leftovers import remove_leftovers
+from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
+from surgical_pipeline.ledger.rows import RowLedger
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
@@ -56,6 +61,58 @@ def open_postgres(settings: Settings, *, wait_at_most_seconds: float | None = No
     except LedgerError as error:
         raise SettingsError(str(error)) from None
     return PostgresLedger(address, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
+
+
+def open_rows(settings: Settings) -> RowLedger:
+    """The same, to be copied from or to.
+
+    Raises:
+        SettingsError: as ``open_ledger``.
+    """
+    if settings.ledger_address is None:
+        return DuckDBRows(open_ledger_file(settings))
+    ledger = open_postgres(settings)
+    from surgical_pipeline.ledger.postgres.rows import PostgresRows  # noqa: PLC0415  an extra
+
+    return PostgresRows(ledger)
+
+
+class CopiedOut:
+    """A ledger in PostgreSQL for those who want it as a DuckDB file: to publish it.
+
+    Raises:
+        SettingsError: as ``open_ledger``.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._ledger = open_postgres(settings)
+        self._rows = open_rows(settings)
+
+    @property
+    def stats(self) -> LockStats:
+        return self._ledger.stats
+
+    def read(self, purpose: str = "read") -> AbstractContextManager[Transaction]:
+        return self._ledger.read(purpose)
+
+    def copy_to(self, destination: Path) -> None:
+        """Make a DuckDB file of all that was committed until now; nobody waits for it.
+
+        Raises:
+            LedgerError: the ledger is missing or cannot be read, or the file cannot be written.
+        """
+        made = DuckDBLedger(destination)
+        copy_ledger(self._rows, DuckDBRows(made))
+        made.checkpoint()
+
+
+def open_copyable(settings: Settings) -> DuckDBLedger | CopiedOut:
+    """The ledger that the settings name, for publishing.
+
+    Raises:
+        SettingsError: as ``open_ledger``.
+    """
+    return open_ledger_file(settings) if settings.ledger_address is None else CopiedOut(settings)
 
 
 def _timeout(settings: Settings, wait_at_most_seconds: float | None) -> float:

@@ -13,6 +13,7 @@ import duckdb
 
 from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.clock import Clock
 from surgical_pipeline.ledger.duckdb.engine import start
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -103,6 +104,10 @@ class SimulatedLedger:
     @property
     def location(self) -> str:
         return "the simulated ledger"
+
+    @property
+    def clock(self) -> Clock:
+        return self._process.machine.wall
 
     @property
     def exists(self) -> bool:

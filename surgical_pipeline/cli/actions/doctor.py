@@ -173,10 +173,13 @@ def check_filesystem(settings: Settings, *, mounts: Path = MOUNTS) -> Iterator[F
 def _check_files(settings: Settings) -> Iterator[Finding]:
     """Does not prevent a sync, but files made by an older version are readable by everybody on the machine."""
     try:
-        ledger, snapshots = settings.ledger_path, settings.dagster_home / "snapshots"
+        ledger = settings.ledger_path if settings.ledger_address is None else None
+        snapshots = settings.dagster_home / "snapshots"
     except SettingsError:
         return  # already reported
-    files = [ledger, *(ledger.with_name(f"{ledger.name}.{end}") for end in ("wal", "lock"))]
+    files = (
+        [] if ledger is None else [ledger, *(ledger.with_name(f"{ledger.name}.{end}") for end in ("wal", "lock"))]
+    )
     files += [snapshots, *snapshots.glob("*.jsonl")]
     open_to_all = [str(path) for path in files if path.exists() and path.stat().st_mode & stat.S_IRWXO]
     if open_to_all:

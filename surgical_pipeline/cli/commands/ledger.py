@@ -1,4 +1,4 @@
-"""`surgical-pipeline ledger backup|check|compact|rebase`: care of the ledger's file."""
+"""`surgical-pipeline ledger backup|check|compact|copy|rebase`: care of the ledger as a whole."""
 
 from pathlib import Path
 from typing import Annotated
@@ -64,6 +64,27 @@ def compact(as_json: Annotated[bool, _JSON] = False) -> None:
         print_json(done)
     else:
         say(f"{done.path}: {done.bytes_before:,} bytes before, {done.bytes_after:,} after")
+
+
+@app.command()
+def copy(
+    source: Annotated[
+        str, typer.Argument(metavar="FROM", help="A DuckDB file, or postgresql://user@host/database.")
+    ],
+    destination: Annotated[str, typer.Argument(metavar="TO", help="A new ledger; or a copy that was begun.")],
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Copy a ledger to another database, DuckDB or PostgreSQL, and compare all tables. What is there stays there."""
+    from surgical_pipeline.cli.actions.ledger_copy import copy_between
+    from surgical_pipeline.cli.terminal import print_json, say
+
+    done = copy_between(source, destination)
+    if as_json:
+        print_json(done)
+    else:
+        rows = sum(table.rows for table in done.tables.values())
+        written = sum(table.written for table in done.tables.values())
+        say(f"{done.destination}: {rows:,} rows in {len(done.tables)} tables as in {done.source}, {written:,} new")
 
 
 @app.command()

@@ -12,7 +12,7 @@ def publish(
     from surgical_pipeline.cli.environment import (
         EXIT_USAGE,
         dataset_errors,
-        existing_ledger_file,
+        existing_ledger,
         fail,
         ledger_errors,
         usage_errors,
@@ -20,15 +20,16 @@ def publish(
     from surgical_pipeline.cli.terminal import print_json, say
     from surgical_pipeline.dataset.publish_settings import PublishSettings
     from surgical_pipeline.dataset.publishing import publish_as_set
+    from surgical_pipeline.ledger.opening import open_copyable
     from surgical_pipeline.settings import Settings
 
     settings = Settings.from_environment()
     with usage_errors():
         if PublishSettings.of(settings).folder is None:
             fail("SURGICAL_PUBLISH is not set: export the folder for the published copies", code=EXIT_USAGE)
-    ledger = existing_ledger_file(settings)
+    existing_ledger(settings)
     with usage_errors(), ledger_errors(), dataset_errors():
-        done = publish_as_set(ledger, settings)
+        done = publish_as_set(open_copyable(settings), settings)
     manifest = done.manifest
     if as_json:
         print_json(

@@ -8,6 +8,7 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -45,7 +46,9 @@ def described(spec: dg.AssetSpec) -> dg.AssetSpec:
 def _place(settings: Settings) -> dict[str, str]:
     """Empty if the settings do not say where; what needs the ledger says why."""
     with suppress(SettingsError):
-        return {"dagster/uri": f"duckdb://{settings.ledger_path}"}
+        if settings.ledger_address is None:
+            return {"dagster/uri": f"duckdb://{settings.ledger_path}"}
+        return {"dagster/uri": open_ledger(settings).location}
     return {}
 
 

@@ -22,6 +22,11 @@ class DuckDBTransaction:
         self._now = now
 
     @property
+    def connection(self) -> duckdb.DuckDBPyConnection:
+        """For what handles the ledger as a whole; all else has named queries."""
+        return self._connection
+
+    @property
     def now(self) -> datetime:
         return self._now
 

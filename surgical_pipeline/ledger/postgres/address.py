@@ -1,5 +1,6 @@
 """Where a ledger in PostgreSQL is: the address that a person wrote, and how it may be shown."""
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +17,18 @@ _DEFAULTS: dict[str, Any] = {
     "keepalives_interval": 10,
     "keepalives_count": 3,
     "tcp_user_timeout": 50_000,
+}
+
+_WRONG = (
+    "SURGICAL_LEDGER is no valid address of a PostgreSQL database: write postgresql://user@host:5432/database. "
+    "Percent-encode what is special in a password, or better leave the password to PGPASSFILE."
+)
+_SHOWN = {
+    # A password with an unencoded @ or / ends in one of these, as libpq reads it, and they are shown.
+    "host": re.compile(r"[^@?#\s]*"),
+    "port": re.compile(r"[0-9,]*"),
+    "dbname": re.compile(r"[^@/?#:]*"),
+    "user": re.compile(r"[^:/]*"),
 }
 
 
@@ -38,11 +51,9 @@ class Address:
         try:
             parameters = conninfo_to_dict(text)
         except psycopg.ProgrammingError:
-            raise LedgerError(
-                "SURGICAL_LEDGER is no valid address of a PostgreSQL database: write "
-                "postgresql://user@host:5432/database. Percent-encode what is special in a password, "
-                "or better leave the password to PGPASSFILE."
-            ) from None
+            raise LedgerError(_WRONG) from None
+        if not all(pattern.fullmatch(str(parameters.get(name) or "")) for name, pattern in _SHOWN.items()):
+            raise LedgerError(_WRONG)
         return cls(shown=_shown(parameters), parameters={**_DEFAULTS, **parameters}, text=text)
 
 

@@ -113,7 +113,9 @@ def _close_all(connections: list[Connection]) -> None:
 
 def _may_pass(error: psycopg.Error) -> bool:
     """Whether a later try may succeed: not if the password is wrong or there is no such database."""
-    return not isinstance(error, psycopg.errors.InvalidAuthorizationSpecification | psycopg.errors.InvalidCatalogName)
+    return not isinstance(
+        error, psycopg.errors.InvalidAuthorizationSpecification | psycopg.errors.InvalidCatalogName
+    )
 
 
 _all: WeakValueDictionary[str, Connections] = WeakValueDictionary()

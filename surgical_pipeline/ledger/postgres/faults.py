@@ -9,7 +9,7 @@ from psycopg import errors
 from surgical_pipeline.ledger.errors import LedgerDamagedError, LedgerError, LockTimeoutError
 
 _DAMAGE = (errors.DataCorrupted, errors.IndexCorrupted)
-_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure)
+_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
 _NO_SPACE = (errors.DiskFull, errors.OutOfMemory)
 _REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
 _IDLE = (errors.IdleInTransactionSessionTimeout,)

@@ -27,6 +27,11 @@ class PostgresTransaction:
         self._now = now
 
     @property
+    def connection(self) -> Connection:
+        """For what handles the ledger as a whole; all else has named queries."""
+        return self._connection
+
+    @property
     def now(self) -> datetime:
         return self._now
 

@@ -55,7 +55,9 @@ class Adapting(AdaptContext):
 
 def storable(params: dict[str, Any]) -> dict[str, Any]:
     r"""The parameters, with JSON that PostgreSQL can read again: it refuses to take ``\u0000`` out of it."""
-    return {name: _storable_json(value) if name in _JSON else _of_one_type(value) for name, value in params.items()}
+    return {
+        name: _storable_json(value) if name in _JSON else _of_one_type(value) for name, value in params.items()
+    }
 
 
 def _of_one_type(value: Any) -> Any:

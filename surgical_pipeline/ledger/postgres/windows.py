@@ -148,7 +148,11 @@ class PostgresLedger:
         """In a transaction of its own: tables that nobody else sees yet would be locked for the window's length."""
         if self._seen:
             return
-        with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (_, version, connection):
+        with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (
+            _,
+            version,
+            connection,
+        ):
             if self._check(version):
                 with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
                     now = None if self._given_clock is None else self._given_clock()
@@ -161,7 +165,9 @@ class PostgresLedger:
     ) -> Iterator[tuple[PostgresTransaction, int, Connection]]:
         """An open transaction, the schema's version and the connection; committed at the block's end."""
         if cancelled is not None and cancelled.is_set():
-            raise WaitAbandonedError(f"The wait for the ledger {self.location} was called off; nothing was written.")
+            raise WaitAbandonedError(
+                f"The wait for the ledger {self.location} was called off; nothing was written."
+            )
         asked = time.monotonic()
         with self._only_one_of_this_thread():
             connection, now, version = self._begin(writes=writes, cancelled=cancelled)
@@ -216,7 +222,9 @@ class PostgresLedger:
 
     def _commit(self, connection: Connection) -> None:
         if connection.info.transaction_status == TransactionStatus.INERROR:
-            raise LedgerError(f"A statement failed in this window of the ledger {self.location}: nothing was kept.")
+            raise LedgerError(
+                f"A statement failed in this window of the ledger {self.location}: nothing was kept."
+            )
         with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
             connection.execute(bare("commit_window"))
 

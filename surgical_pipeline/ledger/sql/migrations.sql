@@ -5,3 +5,7 @@ SELECT COALESCE(MAX(version), 0) FROM schema_migrations;
 -- name: record_migration
 -- Record that a migration was applied, in the transaction that applied it.
 INSERT INTO schema_migrations (version, name, applied_at) VALUES ($version, $name, $applied_at);
+
+-- name: list_migrations
+-- All that were applied, and when.
+SELECT version, applied_at FROM schema_migrations ORDER BY version;

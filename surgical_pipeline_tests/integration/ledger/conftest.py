@@ -27,9 +27,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture
-def new_ledger(
-    backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest
-) -> Iterator[Ledger]:
+def new_ledger(backend: str, tmp_path: Path, clock: HandClock, request: pytest.FixtureRequest) -> Iterator[Ledger]:
     """A ledger to which nothing was ever written."""
     if backend == "duckdb":
         yield DuckDBLedger(tmp_path / "ledger.duckdb", lock_timeout_seconds=LOCK_TIMEOUT_SECONDS, clock=clock)

@@ -1,5 +1,6 @@
 """Records as preflight, dependents and docs make them, with values that tests need not care about."""
 
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,7 +20,9 @@ from surgical_pipeline.domain.records import (
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope
 from surgical_pipeline.events.event import GitLabEvent
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 
@@ -27,17 +30,49 @@ PROJECT = ProjectRecord(project_id=7, path="acme/rocket", payload='{"id": 7}')
 NOON = datetime(2026, 5, 4, 12, tzinfo=UTC)
 MODEL = "toy-model"
 
+AnyLedger = DuckDBLedger | PostgresLedger
+"""Where a test may look inside a window itself."""
 
-def run_sql(tx: Transaction, statement: str) -> None:
+
+def run_sql(tx: Transaction, statement: str, **params: object) -> None:
     """A statement that the package does not have: how a test plants what the package would never write."""
-    assert isinstance(tx, DuckDBTransaction | PostgresTransaction)
-    tx._connection.execute(statement)
+    _executed(tx, statement, params)
 
 
-def read_sql(tx: Transaction, statement: str) -> list[tuple[Any, ...]]:
-    """The same for looking."""
-    assert isinstance(tx, DuckDBTransaction | PostgresTransaction)
-    return tx._connection.execute(statement).fetchall()
+def read_sql(tx: Transaction, statement: str, **params: object) -> list[tuple[Any, ...]]:
+    """The same for looking, on either database: parameters as ``$name``, ``ORDER BY ALL``, ``* EXCLUDE``."""
+    return _executed(tx, statement, params)
+
+
+def columns_of(tx: Transaction, table: str) -> list[str]:
+    """The names of a table's or view's columns, in their order."""
+    named = (
+        "SELECT column_name FROM information_schema.columns WHERE table_name = $table AND table_schema = 'main'"
+    )
+    return [str(row[0]) for row in read_sql(tx, f"{named} ORDER BY ordinal_position", table=table)]
+
+
+def _executed(tx: Transaction, statement: str, params: dict[str, object]) -> list[tuple[Any, ...]]:
+    if isinstance(tx, PostgresTransaction):
+        text = _STARRED.sub(lambda found: _columns(tx, found), statement).removesuffix(" ORDER BY ALL")
+        cursor = tx.connection.execute(re.sub(r"\$(\w+)", r"%(\1)s", text), params or None)
+        rows = [] if cursor.description is None else cursor.fetchall()
+        return rows if text in statement and statement.endswith(text) else sorted(rows, key=repr)
+    assert isinstance(tx, DuckDBTransaction)
+    return tx.connection.execute(statement, params or None).fetchall()
+
+
+_STARRED = re.compile(r"\* (?P<what>REPLACE|EXCLUDE) \((?P<those>.*?)\) FROM (?P<table>\w+)")
+
+
+def _columns(tx: PostgresTransaction, found: re.Match[str]) -> str:
+    """The columns of a table, which only DuckDB can name by what is different."""
+    names = columns_of(tx, found["table"])
+    those = re.findall(r"(?:(.+?) AS )?(\w+)(?:, |$)", found["those"])
+    values = {name: value for value, name in those}
+    if found["what"] == "EXCLUDE":
+        return f"{', '.join(name for name in names if name not in values)} FROM {found['table']}"
+    return f"{', '.join(values.get(name, name) for name in names)} FROM {found['table']}"
 
 
 def at(seconds: float) -> datetime:

@@ -9,7 +9,7 @@ from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline_tests.integration.ledger.examples import (
     PROJECT,
@@ -23,7 +23,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
 
 
 def receive(
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     key: EntityKey,
     *,
     seq: int,
@@ -45,7 +45,7 @@ def receive(
 
 
 def take(
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     run_id: str,
     scope: str = "7#1",
     *,
@@ -81,7 +81,7 @@ def report(recorder: SyncRunRecorder, key: EntityKey, failure: Failure | None = 
         recorder.save_outcomes(tx, [outcome])
 
 
-def states(ledger: DuckDBLedger) -> list[tuple[Any, ...]]:
+def states(ledger: Ledger) -> list[tuple[Any, ...]]:
     """Number, state and attempts of each event, the first first."""
     with ledger.read() as tx:
         return tx._connection.execute("SELECT seq, state, attempts FROM gitlab_events ORDER BY seq").fetchall()

@@ -9,8 +9,8 @@ from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
@@ -22,7 +22,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
 )
 
 
-def fill(ledger: DuckDBLedger) -> DuckDBLedger:
+def fill(ledger: Ledger) -> Ledger:
     """The issues 1 and 2 and the merge request 1, without documents."""
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, NOON)

@@ -5,7 +5,7 @@ from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.backfills import RunOf, load_last_failures, load_progress, load_runs
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline_tests.integration.ledger.examples import at, start
@@ -36,7 +36,7 @@ def of(*runs: str, project: str = "acme/rocket") -> list[RunOf]:
     return [RunOf(run, project) for run in runs]
 
 
-def test_each_state_is_counted(ledger: DuckDBLedger) -> None:
+def test_each_state_is_counted(ledger: Ledger) -> None:
     first = start(ledger, "run-1", "acme/rocket#1-4+9")
     save(first, issue(1), issue(2, failure=NOT_THERE), issue(3, dependent=LATE), issue(4, failure=DOWN), issue(9))
     first.finish_succeeded_with_warnings()
@@ -52,7 +52,7 @@ def test_each_state_is_counted(ledger: DuckDBLedger) -> None:
     assert found.failures == {"NOT_FOUND": 1, "TIMEOUT": 1, "NETWORK_ERROR": 1}
 
 
-def test_the_last_run_of_an_entity_counts_and_projects_stay_apart(ledger: DuckDBLedger) -> None:
+def test_the_last_run_of_an_entity_counts_and_projects_stay_apart(ledger: Ledger) -> None:
     first = start(ledger, "run-1", "acme/rocket#1+2")
     save(first, issue(1, failure=DOWN), issue(2))
     first.finish_succeeded_with_warnings()
@@ -72,7 +72,7 @@ def test_the_last_run_of_an_entity_counts_and_projects_stay_apart(ledger: DuckDB
     assert [(one.project, one.iid, one.code) for one in failures] == [("acme/other", 1, "NOT_FOUND")]
 
 
-def test_failures_say_whose_they_are(ledger: DuckDBLedger) -> None:
+def test_failures_say_whose_they_are(ledger: Ledger) -> None:
     first = start(ledger, "run-1", "acme/rocket#1+2")
     save(first, issue(1, dependent=LATE))
     first.finish_failed(Failure(code=FailureCode.UNAUTHORIZED, message="401", stage="dependents"))
@@ -85,7 +85,7 @@ def test_failures_say_whose_they_are(ledger: DuckDBLedger) -> None:
     ]
 
 
-def test_runs_that_the_ledger_does_not_know_have_entities_that_wait(ledger: DuckDBLedger) -> None:
+def test_runs_that_the_ledger_does_not_know_have_entities_that_wait(ledger: Ledger) -> None:
     start(ledger, "run-1", "acme/rocket#1")
     with ledger.read() as tx:
         assert load_progress(tx, of("run-8"), entities=5).waiting == 5

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import Misses, record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
 from surgical_pipeline_tests.integration.ledger.examples import (
@@ -19,6 +18,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     entity,
     issue,
     merge_request,
+    read_sql,
 )
 
 BOTH = [issue(1), merge_request(1)]
@@ -32,16 +32,18 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     return DuckDBLedger(tmp_path_factory.mktemp("content") / "ledger.duckdb")
 
 
-def row(tx: DuckDBTransaction, key: EntityKey, *names: str) -> tuple[object, ...]:
+def row(tx: Transaction, key: EntityKey, *names: str) -> tuple[object, ...]:
     table = TABLES[key.entity_type]
-    found = tx._connection.execute(
-        f"SELECT {', '.join(names)} FROM {table} WHERE project_id = 7 AND iid = $iid", {"iid": key.iid}
-    ).fetchall()
+    found = read_sql(
+        tx,
+        f"SELECT {', '.join(names)} FROM {table} WHERE project_id = 7 AND iid = $iid",
+        iid=key.iid,
+    )
     assert len(found) <= 1
     return found[0] if found else ()
 
 
-def misses(tx: DuckDBTransaction, run_id: str, *keys: EntityKey, when: float) -> Misses:
+def misses(tx: Transaction, run_id: str, *keys: EntityKey, when: float) -> Misses:
     return record_misses(tx, run_id, PROJECT.project_id, keys, missed_at=at(when))
 
 
@@ -205,10 +207,8 @@ def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbou
         with ledger.write("lose") as tx:
             misses(tx, f"run-{number}", issue(1), when=number)
     with ledger.read() as tx:
-        left = tx._connection.execute("SELECT document_id FROM embeddings").fetchall()
-        dead = tx._connection.execute(
-            "SELECT document_id, deleted_at, run_id FROM documents ORDER BY 1"
-        ).fetchall()
+        left = read_sql(tx, "SELECT document_id FROM embeddings")
+        dead = read_sql(tx, "SELECT document_id, deleted_at, run_id FROM documents ORDER BY 1")
         source = load_sources(tx, 7, [issue(1)])[0]
     assert left == [("doc#2",)]
     assert dead == [("doc#1", at(3), "run-3"), ("doc#2", None, "run-1")]
@@ -220,7 +220,7 @@ def test_the_project_of_the_latest_fetch_stays(ledger: DuckDBLedger) -> None:
     with ledger.write("project") as tx:
         for run_id, fetched in (("run-1", 5), ("run-2", 4), ("run-3", 5)):
             upsert_project(tx, run_id, PROJECT, at(fetched))
-        assert tx._connection.execute("SELECT run_id, path FROM projects").fetchall() == [("run-3", "acme/rocket")]
+        assert read_sql(tx, "SELECT run_id, path FROM projects") == [("run-3", "acme/rocket")]
 
 
 def test_half_a_surrogate_pair_does_not_take_the_batch_down(tmp_path: Path) -> None:

@@ -9,7 +9,6 @@ from surgical_pipeline.domain.records import DependentSet
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.ledger.examples import (
     at,
@@ -21,6 +20,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     linked,
     merge_request,
     note,
+    read_sql,
 )
 
 LINKED_TABLES = {
@@ -41,14 +41,12 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> DuckDBLedger:
     return DuckDBLedger(tmp_path_factory.mktemp("dependents") / "ledger.duckdb")
 
 
-def replace(tx: DuckDBTransaction, *sets: DependentSet, run_id: str = "run-1") -> set[tuple[EntityKey, Dependent]]:
+def replace(tx: Transaction, *sets: DependentSet, run_id: str = "run-1") -> set[tuple[EntityKey, Dependent]]:
     return set(replace_dependents(tx, run_id, 7, sets).replaced)
 
 
-def notes(tx: DuckDBTransaction) -> list[tuple[object, ...]]:
-    return tx._connection.execute(
-        "SELECT noteable_type, noteable_iid, discussion_id, note_id FROM notes ORDER BY note_id"
-    ).fetchall()
+def notes(tx: Transaction) -> list[tuple[object, ...]]:
+    return read_sql(tx, "SELECT noteable_type, noteable_iid, discussion_id, note_id FROM notes ORDER BY note_id")
 
 
 @settings(max_examples=25, deadline=None)
@@ -62,9 +60,11 @@ def test_dependents_never_go_back(shared: DuckDBLedger, fetches: list[list[int]]
             fresher = max(batch) >= kept
             assert replace(tx, *sets) == ({(key, Dependent.LINKS)} if fresher else set())
             kept = max(batch) if fresher else kept
-            found = tx._connection.execute(
-                "SELECT record_id, fetched_at FROM issue_links WHERE iid = $iid", {"iid": key.iid}
-            ).fetchall()
+            found = read_sql(
+                tx,
+                "SELECT record_id, fetched_at FROM issue_links WHERE iid = $iid",
+                iid=key.iid,
+            )
             assert found == [(str(kept), at(kept))]
 
 
@@ -78,7 +78,7 @@ def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: D
     with ledger.write("replace again") as tx:
         replace(tx, discussions(issue(1), discussion("a", note(2)), fetched=200))
         assert notes(tx) == [("issue", 1, "a", 2), ("merge_request", 1, "a", 4)]
-        left = tx._connection.execute("SELECT noteable_type, discussion_id FROM discussions ORDER BY 1").fetchall()
+        left = read_sql(tx, "SELECT noteable_type, discussion_id FROM discussions ORDER BY 1")
         assert left == [("issue", "a"), ("merge_request", "a")]
 
 
@@ -95,9 +95,9 @@ def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
         full, table = linked(key, dependent, ["x", "y"]), LINKED_TABLES[dependent]
     with ledger.write("replace") as tx:
         assert replace(tx, full) == {(key, dependent)}
-        assert tx._connection.execute(f"SELECT COUNT(*) > 0 FROM {table}").fetchall() == [(True,)]
+        assert read_sql(tx, f"SELECT COUNT(*) > 0 FROM {table}") == [(True,)]
         assert replace(tx, DependentSet(key, dependent, at(200), ())) == {(key, dependent)}
-        assert tx._connection.execute(f"SELECT COUNT(*) FROM {table}").fetchall() == [(0,)]
+        assert read_sql(tx, f"SELECT COUNT(*) FROM {table}") == [(0,)]
         assert replace(tx, full) == set()
 
 
@@ -115,10 +115,11 @@ def test_replacing_one_dependent_of_one_entity_leaves_all_others(ledger: DuckDBL
             replace_dependents(tx, "run-1", project_id, [linked(key, dependent, ["x", "y"])])
         project_id, key, dependent = owners[replaced]
         replace_dependents(tx, "run-2", project_id, [linked(key, dependent, ["y"], fetched=200)])
-        found = tx._connection.execute(
-            "SELECT project_id, entity_type, iid, dependent, list(record_id ORDER BY position) "
-            "FROM linked_records GROUP BY ALL"
-        ).fetchall()
+        found = read_sql(
+            tx,
+            "SELECT project_id, entity_type, iid, dependent, array_agg(record_id ORDER BY position) "
+            "FROM linked_records GROUP BY 1, 2, 3, 4",
+        )
     assert sorted(found) == sorted(
         (project_id, key.entity_type, key.iid, dependent, ["y"] if number == replaced else ["x", "y"])
         for number, (project_id, key, dependent) in enumerate(owners)
@@ -129,7 +130,7 @@ def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, *(events(issue(1), dependent, [1, 2]) for dependent in EVENT_DEPENDENTS))
         replace(tx, events(issue(1), Dependent.LABEL_EVENTS, [2], fetched=200))
-        found = tx._connection.execute("SELECT event_type, event_id FROM resource_events ORDER BY 1, 2").fetchall()
+        found = read_sql(tx, "SELECT event_type, event_id FROM resource_events ORDER BY 1, 2")
     assert found == [
         ("label_events", 2),
         ("milestone_events", 1),
@@ -152,9 +153,9 @@ def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: Duc
             events(issue(1), Dependent.STATE_EVENTS, [3, 3]),
         )
         assert notes(tx) == [("issue", 1, "a", 1), ("issue", 1, "a", 2), ("issue", 2, "c", 3)]
-        body = tx._connection.execute("SELECT json_extract_string(payload, 'body') FROM notes WHERE note_id = 1")
-        assert body.fetchall() == [("new",)]
-        assert tx._connection.execute("SELECT position FROM issue_links").fetchall() == [(1,)]
+        body = read_sql(tx, "SELECT payload ->> 'body' FROM notes WHERE note_id = 1")
+        assert body == [("new",)]
+        assert read_sql(tx, "SELECT position FROM issue_links") == [(1,)]
 
 
 def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: DuckDBLedger) -> None:
@@ -163,7 +164,7 @@ def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: DuckDB
         stale = events(issue(1), Dependent.STATE_EVENTS, [2])
         others = [events(issue(2), Dependent.STATE_EVENTS, [3]), discussions(issue(1), discussion("a", note(1)))]
         assert replace(tx, stale, *others) == {(one.key, one.dependent) for one in others}
-        kept = tx._connection.execute("SELECT event_id FROM resource_events ORDER BY 1").fetchall()
+        kept = read_sql(tx, "SELECT event_id FROM resource_events ORDER BY 1")
         assert kept == [(1,), (3,)]
 
 

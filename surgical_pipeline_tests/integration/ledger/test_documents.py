@@ -15,9 +15,8 @@ from surgical_pipeline.ledger.documents import (
     load_sources,
     write_documents,
 )
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
@@ -32,39 +31,38 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     linked,
     merge_request,
     note,
+    read_sql,
 )
 
 KEYS = [issue(1), issue(2), merge_request(1)]
 
 
 @pytest.fixture
-def filled(ledger: DuckDBLedger) -> DuckDBLedger:
+def filled(ledger: Ledger) -> Ledger:
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, NOON)
         upsert_entities(tx, "run-1", [entity(key) for key in KEYS])
     return ledger
 
 
-def source(tx: DuckDBTransaction, key: EntityKey) -> EntitySource:
+def source(tx: Transaction, key: EntityKey) -> EntitySource:
     (found,) = load_sources(tx, 7, [key])
     return found
 
 
 def save(
-    tx: DuckDBTransaction, key: EntityKey, regenerated: Iterable[DocumentRecord], *kept: str, run_id: str = "run-1"
+    tx: Transaction, key: EntityKey, regenerated: Iterable[DocumentRecord], *kept: str, run_id: str = "run-1"
 ) -> None:
     unchanged = tuple(document(one, key) for one in kept)
     entry = EntityDocuments(key, source(tx, key).version, tuple(regenerated), unchanged)
     assert not write_documents(tx, run_id, 7, [entry])
 
 
-def stored(
-    tx: DuckDBTransaction, columns: str = "document_id, content, deleted_at, run_id"
-) -> list[tuple[object, ...]]:
-    return tx._connection.execute(f"SELECT {columns} FROM documents ORDER BY document_id").fetchall()
+def stored(tx: Transaction, columns: str = "document_id, content, deleted_at, run_id") -> list[tuple[object, ...]]:
+    return read_sql(tx, f"SELECT {columns} FROM documents ORDER BY document_id")
 
 
-def test_a_source_holds_all_that_is_rendered_in_its_order(filled: DuckDBLedger) -> None:
+def test_a_source_holds_all_that_is_rendered_in_its_order(filled: Ledger) -> None:
     late_label = events(issue(1), Dependent.LABEL_EVENTS, [30, 10, 20])
     with filled.write("dependents") as tx:
         second = discussion("b", note(4, position=1, text="two"), note(9, position=0, text="one"), position=1)
@@ -93,7 +91,7 @@ def test_a_source_holds_all_that_is_rendered_in_its_order(filled: DuckDBLedger) 
     assert found.existing == {"doc": "hash of text"}
 
 
-def test_sources_come_issues_first_and_only_those_that_are_there(filled: DuckDBLedger) -> None:
+def test_sources_come_issues_first_and_only_those_that_are_there(filled: Ledger) -> None:
     with filled.read() as tx:
         found = load_sources(tx, 7, [merge_request(1), issue(99), issue(2), issue(1)])
         assert [one.key for one in found] == KEYS
@@ -101,30 +99,30 @@ def test_sources_come_issues_first_and_only_those_that_are_there(filled: DuckDBL
         assert load_sources(tx, 8, KEYS) == []
 
 
-def change_entity(tx: DuckDBTransaction) -> None:
+def change_entity(tx: Transaction) -> None:
     upsert_entities(tx, "run-2", [entity(issue(1), fetched=101)])
 
 
-def change_discussions(tx: DuckDBTransaction) -> None:
+def change_discussions(tx: Transaction) -> None:
     replace_dependents(tx, "run-2", 7, [discussions(issue(1), fetched=101)])
 
 
-def change_links(tx: DuckDBTransaction) -> None:
+def change_links(tx: Transaction) -> None:
     replace_dependents(tx, "run-2", 7, [linked(issue(1), Dependent.LINKS, ["5"], fetched=101)])
 
 
-def rename_project(tx: DuckDBTransaction) -> None:
+def rename_project(tx: Transaction) -> None:
     upsert_project(tx, "run-2", replace(PROJECT, path="acme/shuttle"), NOON)
 
 
-def tombstone(tx: DuckDBTransaction) -> None:
+def tombstone(tx: Transaction) -> None:
     for number in (2, 3):
         record_misses(tx, f"run-{number}", 7, [issue(1)], missed_at=tx.now.replace(hour=13 + number))
 
 
 @pytest.mark.parametrize("change", [change_entity, change_discussions, change_links, tombstone])
 def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others_written(
-    filled: DuckDBLedger, change: object
+    filled: Ledger, change: object
 ) -> None:
     assert callable(change)
     with filled.write("docs") as tx:
@@ -144,7 +142,7 @@ def test_documents_of_a_source_that_changed_meanwhile_are_refused_and_the_others
         assert stored(tx)[1][0] == "doc2"
 
 
-def test_a_source_holds_what_it_is_linked_to_closed_by_and_closes(filled: DuckDBLedger) -> None:
+def test_a_source_holds_what_it_is_linked_to_closed_by_and_closes(filled: Ledger) -> None:
     with filled.write("dependents") as tx:
         sets = [
             linked(issue(1), Dependent.LINKS, ["9", "5"]),
@@ -159,7 +157,7 @@ def test_a_source_holds_what_it_is_linked_to_closed_by_and_closes(filled: DuckDB
     assert (change.links, change.closed_by, change.closes_issues) == ((), (), ('{"id": "7"}',))
 
 
-def test_a_project_renamed_meanwhile_changes_every_source_of_it(filled: DuckDBLedger) -> None:
+def test_a_project_renamed_meanwhile_changes_every_source_of_it(filled: Ledger) -> None:
     with filled.read() as tx:
         before = {one.key: one.version for one in load_sources(tx, 7, KEYS)}
     with filled.write("meanwhile") as tx:
@@ -168,7 +166,7 @@ def test_a_project_renamed_meanwhile_changes_every_source_of_it(filled: DuckDBLe
     assert all(before[key] != after[key] for key in KEYS)
 
 
-def test_an_entity_that_is_not_there_is_refused(filled: DuckDBLedger) -> None:
+def test_an_entity_that_is_not_there_is_refused(filled: Ledger) -> None:
     with filled.write("docs") as tx:
         entry = EntityDocuments(issue(99), "any", (document("doc", issue(99)),))
         assert write_documents(tx, "run-1", 7, [entry]) == {issue(99)}
@@ -177,7 +175,7 @@ def test_an_entity_that_is_not_there_is_refused(filled: DuckDBLedger) -> None:
 
 
 def test_a_document_no_longer_made_is_tombstoned_with_its_vectors_and_comes_back_live(
-    filled: DuckDBLedger,
+    filled: Ledger,
 ) -> None:
     with filled.write("docs") as tx:
         save(tx, issue(1), [document("a", issue(1)), document("b", issue(1))])
@@ -192,13 +190,13 @@ def test_a_document_no_longer_made_is_tombstoned_with_its_vectors_and_comes_back
             ("c", "text", None, "run-1"),
         ]
         assert source(tx, issue(1)).existing == {"a": "hash of text"}
-        left = tx._connection.execute("SELECT document_id FROM embeddings ORDER BY 1").fetchall()
+        left = read_sql(tx, "SELECT document_id FROM embeddings ORDER BY 1")
         assert left == [("a",), ("c",)]
         save(tx, issue(1), [document("b", issue(1), content="again")], "a", run_id="run-3")
         assert stored(tx)[1] == ("b", "again", None, "run-3")
 
 
-def test_a_document_is_stored_with_all_its_fields(filled: DuckDBLedger) -> None:
+def test_a_document_is_stored_with_all_its_fields(filled: Ledger) -> None:
     with filled.write("docs") as tx:
         save(tx, issue(1), [document("doc", issue(1), confidential=True, internal=True)])
         fields = (
@@ -221,7 +219,7 @@ def test_a_document_is_stored_with_all_its_fields(filled: DuckDBLedger) -> None:
         ]
 
 
-def test_of_two_entries_for_one_entity_the_later_counts(filled: DuckDBLedger) -> None:
+def test_of_two_entries_for_one_entity_the_later_counts(filled: Ledger) -> None:
     with filled.write("docs") as tx:
         version = source(tx, issue(1)).version
         batch = [
@@ -232,7 +230,7 @@ def test_of_two_entries_for_one_entity_the_later_counts(filled: DuckDBLedger) ->
         assert stored(tx, "content") == [("second",)]
 
 
-def test_where_an_unchanged_document_stands_and_since_when_is_brought_up_to_date(filled: DuckDBLedger) -> None:
+def test_where_an_unchanged_document_stands_and_since_when_is_brought_up_to_date(filled: Ledger) -> None:
     moved = replace(document("a", issue(1)), web_url="https://gitlab.new/a", updated_at=at(500))
     with filled.write("docs") as tx:
         save(tx, issue(1), [document("a", issue(1)), document("b", issue(1))])

@@ -7,8 +7,6 @@ import pytest
 from surgical_pipeline.domain.records import DocumentRecord, DocumentVersion
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import (
     DocumentVectors,
     fitting,
@@ -16,6 +14,7 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
@@ -24,12 +23,13 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     entity,
     issue,
     merge_request,
+    read_sql,
 )
 
 KEY = issue(1)
 
 
-def write(tx: DuckDBTransaction, *documents: DocumentRecord) -> None:
+def write(tx: Transaction, *documents: DocumentRecord) -> None:
     """Exactly these documents become those of their entities."""
     keys = {one.key for one in documents}
     batch = []
@@ -40,7 +40,7 @@ def write(tx: DuckDBTransaction, *documents: DocumentRecord) -> None:
 
 
 @pytest.fixture
-def filled(ledger: DuckDBLedger) -> DuckDBLedger:
+def filled(ledger: Ledger) -> Ledger:
     """Documents a and b of an issue, c of a merge request."""
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, NOON)
@@ -59,13 +59,11 @@ def versions(*pairs: tuple[str, str]) -> list[DocumentVersion]:
     return [DocumentVersion(document_id, f"hash of {text}") for document_id, text in pairs]
 
 
-def chunks(tx: DuckDBTransaction) -> list[tuple[object, ...]]:
-    return tx._connection.execute(
-        "SELECT document_id, chunk_index, model, content_hash FROM embeddings ORDER BY ALL"
-    ).fetchall()
+def chunks(tx: Transaction) -> list[tuple[object, ...]]:
+    return read_sql(tx, "SELECT document_id, chunk_index, model, content_hash FROM embeddings ORDER BY ALL")
 
 
-def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: DuckDBLedger) -> None:
+def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
         wanted = versions(("a", "text"), ("b", "older text"), ("c", "text"), ("nobody", "text"))
@@ -78,7 +76,7 @@ def test_candidates_leave_out_what_is_superseded_deleted_or_unknown(filled: Duck
         assert load_candidates(tx, [], MODEL) == []
 
 
-def test_documents_fit_by_the_characters_they_have(filled: DuckDBLedger) -> None:
+def test_documents_fit_by_the_characters_they_have(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         write(tx, document("a", KEY, content="four"), document("b", KEY, content="sixsix"))
         wanted = versions(("a", "four"), ("nobody", "text"), ("b", "sixsix"), ("c", "text"))
@@ -87,7 +85,7 @@ def test_documents_fit_by_the_characters_they_have(filled: DuckDBLedger) -> None
         assert fitting(tx, [], max_characters=9) == []
 
 
-def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: DuckDBLedger) -> None:
+def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         others = [vectors("a", (0.5, 0.5), model="other"), vectors("b", (0.5, 0.5), model="other")]
         write_vectors(tx, "run-1", [vectors("b", (1.0, 0.0), (0.0, 1.0)), *others])
@@ -102,14 +100,14 @@ def test_vectors_of_the_same_text_are_found_whatever_document_has_them(filled: D
         assert vectors_of_same_texts(tx, [], MODEL) == []
 
 
-def test_vectors_of_a_changed_text_are_not_current(filled: DuckDBLedger) -> None:
+def test_vectors_of_a_changed_text_are_not_current(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1.0, 0.0))])
         write(tx, document("a", KEY, content="new"), document("b", KEY))
         assert not load_candidates(tx, versions(("a", "new")), MODEL)[0].current
 
 
-def test_vectors_are_written_only_for_live_documents_of_that_text(filled: DuckDBLedger) -> None:
+def test_vectors_are_written_only_for_live_documents_of_that_text(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         write(tx, document("a", KEY))
         batch = [vectors("a", (1.0, 0.0)), vectors("b", (1.0, 0.0)), vectors("c", (1.0, 0.0), text="old")]
@@ -118,7 +116,7 @@ def test_vectors_are_written_only_for_live_documents_of_that_text(filled: DuckDB
         assert write_vectors(tx, "run-1", []) == frozenset()
 
 
-def test_all_chunks_of_a_document_and_model_are_replaced(filled: DuckDBLedger) -> None:
+def test_all_chunks_of_a_document_and_model_are_replaced(filled: Ledger) -> None:
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [vectors("a", (1, 0), (0, 1), (1, 1)), vectors("a", (1, 0), model="other")])
     with filled.write("embed") as tx:
@@ -127,12 +125,12 @@ def test_all_chunks_of_a_document_and_model_are_replaced(filled: DuckDBLedger) -
         assert [row[1:3] for row in chunks(tx)] == [(0, "other"), (0, MODEL), (1, MODEL)]
 
 
-def test_vectors_come_back_bit_for_bit(filled: DuckDBLedger) -> None:
+def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
     matrix = np.random.default_rng(1).normal(size=(3, 256)).astype(np.float32)
     matrix[0, :4] = (np.float32(1e-38), np.float32(-3e38), np.float32(1 / 3), 0)
     with filled.write("embed") as tx:
         write_vectors(tx, "run-1", [DocumentVectors("a", "hash of text", MODEL, 256, matrix)])
-        rows = tx._connection.execute("SELECT vector, dimension FROM embeddings ORDER BY chunk_index").fetchall()
+        rows = read_sql(tx, "SELECT vector, dimension FROM embeddings ORDER BY chunk_index")
     assert np.array_equal(np.array([vector for vector, _ in rows], dtype=np.float32), matrix)
     assert {dimension for _, dimension in rows} == {256}
 

@@ -10,7 +10,6 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.events.debounce import Waiting
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb import transaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.events import (
     EventState,
     PendingProject,
@@ -21,6 +20,7 @@ from surgical_pipeline.ledger.events import (
     retry_events,
     waiting_entities,
 )
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import queue_run
 from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, issue, merge_request, run_sql
@@ -31,12 +31,12 @@ MISSING = Failure(code=FailureCode.NOT_FOUND, message="no such IID", stage="pref
 GONE = Failure(code=FailureCode.PROJECT_NOT_FOUND, message="no such project", stage="preflight")
 
 
-def entities(ledger: DuckDBLedger) -> list[Waiting]:
+def entities(ledger: Ledger) -> list[Waiting]:
     with ledger.read() as tx:
         return waiting_entities(tx, pending_projects(tx))
 
 
-def test_pending_events_wait_by_project_and_entity(ledger: DuckDBLedger) -> None:
+def test_pending_events_wait_by_project_and_entity(ledger: Ledger) -> None:
     for seq, received in enumerate((0, 3, 2), start=1):
         receive(ledger, issue(1), seq=seq, received=received)
     receive(ledger, merge_request(3), seq=4, received=9, project_id=8, path="NULL")
@@ -53,14 +53,14 @@ def test_pending_events_wait_by_project_and_entity(ledger: DuckDBLedger) -> None
         assert waiting_entities(tx, pending_projects(tx), limit=1) == [first]
 
 
-def test_a_project_is_shown_by_the_path_that_the_ledger_has(ledger: DuckDBLedger) -> None:
+def test_a_project_is_shown_by_the_path_that_the_ledger_has(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1, path="'acme/former-name'")
     fetch(take(ledger, "run-1"), issue(1))
     with ledger.read() as tx:
         assert [project.project for project in pending_projects(tx)] == ["acme/rocket"]
 
 
-def test_the_run_that_an_event_caused_settles_it(ledger: DuckDBLedger) -> None:
+def test_the_run_that_an_event_caused_settles_it(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     receive(ledger, issue(2), seq=2)
     run = take(ledger, "run-1", upto=1, clock=HandClock(at(5)))
@@ -77,7 +77,7 @@ def test_the_run_that_an_event_caused_settles_it(ledger: DuckDBLedger) -> None:
     [(True, 1, "pending"), (True, 2, "done"), (False, 59, "pending"), (False, 60, "done")],
 )
 def test_a_persons_run_settles_it_if_its_fetch_surely_began_later(
-    ledger: DuckDBLedger, signed: bool, fetched: float, state: str
+    ledger: Ledger, signed: bool, fetched: float, state: str
 ) -> None:
     receive(ledger, issue(1), seq=1, signed=signed)
     run = take(ledger, "run-1", "acme/rocket#1")
@@ -86,7 +86,7 @@ def test_a_persons_run_settles_it_if_its_fetch_surely_began_later(
     assert states(ledger) == [(1, state, 0)]
 
 
-def test_a_persons_run_without_all_dependents_settles_nothing(ledger: DuckDBLedger) -> None:
+def test_a_persons_run_without_all_dependents_settles_nothing(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     run = take(ledger, "run-1", "acme/rocket#1")
     fetch(run, issue(1), fetched=9999)
@@ -96,7 +96,7 @@ def test_a_persons_run_without_all_dependents_settles_nothing(ledger: DuckDBLedg
     assert states(ledger) == [(1, "pending", 0)]
 
 
-def test_an_event_after_those_that_a_run_takes_is_left_to_the_clocks(ledger: DuckDBLedger) -> None:
+def test_an_event_after_those_that_a_run_takes_is_left_to_the_clocks(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     run = take(ledger, "run-1", upto=1)
     receive(ledger, issue(1), seq=2)
@@ -105,7 +105,7 @@ def test_an_event_after_those_that_a_run_takes_is_left_to_the_clocks(ledger: Duc
     assert states(ledger) == [(1, "done", 0), (2, "pending", 0)]
 
 
-def test_an_event_of_another_project_is_left_alone(ledger: DuckDBLedger) -> None:
+def test_an_event_of_another_project_is_left_alone(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1, project_id=8)
     run = take(ledger, "run-1", upto=1)
     fetch(run, issue(1), fetched=9999)
@@ -113,7 +113,7 @@ def test_an_event_of_another_project_is_left_alone(ledger: DuckDBLedger) -> None
     assert states(ledger) == [(1, "pending", 0)]
 
 
-def test_five_failures_make_a_dead_letter_that_says_why(ledger: DuckDBLedger) -> None:
+def test_five_failures_make_a_dead_letter_that_says_why(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     for attempt in range(1, 6):
         run = take(ledger, f"run-{attempt}", upto=1, clock=HandClock(at(attempt)))
@@ -131,14 +131,14 @@ def test_five_failures_make_a_dead_letter_that_says_why(ledger: DuckDBLedger) ->
     assert str(letter) == "acme/rocket#1"
 
 
-def test_a_failed_run_is_an_attempt_before_gitlab_was_asked_for_the_project(ledger: DuckDBLedger) -> None:
+def test_a_failed_run_is_an_attempt_before_gitlab_was_asked_for_the_project(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     take(ledger, "run-1", upto=1).finish_failed(GONE)
     assert states(ledger) == [(1, "pending", 1)]
     assert entities(ledger)[0].attempts == 1
 
 
-def test_a_run_that_is_cancelled_in_the_queue_is_an_attempt(ledger: DuckDBLedger) -> None:
+def test_a_run_that_is_cancelled_in_the_queue_is_an_attempt(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     with ledger.write("queue") as tx:
         queue_run(
@@ -157,7 +157,7 @@ def test_a_run_that_is_cancelled_in_the_queue_is_an_attempt(ledger: DuckDBLedger
         assert list_events(tx, limit=1)[0].reason == "CANCELLED: The run was cancelled."
 
 
-def test_a_persons_failed_run_is_no_attempt(ledger: DuckDBLedger) -> None:
+def test_a_persons_failed_run_is_no_attempt(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     run = take(ledger, "run-1", "acme/rocket#1")
     run.set_project(7, "acme/rocket")
@@ -165,7 +165,7 @@ def test_a_persons_failed_run_is_no_attempt(ledger: DuckDBLedger) -> None:
     assert states(ledger) == [(1, "pending", 0)]
 
 
-def test_what_gitlab_never_gives_is_ignored_and_no_dead_letter(ledger: DuckDBLedger) -> None:
+def test_what_gitlab_never_gives_is_ignored_and_no_dead_letter(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     for attempt in (1, 2, 3):
         run = take(ledger, f"run-{attempt}", upto=1)
@@ -175,7 +175,7 @@ def test_what_gitlab_never_gives_is_ignored_and_no_dead_letter(ledger: DuckDBLed
     assert states(ledger) == [(1, "ignored", 3)]
 
 
-def test_an_end_that_is_not_taken_settles_nothing(ledger: DuckDBLedger) -> None:
+def test_an_end_that_is_not_taken_settles_nothing(ledger: Ledger) -> None:
     run = take(ledger, "run-1", upto=1)
     run.finish_failed(BROKEN)
     receive(ledger, issue(1), seq=1)
@@ -183,7 +183,7 @@ def test_an_end_that_is_not_taken_settles_nothing(ledger: DuckDBLedger) -> None:
     assert states(ledger) == [(1, "pending", 0)]
 
 
-def test_entities_of_a_run_that_takes_their_events_do_not_wait(ledger: DuckDBLedger) -> None:
+def test_entities_of_a_run_that_takes_their_events_do_not_wait(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     receive(ledger, issue(2), seq=2)
     run = take(ledger, "run-1", "7#1", upto=1)
@@ -194,7 +194,7 @@ def test_entities_of_a_run_that_takes_their_events_do_not_wait(ledger: DuckDBLed
     assert [one.key for one in entities(ledger)] == [issue(2), issue(1)]
 
 
-def test_a_run_that_nobody_will_ever_end_keeps_nothing_waiting(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_run_that_nobody_will_ever_end_keeps_nothing_waiting(ledger: Ledger, clock: HandClock) -> None:
     """Such as one in the queue of a Dagster whose storage was moved away."""
     receive(ledger, issue(1), seq=1)
     with ledger.write("queue") as tx:
@@ -213,13 +213,13 @@ def test_a_run_that_nobody_will_ever_end_keeps_nothing_waiting(ledger: DuckDBLed
     assert [one.key for one in entities(ledger)] == [issue(1)]
 
 
-def test_entities_of_a_persons_run_wait_for_a_run_of_their_own(ledger: DuckDBLedger) -> None:
+def test_entities_of_a_persons_run_wait_for_a_run_of_their_own(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     take(ledger, "run-1", "7#1")
     assert [one.key for one in entities(ledger)] == [issue(1)]
 
 
-def test_a_tried_entity_with_a_fresh_event_shows_both(ledger: DuckDBLedger) -> None:
+def test_a_tried_entity_with_a_fresh_event_shows_both(ledger: Ledger) -> None:
     receive(ledger, issue(1), seq=1)
     run = take(ledger, "run-1", upto=1, clock=HandClock(at(5)))
     run.finish_failed(BROKEN)
@@ -229,7 +229,7 @@ def test_a_tried_entity_with_a_fresh_event_shows_both(ledger: DuckDBLedger) -> N
     assert replace(expected, fresh=0) != expected
 
 
-def test_dead_letters_are_retried_or_dropped_by_people(ledger: DuckDBLedger) -> None:
+def test_dead_letters_are_retried_or_dropped_by_people(ledger: Ledger) -> None:
     for seq in (1, 2, 3, 4):
         receive(ledger, issue(seq), seq=seq)
     with ledger.write("plant") as tx:
@@ -250,9 +250,7 @@ def test_dead_letters_are_retried_or_dropped_by_people(ledger: DuckDBLedger) -> 
     assert len(entities(ledger)) == 3
 
 
-def test_a_run_of_nothing_pending_costs_one_statement(
-    ledger: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_of_nothing_pending_costs_one_statement(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     real = sql.query
 

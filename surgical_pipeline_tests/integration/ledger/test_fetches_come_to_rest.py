@@ -17,7 +17,7 @@ from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline_tests.integration.ledger.examples import at, entity, issue
+from surgical_pipeline_tests.integration.ledger.examples import at, entity, issue, read_sql
 
 LAG = 60
 KEY = issue(1)
@@ -74,14 +74,14 @@ def tx(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DuckDBTransaction]:
         yield tx
 
 
-def stored(tx: DuckDBTransaction, project_id: int) -> tuple[str, datetime] | None:
+def stored(tx: Transaction, project_id: int) -> tuple[str, datetime] | None:
     """Title and ``updated_at``."""
     asked = "SELECT title, updated_at FROM entities WHERE project_id = $id"
-    rows = tx._connection.execute(asked, {"id": project_id}).fetchall()
+    rows = read_sql(tx, asked, id=project_id)
     return rows[0] if rows else None
 
 
-def after(tx: DuckDBTransaction, records: list[EntityRecord]) -> tuple[str, datetime] | None:
+def after(tx: Transaction, records: list[EntityRecord]) -> tuple[str, datetime] | None:
     """What is stored once the fetches were written in this order; a warning comes with each step back of it."""
     present = max(record.fetched_at for record in records)
     for record in records:
@@ -94,7 +94,7 @@ def after(tx: DuckDBTransaction, records: list[EntityRecord]) -> tuple[str, date
 @settings(max_examples=30, deadline=None)
 @given(gitlab=histories, overlapping=st.lists(fetches, max_size=6), data=st.data())
 def test_a_fetch_begun_two_lags_after_the_last_edit_leaves_gitlabs_state_whatever_is_written_when(
-    tx: DuckDBTransaction, gitlab: GitLab, overlapping: list[Fetch], data: st.DataObject
+    tx: Transaction, gitlab: GitLab, overlapping: list[Fetch], data: st.DataObject
 ) -> None:
     project_id = next(_projects)
     last = Fetch(at=max(gitlab.last_edit, 0) + 2 * LAG + 1, later=0, lag=data.draw(st.integers(0, LAG)))
@@ -110,7 +110,7 @@ def test_a_fetch_begun_two_lags_after_the_last_edit_leaves_gitlabs_state_whateve
     data=st.data(),
 )
 def test_where_updated_at_only_grows_one_lag_is_enough(
-    tx: DuckDBTransaction, moments: list[int], overlapping: list[Fetch], data: st.DataObject
+    tx: Transaction, moments: list[int], overlapping: list[Fetch], data: st.DataObject
 ) -> None:
     gitlab = GitLab((Edit(-1000, -1000), *(Edit(moment, moment) for moment in moments)))
     project_id = next(_projects)
@@ -120,7 +120,7 @@ def test_where_updated_at_only_grows_one_lag_is_enough(
     assert after(tx, data.draw(st.permutations(records))) == (title, at(updated))
 
 
-def test_a_title_of_before_an_edit_that_set_updated_at_back_does_not_stay(tx: DuckDBTransaction) -> None:
+def test_a_title_of_before_an_edit_that_set_updated_at_back_does_not_stay(tx: Transaction) -> None:
     gitlab = GitLab((Edit(at=-1000, updated=0), Edit(at=50, updated=-500)))
     project_id = next(_projects)
     records = [gitlab.answers(Fetch(moment, later=0, lag=0), project_id=project_id) for moment in (40, 101)]

@@ -10,8 +10,7 @@ from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import (
     PROJECT,
     at,
@@ -22,6 +21,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     linked,
     merge_request,
     note,
+    read_sql,
 )
 
 DAY = 24 * 3600
@@ -29,17 +29,15 @@ MARGIN = CLOCK_MARGIN.total_seconds()
 BOTH = [issue(1), merge_request(1)]
 
 
-def state(tx: DuckDBTransaction, key: EntityKey, *names: str) -> tuple[object, ...]:
+def state(tx: Transaction, key: EntityKey, *names: str) -> tuple[object, ...]:
     asked = f"SELECT {', '.join(names)} FROM entities WHERE entity_type = $type AND iid = $iid"
-    (row,) = tx._connection.execute(asked, {"type": str(key.entity_type), "iid": key.iid}).fetchall()
+    (row,) = read_sql(tx, asked, type=str(key.entity_type), iid=key.iid)
     return row
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
 @pytest.mark.parametrize("ahead", [DAY, MARGIN + 1])
-def test_a_row_of_the_future_is_replaced_with_a_warning(
-    ledger: DuckDBLedger, key: EntityKey, ahead: float
-) -> None:
+def test_a_row_of_the_future_is_replaced_with_a_warning(ledger: Ledger, key: EntityKey, ahead: float) -> None:
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + ahead)])
         new = entity(key, fetched=99, title="New")
@@ -51,9 +49,7 @@ def test_a_row_of_the_future_is_replaced_with_a_warning(
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
 @pytest.mark.parametrize("present", [at(100), None], ids=["within the margin", "not known"])
-def test_a_later_fetch_that_can_be_is_believed(
-    ledger: DuckDBLedger, key: EntityKey, present: datetime | None
-) -> None:
+def test_a_later_fetch_that_can_be_is_believed(ledger: Ledger, key: EntityKey, present: datetime | None) -> None:
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + MARGIN)])
         new = entity(key, fetched=99, title="New")
@@ -61,7 +57,7 @@ def test_a_later_fetch_that_can_be_is_believed(
         assert state(tx, key, "title") == ("Engine",)
 
 
-def test_an_updated_at_that_went_back_is_told_with_both_times(ledger: DuckDBLedger) -> None:
+def test_an_updated_at_that_went_back_is_told_with_both_times(ledger: Ledger) -> None:
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(issue(1), updated=90), entity(issue(2), updated=90)])
         went = "from 2026-05-04 12:01:30 UTC to 2026-05-04 12:00:10 UTC"
@@ -74,7 +70,7 @@ def test_an_updated_at_that_went_back_is_told_with_both_times(ledger: DuckDBLedg
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
 def test_what_is_missed_is_tombstoned_though_its_row_or_its_miss_is_of_the_future(
-    ledger: DuckDBLedger, key: EntityKey
+    ledger: Ledger, key: EntityKey
 ) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=DAY)])
@@ -86,9 +82,7 @@ def test_what_is_missed_is_tombstoned_though_its_row_or_its_miss_is_of_the_futur
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
 @pytest.mark.parametrize("stale", [False, True])
-def test_a_miss_of_the_future_is_taken_back_by_the_next_fetch(
-    ledger: DuckDBLedger, key: EntityKey, stale: bool
-) -> None:
+def test_a_miss_of_the_future_is_taken_back_by_the_next_fetch(ledger: Ledger, key: EntityKey, stale: bool) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, updated=50, fetched=100)])
         record_misses(tx, "run-2", 7, [key], missed_at=at(DAY), present=at(DAY))
@@ -97,18 +91,18 @@ def test_a_miss_of_the_future_is_taken_back_by_the_next_fetch(
         assert state(tx, key, "missed_at", "missed_run_id", "deleted_at") == (None, None, None)
 
 
-def test_a_project_of_the_future_is_replaced(ledger: DuckDBLedger) -> None:
+def test_a_project_of_the_future_is_replaced(ledger: Ledger) -> None:
     renamed = ProjectRecord(PROJECT.project_id, "acme/renamed", "{}")
     with ledger.write("project") as tx:
         upsert_project(tx, "run-1", PROJECT, at(DAY))
         upsert_project(tx, "run-2", renamed, at(10))
-        assert tx._connection.execute("SELECT path FROM projects").fetchall() == [(PROJECT.path,)]
+        assert read_sql(tx, "SELECT path FROM projects") == [(PROJECT.path,)]
         upsert_project(tx, "run-2", renamed, at(10), present=at(10))
-        assert tx._connection.execute("SELECT path FROM projects").fetchall() == [("acme/renamed",)]
+        assert read_sql(tx, "SELECT path FROM projects") == [("acme/renamed",)]
 
 
 def test_dependents_of_the_future_are_replaced_and_named_and_later_ones_stay_and_are_named(
-    ledger: DuckDBLedger,
+    ledger: Ledger,
 ) -> None:
     talks, links = (issue(1), Dependent.DISCUSSIONS), (issue(1), Dependent.LINKS)
     with ledger.write("replace") as tx:
@@ -125,7 +119,7 @@ def test_dependents_of_the_future_are_replaced_and_named_and_later_ones_stay_and
         assert done.replaced == {talks}
         assert done.stale == {links}
         assert done.unbelieved == {talks: at(DAY)}
-        assert tx._connection.execute("SELECT COUNT(*) FROM notes").fetchall() == [(0,)]
-        assert tx._connection.execute("SELECT COUNT(*) FROM linked_records").fetchall() == [(1,)]
+        assert read_sql(tx, "SELECT COUNT(*) FROM notes") == [(0,)]
+        assert read_sql(tx, "SELECT COUNT(*) FROM linked_records") == [(1,)]
         once_more = replace_dependents(tx, "run-3", 7, again, present=at(101) + timedelta(seconds=1))
         assert once_more.unbelieved == {}

@@ -18,9 +18,17 @@ from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, EntityRecord
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline_tests.integration.ledger.examples import at, discussion, discussions, entity, issue, note
+from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline_tests.integration.ledger.examples import (
+    at,
+    discussion,
+    discussions,
+    entity,
+    issue,
+    note,
+    read_sql,
+    run_sql,
+)
 
 THROTTLE = 60
 RUNS = st.integers(1, 3)
@@ -73,7 +81,7 @@ def takes_over(mine: EntityRecord, before: EntityRecord) -> bool:
 class World:
     """A GitLab, its ledger's open window, and what must be in it. ``row`` and ``thread``: what stands there."""
 
-    def __init__(self, tx: DuckDBTransaction) -> None:
+    def __init__(self, tx: Transaction) -> None:
         self.tx = tx
         self.now = 1000
         self.project_id = next(_projects)
@@ -128,10 +136,10 @@ class World:
         """The fresher fetch stands, threads are whole and never go back, and settled means what it says."""
         row = self.row
         asked = "SELECT title, updated_at, fetched_at FROM issues WHERE project_id = $id"
-        found = self.tx._connection.execute(asked, {"id": self.project_id}).fetchall()
+        found = read_sql(self.tx, asked, id=self.project_id)
         assert found == ([] if row is None else [(row.title, row.updated_at, row.fetched_at)])
         asked = "SELECT note_id, payload::VARCHAR FROM notes WHERE project_id = $id ORDER BY note_id"
-        found = self.tx._connection.execute(asked, {"id": self.project_id}).fetchall()
+        found = read_sql(self.tx, asked, id=self.project_id)
         records = cast("tuple[DiscussionRecord, ...]", self.thread.records if self.thread else ())
         assert found == sorted((one.note_id, one.payload) for record in records for one in record.notes)
         if row and is_settled(row.updated_at, row.fetched_at) and row.updated_at == at(self.gitlab.updated):
@@ -157,8 +165,8 @@ class World:
 
     def _commit(self) -> None:
         """Each write is a transaction of its own, as in a run; only the file stays open, to be quick."""
-        self.tx._connection.execute("COMMIT")
-        self.tx._connection.execute("BEGIN TRANSACTION")
+        run_sql(self.tx, "COMMIT")
+        run_sql(self.tx, "BEGIN TRANSACTION")
 
 
 STEPS = (World.begin, World.answer, World.write_issue, World.write_thread)
@@ -169,9 +177,7 @@ BETWEEN = ("label", "note", "minute", "delete", "note", "edit", "label", "minute
 
 
 @pytest.mark.parametrize("half_fetched", ["", "A"], ids=["both whole", "one half fetched"])
-def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(
-    ledger: DuckDBLedger, half_fetched: str
-) -> None:
+def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(ledger: Ledger, half_fetched: str) -> None:
     assert len(ORDERS) == 70  # 8! / (4! 4!)
     with ledger.write("every order") as tx:
         for number, order in enumerate(ORDERS):
@@ -195,7 +201,7 @@ def test_two_runs_leave_the_fresher_fetch_in_every_order_of_their_steps(
 class SideBySide(RuleBasedStateMachine):
     """More runs and more changes than can be tried in every order."""
 
-    def __init__(self, ledger: DuckDBLedger) -> None:
+    def __init__(self, ledger: Ledger) -> None:
         super().__init__()
         self.window = ledger.write("side by side")
         self.world = World(self.window.__enter__())
@@ -245,7 +251,7 @@ class SideBySide(RuleBasedStateMachine):
             self.window.__exit__(None, None, None)
 
 
-def test_runs_side_by_side_leave_the_fresher_fetch_whatever_their_order(ledger: DuckDBLedger) -> None:
+def test_runs_side_by_side_leave_the_fresher_fetch_whatever_their_order(ledger: Ledger) -> None:
     class OnOneLedger(SideBySide):
         def __init__(self) -> None:
             super().__init__(ledger)

@@ -8,6 +8,12 @@ from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, s
 SOON = 0.01
 
 
+@pytest.fixture
+def backend() -> str:
+    """The file's lock is held by others."""
+    return "duckdb"
+
+
 def last_beat(ledger: DuckDBLedger) -> object:
     with ledger.read() as tx:
         run = find_run(tx, "run-1")

@@ -14,7 +14,7 @@ from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.inbox import record_deliveries
 from surgical_pipeline.ledger.invariants import CheckReport, check
-from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, read_sql, run_sql, start
 from surgical_pipeline_tests.integration.ledger.test_checks import save_everything
 
 
@@ -56,7 +56,7 @@ def tell(ledger: DuckDBLedger) -> DuckDBLedger:
 def change(ledger: DuckDBLedger, *statements: str) -> None:
     with ledger.write("break") as tx:
         for statement in statements:
-            tx._connection.execute(statement)
+            run_sql(tx, statement)
 
 
 def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(told: DuckDBLedger) -> None:
@@ -65,8 +65,12 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
     assert report.violations == ()
     assert len(report.checked) == 15
     with told.read() as tx:
-        tables = tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()
-        counted = {name: tx._connection.execute(f"SELECT 1 FROM {name}").fetchall() for (name,) in tables}
+        tables = read_sql(
+            tx,
+            "SELECT table_name FROM information_schema.tables "
+            "WHERE table_schema = 'main' AND table_type = 'BASE TABLE'",
+        )
+        counted = {name: read_sql(tx, f"SELECT 1 FROM {name}") for (name,) in tables}
     assert report.rows == {name: len(rows) for name, rows in counted.items()}
 
 
@@ -152,16 +156,23 @@ def test_a_key_that_occurs_twice_is_found_in_every_table(told: DuckDBLedger) -> 
         "VALUES ('e', 1, 'note', 7, 'issue', 1, now())"
     )
     with told.write("twice") as tx:
-        tx._connection.execute(event)
-        tx._connection.execute("INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
-        tx._connection.execute("INSERT INTO pruned_failures VALUES ('2026-05-04', 'TIMEOUT', 1, 1)")
+        run_sql(tx, event)
+        run_sql(tx, "INSERT INTO ledger_gitlab (gitlab_url, known_since) VALUES ('https://a', now())")
+        run_sql(tx, "INSERT INTO pruned_failures VALUES ('2026-05-04', 'TIMEOUT', 1, 1)")
         record_deliveries(tx, "receiver", DeliveryCounts())
-        tables = [name for (name,) in tx._connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
+        tables = [
+            name
+            for (name,) in read_sql(
+                tx,
+                "SELECT table_name FROM information_schema.tables "
+                "WHERE table_schema = 'main' AND table_type = 'BASE TABLE'",
+            )
+        ]
         for table in tables:
-            tx._connection.execute(f"CREATE TABLE other AS FROM {table}")
-            tx._connection.execute(f"DROP TABLE {table}")
-            tx._connection.execute(f"ALTER TABLE other RENAME TO {table}")
-            tx._connection.execute(f"INSERT INTO {table} FROM {table} LIMIT 1")
+            run_sql(tx, f"CREATE TABLE other AS FROM {table}")
+            run_sql(tx, f"DROP TABLE {table}")
+            run_sql(tx, f"ALTER TABLE other RENAME TO {table}")
+            run_sql(tx, f"INSERT INTO {table} FROM {table} LIMIT 1")
     (violation,) = [one for one in checked(told).violations if one.invariant == "keys_unique"]
     assert violation.count == len(tables)
     assert len(violation.examples) == 10

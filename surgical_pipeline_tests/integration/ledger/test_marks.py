@@ -11,6 +11,12 @@ from surgical_pipeline.ledger.runs import mark_of, went_back
 from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, start
 
 
+@pytest.fixture
+def backend() -> str:
+    """Files are put back and replaced."""
+    return "duckdb"
+
+
 def mark(ledger: DuckDBLedger) -> str:
     with ledger.read() as tx:
         return mark_of(tx)

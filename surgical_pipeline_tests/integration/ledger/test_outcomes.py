@@ -1,8 +1,8 @@
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.outcomes import failure_rows
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import start
 
 OWN = Failure(code=FailureCode.INVALID_PAYLOAD, message="a login page: 'ü'", stage="preflight", dependent=None)
@@ -27,7 +27,7 @@ FULL = EntityOutcome(
 BARE = EntityOutcome(entity_type=EntityType.MERGE_REQUEST, iid=3)
 
 
-def test_outcomes_come_back_as_they_were_saved(ledger: DuckDBLedger) -> None:
+def test_outcomes_come_back_as_they_were_saved(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1!3")
     with recorder.window("save") as tx:
         recorder.save_outcomes(tx, [BARE, FULL])
@@ -35,7 +35,7 @@ def test_outcomes_come_back_as_they_were_saved(ledger: DuckDBLedger) -> None:
     assert recorder.outcomes() == [FULL, BARE]
 
 
-def test_saving_replaces_an_outcome_and_its_failures_whole(ledger: DuckDBLedger) -> None:
+def test_saving_replaces_an_outcome_and_its_failures_whole(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
     second = FULL.model_copy(update={"iid": 2})
     better = EntityOutcome(entity_type=EntityType.ISSUE, iid=1, ingested=True, dependent_failures=(REFUSED,))
@@ -56,7 +56,7 @@ def test_saving_replaces_an_outcome_and_its_failures_whole(ledger: DuckDBLedger)
     assert {(row["project_id"], row["project_path"]) for row in failures} == {(7, "acme/rocket")}
 
 
-def test_outcomes_of_two_runs_stay_apart(ledger: DuckDBLedger) -> None:
+def test_outcomes_of_two_runs_stay_apart(ledger: Ledger) -> None:
     first, second = start(ledger, "run-1", "acme/rocket#1"), start(ledger, "run-2", "acme/rocket#1")
     with first.window("save") as tx:
         first.save_outcomes(tx, [FULL])
@@ -64,7 +64,7 @@ def test_outcomes_of_two_runs_stay_apart(ledger: DuckDBLedger) -> None:
     assert second.outcomes() == [EntityOutcome(entity_type=EntityType.ISSUE, iid=1)]
 
 
-def test_outcomes_can_be_had_of_some_entities_alone_with_their_failures(ledger: DuckDBLedger) -> None:
+def test_outcomes_can_be_had_of_some_entities_alone_with_their_failures(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
     second = FULL.model_copy(update={"iid": 2})
     with recorder.window("save") as tx:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import duckdb
+import psycopg
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,6 +18,7 @@ from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline_tests.integration.ledger.examples import (
+    columns_of,
     discussion,
     discussions,
     document,
@@ -26,6 +28,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     linked,
     merge_request,
     note,
+    read_sql,
     run_sql,
 )
 
@@ -52,12 +55,12 @@ def made(key: EntityKey, dependent: Dependent, ids: list[int], fetched: int) -> 
     return linked(key, dependent, list(map(str, ids)), fetched=fetched)
 
 
-def rows_by_owner(tx: DuckDBTransaction) -> Rows:
+def rows_by_owner(tx: Transaction) -> Rows:
     """All rows of dependents, by project, entity and dependent."""
     found: Rows = {}
     for table in TABLES:
-        rows = tx._connection.execute(f"SELECT * EXCLUDE (run_id) FROM {table} ORDER BY ALL").fetchall()
-        names = [column[0] for column in tx._connection.description or ()]
+        rows = read_sql(tx, f"SELECT * EXCLUDE (run_id) FROM {table} ORDER BY ALL")
+        names = [name for name in columns_of(tx, table) if name != "run_id"]
         for row in rows:
             one = dict(zip(names, row, strict=True))
             dependent = one.get("dependent") or one.get("event_type") or Dependent.DISCUSSIONS
@@ -70,7 +73,7 @@ def owned(project_id: int, one: DependentSet) -> tuple[object, ...]:
     return (project_id, one.key.entity_type, one.key.iid, one.dependent)
 
 
-def write(tx: DuckDBTransaction, project_id: int, sets: list[DependentSet]) -> Replacement:
+def write(tx: Transaction, project_id: int, sets: list[DependentSet]) -> Replacement:
     return replace_dependents(tx, "run", project_id, sets)
 
 
@@ -81,7 +84,7 @@ ids = st.lists(st.integers(1, 4), max_size=3, unique=True)
 @settings(max_examples=10, deadline=None)
 @given(data=st.data())
 def test_each_group_of_sets_leaves_every_other_entitys_rows_and_each_set_is_written_whole_or_not_at_all(
-    tx: DuckDBTransaction, dependent: Dependent, data: st.DataObject
+    tx: Transaction, dependent: Dependent, data: st.DataObject
 ) -> None:
     for table in (*TABLES, "dependent_fetches"):
         run_sql(tx, f"DELETE FROM {table}")
@@ -104,7 +107,7 @@ def test_each_group_of_sets_leaves_every_other_entitys_rows_and_each_set_is_writ
             else:
                 assert done.foreign[one.key, one.dependent]
         assert dependent in GLOBAL or not done.foreign
-        counted = tx._connection.execute("SELECT SUM(row_count) FROM dependent_fetches").fetchall()
+        counted = read_sql(tx, "SELECT SUM(row_count) FROM dependent_fetches")
         assert (counted[0][0] or 0) == sum(map(len, after.values()))
 
 
@@ -143,11 +146,11 @@ def test_the_tables_themselves_refuse_what_another_entity_has(ledger: DuckDBLedg
     with ledger.write("replace") as tx:
         write(tx, 7, [made(issue(9), dependent, [5], 100)])
     with ledger.write("hide") as tx:
-        found = tx._connection.execute(f"SELECT * FROM {table}").fetchall()
-    with pytest.raises((LedgerError, duckdb.Error)), ledger.write("insert") as tx:
+        found = read_sql(tx, f"SELECT * FROM {table}")
+    with pytest.raises((LedgerError, duckdb.Error, psycopg.Error)), ledger.write("insert") as tx:
         run_sql(tx, f"INSERT INTO {table} SELECT * REPLACE (1 AS noteable_iid) FROM {table} WHERE {column} = 5")
     with ledger.read() as tx:
-        assert tx._connection.execute(f"SELECT * FROM {table}").fetchall() == found
+        assert read_sql(tx, f"SELECT * FROM {table}") == found
 
 
 def test_a_document_of_another_entity_is_not_taken_over(ledger: DuckDBLedger) -> None:
@@ -156,7 +159,7 @@ def test_a_document_of_another_entity_is_not_taken_over(ledger: DuckDBLedger) ->
         for key, taken in ((issue(1), "doc"), (issue(2), "other")):
             (source,) = load_sources(tx, 7, [key])
             write_documents(tx, "run", 7, [EntityDocuments(key, source.version, (document(taken, key),))])
-        before = tx._connection.execute("SELECT * FROM documents ORDER BY ALL").fetchall()
+        before = read_sql(tx, "SELECT * FROM documents ORDER BY ALL")
     with (
         pytest.raises(LedgerError, match="the documents doc belong to other entities"),
         ledger.write("docs") as tx,
@@ -164,4 +167,4 @@ def test_a_document_of_another_entity_is_not_taken_over(ledger: DuckDBLedger) ->
         (source,) = load_sources(tx, 7, [issue(2)])
         write_documents(tx, "run", 7, [EntityDocuments(issue(2), source.version, (document("doc", issue(2)),))])
     with ledger.read() as tx:
-        assert tx._connection.execute("SELECT * FROM documents ORDER BY ALL").fetchall() == before
+        assert read_sql(tx, "SELECT * FROM documents ORDER BY ALL") == before

@@ -13,11 +13,11 @@ from surgical_pipeline.domain.pruning import PruneWish
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.events.list_state import Standing
 from surgical_pipeline.ledger import pruning
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.events import EventState, list_events
 from surgical_pipeline.ledger.inbox import insert_events
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.polling import load_standings
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.pruning import TRIES, Pruned, prune_ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, mark_of, queue_run, went_back
@@ -40,14 +40,14 @@ FAILED = Failure(code=FailureCode.SERVER_ERROR, message="500", stage="preflight"
 LATE = Failure(code=FailureCode.TIMEOUT, message="late", stage="dependents", dependent="discussions")
 
 
-def begin(ledger: DuckDBLedger, run_id: str, scope: str, *, when: float, **more: Any) -> SyncRunRecorder:
+def begin(ledger: Ledger, run_id: str, scope: str, *, when: float, **more: Any) -> SyncRunRecorder:
     recorder = SyncRunRecorder(ledger, run_id, clock=HandClock(at(when)))
     given = {"mode": RunMode.SURGICAL, "trigger": Trigger.CLI, "dagster_instance": HERE} | more
     recorder.start_surgical(Scope.parse(scope), **given)
     return recorder
 
 
-def brought(ledger: DuckDBLedger, run_id: str, iid: int = 1, *, when: float, **more: Any) -> None:
+def brought(ledger: Ledger, run_id: str, iid: int = 1, *, when: float, **more: Any) -> None:
     """An ended run that brought this issue up to date."""
     recorder = begin(ledger, run_id, f"acme/rocket#{iid}", when=when, **more)
     fetch(recorder, issue(iid), fetched=when)
@@ -60,13 +60,13 @@ def count(recorder: SyncRunRecorder, **counters: int) -> None:
         recorder.add_counters(tx, fetched=1, **counters)
 
 
-def failed(ledger: DuckDBLedger, run_id: str, iid: int = 1, *, when: float, **more: Any) -> None:
+def failed(ledger: Ledger, run_id: str, iid: int = 1, *, when: float, **more: Any) -> None:
     """An ended run that failed before it knew the project's id."""
     begin(ledger, run_id, f"acme/rocket#{iid}", when=when, **more).finish_failed(FAILED)
 
 
 def prune(
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     *,
     known: Collection[str] = (),
     instance: str | None = HERE,
@@ -77,13 +77,13 @@ def prune(
     return prune_ledger(ledger, wish, instance=instance, still_known=lambda ids: set(ids) & set(known))
 
 
-def left(ledger: DuckDBLedger) -> list[str]:
+def left(ledger: Ledger) -> list[str]:
     """Runs that are there, by id."""
     with ledger.read() as tx:
         return sorted(run.run_id for run in list_runs(tx, limit=1000))
 
 
-def rows_of(ledger: DuckDBLedger, run_id: str) -> int:
+def rows_of(ledger: Ledger, run_id: str) -> int:
     with ledger.read() as tx:
         return sum(
             len(read_sql(tx, f"SELECT 1 FROM {table} WHERE run_id = '{run_id}'"))
@@ -91,13 +91,13 @@ def rows_of(ledger: DuckDBLedger, run_id: str) -> int:
         )
 
 
-def standing(ledger: DuckDBLedger, key: EntityKey) -> Standing:
+def standing(ledger: Ledger, key: EntityKey) -> Standing:
     with ledger.read() as tx:
         row = ListedEntity(PROJECT.project_id, PROJECT.path, key, at(0))
         return load_standings(tx, [row], ahead=timedelta())[row.identity]
 
 
-def test_an_old_run_goes_with_all_its_rows_and_the_ledger_stays_whole(ledger: DuckDBLedger) -> None:
+def test_an_old_run_goes_with_all_its_rows_and_the_ledger_stays_whole(ledger: Ledger) -> None:
     for number in range(3):
         brought(ledger, f"run-{number}", when=number)
     done = prune(ledger)
@@ -109,7 +109,7 @@ def test_an_old_run_goes_with_all_its_rows_and_the_ledger_stays_whole(ledger: Du
         assert read_sql(tx, "SELECT COUNT(*) FROM entities") == [(1,)]
 
 
-def test_a_run_that_is_not_old_or_has_not_ended_stays(ledger: DuckDBLedger) -> None:
+def test_a_run_that_is_not_old_or_has_not_ended_stays(ledger: Ledger) -> None:
     begin(ledger, "still running", "acme/rocket#1", when=0)
     with ledger.write("queue") as tx:
         queue_run(
@@ -127,7 +127,7 @@ def test_a_run_that_is_not_old_or_has_not_ended_stays(ledger: DuckDBLedger) -> N
     assert len(left(ledger)) == 4
 
 
-def test_the_last_run_of_an_entity_and_the_last_that_brought_it_stay(ledger: DuckDBLedger) -> None:
+def test_the_last_run_of_an_entity_and_the_last_that_brought_it_stay(ledger: Ledger) -> None:
     brought(ledger, "a first", 1, when=0)
     brought(ledger, "b last that brought 1", 1, when=1)
     failed(ledger, "c last of 1", 1, when=2)
@@ -137,7 +137,7 @@ def test_the_last_run_of_an_entity_and_the_last_that_brought_it_stay(ledger: Duc
     assert left(ledger) == ["b last that brought 1", "c last of 1", "d last of 2", "e young"]
 
 
-def test_the_last_run_that_found_it_up_to_date_stays_though_it_wrote_no_row(ledger: DuckDBLedger) -> None:
+def test_the_last_run_that_found_it_up_to_date_stays_though_it_wrote_no_row(ledger: Ledger) -> None:
     brought(ledger, "a wrote the row", when=10)
     for run_id in ("b", "c last that found it so"):
         fresh = begin(ledger, run_id, "acme/rocket#1", when=5)
@@ -151,7 +151,7 @@ def test_the_last_run_that_found_it_up_to_date_stays_though_it_wrote_no_row(ledg
     assert standing(ledger, issue(1)).complete
 
 
-def test_an_entity_of_another_project_is_another_entity(ledger: DuckDBLedger) -> None:
+def test_an_entity_of_another_project_is_another_entity(ledger: Ledger) -> None:
     begin(ledger, "a elsewhere", "other/project#1", when=0).finish_failed(FAILED)
     brought(ledger, "b here", 1, when=1)
     brought(ledger, "c here", 1, when=2)
@@ -160,7 +160,7 @@ def test_an_entity_of_another_project_is_another_entity(ledger: DuckDBLedger) ->
     assert left(ledger) == ["a elsewhere", "d here"]
 
 
-def test_a_run_that_never_learned_the_projects_id_is_one_of_the_same_project(ledger: DuckDBLedger) -> None:
+def test_a_run_that_never_learned_the_projects_id_is_one_of_the_same_project(ledger: Ledger) -> None:
     failed(ledger, "a by path", 1, when=0)
     begin(ledger, "b by id", "7#1", when=1).finish_failed(FAILED)
     begin(ledger, "c in other letters", "Acme/Rocket#1", when=2).finish_failed(FAILED)
@@ -169,7 +169,7 @@ def test_a_run_that_never_learned_the_projects_id_is_one_of_the_same_project(led
     assert left(ledger) == ["d brought"]
 
 
-def test_runs_that_failed_since_are_kept_as_far_as_sensors_count_them(ledger: DuckDBLedger) -> None:
+def test_runs_that_failed_since_are_kept_as_far_as_sensors_count_them(ledger: Ledger) -> None:
     brought(ledger, "run-0", when=0)
     for number in range(1, TRIES + 4):
         failed(ledger, f"run-{number}", when=number)
@@ -181,7 +181,7 @@ def test_runs_that_failed_since_are_kept_as_far_as_sensors_count_them(ledger: Du
     assert after.tries >= TRIES
 
 
-def test_the_writer_of_a_row_stays_so_that_it_does_not_seem_complete(ledger: DuckDBLedger) -> None:
+def test_the_writer_of_a_row_stays_so_that_it_does_not_seem_complete(ledger: Ledger) -> None:
     """It left a dependent out; later runs did not come as far as the row."""
     writer = begin(ledger, "a writer", "acme/rocket#1", when=0)
     fetch(writer, issue(1), fetched=0)
@@ -195,7 +195,7 @@ def test_the_writer_of_a_row_stays_so_that_it_does_not_seem_complete(ledger: Duc
     assert not standing(ledger, issue(1)).complete
 
 
-def test_a_run_stays_that_a_run_repeats_which_is_young_or_has_not_ended(ledger: DuckDBLedger) -> None:
+def test_a_run_stays_that_a_run_repeats_which_is_young_or_has_not_ended(ledger: Ledger) -> None:
     failed(ledger, "a parent of a young one", when=0)
     failed(ledger, "b parent of an open one", when=1)
     failed(ledger, "c parent of an old one", when=2)
@@ -215,7 +215,7 @@ def test_a_run_stays_that_a_run_repeats_which_is_young_or_has_not_ended(ledger: 
     ]
 
 
-def test_runs_that_dagster_has_stay(ledger: DuckDBLedger) -> None:
+def test_runs_that_dagster_has_stay(ledger: Ledger) -> None:
     for number in range(4):
         brought(ledger, f"run-{number}", when=number)
     done = prune(ledger, known=["run-1"])
@@ -224,14 +224,14 @@ def test_runs_that_dagster_has_stay(ledger: DuckDBLedger) -> None:
 
 
 @pytest.mark.parametrize("instance", ["another Dagster", None])
-def test_runs_of_other_instances_stay(ledger: DuckDBLedger, instance: str | None) -> None:
+def test_runs_of_other_instances_stay(ledger: Ledger, instance: str | None) -> None:
     for number in range(3):
         brought(ledger, f"run-{number}", when=number)
     done = prune(ledger, instance=instance)
     assert (done.runs, done.kept) == (0, {"of another Dagster instance": 3})
 
 
-def test_only_runs_of_the_triggers_that_are_named_go(ledger: DuckDBLedger) -> None:
+def test_only_runs_of_the_triggers_that_are_named_go(ledger: Ledger) -> None:
     for number, trigger in enumerate([Trigger.SENSOR, Trigger.CLI, Trigger.BACKFILL, Trigger.LAUNCHPAD]):
         brought(ledger, f"run-{number}", when=number, trigger=trigger)
     brought(ledger, "run-4", when=4)
@@ -239,7 +239,7 @@ def test_only_runs_of_the_triggers_that_are_named_go(ledger: DuckDBLedger) -> No
     assert left(ledger) == ["run-1", "run-3", "run-4"]
 
 
-def test_a_dry_run_counts_what_would_go_and_deletes_nothing(ledger: DuckDBLedger) -> None:
+def test_a_dry_run_counts_what_would_go_and_deletes_nothing(ledger: Ledger) -> None:
     for number in range(4):
         brought(ledger, f"run-{number}", when=number)
     inbox(ledger)
@@ -252,7 +252,7 @@ def test_a_dry_run_counts_what_would_go_and_deletes_nothing(ledger: DuckDBLedger
     assert (done.runs, done.events, done.kept) == (told.runs, told.events, told.kept)
 
 
-def test_the_newest_run_stays_so_that_no_number_is_given_twice(ledger: DuckDBLedger) -> None:
+def test_the_newest_run_stays_so_that_no_number_is_given_twice(ledger: Ledger) -> None:
     """Its scope is none, so it is no entity's last."""
     brought(ledger, "run-0", when=0)
     with ledger.write("queue") as tx:
@@ -279,7 +279,7 @@ def test_the_newest_run_stays_so_that_no_number_is_given_twice(ledger: DuckDBLed
         ]
 
 
-def test_a_cursor_that_names_a_pruned_run_is_no_cursor_of_another_ledger(ledger: DuckDBLedger) -> None:
+def test_a_cursor_that_names_a_pruned_run_is_no_cursor_of_another_ledger(ledger: Ledger) -> None:
     marks = []
     for number in range(4):
         brought(ledger, f"run-{number}", when=number)
@@ -295,7 +295,7 @@ def test_a_cursor_that_names_a_pruned_run_is_no_cursor_of_another_ledger(ledger:
         assert went_back(tx, f"{name}/{newest}/another@1.000")
 
 
-def test_what_failed_is_still_counted_by_day_and_code(ledger: DuckDBLedger) -> None:
+def test_what_failed_is_still_counted_by_day_and_code(ledger: Ledger) -> None:
     failed(ledger, "run-0", when=0)
     for number, day in ((1, 0), (2, 1)):
         recorder = begin(ledger, f"run-{number}", "acme/rocket#1", when=day * 86_400)
@@ -317,7 +317,7 @@ def test_what_failed_is_still_counted_by_day_and_code(ledger: DuckDBLedger) -> N
     ]
 
 
-def inbox(ledger: DuckDBLedger) -> None:
+def inbox(ledger: Ledger) -> None:
     """Events 1 to 6: done, dead, pending, ignored, done and young, done and the newest."""
     states = ["done", "dead", "pending", "ignored", "done", "done"]
     with ledger.write("inbox") as tx:
@@ -327,13 +327,13 @@ def inbox(ledger: DuckDBLedger) -> None:
             run_sql(tx, f"UPDATE gitlab_events SET state = '{state}', settled_at = {when} WHERE seq = {seq}")
 
 
-def event_numbers(ledger: DuckDBLedger) -> list[int]:
+def event_numbers(ledger: Ledger) -> list[int]:
     with ledger.read() as tx:
         return sorted(event.seq for event in list_events(tx, limit=1000))
 
 
 def test_settled_events_go_but_for_the_newest_and_no_other_does(
-    ledger: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inbox(ledger)
     monkeypatch.setattr(pruning, "EVENTS_AT_ONCE", 1)
@@ -346,7 +346,7 @@ def test_settled_events_go_but_for_the_newest_and_no_other_does(
         assert [one.seq for one in list_events(tx, limit=9, state=EventState.DEAD)] == [2]
 
 
-def test_a_run_stays_that_a_dead_letter_names(ledger: DuckDBLedger) -> None:
+def test_a_run_stays_that_a_dead_letter_names(ledger: Ledger) -> None:
     for number in range(TRIES + 3):
         failed(ledger, f"run-{number}", when=number)
     inbox(ledger)
@@ -360,7 +360,7 @@ def test_a_run_stays_that_a_dead_letter_names(ledger: DuckDBLedger) -> None:
 
 
 def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
-    ledger: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ledger.write("plant") as tx:
         run_sql(
@@ -369,13 +369,13 @@ def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
             "queued_at, started_at, heartbeat_at, finished_at, number) "
             "SELECT 'run-' || i, 'surgical', 'cli', 'succeeded', 'done', 'acme/rocket#1', 'acme/rocket', "
             f"'{HERE}', t, t, t, t, i "
-            f"FROM (SELECT i, TIMESTAMPTZ '{at(0).isoformat()}' AS t FROM range(700) AS r(i))",
+            f"FROM (SELECT i, TIMESTAMPTZ '{at(0).isoformat()}' AS t FROM generate_series(0, 699) AS r(i)) AS made",
         )
         run_sql(
             tx,
             "INSERT INTO entity_outcomes (run_id, entity_type, iid, fetched, ingested, dependents_stale_skipped, "
             "regenerated_document_ids, embedded_document_ids) "
-            "SELECT run_id, 'issue', 1, TRUE, TRUE, [], [], [] FROM sync_runs",
+            "SELECT run_id, 'issue', 1, TRUE, TRUE, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[] FROM sync_runs",
         )
     asked: list[Sequence[str]] = []
 
@@ -391,7 +391,7 @@ def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
     assert done.longest_held_ms > 0
 
 
-def test_content_that_a_pruned_run_wrote_stays(ledger: DuckDBLedger) -> None:
+def test_content_that_a_pruned_run_wrote_stays(ledger: Ledger) -> None:
     brought(ledger, "run-0", when=0)
     again = begin(ledger, "run-1", "acme/rocket#1", when=5)
     with again.window("ingest") as tx:

@@ -9,11 +9,11 @@ from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.content import upsert_project
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, load_result, queue_run
-from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, HandClock, at, start
+from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, HandClock, at, read_sql, start
 
 BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500.", stage="ingest")
 LATE = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents", dependent="discussions")
@@ -26,30 +26,32 @@ ENDINGS: dict[RunStatus, Callable[[SyncRunRecorder], bool]] = {
 }
 
 
-def result_of(ledger: DuckDBLedger, run_id: str = "run-1") -> SyncResult:
+def result_of(ledger: Ledger, run_id: str = "run-1") -> SyncResult:
     with ledger.read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     return result
 
 
-def queue(ledger: DuckDBLedger, run_id: str, scope: str = "acme/rocket#1+2!3") -> bool:
+def queue(ledger: Ledger, run_id: str, scope: str = "acme/rocket#1+2!3") -> bool:
     with ledger.write("queue") as tx:
         return queue_run(
             tx, run_id, scope=Scope.parse(scope), mode=RunMode.SURGICAL, trigger=Trigger.SENSOR, queued_at=at(-60)
         )
 
 
-def phases(ledger: DuckDBLedger) -> list[tuple[object, ...]]:
+def phases(ledger: Ledger) -> list[tuple[object, ...]]:
     with ledger.read() as tx:
-        return tx._connection.execute(
-            "SELECT phase, epoch(started_at - $noon), epoch(finished_at - $noon), lock_windows, http_requests "
+        return read_sql(
+            tx,
+            "SELECT phase, EXTRACT(EPOCH FROM started_at - $noon), EXTRACT(EPOCH FROM finished_at - $noon), "
+            "lock_windows, http_requests "
             "FROM sync_run_phases ORDER BY started_at, finished_at NULLS LAST",
-            {"noon": NOON},
-        ).fetchall()
+            noon=NOON,
+        )
 
 
-def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(ledger: DuckDBLedger) -> None:
+def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2!3")
     result = result_of(ledger)
     assert (result.completion_status, result.phase, result.scope) == ("running", "preflight", "acme/rocket#1+2!3")
@@ -69,7 +71,7 @@ def test_a_new_run_starts_in_preflight_with_a_pending_outcome_for_each_entity(le
     assert run.host
 
 
-def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: DuckDBLedger) -> None:
+def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: Ledger) -> None:
     assert queue(ledger, "run-1", "acme/rocket#1+9")
     assert not queue(ledger, "run-1")
     assert result_of(ledger).completion_status == "queued"
@@ -82,9 +84,7 @@ def test_a_queued_run_is_taken_over_and_keeps_when_it_was_queued(ledger: DuckDBL
 
 
 @pytest.mark.parametrize("status", [None, *ENDINGS])
-def test_a_run_that_runs_or_has_ended_cannot_be_started_again(
-    ledger: DuckDBLedger, status: RunStatus | None
-) -> None:
+def test_a_run_that_runs_or_has_ended_cannot_be_started_again(ledger: Ledger, status: RunStatus | None) -> None:
     recorder = start(ledger, "run-1")
     if status is not None:
         ENDINGS[status](recorder)
@@ -95,7 +95,7 @@ def test_a_run_that_runs_or_has_ended_cannot_be_started_again(
 
 
 @pytest.mark.parametrize("status", list(ENDINGS))
-def test_each_ending_is_final(ledger: DuckDBLedger, status: RunStatus, clock: HandClock) -> None:
+def test_each_ending_is_final(ledger: Ledger, status: RunStatus, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     recorder.set_phase(Phase.DOCS)
     clock.advance(2.5)
@@ -119,7 +119,7 @@ def test_each_ending_is_final(ledger: DuckDBLedger, status: RunStatus, clock: Ha
 
 
 @pytest.mark.parametrize("status", list(ENDINGS))
-def test_only_failing_and_cancelling_end_a_queued_run(ledger: DuckDBLedger, status: RunStatus) -> None:
+def test_only_failing_and_cancelling_end_a_queued_run(ledger: Ledger, status: RunStatus) -> None:
     queue(ledger, "run-1")
     possible = status in (RunStatus.FAILED, RunStatus.CANCELLED)
     assert ENDINGS[status](SyncRunRecorder(ledger, "run-1")) is possible
@@ -128,13 +128,13 @@ def test_only_failing_and_cancelling_end_a_queued_run(ledger: DuckDBLedger, stat
     assert all((report.failure is not None) is possible for report in result.entity_outcomes)
 
 
-def test_no_ending_makes_a_run_that_never_was(ledger: DuckDBLedger) -> None:
+def test_no_ending_makes_a_run_that_never_was(ledger: Ledger) -> None:
     assert not any(finish(SyncRunRecorder(ledger, "nobody")) for finish in ENDINGS.values())
     with ledger.read() as tx:
         assert load_result(tx, "nobody") is None
 
 
-def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: DuckDBLedger) -> None:
+def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     assert SyncRunRecorder(ledger, "run-1").finish_cancelled()
     with pytest.raises(RunLostError), recorder.window("ingest") as tx:
@@ -143,10 +143,10 @@ def test_a_lost_run_cannot_open_a_window_and_writes_nothing(ledger: DuckDBLedger
         asyncio.run(recorder.in_window("ingest", lambda tx: upsert_project(tx, "run-1", PROJECT, at(0))))
     assert caught.value.code is FailureCode.WORKER_LOST
     with ledger.read() as tx:
-        assert tx._connection.execute("SELECT * FROM projects").fetchall() == []
+        assert read_sql(tx, "SELECT * FROM projects") == []
 
 
-def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: DuckDBLedger) -> None:
+def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     with pytest.raises(ZeroDivisionError), recorder.window("ingest") as tx:
         recorder.set_phase(Phase.INGEST, tx)
@@ -163,7 +163,7 @@ def test_counters_phase_and_content_commit_together_or_not_at_all(ledger: DuckDB
     assert (result_of(ledger).phase, result_of(ledger).counters) == ("ingest", every_field)
 
 
-def test_a_run_never_goes_back_to_a_stage(ledger: DuckDBLedger) -> None:
+def test_a_run_never_goes_back_to_a_stage(ledger: Ledger) -> None:
     """A part of it may: what preflight could not fetch at first is ingested while the others are at docs."""
     recorder = start(ledger, "run-1")
     recorder.set_phase(Phase.DOCS)
@@ -174,7 +174,7 @@ def test_a_run_never_goes_back_to_a_stage(ledger: DuckDBLedger) -> None:
     assert [phase for phase, *_ in phases(ledger)] == ["preflight", "docs"]
 
 
-def test_a_stage_that_is_entered_is_told_by_the_next_window(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_stage_that_is_entered_is_told_by_the_next_window(ledger: Ledger, clock: HandClock) -> None:
     """With the time at which it was entered, and not at all if that window is rolled back."""
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(3)
@@ -190,14 +190,14 @@ def test_a_stage_that_is_entered_is_told_by_the_next_window(ledger: DuckDBLedger
     assert [row[:3] for row in phases(ledger)] == [("preflight", 0, 3), ("ingest", 3, 7), ("dependents", 7, None)]
 
 
-def test_a_run_that_ends_in_a_stage_that_no_window_told_of_ends_there(ledger: DuckDBLedger) -> None:
+def test_a_run_that_ends_in_a_stage_that_no_window_told_of_ends_there(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     recorder.enter(Phase.INGEST)
     assert recorder.finish_failed(BROKEN)
     assert result_of(ledger).phase == "ingest"
 
 
-def test_counters_are_added_to_by_name(ledger: DuckDBLedger) -> None:
+def test_counters_are_added_to_by_name(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     with recorder.window("ingest") as tx:
         recorder.add_counters(tx, ingested=2, fetched=3)
@@ -208,7 +208,7 @@ def test_counters_are_added_to_by_name(ledger: DuckDBLedger) -> None:
     assert (counters.ingested, counters.fetched, counters.stale_skipped) == (3, 3, 0)
 
 
-def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: DuckDBLedger) -> None:
+def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     for _ in range(3):
         with recorder.window("busy") as tx:
@@ -218,15 +218,15 @@ def test_many_updates_of_the_indexed_row_fit_into_one_window(ledger: DuckDBLedge
                 recorder.set_mode(RunMode.SURGICAL, tx)
                 recorder.count_requests(HttpStats(requests=1))
     with ledger.read() as tx:
-        by_index = tx._connection.execute(
-            "SELECT run_id FROM sync_runs WHERE status = 'running' AND phase = 'embed' AND mode = 'surgical'"
-        ).fetchall()
+        by_index = read_sql(
+            tx, "SELECT run_id FROM sync_runs WHERE status = 'running' AND phase = 'embed' AND mode = 'surgical'"
+        )
     assert by_index == [("run-1",)]
     recorder.finish_succeeded()
     assert result_of(ledger).http.requests == 30
 
 
-def test_phases_follow_each_other_and_carry_their_usage(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_phases_follow_each_other_and_carry_their_usage(ledger: Ledger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(3)
     recorder.count_requests(HttpStats(requests=7, retries=2, rate_limited=1))
@@ -245,7 +245,7 @@ def test_phases_follow_each_other_and_carry_their_usage(ledger: DuckDBLedger, cl
     assert result_of(ledger).http == HttpStats(requests=8, retries=2, rate_limited=1)
 
 
-def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: DuckDBLedger) -> None:
+def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: Ledger) -> None:
     with ledger.write("before this run"):
         pass
     before = ledger.stats
@@ -259,16 +259,14 @@ def test_the_end_adds_the_use_of_the_lock_that_was_not_told(ledger: DuckDBLedger
     assert lock.wait_ms == pytest.approx(used.wait_ms)
 
 
-def test_only_stages_can_be_entered(ledger: DuckDBLedger) -> None:
+def test_only_stages_can_be_entered(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     for phase in set(Phase) - set(STAGES):
         with pytest.raises(ValueError, match="is no stage"):
             recorder.set_phase(phase)
 
 
-def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(
-    ledger: DuckDBLedger, clock: HandClock
-) -> None:
+def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(ledger: Ledger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     clock.advance(14.9)
     assert not recorder.heartbeat_if_due()
@@ -285,7 +283,7 @@ def test_the_heart_beats_every_fifteen_seconds_and_with_every_window(
     assert run.heartbeat_at == at(25)
 
 
-def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: DuckDBLedger) -> None:
+def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1", "acme/rocket#1+2+4!3")
     own = Failure(code=FailureCode.NOT_FOUND, message="no such issue", stage="preflight")
     with recorder.window("save") as tx:
@@ -320,7 +318,7 @@ def test_a_failed_run_fails_every_entity_that_was_not_complete(ledger: DuckDBLed
     assert len(result.entity_failures) == 4
 
 
-def test_a_cancelled_run_says_so_for_every_entity(ledger: DuckDBLedger) -> None:
+def test_a_cancelled_run_says_so_for_every_entity(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     recorder.set_phase(Phase.DEPENDENTS)
     assert recorder.finish_cancelled()
@@ -332,7 +330,7 @@ def test_a_cancelled_run_says_so_for_every_entity(ledger: DuckDBLedger) -> None:
     assert len(result.entity_failures) == 3
 
 
-def test_what_a_rolled_back_window_told_is_told_again(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_what_a_rolled_back_window_told_is_told_again(ledger: Ledger, clock: HandClock) -> None:
     recorder = start(ledger, "run-1", clock=clock)
     recorder.count_requests(HttpStats(requests=5))
     clock.advance(20)

@@ -7,32 +7,30 @@ from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigge
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, SyncResult
 from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.content import upsert_project
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import RunSummary, find_run, load_result, queue_run
-from surgical_pipeline_tests.integration.ledger.examples import PROJECT, HandClock, at, start
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT, HandClock, at, read_sql, start
 
 BROKEN = Failure(code=FailureCode.WORKER_LOST, message="it is gone", stage="ingest")
 
 
-def result_of(ledger: DuckDBLedger, run_id: str = "run-1") -> SyncResult:
+def result_of(ledger: Ledger, run_id: str = "run-1") -> SyncResult:
     with ledger.read() as tx:
         result = load_result(tx, run_id)
     assert result is not None
     return result
 
 
-def seen(ledger: DuckDBLedger, run_id: str = "run-1") -> RunSummary:
+def seen(ledger: Ledger, run_id: str = "run-1") -> RunSummary:
     with ledger.read() as tx:
         run = find_run(tx, run_id)
     assert run is not None
     return run
 
 
-def test_a_run_that_gave_a_sign_of_life_since_it_was_seen_is_not_ended(
-    ledger: DuckDBLedger, clock: HandClock
-) -> None:
+def test_a_run_that_gave_a_sign_of_life_since_it_was_seen_is_not_ended(ledger: Ledger, clock: HandClock) -> None:
     run = start(ledger, "run-1", clock=clock)
     before = seen(ledger)
     clock.advance(100)
@@ -44,7 +42,7 @@ def test_a_run_that_gave_a_sign_of_life_since_it_was_seen_is_not_ended(
     assert reaper.finish_failed(BROKEN, if_silent_since=seen(ledger))
 
 
-def test_a_queued_run_that_began_since_it_was_seen_is_not_ended(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_queued_run_that_began_since_it_was_seen_is_not_ended(ledger: Ledger, clock: HandClock) -> None:
     with ledger.write("queue") as tx:
         scope = Scope.parse("acme/rocket#1+2!3")
         queue_run(tx, "run-1", scope=scope, mode=RunMode.SURGICAL, trigger=Trigger.SENSOR, queued_at=at(-60))
@@ -53,9 +51,7 @@ def test_a_queued_run_that_began_since_it_was_seen_is_not_ended(ledger: DuckDBLe
     assert not SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=before)
 
 
-def test_a_reaped_run_that_wakes_up_and_fails_is_told_that_it_is_lost(
-    ledger: DuckDBLedger, clock: HandClock
-) -> None:
+def test_a_reaped_run_that_wakes_up_and_fails_is_told_that_it_is_lost(ledger: Ledger, clock: HandClock) -> None:
     run = start(ledger, "run-1", clock=clock)
     assert SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=seen(ledger))
     before = result_of(ledger)
@@ -65,7 +61,7 @@ def test_a_reaped_run_that_wakes_up_and_fails_is_told_that_it_is_lost(
     assert result_of(ledger) == before
 
 
-def test_a_reaped_run_that_wakes_up_writes_nothing_more(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_reaped_run_that_wakes_up_writes_nothing_more(ledger: Ledger, clock: HandClock) -> None:
     run = start(ledger, "run-1", clock=clock)
     assert SyncRunRecorder(ledger, "run-1").finish_failed(BROKEN, if_silent_since=seen(ledger))
     before = result_of(ledger)
@@ -77,10 +73,10 @@ def test_a_reaped_run_that_wakes_up_writes_nothing_more(ledger: DuckDBLedger, cl
     assert run.ended_as is None
     assert result_of(ledger) == before
     with ledger.read() as tx:
-        assert tx._connection.execute("SELECT count(*) FROM projects").fetchone() == (0,)
+        assert read_sql(tx, "SELECT count(*) FROM projects") == [(0,)]
 
 
-def test_a_run_that_goes_on_takes_over_its_parents_outcomes(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_run_that_goes_on_takes_over_its_parents_outcomes(ledger: Ledger, clock: HandClock) -> None:
     parent = start(ledger, "run-1", "acme/rocket#1+2!3", clock=clock)
     done = EntityOutcome(entity_type=EntityType.ISSUE, iid=1, fetched=True, ingested=True)
     with parent.window("ingest") as tx:
@@ -106,7 +102,7 @@ def test_a_run_that_goes_on_takes_over_its_parents_outcomes(ledger: DuckDBLedger
     assert again.conclude() is RunStatus.SUCCEEDED
 
 
-def test_a_run_that_goes_on_without_a_parent_in_the_ledger_has_everything_open(ledger: DuckDBLedger) -> None:
+def test_a_run_that_goes_on_without_a_parent_in_the_ledger_has_everything_open(ledger: Ledger) -> None:
     SyncRunRecorder(ledger, "run-2").start_surgical(
         Scope.parse("acme/rocket#1"),
         mode=RunMode.SURGICAL,

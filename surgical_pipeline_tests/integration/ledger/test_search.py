@@ -4,11 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
 from surgical_pipeline.search.question import Question
-from surgical_pipeline_tests.integration.ledger.examples import MODEL, at, document, issue, merge_request
+from surgical_pipeline_tests.integration.ledger.examples import MODEL, at, document, issue, merge_request, run_sql
 from surgical_pipeline_tests.integration.ledger.search_examples import embed, fill, said, save
 
 NOTHING = Question.of("")
@@ -16,22 +15,22 @@ NOTHING = Question.of("")
 
 
 @pytest.fixture
-def filled(ledger: DuckDBLedger) -> DuckDBLedger:
+def filled(ledger: Ledger) -> Ledger:
     return fill(ledger)
 
 
-def found(tx: DuckDBTransaction, text: str, **filters: object) -> list[str]:
+def found(tx: Transaction, text: str, **filters: object) -> list[str]:
     """The ids of what is found by words and reference."""
     hits = search(tx, Question.of(text), vector=None, filters=Filters(**filters), limit=9)  # type: ignore[arg-type]
     return [hit.document_id for hit in hits]
 
 
-def near(tx: DuckDBTransaction, values: Sequence[float], *, limit: int = 9, model: str = MODEL) -> list[SearchHit]:
+def near(tx: Transaction, values: Sequence[float], *, limit: int = 9, model: str = MODEL) -> list[SearchHit]:
     vector = QuestionVector(model, np.array(values, dtype=np.float32))
     return search(tx, NOTHING, vector=vector, filters=Filters(include_confidential=True), limit=limit)
 
 
-def test_rare_words_count_more_than_common_ones_and_endings_little(filled: DuckDBLedger) -> None:
+def test_rare_words_count_more_than_common_ones_and_endings_little(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(
             tx,
@@ -63,9 +62,7 @@ def test_rare_words_count_more_than_common_ones_and_endings_little(filled: DuckD
         ("see #99", "as in #99"),
     ],
 )
-def test_words_and_identifiers_are_found_as_they_are_written(
-    filled: DuckDBLedger, text: str, content: str
-) -> None:
+def test_words_and_identifiers_are_found_as_they_are_written(filled: Ledger, text: str, content: str) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content=content), document("b", issue(2), content="another text: lan"))
         assert found(tx, text) == ["a"]
@@ -88,7 +85,7 @@ EXACT_TEXTS = [
 
 @pytest.mark.parametrize(("text", "exact", "similar"), EXACT_TEXTS, ids=[text for text, _, _ in EXACT_TEXTS])
 def test_what_holds_an_identifier_or_quotation_as_written_is_before_what_is_only_nearer_in_meaning(
-    filled: DuckDBLedger, text: str, exact: str, similar: str
+    filled: Ledger, text: str, exact: str, similar: str
 ) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content=similar), document("c", issue(2), content=exact))
@@ -100,7 +97,7 @@ def test_what_holds_an_identifier_or_quotation_as_written_is_before_what_is_only
     assert "exact" not in hits[1].found_by
 
 
-def test_of_two_identifiers_both_must_be_there_where_they_can_be(filled: DuckDBLedger) -> None:
+def test_of_two_identifiers_both_must_be_there_where_they_can_be(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(
             tx,
@@ -111,7 +108,7 @@ def test_of_two_identifiers_both_must_be_there_where_they_can_be(filled: DuckDBL
     assert {hit.document_id: hit.found_by.get("exact") for hit in hits} == {"c": 1, "a": None}
 
 
-def test_what_a_question_names_comes_first(filled: DuckDBLedger) -> None:
+def test_what_a_question_names_comes_first(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(
             tx,
@@ -129,7 +126,7 @@ def test_what_a_question_names_comes_first(filled: DuckDBLedger) -> None:
         assert (hits[0].score, hits[0].found_by) == (1.0, {"reference": 1})
 
 
-def test_a_document_counts_once_by_its_best_chunk(filled: DuckDBLedger) -> None:
+def test_a_document_counts_once_by_its_best_chunk(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1)), said("b", issue(1), "text"), document("c", issue(2)))
         embed(tx, "a", (0, 1), (0.6, 0.8), (0, 1), text="text")
@@ -147,7 +144,7 @@ def test_a_document_counts_once_by_its_best_chunk(filled: DuckDBLedger) -> None:
     assert [hit.found_by for hit in hits] == [{"meaning": 1}, {"meaning": 2}, {"meaning": 3}]
 
 
-def test_vectors_of_another_model_or_length_are_not_compared(filled: DuckDBLedger) -> None:
+def test_vectors_of_another_model_or_length_are_not_compared(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1)), document("c", issue(2)))
         embed(tx, "a", (1, 0), text="text")
@@ -157,7 +154,7 @@ def test_vectors_of_another_model_or_length_are_not_compared(filled: DuckDBLedge
         assert near(tx, (1, 0), model="other") == near(tx, (1, 0), model="unknown") == []
 
 
-def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: DuckDBLedger) -> None:
+def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1)), document("c", issue(2)))
         embed(tx, "a", (0, 0), text="text")
@@ -166,7 +163,7 @@ def test_vectors_of_zeros_are_never_found_and_find_nothing(filled: DuckDBLedger)
         assert near(tx, (0, 0)) == []
 
 
-def test_vectors_of_an_older_text_are_told_and_name_no_chunk(filled: DuckDBLedger) -> None:
+def test_vectors_of_an_older_text_are_told_and_name_no_chunk(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1)))
         embed(tx, "a", (1, 0), text="text")
@@ -175,7 +172,7 @@ def test_vectors_of_an_older_text_are_told_and_name_no_chunk(filled: DuckDBLedge
         assert [(hit.current, hit.chunk_index) for hit in near(tx, (1, 0))] == [(False, None)]
 
 
-def test_both_rankings_together_make_the_order(filled: DuckDBLedger) -> None:
+def test_both_rankings_together_make_the_order(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(
             tx,
@@ -214,7 +211,7 @@ FILTERS: list[tuple[dict[str, object], set[str]]] = [
 
 
 @pytest.mark.parametrize(("filters", "ids"), FILTERS, ids=[str(one) for one, _ in FILTERS])
-def test_filters_apply_to_every_ranking(filled: DuckDBLedger, filters: dict[str, object], ids: set[str]) -> None:
+def test_filters_apply_to_every_ranking(filled: Ledger, filters: dict[str, object], ids: set[str]) -> None:
     with filled.write("x") as tx:
         save(
             tx,
@@ -228,7 +225,7 @@ def test_filters_apply_to_every_ranking(filled: DuckDBLedger, filters: dict[str,
         )
         for one in ("a", "b", "c", "d", "e", "f", "gone"):
             embed(tx, one, (1, 0), text="text")
-        tx._connection.execute("UPDATE documents SET deleted_at = now() WHERE document_id = 'gone'")
+        run_sql(tx, "UPDATE documents SET deleted_at = now() WHERE document_id = 'gone'")
         wanted = Filters(**filters)  # type: ignore[arg-type]
         by_words = search(tx, Question.of("text"), vector=None, filters=wanted, limit=9)
         by_meaning = search(tx, NOTHING, vector=QuestionVector(MODEL, (1, 0)), filters=wanted, limit=9)
@@ -237,7 +234,7 @@ def test_filters_apply_to_every_ranking(filled: DuckDBLedger, filters: dict[str,
     assert {hit.document_id for hit in by_name} == ids & {"a", "c", "d"}
 
 
-def test_a_filter_leaves_room_for_what_it_lets_pass(filled: DuckDBLedger) -> None:
+def test_a_filter_leaves_room_for_what_it_lets_pass(filled: Ledger) -> None:
     """Filtering what was ranked already would find nothing here: the best fifty are all of another kind."""
     many = [said(f"d{number:03}", issue(1), f"text {number}") for number in range(60)]
     with filled.write("x") as tx:
@@ -245,7 +242,7 @@ def test_a_filter_leaves_room_for_what_it_lets_pass(filled: DuckDBLedger) -> Non
         assert found(tx, "text", kind="merge_request") == ["z"]
 
 
-def test_searchable_documents_are_counted(filled: DuckDBLedger) -> None:
+def test_searchable_documents_are_counted(filled: Ledger) -> None:
     with filled.write("x") as tx:
         assert count_searchable(tx, MODEL) == (0, 0)
         save(tx, document("a", issue(1)), document("c", issue(2)))

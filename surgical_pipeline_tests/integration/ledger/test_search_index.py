@@ -4,12 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.search import Filters, rank_by_words
 from surgical_pipeline.ledger.search_index import index_documents
 from surgical_pipeline.search.question import Question
-from surgical_pipeline_tests.integration.ledger.examples import document, issue
+from surgical_pipeline_tests.integration.ledger.examples import document, issue, read_sql
 from surgical_pipeline_tests.integration.ledger.search_examples import fill, said, save
 
 WORDS_OF_DOCUMENTS = """
@@ -22,27 +21,33 @@ GROUP BY document_id, length
 """
 
 
-def indexed(tx: DuckDBTransaction) -> dict[str, list[str]]:
+@pytest.fixture
+def backend() -> str:
+    """This is DuckDB's index of words."""
+    return "duckdb"
+
+
+def indexed(tx: Transaction) -> dict[str, list[str]]:
     """The words of each document, as often as they count, by id."""
-    rows = tx._connection.execute(WORDS_OF_DOCUMENTS).fetchall()
+    rows = read_sql(tx, WORDS_OF_DOCUMENTS)
     assert all(length == len(words or []) for _, length, words in rows)
     return {document_id: words or [] for document_id, _, words in rows}
 
 
-def vocabulary(tx: DuckDBTransaction) -> list[str]:
-    return sorted(row[0] for row in tx._connection.execute("SELECT word FROM vocabulary").fetchall())
+def vocabulary(tx: Transaction) -> list[str]:
+    return sorted(row[0] for row in read_sql(tx, "SELECT word FROM vocabulary"))
 
 
-def found(tx: DuckDBTransaction, text: str) -> list[str]:
+def found(tx: Transaction, text: str) -> list[str]:
     return rank_by_words(tx, Question.of(text), filters=Filters(), depth=9)
 
 
 @pytest.fixture
-def filled(ledger: DuckDBLedger) -> DuckDBLedger:
+def filled(ledger: Ledger) -> Ledger:
     return fill(ledger)
 
 
-def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: DuckDBLedger) -> None:
+def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content="first\twords\r\nof\nIT"), said("c", issue(1), ""))
     with filled.read() as tx:
@@ -60,7 +65,7 @@ def test_a_search_knows_the_words_of_the_present_texts_and_no_others(filled: Duc
         assert len(vocabulary(tx)) == len(set(vocabulary(tx)))
 
 
-def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: DuckDBLedger) -> None:
+def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: Ledger) -> None:
     with filled.write("x") as tx:
         save(tx, document("a", issue(1), content="first"))
     with filled.read() as tx:
@@ -73,7 +78,7 @@ def test_a_window_that_is_rolled_back_leaves_the_index_as_it_was(filled: DuckDBL
         assert (indexed(tx), vocabulary(tx)) == before
 
 
-def test_a_document_without_words_has_its_row_and_indexing_again_changes_nothing(filled: DuckDBLedger) -> None:
+def test_a_document_without_words_has_its_row_and_indexing_again_changes_nothing(filled: Ledger) -> None:
     late = document("a", issue(1), content="A valve\nof words: E_LATE_1")
     with filled.write("x") as tx:
         save(tx, replace(late, title="Late valves"), said("c", issue(1), " ", title=""))

@@ -6,8 +6,14 @@ import duckdb
 import pytest
 
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline_tests.integration.ledger.examples import document, issue, merge_request
+from surgical_pipeline_tests.integration.ledger.examples import document, issue, merge_request, read_sql
 from surgical_pipeline_tests.integration.ledger.search_examples import embed, fill, said, save
+
+
+@pytest.fixture
+def backend() -> str:
+    """What people find in the file."""
+    return "duckdb"
 
 
 @pytest.fixture
@@ -75,5 +81,5 @@ def test_the_view_shows_only_vectors_of_the_present_text(filled: DuckDBLedger) -
         save(tx, document("a", issue(1)))
         embed(tx, "a", (1, 0), text="text")
         save(tx, document("a", issue(1), content="new"))
-        rows = tx._connection.execute("SELECT content, vector FROM searchable_documents").fetchall()
+        rows = read_sql(tx, "SELECT content, vector FROM searchable_documents")
     assert rows == [("new", None)]

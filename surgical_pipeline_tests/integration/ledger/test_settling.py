@@ -7,7 +7,7 @@ import pytest
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import record_misses, upsert_entities
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline_tests.integration.ledger.examples import (
     HandClock,
@@ -27,12 +27,12 @@ UNPREPARED = '{"created_at": "2026-05-04T12:00:00.000Z", "prepared_at": null, "d
 WITHOUT_DIFF = '{"created_at": "2026-05-04T12:00:00.000Z", "prepared_at": "2026-05-04T12:00:02.000Z"}'
 
 
-def due(ledger: DuckDBLedger, seconds: float, projects: list[int] | None = None) -> list[EntityKey]:
+def due(ledger: Ledger, seconds: float, projects: list[int] | None = None) -> list[EntityKey]:
     with ledger.read() as tx:
         return [one.key for one in due_entities(tx, now=at(seconds), projects=projects)]
 
 
-def fetched_once(ledger: DuckDBLedger, key: EntityKey, *, fetched: float, payload: str | None = None) -> None:
+def fetched_once(ledger: Ledger, key: EntityKey, *, fetched: float, payload: str | None = None) -> None:
     """A run at that time fetched it; it had changed at noon."""
     run = take(ledger, f"fetch {key}", f"7{key}", clock=HandClock(at(fetched)))
     fetch(run, key, fetched=fetched)
@@ -42,7 +42,7 @@ def fetched_once(ledger: DuckDBLedger, key: EntityKey, *, fetched: float, payloa
     run.finish_succeeded()
 
 
-def test_what_was_fetched_soon_after_its_change_is_due_125_seconds_after_it(ledger: DuckDBLedger) -> None:
+def test_what_was_fetched_soon_after_its_change_is_due_125_seconds_after_it(ledger: Ledger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     fetched_once(ledger, issue(2), fetched=125)
     assert due(ledger, 124) == []
@@ -54,7 +54,7 @@ def test_what_was_fetched_soon_after_its_change_is_due_125_seconds_after_it(ledg
     assert due(ledger, 125, [8]) == []
 
 
-def test_it_is_due_once(ledger: DuckDBLedger) -> None:
+def test_it_is_due_once(ledger: Ledger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     run = take(ledger, "again", clock=HandClock(at(126)))
     assert due(ledger, 130) == []
@@ -64,13 +64,13 @@ def test_it_is_due_once(ledger: DuckDBLedger) -> None:
 
 
 @pytest.mark.parametrize("scope", ["7#1", "acme/rocket#1"])
-def test_what_a_run_has_that_has_not_ended_is_not_due(ledger: DuckDBLedger, scope: str) -> None:
+def test_what_a_run_has_that_has_not_ended_is_not_due(ledger: Ledger, scope: str) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     take(ledger, "run-1", scope)
     assert due(ledger, 130) == []
 
 
-def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: Ledger, clock: HandClock) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     take(ledger, "run-1")
     clock.advance(600)
@@ -80,7 +80,7 @@ def test_a_run_that_nobody_will_ever_end_delays_nothing(ledger: DuckDBLedger, cl
 
 
 @pytest.mark.parametrize("scope", ["7#1", "acme/rocket#1", "Acme/Rocket#1"])
-def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: DuckDBLedger, scope: str) -> None:
+def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: Ledger, scope: str) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     ended = 130
     for number, pause in enumerate((60, 300, 1800)):
@@ -92,7 +92,7 @@ def test_runs_that_fail_are_tried_again_with_pauses_and_not_for_ever(ledger: Duc
     assert due(ledger, 99_999) == []
 
 
-def test_a_machine_whose_clock_is_ahead_does_not_ask_in_every_tick(ledger: DuckDBLedger) -> None:
+def test_a_machine_whose_clock_is_ahead_does_not_ask_in_every_tick(ledger: Ledger) -> None:
     ahead = 3600
     run = take(ledger, "run-1", clock=HandClock(at(ahead + 3)))
     fetch(run, issue(1), fetched=3)
@@ -101,7 +101,7 @@ def test_a_machine_whose_clock_is_ahead_does_not_ask_in_every_tick(ledger: DuckD
     assert due(ledger, ahead + 33) == [issue(1)]
 
 
-def test_what_is_missed_is_not_due(ledger: DuckDBLedger) -> None:
+def test_what_is_missed_is_not_due(ledger: Ledger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     with ledger.write("miss") as tx:
         record_misses(tx, "run-2", 7, [issue(1)], missed_at=at(30))
@@ -109,7 +109,7 @@ def test_what_is_missed_is_not_due(ledger: DuckDBLedger) -> None:
 
 
 @pytest.mark.parametrize("payload", [UNPREPARED, WITHOUT_DIFF])
-def test_a_merge_request_that_is_not_prepared_is_due_again_for_an_hour(ledger: DuckDBLedger, payload: str) -> None:
+def test_a_merge_request_that_is_not_prepared_is_due_again_for_an_hour(ledger: Ledger, payload: str) -> None:
     fetched_once(ledger, merge_request(3), fetched=200, payload=payload)
     fetched_once(ledger, merge_request(4), fetched=200, payload=PREPARED)
     fetched_once(ledger, merge_request(5), fetched=3600, payload=payload)
@@ -118,7 +118,7 @@ def test_a_merge_request_that_is_not_prepared_is_due_again_for_an_hour(ledger: D
     assert due(ledger, 200 + 24 * 3600 + 1) == []
 
 
-def test_entities_of_a_project_that_was_superseded_are_not_due(ledger: DuckDBLedger) -> None:
+def test_entities_of_a_project_that_was_superseded_are_not_due(ledger: Ledger) -> None:
     fetched_once(ledger, issue(1), fetched=3)
     with ledger.write("plant") as tx:
         run_sql(tx, "UPDATE projects SET superseded_by = 8")

@@ -1,0 +1,104 @@
+"""The tables of a DuckDB file row by row; see `ledger.rows`."""
+
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from surgical_pipeline.ledger.columns import columns as in_columns
+from surgical_pipeline.ledger.duckdb.faults import storage_errors
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.rows import TABLES, Row, Tables
+
+BATCH = 2000
+
+
+class DuckDBTables:
+    """`ledger.rows.Tables` in one window on a file, one stream at a time."""
+
+    def __init__(self, transaction: DuckDBTransaction, path: Path) -> None:
+        self._connection = transaction.connection
+        self._path = path
+
+    def columns(self, table: str) -> list[str]:
+        return [name for name, _ in self._types(table)]
+
+    def stream(self, table: str, columns: Sequence[str], *, after: Row | None = None) -> Iterator[list[Row]]:
+        keys = TABLES[table]
+        condition = "" if after is None else f"WHERE ({', '.join(keys)}) > ({', '.join('?' for _ in keys)}) "
+        text = f"SELECT {_names(columns)} FROM {table} {condition}ORDER BY {', '.join(keys)}"
+        with storage_errors(self._path):
+            result = self._connection.execute(text, after)
+            while rows := result.fetchmany(BATCH):
+                yield rows
+
+    def last_key(self, table: str) -> Row | None:
+        keys = TABLES[table]
+        order = ", ".join(f"{key} DESC" for key in keys)
+        found = self._execute(f"SELECT {', '.join(keys)} FROM {table} ORDER BY {order} LIMIT 1")
+        return found[0] if found else None
+
+    def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        types = dict(self._types(table))
+        names = [f"c{number}" for number in range(len(columns))]
+        values = ", ".join(
+            f"unnest(${name}::{types[column]}[])" for name, column in zip(names, columns, strict=True)
+        )
+        self._execute(f"INSERT INTO {table} ({_names(columns)}) SELECT {values}", in_columns(rows, *names))
+
+    def set_made_at(self, versions: Mapping[int, datetime]) -> None:
+        for version, at in versions.items():
+            self._execute("UPDATE schema_migrations SET applied_at = ? WHERE version = ?", (at, version))
+
+    def _types(self, table: str) -> list[tuple[str, str]]:
+        rows = self._execute(
+            "SELECT column_name, data_type FROM information_schema.columns "
+            "WHERE table_catalog = 'ledger' AND table_schema = 'main' AND table_name = ? ORDER BY ordinal_position",
+            (table,),
+        )
+        return [(str(name), str(kind)) for name, kind in rows]
+
+    def _execute(self, text: str, params: Any = None) -> list[Row]:
+        with storage_errors(self._path):
+            result: duckdb.DuckDBPyConnection = self._connection.execute(text, params)
+            return result.fetchall()
+
+
+def _names(columns: Sequence[str]) -> str:
+    return ", ".join(f'"{column}"' for column in columns)
+
+
+class DuckDBRows:
+    """`ledger.rows.RowLedger` in a file. What is read is a copy, so that writers wait only while bytes are copied."""
+
+    def __init__(self, ledger: DuckDBLedger) -> None:
+        self._ledger = ledger
+
+    @property
+    def location(self) -> str:
+        return self._ledger.location
+
+    @property
+    def exists(self) -> bool:
+        return self._ledger.exists
+
+    @contextmanager
+    def reading(self) -> Iterator[tuple[Transaction, Tables]]:
+        with self._ledger.read("copy"):  # says now what is wrong with it, and migrates an older one
+            pass
+        with tempfile.TemporaryDirectory(prefix="copying-", dir=self._ledger.path.parent) as folder:
+            path = Path(folder) / "ledger.duckdb"
+            self._ledger.copy_to(path)
+            with DuckDBLedger(path).read("copy") as tx:
+                yield tx, DuckDBTables(tx, path)
+
+    @contextmanager
+    def writing(self) -> Iterator[tuple[Transaction, Tables]]:
+        with self._ledger.write("copy") as tx:
+            yield tx, DuckDBTables(tx, self._ledger.path)
