@@ -18,7 +18,7 @@ from surgical_pipeline.ledger.postgres.address import Address
 from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline_tests.surroundings import skip_or_fail
 
-PASSWORD = "a-secret-of-the-ledger"  # noqa: S105  of a server that lives as long as the tests
+PASSWORD = "a-secret-of-the-ledger"
 _USER = "ledger"
 _SETTINGS = {
     # Nothing needs to outlive the machine.

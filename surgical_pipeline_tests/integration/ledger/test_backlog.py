@@ -12,7 +12,7 @@ from surgical_pipeline.ledger.backlog import (
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, document, entity, issue, read_sql
 
 OTHER = ProjectRecord(project_id=8, path="acme/shuttle", payload='{"id": 8}')

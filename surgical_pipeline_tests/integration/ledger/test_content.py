@@ -10,6 +10,7 @@ from surgical_pipeline.ledger.content import Misses, record_misses, upsert_entit
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,

@@ -10,6 +10,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     at,
     discussion,

@@ -16,7 +16,7 @@ from surgical_pipeline.ledger.documents import (
     write_documents,
 )
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,

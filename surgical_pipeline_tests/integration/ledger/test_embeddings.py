@@ -14,7 +14,7 @@ from surgical_pipeline.ledger.embeddings import (
     vectors_of_same_texts,
     write_vectors,
 )
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,

@@ -17,6 +17,7 @@ from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import at, entity, issue, read_sql
 
 LAG = 60

@@ -10,7 +10,7 @@ from surgical_pipeline.domain.records import ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import record_misses, upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     PROJECT,
     at,

@@ -18,7 +18,7 @@ from surgical_pipeline.domain.freshness import is_settled
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, EntityRecord
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     at,
     discussion,

@@ -1,3 +1,5 @@
+import pytest
+
 from surgical_pipeline.ledger.duckdb.lock import locked
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.heartbeat import Heartbeat

@@ -17,6 +17,7 @@ from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, wr
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     columns_of,
     discussion,

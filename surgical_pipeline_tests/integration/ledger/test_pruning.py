@@ -369,13 +369,14 @@ def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
             "queued_at, started_at, heartbeat_at, finished_at, number) "
             "SELECT 'run-' || i, 'surgical', 'cli', 'succeeded', 'done', 'acme/rocket#1', 'acme/rocket', "
             f"'{HERE}', t, t, t, t, i "
-            f"FROM (SELECT i, TIMESTAMPTZ '{at(0).isoformat()}' AS t FROM generate_series(0, 699) AS r(i)) AS made",
+            f"FROM (SELECT i, TIMESTAMPTZ '{at(0).isoformat()}' AS t FROM generate_series(0, 699) AS r(i)) AS m",
         )
         run_sql(
             tx,
             "INSERT INTO entity_outcomes (run_id, entity_type, iid, fetched, ingested, dependents_stale_skipped, "
             "regenerated_document_ids, embedded_document_ids) "
-            "SELECT run_id, 'issue', 1, TRUE, TRUE, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[] FROM sync_runs",
+            "SELECT run_id, 'issue', 1, TRUE, TRUE, ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[], ARRAY[]::VARCHAR[] "
+            "FROM sync_runs",
         )
     asked: list[Sequence[str]] = []
 

@@ -127,5 +127,5 @@ def test_dagsters_word_is_brought_over_also_after_the_end(ledger: DuckDBLedger) 
 )
 def test_the_schema_refuses_impossible_states(ledger: DuckDBLedger, impossible: str) -> None:
     start(ledger, "run-1")
-    with pytest.raises(Exception, match="(?i)check constraint"), ledger.write("tamper") as tx:
+    with pytest.raises(Exception, match=r"(?i)check constraint"), ledger.write("tamper") as tx:
         run_sql(tx, f"UPDATE sync_runs SET {impossible}")

@@ -80,7 +80,7 @@ def test_each_view_shows_its_own_rows_in_columns_that_stay(ledger: Ledger) -> No
     ],
 )
 def test_an_entity_that_cannot_be_is_refused(ledger: Ledger, impossible: str) -> None:
-    with pytest.raises(Exception, match="(?i)check constraint"), ledger.write("tamper") as tx:
+    with pytest.raises(Exception, match=r"(?i)check constraint"), ledger.write("tamper") as tx:
         upsert_entities(tx, "run-1", [entity(issue(1)), entity(merge_request(1))])
         run_sql(tx, f"UPDATE entities SET {impossible}")
 

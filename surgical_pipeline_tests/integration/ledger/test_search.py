@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, count_searchable, search
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.ledger.examples import MODEL, at, document, issue, merge_request, run_sql

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.search import Filters, rank_by_words
 from surgical_pipeline.ledger.search_index import index_documents
 from surgical_pipeline.search.question import Question
