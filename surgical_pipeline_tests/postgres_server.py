@@ -115,6 +115,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     binaries = _binaries()
     if binaries is None:
         skip_or_fail("no PostgreSQL is installed: apt-get install postgresql")
+        return
     folder = Path(tempfile.mkdtemp(prefix="pg"))
     secret = folder / "password"
     secret.write_text(PASSWORD)
@@ -122,10 +123,8 @@ def postgres_server() -> Iterator[PostgresServer]:
         for path in (folder, secret):
             shutil.chown(path, "postgres", "postgres")
     try:
-        _run(
-            [binaries / "initdb", "-D", folder / "data", "-U", _USER, "--pwfile", secret, "--auth=scram-sha-256"]
-            + ["--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"]
-        )
+        access = ("-U", _USER, "--pwfile", secret, "--auth=scram-sha-256")
+        _run([binaries / "initdb", "-D", folder / "data", *access, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
         server = PostgresServer(folder, _free_port(), binaries)
         settings = _SETTINGS | {
             "port": str(server.port),
