@@ -22,6 +22,9 @@ from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
+_NO_FILE = (
+    "the ledger is in PostgreSQL and no file: use pg_dump or VACUUM, or copy it to a file with `ledger copy`"
+)
 _POSTGRES = ("postgresql://", "postgres://")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
@@ -65,8 +68,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    environment: Mapping[str, str] = Field(repr=False)
-    """Holds the token, and the ledger's password."""
+    environment: Mapping[str, str] = Field(repr=False)  # the token, passwords
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -145,10 +147,8 @@ class Settings(BaseModel):
     @property
     def ledger_address(self) -> SecretStr | None:
         """Of a ledger in PostgreSQL, as it was written; it may hold a password. None: the ledger is a file."""
-        named = self.text("SURGICAL_LEDGER")
-        if not named.lstrip("".join(QUOTES)).lower().startswith(_POSTGRES):
-            return None
-        return SecretStr(self._unquoted("SURGICAL_LEDGER"))
+        named = self.text("SURGICAL_LEDGER").lstrip("".join(QUOTES)).lower()
+        return SecretStr(self._unquoted("SURGICAL_LEDGER")) if named.startswith(_POSTGRES) else None
 
     @property
     def ledger_path(self) -> Path:
@@ -159,17 +159,9 @@ class Settings(BaseModel):
         """
         named = self.text("SURGICAL_LEDGER")
         if self.ledger_address is not None:
-            raise SettingsError(
-                "the ledger is in PostgreSQL, and this works with a DuckDB file: use PostgreSQL's own tools, such as "
-                "pg_dump and VACUUM, or make a file of it with `surgical-pipeline ledger copy`"
-            )
+            raise SettingsError(_NO_FILE)
         path = Path(named).expanduser().absolute() if named else self.dagster_home / "ledger.duckdb"
-        if not path.parent.is_dir():
-            raise SettingsError(
-                f"the ledger's folder {path.parent} does not exist: create it, or set SURGICAL_LEDGER"
-            )
-        if path.is_dir():
-            raise SettingsError(f"the ledger {path} is a folder: set SURGICAL_LEDGER to a file")
+        _check_place(path, "ledger", variable="SURGICAL_LEDGER")
         if not os.access(path if path.exists() else path.parent, os.W_OK):
             raise SettingsError(f"the ledger {path} cannot be written by this user: check its permissions")
         return path
@@ -197,10 +189,8 @@ class Settings(BaseModel):
                 "SURGICAL_EMBEDDER=http needs SURGICAL_EMBEDDER_URL and SURGICAL_EMBEDDER_MODEL",
                 FailureCode.EMBEDDER_ERROR,
             )
-        key = self.text("SURGICAL_EMBEDDER_API_KEY")
-        return EmbedderSettings(
-            name=name, url=url or None, model=model or None, api_key=SecretStr(key) if key else None
-        )
+        key = SecretStr(self.text("SURGICAL_EMBEDDER_API_KEY"))
+        return EmbedderSettings(name=name, url=url or None, model=model or None, api_key=key or None)
 
     @property
     def watches(self) -> tuple[Watch, ...]:
@@ -248,17 +238,10 @@ class Settings(BaseModel):
         """
         named = self.text("SURGICAL_SPOOL")
         if not named:
-            if self.ledger_address is not None:
-                return self.dagster_home / "ledger.spool"
-            ledger = self.ledger_path
+            ledger = self.dagster_home / "ledger" if self.ledger_address else self.ledger_path
             return ledger.with_name(f"{ledger.name}.spool")
         path = Path(named).expanduser().absolute()
-        if not path.parent.is_dir():
-            raise SettingsError(
-                f"the spool's folder {path.parent} does not exist: create it, or set SURGICAL_SPOOL"
-            )
-        if path.is_dir():
-            raise SettingsError(f"the spool {path} is a folder: set SURGICAL_SPOOL to a file")
+        _check_place(path, "spool", variable="SURGICAL_SPOOL")
         return path
 
     @property
@@ -320,3 +303,10 @@ class Settings(BaseModel):
             code = FailureCode.UNAUTHORIZED if name == "GITLAB_TOKEN" else FailureCode.NETWORK_ERROR
             raise SettingsError(f"{name} is in quotes, and they are part of the value: set it without them", code)
         return value
+
+
+def _check_place(path: Path, what: str, *, variable: str) -> None:
+    if not path.parent.is_dir():
+        raise SettingsError(f"the {what}'s folder {path.parent} does not exist: create it, or set {variable}")
+    if path.is_dir():
+        raise SettingsError(f"the {what} {path} is a folder: set {variable} to a file")

@@ -124,7 +124,8 @@ def postgres_server() -> Iterator[PostgresServer]:
             shutil.chown(path, "postgres", "postgres")
     try:
         access = ("-U", _USER, "--pwfile", secret, "--auth=scram-sha-256")
-        _run([binaries / "initdb", "-D", folder / "data", *access, "--encoding=UTF8", "--locale=C.UTF-8", "--no-sync"])
+        made = ("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
+        _run([binaries / "initdb", "-D", folder / "data", *access, *made])
         server = PostgresServer(folder, _free_port(), binaries)
         settings = _SETTINGS | {
             "port": str(server.port),

@@ -108,7 +108,7 @@ def _freshest(records: Iterable[EntityRecord]) -> list[EntityRecord]:
         known = freshest.get((record.project_id, record.key))
         if known is None or replaces(record, known):
             freshest[record.project_id, record.key] = record
-    # In the order of their keys, as everything that is written by several windows at once: none waits for the other.
+    # In the order of their keys: of windows that write the same at once, no two wait for each other.
     return [freshest[one] for one in sorted(freshest)]
 
 

@@ -1,5 +1,6 @@
-"""A ledger brought into another database: every row of every table, compared at the end. What is there is not copied
-again, so a copy that was stopped goes on where it ended.
+"""A ledger brought into another database: every row of every table, compared at the end.
+
+What is there is not copied again, so a copy that was stopped goes on where it ended.
 """
 
 from collections.abc import Callable
@@ -36,8 +37,8 @@ def copy_ledger(
 ) -> Copied:
     """Copy all rows that ``destination`` lacks, and compare each table. Nothing else may write there meanwhile.
 
-    ``tell``: called with a table and its rows so far. The copy has the source's name: runs that it knows, it goes on
-    knowing. It can be stopped at any moment and called again.
+    ``tell``: called with a table and its rows so far. The copy takes over the source's name (``ledger_name``). It
+    can be stopped at any moment and called again.
 
     Raises:
         LedgerMissingError: there is nothing to copy.

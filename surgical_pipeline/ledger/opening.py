@@ -1,4 +1,4 @@
-"""The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if ``SURGICAL_LEDGER`` says so."""
+"""The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if its address is one."""
 
 from contextlib import AbstractContextManager
 from pathlib import Path

@@ -1,7 +1,7 @@
 """What a ledger promises, whatever it is stored in: windows, and the named queries that run inside one.
 
-Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keeps one in a DuckDB file, `ledger/postgres/` in a
-PostgreSQL database.
+Stores, recorder, stages and defs know nothing else of it. `ledger/duckdb/` keeps one in a DuckDB file,
+`ledger/postgres/` in a PostgreSQL database.
 """
 
 import threading

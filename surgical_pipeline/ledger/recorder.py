@@ -35,15 +35,14 @@ class SyncRunRecorder:
     ``running``, the window is rolled back with RunLostError; the ``finish_*`` methods return False instead.
 
     What the run used is written whenever it enters a stage and when it ends: the windows of this object's ledger
-    since this object was made, and the requests passed to ``count_requests``. ``clock``: None: the ledger's, so that
-    all machines agree who is alive. ``worker``: None: this process.
+    since this object was made, and the requests passed to ``count_requests``. ``clock``: None: the ledger's.
+    ``worker``: None: this process.
     """
 
     def __init__(
         self, ledger: Ledger, run_id: str, *, clock: Clock | None = None, worker: ProcessIdentity | None = None
     ) -> None:
-        self.run_id, self._worker = run_id, worker
-        self._ledger = ledger
+        self.run_id, self._worker, self._ledger = run_id, worker, ledger
         self._clock = clock or ledger.clock
         self._usage = Usage(ledger)
         self._row = RunRow(run_id, self._usage, location=ledger.location, clock=self._clock)

@@ -60,7 +60,7 @@ def test_a_sync_a_retry_and_what_reads_them_need_no_file(installed: Installed, s
     failed = {(one["entity"], one["code"]) for one in partly["entity_failures"]}
     assert failed == {("acme/rocket#13", "TIMEOUT"), ("acme/rocket#9999", "NOT_FOUND")}
     sandbox.control.reset()
-    retried = installed.document("retry", partly["run_id"])["run"]
+    retried = installed.document("retry", partly["run_id"])["result"]
     assert retried["completion_status"] == "succeeded"
 
     assert installed.rows("SELECT run_id, status, phase, dagster_status FROM sync_runs ORDER BY number") == [
@@ -79,9 +79,9 @@ def test_a_sync_a_retry_and_what_reads_them_need_no_file(installed: Installed, s
     assert len(installed.document("runs", "list")) == 2
     assert installed.document("ledger", "check")["violations"] == []
     found = installed.document("search", "acme/rocket#12")
-    assert found["hits"][0]["entity"] == "acme/rocket#12"
-    assert installed.document("embed-backlog")["documents"] == 0
-    assert installed.run("report", "--output", "report.html").returncode == 0
+    assert found[0]["entity"] == "acme/rocket#12"
+    assert installed.document("embed-backlog")["remaining"] == 0
+    assert installed.document("report", "--html", "page.html")["runs"] == 2
     assert not [path for path in installed.files if path.suffix == ".duckdb"]
 
 
@@ -142,7 +142,7 @@ def test_a_ledger_moves_both_ways_and_stays_the_same_ledger(installed: Installed
     second = installed.document("sync", "acme/rocket#14")
     assert [one["run_id"] for one in installed.document("runs", "list")] == [second["run_id"], first["run_id"]]
     assert installed.document("ledger", "check")["violations"] == []
-    assert installed.document("search", "acme/rocket#12")["hits"]
+    assert installed.document("search", "acme/rocket#12")
 
     refused = installed.run("ledger", "copy", file, url)
     assert refused.returncode == 2

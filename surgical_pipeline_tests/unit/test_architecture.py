@@ -98,6 +98,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("jinja2", {"report.page"}),
         ("pandas", {"dataset", "cli.backfill_files"}),  # and the lists that people have of what to sync
         ("pyarrow", {"dataset", "cli.backfill_files"}),
+        ("psycopg", {"ledger.postgres"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
         ("typer", {"cli"}),
@@ -120,10 +121,11 @@ def test_only_one_module_chooses_what_a_ledger_is_stored_in() -> None:
     strangers = [
         f"{module} imports {name}"
         for module, path in modules()
-        if not module.startswith(("surgical_pipeline.ledger.duckdb.", "surgical_pipeline.cli."))
+        for database in ("duckdb", "postgres")
+        if not module.startswith((f"surgical_pipeline.ledger.{database}.", "surgical_pipeline.cli."))
         and module != "surgical_pipeline.ledger.opening"
         for name in imports_of(path)
-        if name.startswith("surgical_pipeline.ledger.duckdb.")
+        if name.startswith(f"surgical_pipeline.ledger.{database}.")
     ]
     assert strangers == []
 

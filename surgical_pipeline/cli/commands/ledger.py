@@ -68,13 +68,11 @@ def compact(as_json: Annotated[bool, _JSON] = False) -> None:
 
 @app.command()
 def copy(
-    source: Annotated[
-        str, typer.Argument(metavar="FROM", help="A DuckDB file, or postgresql://user@host/database.")
-    ],
+    source: Annotated[str, typer.Argument(metavar="FROM", help="A file, or postgresql://user@host/database.")],
     destination: Annotated[str, typer.Argument(metavar="TO", help="A new ledger; or a copy that was begun.")],
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Copy a ledger to another database, DuckDB or PostgreSQL, and compare all tables. What is there stays there."""
+    """Copy a ledger to another database, DuckDB or PostgreSQL, and compare all tables; FROM stays as it is."""
     from surgical_pipeline.cli.actions.ledger_copy import copy_between
     from surgical_pipeline.cli.terminal import print_json, say
 

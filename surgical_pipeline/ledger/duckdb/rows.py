@@ -1,4 +1,4 @@
-"""The tables of a DuckDB file row by row; see `ledger.rows`."""
+"""The tables of a DuckDB file row by row; see `ledger.rows`. Names of tables and columns are our own."""
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ class DuckDBTables:
     def stream(self, table: str, columns: Sequence[str], *, after: Row | None = None) -> Iterator[list[Row]]:
         keys = TABLES[table]
         condition = "" if after is None else f"WHERE ({', '.join(keys)}) > ({', '.join('?' for _ in keys)}) "
-        text = f"SELECT {_names(columns)} FROM {table} {condition}ORDER BY {', '.join(keys)}"
+        text = f"SELECT {_names(columns)} FROM {table} {condition}ORDER BY {', '.join(keys)}"  # noqa: S608  our names
         with storage_errors(self._path):
             result = self._connection.execute(text, after)
             while rows := result.fetchmany(BATCH):
@@ -41,7 +41,7 @@ class DuckDBTables:
     def last_key(self, table: str) -> Row | None:
         keys = TABLES[table]
         order = ", ".join(f"{key} DESC" for key in keys)
-        found = self._execute(f"SELECT {', '.join(keys)} FROM {table} ORDER BY {order} LIMIT 1")
+        found = self._execute(f"SELECT {', '.join(keys)} FROM {table} ORDER BY {order} LIMIT 1")  # noqa: S608
         return found[0] if found else None
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
@@ -58,8 +58,8 @@ class DuckDBTables:
 
     def _types(self, table: str) -> list[tuple[str, str]]:
         rows = self._execute(
-            "SELECT column_name, data_type FROM information_schema.columns "
-            "WHERE table_catalog = 'ledger' AND table_schema = 'main' AND table_name = ? ORDER BY ordinal_position",
+            "SELECT column_name, data_type FROM information_schema.columns WHERE table_catalog = 'ledger' "
+            "AND table_schema = 'main' AND table_name = ? ORDER BY ordinal_position",
             (table,),
         )
         return [(str(name), str(kind)) for name, kind in rows]
@@ -75,7 +75,7 @@ def _names(columns: Sequence[str]) -> str:
 
 
 class DuckDBRows:
-    """`ledger.rows.RowLedger` in a file. What is read is a copy, so that writers wait only while bytes are copied."""
+    """`ledger.rows.RowLedger` in a file. What is read is a copy: writers wait only while bytes are copied."""
 
     def __init__(self, ledger: DuckDBLedger) -> None:
         self._ledger = ledger

@@ -24,9 +24,9 @@ from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
 from surgical_pipeline.ledger.duckdb.engine import engine_of
 from surgical_pipeline.ledger.duckdb.faults import check_magic, storage_errors
 from surgical_pipeline.ledger.duckdb.lock import locked
-from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, LedgerMissingError
+from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")

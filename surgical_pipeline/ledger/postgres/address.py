@@ -43,7 +43,7 @@ class Address:
 
     @classmethod
     def parse(cls, text: str) -> "Address":
-        """Of a ``postgresql://`` address. What it leaves out, libpq takes from PG* variables, a service or PGPASSFILE.
+        """Of a ``postgresql://`` address. libpq adds what PG* variables, a service or PGPASSFILE say.
 
         Raises:
             LedgerError: it is none. libpq's own message may quote a part of the password, and is not repeated.

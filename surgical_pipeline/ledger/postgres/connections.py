@@ -40,8 +40,8 @@ class Connections:
     def take(self, *, timeout_seconds: float, cancelled: threading.Event | None = None) -> tuple[Connection, bool]:
         """A connection without a transaction; and whether it is fresh, so that the server was there just now.
 
-        A server that this process has reached before may be restarting: it is waited for. One that was never reached
-        is an error at once.
+        A server that this process has reached before may be restarting: it is waited for. One that was never
+        reached is an error at once.
 
         Raises:
             LedgerError: the server cannot be reached, within the time.

@@ -9,17 +9,32 @@ from psycopg import errors
 from surgical_pipeline.ledger.errors import LedgerDamagedError, LedgerError, LockTimeoutError
 
 _DAMAGE = (errors.DataCorrupted, errors.IndexCorrupted)
-_COLLISIONS = (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation)
-_NO_SPACE = (errors.DiskFull, errors.OutOfMemory)
-_REFUSED = (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction)
-_IDLE = (errors.IdleInTransactionSessionTimeout,)
+_TEXTS = {
+    (errors.DeadlockDetected, errors.SerializationFailure, errors.UniqueViolation): (
+        "The ledger {shown} could not be written, another run wrote the same at the same moment: {reason}. "
+        "Nothing of this step was kept; retry."
+    ),
+    (errors.DiskFull, errors.OutOfMemory): (
+        "The ledger {shown} could not be written, its server has no space: {reason}. "
+        "Free space and retry; nothing of this step was kept, what was written before it stands."
+    ),
+    (errors.InsufficientPrivilege, errors.ReadOnlySqlTransaction): (
+        "The ledger {shown} could not be read or written, this user may not: {reason}. Give the user the right to "
+        "create schemas in the database, or to use those that are there; nothing of this step was kept."
+    ),
+    (psycopg.OperationalError, errors.IdleInTransactionSessionTimeout): (
+        "The ledger {shown} cannot be reached: {reason}. Check that the server runs and takes connections of this "
+        "user; nothing of this step was kept."
+    ),
+}
+"""Which errors, from the particular to the general, and what is said of each."""
 
 
 @contextmanager
 def storage_errors(shown: str, *, timeout_seconds: float) -> Iterator[None]:
-    """Turn what a lost connection, a full disk, a wait or missing rights raise into a LedgerError that says what to do.
+    """Turn what a lost connection, a full disk, a wait or missing rights raise into a LedgerError with advice.
 
-    ``shown``: the ledger's address without its password. Other errors of PostgreSQL are our own bugs and pass through.
+    ``shown``: the ledger's address without its password. Other errors are our own bugs and pass through.
     """
     try:
         yield
@@ -35,28 +50,11 @@ def fault(shown: str, error: psycopg.Error, *, timeout_seconds: float) -> Ledger
     reason = reason_of(error)
     if isinstance(error, errors.LockNotAvailable):
         return LockTimeoutError(shown, timeout_seconds)
-    if isinstance(error, _COLLISIONS):
-        return LedgerError(
-            f"The ledger {shown} could not be written, another run wrote the same at the same moment: {reason}. "
-            "Nothing of this step was kept; retry."
-        )
     if isinstance(error, _DAMAGE):
         return LedgerDamagedError(shown, reason)
-    if isinstance(error, _NO_SPACE):
-        return LedgerError(
-            f"The ledger {shown} could not be written, its server has no space: {reason}. "
-            "Free space and retry; nothing of this step was kept, what was written before it stands."
-        )
-    if isinstance(error, _REFUSED):
-        return LedgerError(
-            f"The ledger {shown} could not be read or written, this user may not: {reason}. Give the user the right "
-            "to create schemas in the database, or to use those that are there; nothing of this step was kept."
-        )
-    if isinstance(error, (psycopg.OperationalError, *_IDLE)):
-        return LedgerError(
-            f"The ledger {shown} cannot be reached: {reason}. Check that the server runs and takes connections "
-            "of this user; nothing of this step was kept."
-        )
+    for kinds, text in _TEXTS.items():
+        if isinstance(error, kinds):
+            return LedgerError(text.format(shown=shown, reason=reason))
     return None
 
 

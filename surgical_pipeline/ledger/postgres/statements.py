@@ -30,7 +30,7 @@ def bare(name: str) -> str:
 
 
 def table_text(migration: str) -> str:
-    """A migration's text. Columns of text are ordered by their bytes, as on DuckDB and whatever the database's locale.
+    """A migration's text. Text is ordered by its bytes, as on DuckDB and whatever the database's locale is.
 
     Vectors have four bytes a number, on DuckDB called FLOAT.
     """

@@ -13,7 +13,10 @@ from surgical_pipeline.ledger.postgres.values import storable
 
 
 class PostgresTransaction:
-    """`ledger.protocol.Transaction` over a connection whose transaction is open. ``shown``: the ledger's address."""
+    """`ledger.protocol.Transaction` over a connection whose transaction is open.
+
+    ``shown``: the ledger's address without its password. ``writes``: whether it may take turns and lock rows.
+    """
 
     def __init__(
         self, connection: Connection, shown: str, *, now: datetime, writes: bool, timeout_seconds: float

@@ -1,7 +1,7 @@
 """Which queries wait for other transactions before they run. On DuckDB one writer has the whole ledger.
 
-Each guard is one statement, and holds by itself. What is left are steps of several statements that must see the same,
-and numbers that must come in the order of commits. Writers of different entities meet in none of the former.
+Each guard is one statement, and holds by itself. What is left are steps of several statements that must see the
+same, and numbers that must come in the order of commits. Writers of different entities meet in none of the former.
 
 =============================== ===================================================================================
 before                          why
@@ -9,8 +9,8 @@ before                          why
 a run gets its number           `number` is in the order in which the ledger got to know runs: the mirror and the
                                 sensors tell by it whether a ledger is an older copy. Held until the run's first
                                 window ends. So do prunes, which look for runs that a new run repeats.
-events get their ``seq``        A sensor's cursor is the highest number that it has seen: a lower one that is committed
-                                later would never be asked for. One drain after the other.
+events get their ``seq``        A sensor's cursor is the highest number that it has seen: a lower one that is
+                                committed later would never be asked for. One drain after the other.
 a project is written            Two projects of one path, written at once, would not see each other. Runs of one
                                 project meet at its row anyway, for as long as the first window of an ingest takes.
 dependents are replaced;        The version of what documents are made of is compared, and then they are written:

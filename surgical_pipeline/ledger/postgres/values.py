@@ -15,7 +15,7 @@ _JSON = frozenset({"payload"})
 
 
 class _StorableText(StrDumper):
-    """Text as ``text``, whatever it is compared with. PostgreSQL stores no NUL, and GitLab, which uses it, has none."""
+    """Text as ``text``, whatever it is compared with. PostgreSQL stores no NUL, so GitLab has none either."""
 
     def dump(self, obj: str) -> Buffer | None:
         return super().dump(obj.replace(_NUL, "\ufffd") if _NUL in obj else obj)

@@ -22,7 +22,7 @@ from surgical_pipeline.ledger.errors import LedgerError, LedgerGoneError, Ledger
 from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.postgres.address import Address
 from surgical_pipeline.ledger.postgres.connections import Connection, close, connections_to
-from surgical_pipeline.ledger.postgres.faults import storage_errors
+from surgical_pipeline.ledger.postgres.faults import fault, storage_errors
 from surgical_pipeline.ledger.postgres.schema import check_version, look, migrate
 from surgical_pipeline.ledger.postgres.statements import DATABASE, bare
 from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
@@ -89,7 +89,7 @@ class PostgresLedger:
         return self._given_clock or self._time
 
     def _time(self) -> datetime:
-        """The server's time, counted on by this machine's uptime since the last window: no machine's clock matters.
+        """The server's time, counted on by this machine's uptime: no machine's clock matters.
 
         Raises:
             LedgerError: the server has not told it yet, and cannot be reached.
@@ -97,7 +97,9 @@ class PostgresLedger:
         if self._server_time is None:
             with self._transaction("clock", writes=False):
                 pass
-        told, at = self._server_time or (datetime.min, 0.0)
+        if self._server_time is None:
+            raise AssertionError("a window was opened, and the server's time is not known")
+        told, at = self._server_time
         return told + timedelta(seconds=time.monotonic() - at)
 
     @contextmanager
@@ -145,7 +147,7 @@ class PostgresLedger:
         return due
 
     def _migrate_if_due(self, cancelled: threading.Event | None) -> None:
-        """In a transaction of its own: tables that nobody else sees yet would be locked for the window's length."""
+        """In a transaction of its own: what is migrated is locked until its end."""
         if self._seen:
             return
         with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (
@@ -205,8 +207,7 @@ class PostgresLedger:
             except psycopg.OperationalError as error:
                 close(connection)
                 if fresh:
-                    with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
-                        raise error
+                    raise self._fault(error) from error
                 self._connections.forget()
                 connection = self._connections.fresh(timeout_seconds=self.timeout_seconds, cancelled=cancelled)
                 fresh = True
@@ -219,6 +220,9 @@ class PostgresLedger:
                     close(connection)
                     raise LedgerGoneError(self.location)
                 return connection, now, version
+
+    def _fault(self, error: psycopg.OperationalError) -> Exception:
+        return fault(self.location, error, timeout_seconds=self.timeout_seconds) or error
 
     def _commit(self, connection: Connection) -> None:
         if connection.info.transaction_status == TransactionStatus.INERROR:

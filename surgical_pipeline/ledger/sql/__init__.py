@@ -1,7 +1,7 @@
 """The named queries and the migrations of this folder, read once on first use.
 
-What the databases share stands in this folder; what only one of them has, or says in its own way, in a folder of its
-name: a query or migration of the same name there takes the place of the shared one.
+What the databases share stands in this folder; what only one of them has, or says in its own way, in a folder of
+its name: a query or migration of the same name there takes the place of the shared one.
 
 A query begins with two comment lines, its name and what it does::
 

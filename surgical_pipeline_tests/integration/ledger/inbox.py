@@ -18,6 +18,7 @@ from surgical_pipeline_tests.integration.ledger.examples import (
     discussions,
     entity,
     events,
+    read_sql,
     run_sql,
 )
 
@@ -84,4 +85,4 @@ def report(recorder: SyncRunRecorder, key: EntityKey, failure: Failure | None = 
 def states(ledger: Ledger) -> list[tuple[Any, ...]]:
     """Number, state and attempts of each event, the first first."""
     with ledger.read() as tx:
-        return tx._connection.execute("SELECT seq, state, attempts FROM gitlab_events ORDER BY seq").fetchall()
+        return read_sql(tx, "SELECT seq, state, attempts FROM gitlab_events ORDER BY seq")

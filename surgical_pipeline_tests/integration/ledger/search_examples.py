@@ -8,9 +8,8 @@ from surgical_pipeline.domain.records import DocumentRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     NOON,
@@ -30,7 +29,7 @@ def fill(ledger: Ledger) -> Ledger:
     return ledger
 
 
-def save(tx: DuckDBTransaction, *documents: DocumentRecord) -> None:
+def save(tx: Transaction, *documents: DocumentRecord) -> None:
     """Exactly these documents become those of their entities."""
     batch = []
     for source in load_sources(tx, 7, {one.key for one in documents}):
@@ -39,9 +38,7 @@ def save(tx: DuckDBTransaction, *documents: DocumentRecord) -> None:
     assert not write_documents(tx, "run-1", 7, batch)
 
 
-def embed(
-    tx: DuckDBTransaction, document_id: str, *chunks: Sequence[float], text: str, model: str = MODEL
-) -> None:
+def embed(tx: Transaction, document_id: str, *chunks: Sequence[float], text: str, model: str = MODEL) -> None:
     entry = DocumentVectors(document_id, f"hash of {text}", model, len(chunks[0]), chunks)
     assert write_vectors(tx, "run-1", [entry]) == {document_id}
 

@@ -18,7 +18,8 @@ def backend() -> str:
 
 @pytest.fixture
 def filled(ledger: DuckDBLedger) -> DuckDBLedger:
-    return fill(ledger)
+    fill(ledger)
+    return ledger
 
 
 @pytest.fixture

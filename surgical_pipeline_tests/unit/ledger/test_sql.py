@@ -35,10 +35,24 @@ def test_a_query_without_name_description_or_sql_is_refused(text: str) -> None:
         sql.parse(text)
 
 
-def test_every_query_is_one_statement() -> None:
-    for query in sql.queries().values():
+@pytest.mark.parametrize("database", ["duckdb", "postgres"])
+def test_every_query_is_one_statement(database: str) -> None:
+    for query in sql.queries(database).values():
         assert query.text.count(";") == 1, query.name
         assert query.text.endswith(";"), query.name
+
+
+def test_what_a_database_says_in_its_own_way_takes_the_same_parameters_or_fewer() -> None:
+    """A store passes what the shared query takes; DuckDB refuses a parameter too many."""
+    of_duckdb, of_postgres = sql.queries("duckdb"), sql.queries("postgres")
+    for name in of_duckdb.keys() & of_postgres.keys():
+        ours, theirs = (set(re.findall(r"\$([a-z_]\w*)", one[name].text)) for one in (of_duckdb, of_postgres))
+        assert theirs <= ours, name
+
+
+def test_both_databases_have_the_same_migrations() -> None:
+    versions = [[(one.version, one.name) for one in sql.migrations(name)] for name in ("duckdb", "postgres")]
+    assert versions[0] == versions[1]
 
 
 def test_an_unknown_query_is_a_key_error() -> None:
