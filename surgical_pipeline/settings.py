@@ -254,10 +254,8 @@ class Settings(BaseModel):
             SettingsError: it is no ISO date, and no time with a zone.
         """
         text = self.text("SURGICAL_SINCE")
-        if not text:
-            return None
         try:
-            return moment_of(text)
+            return moment_of(text) if text else None
         except ValueError as error:
             raise SettingsError(f"SURGICAL_SINCE {error}") from error
 

@@ -30,8 +30,8 @@ WITH given AS (
         unnest($endings::INTEGER[]) AS ending
 ),
 terms AS (
-    -- A term without blanks between its words, or of nothing but symbols, is counted where it stands; the others are
-    -- words. An identifier is found by its words, which stand one after the other.
+    -- A term without blanks between its words, or of nothing but symbols, is counted where it stands, any other as a
+    -- word. An identifier is found by its words, which stand one after the other.
     SELECT
         term, weight, ending,
         CASE
