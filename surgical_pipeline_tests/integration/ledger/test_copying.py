@@ -64,9 +64,7 @@ def filled(ledger: AnyLedger) -> AnyLedger:
     run = start(ledger, "run-1", "acme/rocket#1+2")
     with run.window("all") as tx:
         upsert_project(tx, "run-1", PROJECT, at(0.123456))
-        upsert_entities(
-            tx, "run-1", [entity(issue(1), title="Ünïcode 漢字 \t\\N '"), entity(issue(2), fetched=0.5)]
-        )
+        upsert_entities(tx, "run-1", [entity(issue(1), title=TITLE), entity(issue(2), fetched=0.5)])
         talk = discussions(issue(1), discussion("d", note(1, text=r"a\nb \u00e9 {}")))
         replace_dependents(tx, "run-1", 7, [talk, linked(issue(1), Dependent.LINKS, ["x"])])
         sources = load_sources(tx, 7, [issue(1), issue(2)])
@@ -96,7 +94,7 @@ def test_every_row_of_every_table_is_in_the_copy_which_is_the_same_ledger(
         assert ledger_name(copied) == ledger_name(tx)
         assert copied.rows("load_run", run_id="run-1") == tx.rows("load_run", run_id="run-1")
         assert read_sql(copied, "SELECT title FROM entities ORDER BY iid") == [
-            ("Ünïcode 漢字 \t\\N '",),
+            (TITLE,),
             ("Engine",),
         ]
         assert rank_by_words(copied, Question.of("zebra"), filters=Filters(), depth=9) == ["doc#1", "doc#2"]
