@@ -81,7 +81,9 @@ def test_a_sync_a_retry_and_what_reads_them_need_no_file(installed: Installed, s
     found = installed.document("search", "acme/rocket#12")
     assert found[0]["entity"] == "acme/rocket#12"
     assert installed.document("embed-backlog")["remaining"] == 0
-    assert installed.document("report", "--html", "page.html")["runs"] == 2
+    reported = installed.document("report", "--html", "page.html")
+    assert [one["run_id"] for one in reported["newest_runs"]["items"]] == [retried["run_id"], partly["run_id"]]
+    assert reported["ledger"]["file_bytes"] > 10_000
     assert not [path for path in installed.files if path.suffix == ".duckdb"]
 
 
