@@ -10,7 +10,7 @@ from surgical_pipeline.ledger.content import Misses, record_misses, upsert_entit
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     MODEL,
     PROJECT,
@@ -74,7 +74,7 @@ def test_the_freshest_version_stays_in_whatever_order_they_come(
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: DuckDBLedger, key: EntityKey) -> None:
+def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: Ledger, key: EntityKey) -> None:
     for _ in range(2):
         with ledger.write("again") as tx:
             assert upsert_entities(tx, "run-1", [entity(key)]).keys() == {key}
@@ -83,7 +83,7 @@ def test_a_repeated_write_is_written_again_and_changes_nothing(ledger: DuckDBLed
         assert row(tx, key, "*") == everything
 
 
-def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart(ledger: DuckDBLedger) -> None:
+def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart(ledger: Ledger) -> None:
     with ledger.write("ingest") as tx:
         records = [*map(entity, BOTH), entity(issue(1), project_id=8, title="other")]
         assert upsert_entities(tx, "run-1", records).keys() == set(BOTH)
@@ -93,9 +93,7 @@ def test_issues_and_merge_requests_of_one_iid_and_projects_of_one_key_stay_apart
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(
-    ledger: DuckDBLedger, key: EntityKey
-) -> None:
+def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(ledger: Ledger, key: EntityKey) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         once = Misses(tombstoned=frozenset(), missed=frozenset({key}))
@@ -111,7 +109,7 @@ def test_the_second_miss_in_a_row_tombstones_and_the_same_run_counts_once(
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: DuckDBLedger, key: EntityKey) -> None:
+def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: Ledger, key: EntityKey) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         misses(tx, "run-2", key, when=10)
@@ -122,7 +120,7 @@ def test_a_fetch_between_two_misses_starts_the_count_anew(ledger: DuckDBLedger, 
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_miss_older_than_the_fetch_touches_nothing(ledger: DuckDBLedger, key: EntityKey) -> None:
+def test_a_miss_older_than_the_fetch_touches_nothing(ledger: Ledger, key: EntityKey) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100)])
         for run_id in ("run-2", "run-3"):
@@ -132,7 +130,7 @@ def test_a_miss_older_than_the_fetch_touches_nothing(ledger: DuckDBLedger, key: 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
 def test_what_becomes_of_one_kind_leaves_the_other_of_the_same_iid_as_it_was(
-    ledger: DuckDBLedger, key: EntityKey
+    ledger: Ledger, key: EntityKey
 ) -> None:
     (other,) = set(BOTH) - {key}
     everything = ("run_id", "title", "missed_at", "deleted_at")
@@ -150,16 +148,14 @@ def test_what_becomes_of_one_kind_leaves_the_other_of_the_same_iid_as_it_was(
         assert row(tx, key, *everything) == ("run-6", "Wing", None, None)
 
 
-def test_what_the_ledger_never_had_is_missed_and_leaves_no_row(ledger: DuckDBLedger) -> None:
+def test_what_the_ledger_never_had_is_missed_and_leaves_no_row(ledger: Ledger) -> None:
     with ledger.write("miss") as tx:
         assert misses(tx, "run-1", *BOTH, when=1).missed == set(BOTH)
         assert row(tx, issue(1), "iid") == ()
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(
-    ledger: DuckDBLedger, key: EntityKey
-) -> None:
+def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(ledger: Ledger, key: EntityKey) -> None:
     with ledger.write("revive") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=0)])
         misses(tx, "run-2", key, when=10)
@@ -171,7 +167,7 @@ def test_a_later_fetch_revives_and_one_begun_before_the_miss_does_not(
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
-def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: DuckDBLedger, key: EntityKey) -> None:
+def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: Ledger, key: EntityKey) -> None:
     """A GitLab restored from a backup, or a replica that lags: the row stays as it is, but the entity is there."""
     marks = ("deleted_at", "missed_at", "missed_run_id", "title")
     with ledger.write("restored") as tx:
@@ -189,7 +185,7 @@ def test_a_fetch_whose_updated_at_went_back_is_no_miss_either(ledger: DuckDBLedg
         assert row(tx, key, *marks) == (None, None, None, "newer")
 
 
-def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbours(ledger: DuckDBLedger) -> None:
+def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbours(ledger: Ledger) -> None:
     keys = [issue(1), issue(2)]
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, at(0))
@@ -217,7 +213,7 @@ def test_a_tombstone_takes_documents_and_vectors_with_it_and_spares_the_neighbou
     assert source.existing == {}
 
 
-def test_the_project_of_the_latest_fetch_stays(ledger: DuckDBLedger) -> None:
+def test_the_project_of_the_latest_fetch_stays(ledger: Ledger) -> None:
     with ledger.write("project") as tx:
         for run_id, fetched in (("run-1", 5), ("run-2", 4), ("run-3", 5)):
             upsert_project(tx, run_id, PROJECT, at(fetched))

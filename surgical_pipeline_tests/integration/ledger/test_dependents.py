@@ -10,7 +10,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities
 from surgical_pipeline.ledger.dependents import code_versions, replace_dependents, source_versions
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     at,
     discussion,
@@ -69,7 +69,7 @@ def test_dependents_never_go_back(shared: DuckDBLedger, fetches: list[list[int]]
             assert found == [(str(kept), at(kept))]
 
 
-def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: DuckDBLedger) -> None:
+def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: Ledger) -> None:
     with ledger.write("replace") as tx:
         replace(
             tx,
@@ -85,7 +85,7 @@ def test_deleted_notes_and_discussions_vanish_and_those_of_others_stay(ledger: D
 
 @pytest.mark.parametrize("dependent", list(Dependent))
 def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
-    ledger: DuckDBLedger, dependent: Dependent
+    ledger: Ledger, dependent: Dependent
 ) -> None:
     key = issue(1) if EntityType.ISSUE in dependent.applies_to else merge_request(1)
     if dependent is Dependent.DISCUSSIONS:
@@ -103,7 +103,7 @@ def test_an_empty_set_empties_the_dependent_and_is_remembered_as_fetched(
 
 
 @pytest.mark.parametrize("replaced", range(5))
-def test_replacing_one_dependent_of_one_entity_leaves_all_others(ledger: DuckDBLedger, replaced: int) -> None:
+def test_replacing_one_dependent_of_one_entity_leaves_all_others(ledger: Ledger, replaced: int) -> None:
     owners = [
         (7, issue(1), Dependent.AWARD_EMOJI),
         (7, merge_request(1), Dependent.AWARD_EMOJI),
@@ -127,7 +127,7 @@ def test_replacing_one_dependent_of_one_entity_leaves_all_others(ledger: DuckDBL
     )
 
 
-def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
+def test_event_kinds_have_ids_of_their_own(ledger: Ledger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, *(events(issue(1), dependent, [1, 2]) for dependent in EVENT_DEPENDENTS))
         replace(tx, events(issue(1), Dependent.LABEL_EVENTS, [2], fetched=200))
@@ -141,7 +141,7 @@ def test_event_kinds_have_ids_of_their_own(ledger: DuckDBLedger) -> None:
     ]
 
 
-def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: DuckDBLedger) -> None:
+def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: Ledger) -> None:
     twice = discussion("a", note(1, text="old"), note(1, text="new"), position=0)
     again = discussion("a", note(2), position=1)
     with ledger.write("replace") as tx:
@@ -159,7 +159,7 @@ def test_duplicates_of_shifted_pages_count_once_and_the_fresher_wins(ledger: Duc
         assert read_sql(tx, "SELECT position FROM issue_links") == [(1,)]
 
 
-def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: DuckDBLedger) -> None:
+def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: Ledger) -> None:
     with ledger.write("replace") as tx:
         replace(tx, events(issue(1), Dependent.STATE_EVENTS, [1], fetched=500))
         stale = events(issue(1), Dependent.STATE_EVENTS, [2])
@@ -169,12 +169,12 @@ def test_one_sets_failure_to_be_fresh_does_not_hold_up_the_others(ledger: DuckDB
         assert kept == [(1,), (3,)]
 
 
-def test_nothing_to_replace_replaces_nothing(ledger: DuckDBLedger) -> None:
+def test_nothing_to_replace_replaces_nothing(ledger: Ledger) -> None:
     with ledger.write("replace") as tx:
         assert replace(tx) == set()
 
 
-def test_source_versions_tell_which_state_commits_and_diffs_are_of(ledger: DuckDBLedger) -> None:
+def test_source_versions_tell_which_state_commits_and_diffs_are_of(ledger: Ledger) -> None:
     key = merge_request(3)
     with ledger.write("replace") as tx:
         upsert_entities(tx, "run-1", [entity(key), entity(issue(3))])

@@ -17,7 +17,7 @@ from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, wr
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline_tests.integration.ledger.examples import (
     columns_of,
     discussion,
@@ -114,7 +114,7 @@ def test_each_group_of_sets_leaves_every_other_entitys_rows_and_each_set_is_writ
 
 @pytest.mark.parametrize("dependent", sorted(GLOBAL))
 def test_a_record_that_the_ledger_has_for_another_entity_is_refused_and_both_are_named(
-    ledger: DuckDBLedger, dependent: Dependent
+    ledger: Ledger, dependent: Dependent
 ) -> None:
     with ledger.write("replace") as tx:
         write(tx, 7, [made(issue(9), dependent, [5], 100)])
@@ -131,7 +131,7 @@ def test_a_record_that_the_ledger_has_for_another_entity_is_refused_and_both_are
 
 
 @pytest.mark.parametrize("dependent", sorted(GLOBAL))
-def test_a_record_of_two_entities_at_once_is_nobodys(ledger: DuckDBLedger, dependent: Dependent) -> None:
+def test_a_record_of_two_entities_at_once_is_nobodys(ledger: Ledger, dependent: Dependent) -> None:
     with ledger.write("replace") as tx:
         done = write(tx, 7, [made(issue(1), dependent, [5], 100), made(issue(2), dependent, [5, 6], 100)])
         assert (done.replaced, len(done.foreign)) == (frozenset(), 2)
@@ -141,7 +141,7 @@ def test_a_record_of_two_entities_at_once_is_nobodys(ledger: DuckDBLedger, depen
 
 
 @pytest.mark.parametrize("dependent", sorted(GLOBAL))
-def test_the_tables_themselves_refuse_what_another_entity_has(ledger: DuckDBLedger, dependent: Dependent) -> None:
+def test_the_tables_themselves_refuse_what_another_entity_has(ledger: Ledger, dependent: Dependent) -> None:
     """Where two machines write at once, nobody can look first; then the whole window is undone."""
     table, column = ("notes", "note_id") if dependent is Dependent.DISCUSSIONS else ("resource_events", "event_id")
     with ledger.write("replace") as tx:
@@ -154,7 +154,7 @@ def test_the_tables_themselves_refuse_what_another_entity_has(ledger: DuckDBLedg
         assert read_sql(tx, f"SELECT * FROM {table}") == found
 
 
-def test_a_document_of_another_entity_is_not_taken_over(ledger: DuckDBLedger) -> None:
+def test_a_document_of_another_entity_is_not_taken_over(ledger: Ledger) -> None:
     with ledger.write("docs") as tx:
         upsert_entities(tx, "run", [entity(issue(1)), entity(issue(2))])
         for key, taken in ((issue(1), "doc"), (issue(2), "other")):

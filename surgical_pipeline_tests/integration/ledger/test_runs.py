@@ -7,6 +7,7 @@ from surgical_pipeline.domain.scope import EntityType, Scope
 from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import AmbiguousRunError
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import find_run, list_runs, load_result, queue_run, set_dagster_status
 from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, run_sql, start
@@ -15,7 +16,7 @@ LATE = Failure(code=FailureCode.TIMEOUT, message="too slow", stage="dependents",
 GONE = Failure(code=FailureCode.NOT_FOUND, message="no such issue", stage="preflight")
 
 
-def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: Ledger, clock: HandClock) -> None:
     recorder = SyncRunRecorder(ledger, "run-1", clock=clock)
     recorder.start_surgical(
         Scope.parse("77#1+2"),
@@ -25,7 +26,8 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger
         parent_run_id="run-0",
     )
     recorder.set_project(77, "acme/rocket")
-    ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)  # one would be a window more
+    if isinstance(ledger, DuckDBLedger):
+        ledger._engine.checkpoints = CheckpointPolicy(price_ms=1e9)  # one would be a window more
     recorder.set_phase(Phase.EMBED)
     recorder.count_requests(HttpStats(requests=9, retries=2, rate_limited=1))
     good = EntityOutcome(
@@ -36,7 +38,7 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger
         recorder.set_counters(Counters(requested=2, fetched=1, ingested=1, failed=1, dependent_failures=1), tx)
     clock.advance(1.25)
     assert recorder.finish_succeeded_with_warnings()
-    with DuckDBLedger(ledger.path).read() as tx:
+    with ledger.read() as tx:
         result = load_result(tx, "run-1")
     assert result is not None
     assert SyncResult.model_validate_json(result.model_dump_json()) == result
@@ -61,13 +63,13 @@ def test_the_whole_result_can_be_told_from_the_ledger_alone(ledger: DuckDBLedger
     assert all(one.hint == one.code.advice for one in result.entity_failures)
 
 
-def test_an_unknown_run_has_no_result(ledger: DuckDBLedger) -> None:
+def test_an_unknown_run_has_no_result(ledger: Ledger) -> None:
     start(ledger, "run-1")
     with ledger.read() as tx:
         assert load_result(tx, "run") is None
 
 
-def test_runs_are_listed_newest_first_and_by_status(ledger: DuckDBLedger) -> None:
+def test_runs_are_listed_newest_first_and_by_status(ledger: Ledger) -> None:
     for number in range(4):
         start(ledger, f"run-{number}", clock=HandClock(at(10 * number)))
     SyncRunRecorder(ledger, "run-1").finish_cancelled()
@@ -82,7 +84,7 @@ def test_runs_are_listed_newest_first_and_by_status(ledger: DuckDBLedger) -> Non
     assert (queued.started_at, queued.pid, queued.phase, queued.requested) == (None, None, Phase.QUEUED, 1)
 
 
-def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: DuckDBLedger) -> None:
+def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: Ledger) -> None:
     for run_id in ("ab1", "ab12", "cd_3", "cdx3"):
         start(ledger, run_id)
     with ledger.read() as tx:
@@ -99,7 +101,7 @@ def test_a_run_is_found_by_its_id_or_the_beginning_of_it(ledger: DuckDBLedger) -
     assert set(caught.value.candidates) == {"ab1", "ab12"}
 
 
-def test_dagsters_word_is_brought_over_also_after_the_end(ledger: DuckDBLedger) -> None:
+def test_dagsters_word_is_brought_over_also_after_the_end(ledger: Ledger) -> None:
     recorder = start(ledger, "run-1")
     recorder.finish_cancelled()
     with ledger.write("mirror") as tx:
@@ -125,7 +127,7 @@ def test_dagsters_word_is_brought_over_also_after_the_end(ledger: DuckDBLedger) 
         "heartbeat_at = NULL",
     ],
 )
-def test_the_schema_refuses_impossible_states(ledger: DuckDBLedger, impossible: str) -> None:
+def test_the_schema_refuses_impossible_states(ledger: Ledger, impossible: str) -> None:
     start(ledger, "run-1")
     with pytest.raises(Exception, match=r"(?i)check constraint"), ledger.write("tamper") as tx:
         run_sql(tx, f"UPDATE sync_runs SET {impossible}")
