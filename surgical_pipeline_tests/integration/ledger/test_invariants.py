@@ -34,7 +34,7 @@ def told(ledger: Ledger) -> Ledger:
     return tell(ledger)
 
 
-def tell(ledger: Ledger) -> DuckDBLedger:
+def tell(ledger: Ledger) -> Ledger:
     run = start(ledger, "run-1", "acme/rocket#1!2")
     with run.window("all") as tx:
         upsert_project(tx, "run-1", PROJECT, at(0))
@@ -181,7 +181,7 @@ def test_a_key_that_occurs_twice_is_found_in_every_table(told: Ledger) -> None:
     assert len(violation.examples) == 10
 
 
-def loosened(ledger: Ledger, pattern: re.Pattern[str], replacement: str) -> DuckDBLedger:
+def loosened(ledger: DuckDBLedger, pattern: re.Pattern[str], replacement: str) -> DuckDBLedger:
     """The same ledger made without some of its constraints."""
     (first,) = [one for one in sql.migrations() if one.version == 1]
     text = pattern.sub(replacement, first.text)
