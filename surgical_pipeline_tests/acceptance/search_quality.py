@@ -14,8 +14,7 @@ from pathlib import Path
 
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.embedders.protocol import Embedder
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.search import Filters, QuestionVector, SearchHit, search
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.search.question import MEANING, WORDS, Question
@@ -54,7 +53,7 @@ def sample_scope(project: str = "acme/rocket") -> tuple[str, Mapping[EntityKey, 
 
 
 def measure(
-    ledger: DuckDBLedger, embedder: Embedder, titles: Mapping[EntityKey, str], *, queries: Path
+    ledger: Ledger, embedder: Embedder, titles: Mapping[EntityKey, str], *, queries: Path
 ) -> dict[str, dict[str, Quality]]:
     """Quality by mode, then by kind of question; ``all`` is every kind."""
     figures: dict[str, dict[str, list[tuple[float, float]]]] = {mode: defaultdict(list) for mode in MODES}

@@ -1,7 +1,10 @@
 """The whole program over a ledger in PostgreSQL: nothing but SURGICAL_LEDGER says so."""
 
 import json
+import subprocess
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import pytest
 
 from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.acceptance.installation import Done, Installation
+from surgical_pipeline_tests.acceptance.installation import PROGRAM, Done, Installation
 from surgical_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
 SLOW = "/api/v4/projects/*/issues/13/discussions"
@@ -36,6 +39,31 @@ class Installed:
 
     def rows(self, text: str) -> list[tuple[Any, ...]]:
         return self.server.rows(self.database, text)
+
+    @contextmanager
+    def syncing(self, scope: str, *, until: str) -> Iterator["subprocess.Popen[str]"]:
+        """A sync that goes on, once its run is in that phase; killed at the end if it still runs."""
+        environment = self.installation.environment | {"SURGICAL_LEDGER": self.server.url(self.database)}
+        command = [PROGRAM, "sync", scope, "--json"]
+        with subprocess.Popen(
+            command,
+            env=environment,
+            cwd=self.installation.home,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        ) as process:
+            try:
+                while process.poll() is None and self._phase() != until:
+                    threading.Event().wait(0.1)
+                yield process
+            finally:
+                process.kill()
+
+    def _phase(self) -> str | None:
+        made = self.rows("SELECT to_regclass('main.sync_runs') IS NOT NULL")[0][0]
+        found = self.rows("SELECT phase FROM sync_runs ORDER BY number DESC LIMIT 1") if made else []
+        return str(found[0][0]) if found else None
 
     @property
     def ledger(self) -> PostgresLedger:
@@ -84,7 +112,37 @@ def test_a_sync_a_retry_and_what_reads_them_need_no_file(installed: Installed, s
     reported = installed.document("report", "--html", "page.html")
     assert [one["run_id"] for one in reported["newest_runs"]["items"]] == [retried["run_id"], partly["run_id"]]
     assert reported["ledger"]["file_bytes"] > 10_000
+    assert installed.document("events", "list") == []
+    assert installed.document("prune", "--older-than", "1d", "--dry-run")["ledger"]["runs"] == 0
     assert not [path for path in installed.files if path.suffix == ".duckdb"]
+
+
+def test_a_worker_that_is_killed_is_told_and_its_retry_succeeds(
+    installed: Installed, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.add_fault(SLOW, delay_ms=15_000)
+    with installed.syncing("acme/rocket#12+13", until="dependents") as process:
+        process.kill()
+        process.wait()
+    assert installed.rows("SELECT status FROM sync_runs") == [("running",)]
+    sandbox.control.reset()
+    assert installed.run("runs", "reconcile").returncode == 0
+    ((run_id, status, code, phase),) = installed.rows("SELECT run_id, status, failure_code, phase FROM sync_runs")
+    assert (status, code, phase) == ("failed", "WORKER_LOST", "dependents")
+    assert installed.rows("SELECT DISTINCT failure_code FROM entity_outcomes") == [("WORKER_LOST",)]
+    assert installed.document("retry", run_id)["result"]["completion_status"] == "succeeded"
+    assert installed.document("ledger", "check")["violations"] == []
+
+
+def test_a_server_that_restarts_between_two_windows_is_waited_for(
+    installed: Installed, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.add_fault(SLOW, delay_ms=8_000)
+    with installed.syncing("acme/rocket#12+13", until="dependents") as process:
+        installed.server.restart()
+        told, _ = process.communicate(timeout=90)
+    assert process.returncode == 0
+    assert json.loads(told)["completion_status"] == "succeeded"
 
 
 def test_a_published_copy_of_it_is_a_duckdb_file_that_readers_open(installed: Installed, tmp_path: Path) -> None:
@@ -95,6 +153,7 @@ def test_a_published_copy_of_it_is_a_duckdb_file_that_readers_open(installed: In
     refused = installed.run("export", "issues", "--to", "issues.csv")
     assert refused.returncode != 0
     assert "publish" in refused.stderr
+    assert "Traceback" not in refused.stderr
 
 
 @pytest.mark.parametrize("command", [("ledger", "backup", "copy.duckdb"), ("ledger", "compact")])

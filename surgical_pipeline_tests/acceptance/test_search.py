@@ -14,7 +14,10 @@ from typer.testing import CliRunner, Result
 
 from surgical_pipeline.cli.main import app
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
+from surgical_pipeline.ledger.copying import copy_ledger
+from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.postgres.rows import PostgresRows
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.search.question import MEANING, WORDS
 from surgical_pipeline_tests.acceptance.search_quality import (
@@ -29,6 +32,7 @@ from surgical_pipeline_tests.acceptance.search_quality import (
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_home import move_in, run_job
 from surgical_pipeline_tests.ledger_dump import content_of
+from surgical_pipeline_tests.postgres_server import PostgresServer
 
 UNREACHABLE = {"SURGICAL_EMBEDDER": "http", "SURGICAL_EMBEDDER_URL": "http://127.0.0.1:9/v1"}
 
@@ -75,6 +79,23 @@ def test_fusing_finds_no_less_than_words_or_meaning_alone(sync: Sync, ledger: Du
             for kind in (ALL, "identifier", "error message"):
                 assert figures[FUSED][kind].recall >= figures[mode][kind].recall, table(figures)
                 assert figures[FUSED][kind].mrr >= figures[mode][kind].mrr, table(figures)
+
+
+def test_what_is_found_in_postgresql_is_as_good(
+    sync: Sync, ledger: DuckDBLedger, postgres: PostgresServer
+) -> None:
+    scope, titles = sample_scope()
+    assert sync(scope).completion_status == "succeeded"
+    with postgres.temporary() as database:
+        copied = postgres.ledger(database)
+        copy_ledger(DuckDBRows(ledger), PostgresRows(copied))
+        for queries in (QUERIES, HELD_OUT_QUERIES):
+            in_file = measure(ledger, WordLlamaEmbedder(), titles, queries=queries)
+            there = measure(copied, WordLlamaEmbedder(), titles, queries=queries)
+            for mode in (WORDS, MEANING, FUSED):
+                told = f"{table(in_file)}\n{table(there)}"
+                assert there[mode][ALL].recall >= in_file[mode][ALL].recall - 0.02, told
+                assert there[mode][ALL].mrr >= in_file[mode][ALL].mrr - 0.02, told
 
 
 def test_a_search_shows_entity_title_snippet_and_link_and_writes_nothing(synced: DuckDBLedger) -> None:
