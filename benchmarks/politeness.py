@@ -32,9 +32,10 @@ NAMES = ("backfill", "backfill", "person's sync")
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """One of the three: ``seconds`` from the start of its process to its end."""
+    """One of them. ``seconds``: from the start of its process to its end; ``fetching``: of its stages that ask."""
 
     seconds: float
+    fetching: float
     status: str
     requests: int
     refused: int
@@ -115,7 +116,7 @@ class Child:
             status, chosen = result["completion_status"], [result["run_id"]]
         else:
             status, chosen = result["status"]["state"], runs_of(self._ledger, result["plan"]["chunks"])
-        return Ended(seconds, status, **figures(self._ledger, chosen))
+        return Ended(seconds=seconds, status=status, **figures(self._ledger, chosen))
 
 
 def runs_of(ledger: Path, chunks: Sequence[str]) -> list[str]:
@@ -132,7 +133,18 @@ def figures(ledger: Path, runs: Sequence[str]) -> dict[str, Any]:
     failures = asked(
         ledger, "SELECT code, count(*) FROM entity_failures WHERE run_id = ANY($given) GROUP BY 1", runs
     )
-    return {"requests": int(requests), "refused": int(refused), "failures": dict(failures)}
+    ((fetching,),) = asked(
+        ledger,
+        "SELECT sum(epoch(finished_at - started_at)) FROM sync_run_phases "
+        "WHERE run_id = ANY($given) AND phase IN ('preflight', 'ingest', 'dependents')",
+        runs,
+    )
+    return {
+        "fetching": float(fetching),
+        "requests": int(requests),
+        "refused": int(refused),
+        "failures": dict(failures),
+    }
 
 
 def asked(ledger: Path, query: str, given: Sequence[str]) -> list[tuple[Any, ...]]:
@@ -148,8 +160,8 @@ def report(title: str, ended: Sequence[Ended]) -> None:
     print(title)
     for name, one in zip(NAMES[-len(ended) :], ended, strict=True):
         print(
-            f"  {name:13} {one.seconds:6.1f} s  {one.status:24} {one.requests:6,} requests, "
-            f"{one.refused} refused; failures {one.failures or 'none'}",
+            f"  {name:13} {one.seconds:6.1f} s, fetching {one.fetching:6.1f} s  {one.status:24} "
+            f"{one.requests:6,} requests, {one.refused} refused; failures {one.failures or 'none'}",
             flush=True,
         )
 
