@@ -141,7 +141,7 @@ def _look(home: Path, backfill_id: str, report: PartitionsReport) -> None:
     report.counting_seconds = time.monotonic() - began
     report.progress = status.progress
     report.runs = Counter(status.runs)
-    report.violations += [one for one in status.disagreements if "never begun" not in one]
+    report.violations += [one for one in status.disagreements if "never began" not in one]
     report.codes = Counter(dict(query(ledger.path, "SELECT code, count(*) FROM entity_failures GROUP BY code")))
     taken = [
         float(milliseconds)

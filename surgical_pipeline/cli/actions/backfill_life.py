@@ -65,7 +65,7 @@ def cancel_backfill(prefix: str, *, as_json: bool) -> NoReturn:
         nonlocal told
         if look.ending != told:
             told = look.ending
-            tell(f"{look.ending} of its runs have not ended yet")
+            tell(f"{counted(look.ending, 'run')} still to end")
 
     with _opened() as backfills:
         backfill = backfills.find(prefix)
@@ -85,8 +85,8 @@ def cancel_backfill(prefix: str, *, as_json: bool) -> NoReturn:
         say(f"Backfill {backfill.id} is over: {look.state}.")
     elif look.abandoned:
         say(
-            f"It is to be cancelled, but no daemon of Dagster is there: nobody will end its {look.ending} runs, "
-            "nor make more, before one starts (`dagster dev`)."
+            f"It is to be cancelled, but no daemon of Dagster is there: nobody will end it, nor its "
+            f"{counted(look.ending, 'run')}, before one starts (`dagster dev`)."
         )
     else:
         say(f"Backfill {backfill.id} has ended: {look.state}.")
