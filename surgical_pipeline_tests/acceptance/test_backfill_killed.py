@@ -148,4 +148,4 @@ def final_outcomes(ledger: Path) -> Counter[int]:
         "SELECT iid, count(*) FROM entity_outcomes AS outcome WHERE NOT EXISTS (SELECT 1 FROM entity_failures "
         "AS failure WHERE failure.run_id = outcome.run_id AND failure.iid = outcome.iid) GROUP BY iid",
     )
-    return Counter(dict(found))
+    return Counter({int(str(iid)): int(str(count)) for iid, count in found})

@@ -29,6 +29,7 @@ from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.ledger_dump import query
+from surgical_pipeline_tests.ledger_gate import rows
 from surgical_pipeline_tests.soak.child import context
 
 PROJECT = "acme/rocket"
@@ -142,16 +143,14 @@ def _look(home: Path, backfill_id: str, report: PartitionsReport) -> None:
     report.progress = status.progress
     report.runs = Counter(status.runs)
     report.violations += [one for one in status.disagreements if "never began" not in one]
-    report.codes = Counter(dict(query(ledger.path, "SELECT code, count(*) FROM entity_failures GROUP BY code")))
-    taken = [
-        float(milliseconds)
-        for (milliseconds,) in query(
-            ledger.path, "SELECT epoch_ms(finished_at) - epoch_ms(started_at) FROM sync_runs ORDER BY started_at"
-        )
-    ]
-    report.first_ms, report.last_ms = (
-        statistics.median(part) for part in (taken[:_OF_A_PART], taken[-_OF_A_PART:])
+    codes = query(ledger.path, "SELECT code, count(*) FROM entity_failures GROUP BY code")
+    report.codes = Counter({str(code): int(str(count)) for code, count in codes})
+    ended = [row.values for row in rows(ledger.path).values() if row.finished_at]
+    taken = sorted((one["started_at"], one["finished_at"]) for one in ended)
+    milliseconds = [(end - begin).total_seconds() * 1000 for begin, end in taken]
+    report.first_ms, report.last_ms = map(
+        statistics.median, (milliseconds[:_OF_A_PART], milliseconds[-_OF_A_PART:])
     )
-    ((report.waited_ms,),) = query(ledger.path, "SELECT max(lock_wait_ms) FROM sync_runs")
+    report.waited_ms = max(one["lock_wait_ms"] for one in ended)
     with ledger.read("check") as tx:
         report.violations += [str(one) for one in check(tx).violations]
