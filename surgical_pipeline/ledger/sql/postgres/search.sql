@@ -7,17 +7,18 @@ SELECT NULL WHERE FALSE;
 -- name: index_words
 -- Which words these documents hold. A title counts twice, but not that of a discussion, which is its entity's.
 INSERT INTO document_words (document_id, length, words)
-SELECT document_id, cardinality(string_to_array(btrim(regexp_replace(plain, '\s+', ' ', 'g')), ' ')),
-    to_tsvector('simple', plain)
+SELECT
+    document_id,
+    cardinality(array_remove(regexp_split_to_array(written, '\s+'), '')),
+    -- A text search takes at most 1 MB of different words.
+    to_tsvector('simple', left(plain_words(written), 200000))
 FROM (
     SELECT
         document_id,
-        -- A text search takes at most 1 MB of different words.
-        left(plain_words(concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content)), 200000)
-            AS plain
+        concat_ws(' ', title, CASE WHEN discussion_id IS NULL THEN title END, content) AS written
     FROM documents
     WHERE document_id IN (SELECT unnest($document_ids::VARCHAR[]))
-) AS written
+) AS indexed
 ORDER BY document_id
 ON CONFLICT (document_id) DO UPDATE SET length = excluded.length, words = excluded.words;
 

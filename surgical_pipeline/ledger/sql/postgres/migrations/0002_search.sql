@@ -8,7 +8,7 @@ CREATE FUNCTION plain_words(written TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE PA
     ) COLLATE "und-x-icu")
 $body$;
 
--- The words of a document with their places. length: number of words, as far as they are looked at.
+-- The words of a document with their places. length: number of words as they are written, between blanks.
 CREATE TABLE document_words (
     document_id VARCHAR  PRIMARY KEY,
     length      INTEGER  NOT NULL,
