@@ -17,8 +17,8 @@ _NOT_HERE = (
     "was put in its place"
 )
 
-# Wherever Dagster loads us, its log also goes to terminals: its records of our errors, and our own records.
-make_logs_visible("surgical_pipeline", "dagster")
+# Wherever Dagster loads us, our log also goes to terminals. Its own log is not ours alone: `definitions.py`.
+make_logs_visible("surgical_pipeline")
 
 
 def as_cause(error: Exception) -> Exception:

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, c
 from contextvars import ContextVar
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
@@ -22,6 +22,7 @@ from surgical_pipeline.defs.dagster_runs import (
     trigger_of,
 )
 from surgical_pipeline.defs.event_loop import run_async
+from surgical_pipeline.defs.handing_on import VALUES
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
@@ -43,6 +44,8 @@ from surgical_pipeline.settings import Settings, SettingsError
 
 T = TypeVar("T")
 
+GATEWAYS = "surgical_gateways"
+"""The resource's key, which nobody else's resource has: definitions are merged."""
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
 TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
 """What counts the progress of runs in this context: the command line, which runs them in its process, sets one."""
@@ -229,6 +232,17 @@ def open_embedder(settings: Settings) -> Embedder:
     )
 
 
+class _WithResources(Protocol):
+    @property
+    def resources(self) -> Any: ...
+
+
+def gateways_of(context: _WithResources) -> RunGateways:
+    """Those of the run; whatever asks for them names `GATEWAYS` among its required resources."""
+    found: RunGateways = getattr(context.resources, GATEWAYS)
+    return found
+
+
 class Gateways(dg.ConfigurableResource[RunGateways]):
     """Dagster's handle on `RunGateways`. It has no config: tokens must not reach run config."""
 
@@ -243,3 +257,7 @@ class Gateways(dg.ConfigurableResource[RunGateways]):
             with suppress(DBAPIError):  # Dagster's storage disappeared during the run; still write the ledger
                 run = context.instance.get_run_by_id(run_id) if context.instance else None
             gateways.close(cancelled=run is not None and is_cancelled(run))
+
+
+RESOURCES: dict[str, Any] = {GATEWAYS: Gateways(), VALUES: dg.fs_io_manager}
+"""All that our assets and jobs need of their Definitions."""

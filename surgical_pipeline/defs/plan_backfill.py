@@ -8,6 +8,7 @@ from pydantic import Field
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.dagster_internals import RemoteRepositoryOrigin
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.handing_on import NOTHING
 from surgical_pipeline.domain.backfill import (
     DEFAULT_CHUNK,
     MAX_CHUNK,
@@ -77,7 +78,7 @@ class PlanConfig(dg.Config):
         )
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(out=NOTHING)
 def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     """Ask GitLab what there is, cut it into chunks, and launch a run of `surgical_backfill_job` for each."""
     try:

@@ -24,4 +24,6 @@ INSTIGATORS = frozenset({"mirror", WEBHOOKS, CHANGES, "publish", "sweep", "repor
 def is_ours(run: dg.DagsterRun) -> bool:
     """Also one that was asked for on the assets' pages, and so of no job of ours."""
     chosen = run.asset_selection or ()
-    return is_surgical(run) or run.job_name in OTHER_JOBS or (len(chosen) > 0 and ASSET_KEYS.issuperset(chosen))
+    if not ASSET_KEYS.issuperset(chosen):
+        return False  # with assets of somebody else
+    return is_surgical(run) or run.job_name in OTHER_JOBS or len(chosen) > 0

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import DOCUMENTS, EMBEDDINGS, ISSUES
+from surgical_pipeline.defs.asset_keys import DOCUMENTS, EMBEDDINGS, ISSUES
+from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways, gateways_of
 from surgical_pipeline.ledger import checks
 from surgical_pipeline.ledger.events import EventState, count_events
 from surgical_pipeline.ledger.runs import RunSummary, find_run
@@ -23,7 +23,7 @@ _NAMED = 10
 
 @dg.multi_asset_check(
     name="ledger_checks",
-    required_resource_keys={"gateways"},
+    required_resource_keys={GATEWAYS},
     specs=[
         dg.AssetCheckSpec(
             UP_TO_DATE,
@@ -61,7 +61,7 @@ _NAMED = 10
     ],
 )
 def ledger_checks(context: dg.AssetCheckExecutionContext) -> Iterator[dg.AssetCheckResult]:
-    yield from check_results(context.resources.gateways, context.run.run_id)
+    yield from check_results(gateways_of(context), context.run.run_id)
 
 
 def check_results(gateways: RunGateways, run_id: str) -> Iterator[dg.AssetCheckResult]:

@@ -17,7 +17,7 @@ from surgical_pipeline.defs.dagster_runs import (
     worker_of,
 )
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
-from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.gateways import RunGateways, gateways_of
 from surgical_pipeline.defs.sync.config import StageConfig
 from surgical_pipeline.defs.sync.stage_report import reported
 from surgical_pipeline.domain.budgets import Budgets
@@ -51,7 +51,7 @@ class StageSession:
 @contextmanager
 def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
     """Enter a stage, and leave the ledger correct however the body ends."""
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
         goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
