@@ -31,6 +31,8 @@ Dagster's UI shows no tags with this prefix.
 """
 LEDGER_TAG = ".dagster/surgical_ledger"
 """Name of the ledger that the run has begun to write to."""
+OWN_PROCESSES = {".dagster/surgical_stages": "a process each"}
+"""On a run whose stages do not share one process: between two of them nothing gives a sign of life."""
 FORMER_TAGS = {
     HOST_TAG: "surgical/host",
     PID_TAG: "surgical/pid",

@@ -12,6 +12,8 @@ from surgical_pipeline.domain.foreign_text import make_logs_visible, visible
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 
 _TOLD = re.compile(r"(?P<code>[A-Z_]+): (?P<message>.+)", re.DOTALL)
+_STAGE_LOST = "ChildProcessCrashException"
+"""What Dagster says if a stage has a process of its own and that is killed."""
 _NOT_HERE = (
     "what it wrote is not in this ledger: it succeeded in Dagster, and then an older copy of the ledger "
     "was put in its place"
@@ -65,6 +67,12 @@ def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Fai
         if error:
             while error.cause:
                 error = error.cause
+            if error.cls_name == _STAGE_LOST:
+                return Failure(
+                    code=FailureCode.WORKER_LOST,
+                    message=f"the process of a stage is gone: {error.message.strip()}",
+                    stage=stage,
+                )
             message = f"Dagster could not run it: {error.message.strip()}"
             return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)
     reason = next((event.message for event in events if event.message), "its process ended without a word")

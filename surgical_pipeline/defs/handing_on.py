@@ -9,6 +9,7 @@ import dagster as dg
 
 VALUES = "surgical_values"
 """The resource's key, which nobody else's resource has: definitions are merged."""
+HANDING_ON = {VALUES: dg.FilesystemIOManager()}
 NOTHING = dg.Out(dg.Nothing, io_manager_key=VALUES)
 """Of an op that writes elsewhere."""
 

@@ -18,6 +18,7 @@ from surgical_pipeline.defs.dagster_runs import (
     FORMER_TAGS,
     LEDGER_TAG,
     NOT_FINISHED,
+    OWN_PROCESSES,
     events_upto_of,
     hidden_tag,
     is_surgical,
@@ -29,8 +30,8 @@ from surgical_pipeline.defs.dagster_runs import (
 from surgical_pipeline.defs.dagster_words import ending_of, report_ending
 from surgical_pipeline.defs.run_pages import pages_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import RunStatus
-from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
+from surgical_pipeline.domain.lifecycle import STAGES, RunStatus
+from surgical_pipeline.domain.reconciliation import STALE_AFTER, START_WITHIN, Ending, Liveness, Signs, judge
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -255,8 +256,20 @@ class Mirror:
             liveness=self._liveness_of(run),
             heartbeat_at=run.heartbeat_at,
             dagster_made_it=self._id is not None and run.dagster_instance == self._id,
+            between_stages=record is not None and self._is_between_stages(run, record.dagster_run),
             dagster_status=record.dagster_run.status.value if record else None,
             dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
+        )
+
+    def _is_between_stages(self, run: RunSummary, in_dagster: dg.DagsterRun) -> bool:
+        """Asked of Dagster only if it matters: the run is silent, and nobody can see its processes from here."""
+        if not OWN_PROCESSES.items() <= in_dagster.tags.items() or self._liveness_of(run) is not Liveness.UNKNOWN:
+            return False
+        if run.heartbeat_at is None or self._clock() - run.heartbeat_at <= STALE_AFTER:
+            return False
+        return not any(
+            step.end_time is None and step.step_key.rpartition(".")[2] in STAGES
+            for step in self._instance.get_run_step_stats(run.run_id)
         )
 
     def _note(self, run_id: str, what: str, detail: str) -> None:

@@ -72,7 +72,7 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     clock=gateways.monotonic,
                 )
 
-        return gateways.run_async(work)
+        return gateways.with_gitlab_time(gateways.run_async(work))
 
 
 @dg.op(
@@ -85,6 +85,7 @@ def ingest(
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
         gateways = session.gateways
+        gateways.take_gitlab_time(preflight)
 
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
