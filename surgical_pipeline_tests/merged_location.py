@@ -1,6 +1,6 @@
-"""Somebody else's code location, with ours merged into it: an executor, an IO manager, a logger and a sensor of theirs.
+"""Somebody else's code location with an executor, an IO manager, a logger and a sensor, and ours merged into it.
 
-`python -m surgical_pipeline_tests.merged_location RUN_ID` executes a run that its instance has, as a worker does.
+`python -m surgical_pipeline_tests.merged_location SCOPE` materializes our assets, in a process for each stage.
 """
 
 import logging
@@ -12,7 +12,6 @@ import dagster as dg
 
 from surgical_pipeline.definitions import defs as ours
 from surgical_pipeline.defs.asset_keys import ASSETS
-from surgical_pipeline_tests.surroundings import REPOSITORY
 
 JOB = "their_job"
 LOGGER = "their_logger"
@@ -34,7 +33,7 @@ class TextFiles(dg.ConfigurableIOManager):
 
 @dg.asset
 def documents() -> str:
-    """A name that we have, too."""
+    """A name that we have, too, unless ours have a prefix."""
     return "theirs"
 
 
@@ -65,7 +64,7 @@ def their_logger(_context: dg.InitLoggerContext) -> logging.Logger:
 
 
 theirs = dg.Definitions(
-    assets=[downstream],
+    assets=[downstream, *([] if documents.key in ASSETS else [documents])],
     jobs=[their_job],
     sensors=[their_sensor],
     executor=dg.multiprocess_executor,
@@ -109,8 +108,7 @@ def _work() -> None:
 
 
 COMMAND = (sys.executable, "-m", "surgical_pipeline_tests.merged_location")
-"""With a scope: a run of it in a process of its own. To be called in ``REPOSITORY``."""
-assert REPOSITORY.is_dir()
+"""With a scope behind it. To be called in the repository."""
 
 if __name__ == "__main__":
     _work()

@@ -15,7 +15,7 @@ from surgical_pipeline.domain.scope import EntityKey
 
 @dataclass(frozen=True, slots=True)
 class GitLabTime:
-    """GitLab's time at a reading of a machine's uptime, for other processes of that machine since that ``boot``."""
+    """GitLab's time at a reading of a machine's uptime, for other processes of it since that ``boot``."""
 
     at: datetime
     uptime: float

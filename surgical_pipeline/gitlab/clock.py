@@ -73,7 +73,7 @@ class GitLabClock:
         return self.at(self._uptime())
 
     def hand_on(self) -> GitLabTime | None:
-        """For another process of this machine; None if GitLab's time is not known, or the machine's boot is not."""
+        """For another process of this machine; None: GitLab's time or the machine's boot is not known."""
         boot = _boot()
         reading = self._uptime()
         return GitLabTime(self.at(reading), reading, boot) if self.heard and boot else None

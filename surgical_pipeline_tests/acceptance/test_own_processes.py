@@ -1,4 +1,4 @@
-"""Merged into somebody's code location and chosen on the assets' page: a process for each stage, and all that holds."""
+"""Merged into somebody's code location and chosen on the assets' page: each stage has a process, and all holds."""
 
 import os
 import signal
@@ -66,11 +66,8 @@ def running(
         wait_for_request(sandbox, "/discussions")
         yield worker, newest_run(instance).run_id
     finally:
-        for left in (
-            [*psutil.Process(worker.pid).children(recursive=True), worker] if worker.poll() is None else []
-        ):
-            left.kill()
-        worker.wait()
+        if worker.poll() is None:
+            kill_tree(worker)
 
 
 def stage_process(worker: subprocess.Popen[bytes]) -> psutil.Process:

@@ -1,7 +1,9 @@
 """Whether each stage of a run has a process of its own, and which process starts them: its executor decides."""
 
 import multiprocessing
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import dagster as dg
 
@@ -35,5 +37,9 @@ def begins_with(run: dg.DagsterRun, phase: Phase) -> bool:
     return steps.isdisjoint(STAGES[: STAGES.index(phase)])
 
 
-def _execution(run: dg.DagsterRun) -> object:
-    return run.run_config.get("execution", {}).get("config") or {}
+def _execution(run: dg.DagsterRun) -> Mapping[str, Any]:
+    """What run config says to the executor."""
+    found: object = run.run_config
+    for name in ("execution", "config"):
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
