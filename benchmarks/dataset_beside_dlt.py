@@ -35,7 +35,7 @@ def main() -> None:
             frame = dataset.issues()
             seconds = best(dataset.issues)
         dtypes = sorted({str(one) for one in frame.dtypes})
-    ours = {"rows": len(frame), "read": seconds, "columns": frame.shape[1], "dtypes": dtypes}
+    ours: dict[str, Any] = {"rows": len(frame), "read": seconds, "columns": frame.shape[1], "dtypes": dtypes}
     for who, told in (("ours", ours), ("dlt", theirs)):
         kinds = ", ".join(told["dtypes"])
         print(f"| {who} | {told['rows']:,} | {told['read']:.2f} | {told['columns']} | {kinds} |")

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
+from dagster._core.definitions.assets.job.asset_job import IMPLICIT_ASSET_JOB_NAME
+from dagster._core.definitions.reconstruct import ReconstructableRepository
 
 from surgical_pipeline.definitions import defs as ours
 from surgical_pipeline.defs.asset_keys import ASSETS
@@ -74,11 +76,6 @@ theirs = dg.Definitions(
 merged = dg.Definitions.merge(theirs, ours)
 
 
-def assets_job() -> dg.JobDefinition:
-    """What Dagster runs for whoever chooses assets on their page."""
-    return merged.resolve_implicit_global_asset_job_def()
-
-
 def materialize(
     instance: dg.DagsterInstance,
     block: dict[str, Any],
@@ -87,8 +84,9 @@ def materialize(
     selection: tuple[dg.AssetKey, ...] = ASSETS,
 ) -> dg.JobExecutionResult:
     """Choose our assets on their page, write the block of run config, and wait."""
+    location = ReconstructableRepository.for_module(__spec__.name, "merged")
     return dg.execute_job(
-        dg.reconstructable(assets_job),
+        location.get_reconstructable_job(IMPLICIT_ASSET_JOB_NAME),
         instance=instance,
         run_config=run_config(block),
         asset_selection=None if options else list(selection),

@@ -7,6 +7,8 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.dagster_internals import OutputDefinition
+
 VALUES = "surgical_values"
 """The resource's key, which nobody else's resource has: definitions are merged."""
 HANDING_ON = {VALUES: dg.FilesystemIOManager()}
@@ -14,8 +16,15 @@ NOTHING = dg.Out(dg.Nothing, io_manager_key=VALUES)
 """Of an op that writes elsewhere."""
 
 
-def handed_on(kind: type[Any]) -> dg.Out:
-    """A small picklable value for the next op."""
+class StoredElsewhere(dg.GraphOut):
+    """An output of our graph, whose op writes elsewhere."""
+
+    def to_definition(self, name: str | None) -> OutputDefinition:
+        return OutputDefinition(name=name, description=self.description, io_manager_key=VALUES)
+
+
+def handed_on(kind: type[Any] | None) -> dg.Out:
+    """A small picklable value for the next op; None: of any type."""
     return dg.Out(kind, io_manager_key=VALUES)
 
 

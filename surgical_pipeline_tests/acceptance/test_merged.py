@@ -78,7 +78,7 @@ def test_our_jobs_keep_their_one_process_and_ask_for_nothing_of_theirs(job: str)
 
 
 def test_a_code_location_of_our_own_has_one_process_on_the_assets_page_too() -> None:
-    whole = code_location()()
+    whole = code_location()
     assert whole.resolve_implicit_global_asset_job_def().executor_def is dg.in_process_executor
     assert {job.name for job in whole.get_repository_def().get_all_jobs()} == {
         job.name for job in defs.get_repository_def().get_all_jobs()

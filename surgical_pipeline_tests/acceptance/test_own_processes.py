@@ -20,7 +20,7 @@ from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests import merged_location
 from surgical_pipeline_tests.conftest import Sync
-from surgical_pipeline_tests.dagster_dev import RUN_LIMIT_SECONDS
+from surgical_pipeline_tests.dagster_dev import RUN_LIMIT_SECONDS, kill_tree
 from surgical_pipeline_tests.run_watch import FOR_EVER_MS, assert_whole, wait_for_request
 from surgical_pipeline_tests.surroundings import REPOSITORY
 

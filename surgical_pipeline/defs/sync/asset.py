@@ -15,7 +15,7 @@ from surgical_pipeline.defs.asset_keys import (
 )
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
-from surgical_pipeline.defs.handing_on import NOTHING, handed_on
+from surgical_pipeline.defs.handing_on import NOTHING, StoredElsewhere, handed_on
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -166,7 +166,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
 
 
-@dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
+@dg.graph(name=GRAPH, out={name: StoredElsewhere() for name in _OUTPUTS}, config=to_ops)
 def surgical_sync_graph() -> Any:
     """Bring exactly the named issues and merge requests up to date: rows, dependents, documents, embeddings."""
     issues, merge_requests, sources = ingest(preflight())

@@ -63,7 +63,7 @@ _SPECS = (
     name="ledger_checks",
     required_resource_keys={GATEWAYS},
     ins={spec.asset_key.to_python_identifier(): dg.In(dg.Nothing) for spec in _SPECS},
-    out={spec.get_python_identifier(): handed_on(dg.AssetCheckResult) for spec in _SPECS},
+    out={spec.get_python_identifier(): handed_on(None) for spec in _SPECS},
 )
 def _check(context: dg.OpExecutionContext) -> Iterator[dg.AssetCheckResult]:
     yield from check_results(gateways_of(context), context.run_id)
