@@ -22,7 +22,6 @@ from surgical_pipeline.gitlab.urls import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
-_KEY_PART = re.compile(r"[A-Za-z0-9_-]+")
 QUOTES = tuple("\"'`\u2018\u2019\u201c\u201d\u201e\xab\xbb")
 
 
@@ -214,22 +213,6 @@ class Settings(BaseModel):
                     f"SURGICAL_OWNERS: {owner!r} is neither an e-mail address nor a team such as team:data"
                 )
         return tuple(dict.fromkeys(owners))
-
-    @property
-    def asset_key_prefix(self) -> tuple[str, ...]:
-        """What the keys of our assets begin with, from ``SURGICAL_ASSET_KEY_PREFIX``; empty if it is not set.
-
-        Raises:
-            SettingsError: it is not names with slashes between.
-        """
-        text = self._unquoted("SURGICAL_ASSET_KEY_PREFIX")
-        parts = tuple(text.split("/")) if text else ()
-        if not all(map(_KEY_PART.fullmatch, parts)):
-            raise SettingsError(
-                f"SURGICAL_ASSET_KEY_PREFIX: {text!r} is not one or more names of letters, digits, _ and - with "
-                "slashes between, such as raw or data/raw"
-            )
-        return parts
 
     @property
     def expects_hooks(self) -> bool:

@@ -1,8 +1,28 @@
 """The keys of our assets, all of them, with the prefix that SURGICAL_ASSET_KEY_PREFIX gives them."""
 
+import re
+
 import dagster as dg
 
-from surgical_pipeline.settings import Settings
+from surgical_pipeline.settings import Settings, SettingsError
+
+_PART = re.compile(r"[A-Za-z0-9_-]+")
+
+
+def prefix_of(settings: Settings) -> tuple[str, ...]:
+    """What the keys begin with; empty if it is not set.
+
+    Raises:
+        SettingsError: it is not names with slashes between.
+    """
+    text = settings.text("SURGICAL_ASSET_KEY_PREFIX")
+    parts = tuple(text.split("/")) if text else ()
+    if not all(map(_PART.fullmatch, parts)):
+        raise SettingsError(
+            f"SURGICAL_ASSET_KEY_PREFIX: {text!r} is not one or more names of letters, digits, _ and - with "
+            "slashes between, such as raw or data/raw"
+        )
+    return parts
 
 
 def asset_key(*path: str) -> dg.AssetKey:
@@ -11,7 +31,7 @@ def asset_key(*path: str) -> dg.AssetKey:
     Raises:
         SettingsError: the prefix can be no part of a key.
     """
-    return dg.AssetKey([*Settings.from_environment().asset_key_prefix, *path])
+    return dg.AssetKey([*prefix_of(Settings.from_environment()), *path])
 
 
 ISSUES = asset_key("gitlab", "issues")

@@ -4,9 +4,6 @@
 # dg.reconstructable returns a job that a module can create again.
 from dagster._core.definitions.job_base import InMemoryJob
 
-# Which IO manager an output of a graph has is asked wherever its job is made; GraphOut cannot say it.
-from dagster._core.definitions.output import OutputDefinition
-
 # The command line creates its run itself, with its tags and the run that it repeats, and shows its events as they
 # happen; dg.execute_job and JobDefinition.execute_in_process create another run and return its events at the end.
 from dagster._core.execution.api import execute_run_iterator
@@ -53,7 +50,6 @@ __all__ = [
     "InMemoryJob",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
-    "OutputDefinition",
     "PartitionBackfill",
     "RemotePartitionSetOrigin",
     "RemoteRepositoryOrigin",

@@ -41,10 +41,10 @@ from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
+from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.settings import Settings, SettingsError
 
 T = TypeVar("T")
@@ -178,8 +178,8 @@ class RunGateways:
         return open_ledger(self.settings)
 
     @cached_property
-    def run(self) -> SyncRunRecorder:
-        return SyncRunRecorder(self.ledger, self._run_id, worker=self._conductor)
+    def run(self) -> JoinableRecorder:
+        return JoinableRecorder(self.ledger, self._run_id, worker=self._conductor)
 
     @cached_property
     def embedder(self) -> Embedder:

@@ -21,6 +21,7 @@ from surgical_pipeline.defs.dagster_runs import (
     OWN_PROCESSES,
     events_upto_of,
     hidden_tag,
+    is_shared,
     is_surgical,
     mode_of,
     scope_of,
@@ -197,7 +198,7 @@ class Mirror:
         for run in runs:
             if not run.status.terminal:
                 self._end(run, records.get(run.run_id))
-            elif self._dagster_was_not_told(run):
+            elif self._dagster_was_not_told(run, records.get(run.run_id)):
                 self._report(run.run_id, run.status, "its process ended before it could tell Dagster")
 
     def _end(self, run: RunSummary, record: dg.RunRecord | None) -> None:
@@ -235,11 +236,16 @@ class Mirror:
             with self._ledger.write("mirror") as tx:
                 set_dagster_status(tx, run_id, answer.status.value)
 
-    def _dagster_was_not_told(self, run: RunSummary) -> bool:
-        """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down."""
+    def _dagster_was_not_told(self, run: RunSummary, record: dg.RunRecord | None) -> bool:
+        """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down.
+
+        And for as long as somebody else's steps of the same run take.
+        """
         liveness = self._liveness_of(run)
         if liveness is not Liveness.UNKNOWN:
             return liveness is Liveness.GONE
+        if record is not None and is_shared(record.dagster_run):
+            return False
         return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
 
     def _open_runs(self, and_also: Collection[str]) -> list[RunSummary]:

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from surgical_pipeline.domain.belonging import NOTHING_KNOWN
 from surgical_pipeline.domain.failures import Failure
-from surgical_pipeline.domain.lifecycle import STAGES, Phase, RunMode, RunStatus, Trigger, as_stage, conclude
+from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger, as_stage, conclude
 from surgical_pipeline.domain.outcomes import Counters, EntityOutcome, HttpStats
 from surgical_pipeline.domain.scope import EntityKey, Scope
 from surgical_pipeline.ledger import outcomes as store
@@ -16,7 +16,6 @@ from surgical_pipeline.ledger.beginnings import begin_run
 from surgical_pipeline.ledger.belonging import load_belonging
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
-from surgical_pipeline.ledger.errors import RunLostError
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.run_row import RunRow
@@ -109,36 +108,6 @@ class SyncRunRecorder:
             name, self.belongs_to = ledger_name(tx), load_belonging(tx)
         self._usage.begin_stage(phase)
         return name
-
-    def join(self, phase: Phase) -> None:
-        """Enter a stage of a run that another process began: each of its stages has a process of its own.
-
-        Raises:
-            RunLostError: the run has ended, or has come to a later stage: this process is a second one.
-            LedgerReplacedError: the ledger does not know that the run has begun.
-        """
-        with self._ledger.write("join run") as tx:
-            found = tx.rows("load_run", run_id=self.run_id)
-            if not found or found[0]["status"] != RunStatus.RUNNING:
-                raise self._row.lost(tx)
-            reached = as_stage(Phase(found[0]["phase"]))
-            if STAGES.index(reached) > STAGES.index(as_stage(phase)):
-                raise RunLostError(self.run_id)
-            known = {one.key: one for one in store.load_outcomes(tx, self.run_id)}
-            self._remember(tx, "_known", value=known)
-            self.belongs_to = load_belonging(tx)
-            self._row.join(tx, reached)
-            self._row.changed(tx).phase = phase
-        self._usage.begin_stage(phase)
-
-    def hand_on(self) -> None:
-        """Write what the run used in this process, which ends: the next stage has one of its own.
-
-        Raises:
-            RunLostError: the run has ended meanwhile.
-        """
-        with self._ledger.write("hand on") as tx:
-            self._row.changed(tx).with_usage = True
 
     def set_mode(self, mode: RunMode, tx: Transaction | None = None) -> None:
         with self._joined(tx, "set mode") as joined:

@@ -15,7 +15,7 @@ from surgical_pipeline.defs.asset_keys import (
 )
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
-from surgical_pipeline.defs.handing_on import NOTHING, StoredElsewhere, handed_on
+from surgical_pipeline.defs.handing_on import NOTHING, handed_on, outputs_stored_elsewhere
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -166,7 +166,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
 
 
-@dg.graph(name=GRAPH, out={name: StoredElsewhere() for name in _OUTPUTS}, config=to_ops)
+@dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
 def surgical_sync_graph() -> Any:
     """Bring exactly the named issues and merge requests up to date: rows, dependents, documents, embeddings."""
     issues, merge_requests, sources = ingest(preflight())
@@ -183,7 +183,7 @@ def surgical_sync_graph() -> Any:
 
 
 surgical_sync = dg.AssetsDefinition.from_graph(
-    surgical_sync_graph,
+    outputs_stored_elsewhere(surgical_sync_graph),
     keys_by_output_name={name: key for name, (key, _, _) in _OUTPUTS.items()},
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
