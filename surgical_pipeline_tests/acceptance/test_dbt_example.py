@@ -11,7 +11,6 @@ import pytest
 from surgical_pipeline.dataset import open_dataset
 from surgical_pipeline.dataset.publishing import publish
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.own_environment import own_environment
 from surgical_pipeline_tests.surroundings import REPOSITORY
@@ -26,8 +25,7 @@ def dbt() -> Path:
 
 
 @pytest.fixture
-def copies(home: Path, sync: Sync, ledger: DuckDBLedger, sandbox: RunningSandbox) -> Path:
-    sandbox.control.update_issue(12, state_event="close")
+def copies(home: Path, sync: Sync, ledger: DuckDBLedger) -> Path:
     sync("acme/rocket#12-16!34")
     publish(ledger, home / "copies")
     return home / "copies"

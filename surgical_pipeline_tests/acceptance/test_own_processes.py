@@ -28,6 +28,8 @@ pytestmark = pytest.mark.processes
 
 SCOPE = "acme/rocket#12!34"
 BLOCK = {"scope": SCOPE}
+LIMIT_SECONDS = 3 * RUN_LIMIT_SECONDS
+"""Each stage has to start a process first."""
 LISTS = {"/api/v4/projects/4201/issues", "/api/v4/projects/4201/merge_requests"}
 
 
@@ -63,7 +65,7 @@ def running(
     sandbox.control.add_fault("*/issues/*/discussions", delay_ms=FOR_EVER_MS)
     worker = subprocess.Popen([*merged_location.COMMAND, SCOPE], cwd=REPOSITORY)
     try:
-        wait_for_request(sandbox, "/discussions")
+        wait_for_request(sandbox, "/discussions", limit_seconds=LIMIT_SECONDS)
         yield worker, newest_run(instance).run_id
     finally:
         if worker.poll() is None:
@@ -116,7 +118,7 @@ def test_a_stage_that_is_killed_fails_the_run_and_its_re_execution_goes_on_there
 ) -> None:
     with running(instance, sandbox) as (worker, run_id):
         stage_process(worker).kill()
-        assert worker.wait(RUN_LIMIT_SECONDS) == 1
+        assert worker.wait(LIMIT_SECONDS) == 1
     lost = reconciled(instance, ledger, run_id)
     assert lost.error is not None
     assert (lost.completion_status, lost.phase, lost.error.code) == ("failed", "dependents", "WORKER_LOST")
@@ -142,7 +144,7 @@ def test_a_run_that_is_cancelled_is_cancelled_by_the_process_of_its_stage(
     with running(instance, sandbox) as (worker, run_id):
         instance.report_run_canceling(newest_run(instance))
         worker.send_signal(signal.SIGINT)
-        worker.wait(RUN_LIMIT_SECONDS)
+        worker.wait(LIMIT_SECONDS)
     result = result_of(ledger, run_id)
     assert (result.completion_status, result.phase) == ("cancelled", "cancelled")
     assert {one.code for one in result.entity_failures} == {"CANCELLED"}
@@ -163,7 +165,7 @@ def test_a_run_whose_worker_is_killed_is_lost_and_the_stage_that_goes_on_writes_
         assert (lost.completion_status, lost.phase, lost.error.code) == ("failed", "dependents", "WORKER_LOST")
         assert newest_run(instance).status is dg.DagsterRunStatus.FAILURE
         sandbox.control.clear_faults()
-        psutil.wait_procs([stage], timeout=RUN_LIMIT_SECONDS)
+        psutil.wait_procs([stage], timeout=LIMIT_SECONDS)
     assert not stage.is_running()
     assert result_of(ledger, run_id) == lost
     assert_whole(ledger.path)
