@@ -97,7 +97,7 @@ class Checks:
         with gateways.ledger.read("check") as tx:
             scope = ledger_checks.rows_outside_scope(tx, run_id)
         if not scope.ok:
-            self._break(f"run {run_id[:8]} changed rows outside its scope: {scope}")
+            self.tell_broken(f"run {run_id[:8]} changed rows outside its scope: {scope}")
 
     def one_ask_at_a_time(self, stored: StoredRun) -> None:
         """Called for a run whose status changed: no other was known that takes events of the same entity."""
@@ -107,7 +107,7 @@ class Checks:
         for other in self.storage.unfinished():
             known = other is not stored and events_upto_of(other.run) is not None and other.made < stored.began
             if known and keys & set(_keys_of(self.storage, other.run.run_id)):
-                self._break(
+                self.tell_broken(
                     f"{sorted(keys)} is asked for in {stored.run.run_id[:8]} beside {other.run.run_id[:8]}"
                 )
 
@@ -144,7 +144,9 @@ class Checks:
 
     def told_otherwise(self) -> list[str]:
         """Runs of which the ledger has another status of Dagster's than Dagster."""
-        told = {row[0]: row[1] for row in self.file.rows("SELECT run_id, dagster_status FROM sync_runs")}
+        told = {
+            row[0]: row[1] for row in self.file.rows_since_write("SELECT run_id, dagster_status FROM sync_runs")
+        }
         return [
             f"{run_id[:8]} is {stored.run.status.value}, {told.get(run_id)} in the ledger"
             for run_id, stored in self.storage.runs.items()
@@ -159,21 +161,21 @@ class Checks:
     def _what_was_refused_is_not_told_as_done(self, run_id: str) -> None:
         wrong = self.file.rows(_TOLD_AS_DONE, run_id=run_id)
         if wrong:
-            self._break(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
+            self.tell_broken(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
 
     def _fresher_replaces_older(self) -> None:
         """Fetches begun more than a minute apart: the later one stays; else the later version."""
         for kind, iid, updated_at, fetched_at in self.file.rows(_FETCHES):
             before = self._fetches.get((kind, iid))
             if before is not None and _is_older((updated_at, fetched_at), before):
-                self._break(f"{kind} {iid} of {before} was replaced by that of {(updated_at, fetched_at)}")
+                self.tell_broken(f"{kind} {iid} of {before} was replaced by that of {(updated_at, fetched_at)}")
             self._fetches[kind, iid] = (updated_at, fetched_at)
 
     def _later_dependents_replace_earlier(self) -> None:
         for *key, fetched_at in self.file.rows(_DEPENDENT_FETCHES):
             before = self._dependents.get(tuple(key))
             if before is not None and fetched_at < before:  # type: ignore[operator]
-                self._break(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
+                self.tell_broken(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
             self._dependents[tuple(key)] = fetched_at
 
     def _nothing_else_changed(self, run_id: str | None, purpose: str) -> None:
@@ -183,9 +185,12 @@ class Checks:
         allowed = set(_keys_of(self.storage, run_id)) if run_id else set()
         outside = {key for key in changed if (key[1], key[2]) not in allowed}
         if outside:
-            self._break(f"{run_id and run_id[:8]} changed {sorted(map(str, outside))} in a window of {purpose}")
+            self.tell_broken(
+                f"{run_id and run_id[:8]} changed {sorted(map(str, outside))} in a window of {purpose}"
+            )
 
-    def _break(self, what: str) -> None:
+    def tell_broken(self, what: str) -> None:
+        """Something did not hold within a process; the first one counts."""
         self.broken = self.broken or what
 
 
