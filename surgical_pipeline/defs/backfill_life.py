@@ -130,7 +130,8 @@ def resumption(
         per_minute=None,
     )
     root = backfill.record.tags.get(ROOT_TAG, backfill.id)
-    return Resumption(plan, {PARENT_TAG: backfill.id, ROOT_TAG: root})
+    # Each is resumed once, for one goes on from the last: so a launch can tell whether it comes too late.
+    return Resumption(plan, {PARENT_TAG: (backfill, *more)[-1].id, ROOT_TAG: root})
 
 
 def _is_over(instance: dg.DagsterInstance, backfill: Backfill) -> bool:

@@ -14,7 +14,7 @@ from datetime import datetime
 
 import dagster as dg
 
-from surgical_pipeline.defs.backfill_records import list_backfills
+from surgical_pipeline.defs.backfill_records import PARENT_TAG, list_backfills
 from surgical_pipeline.defs.dagster_home import alone_in
 from surgical_pipeline.defs.dagster_internals import (
     BulkActionStatus,
@@ -164,12 +164,16 @@ def launch(
         status: one that is over keeps Dagster's daemon away: somebody else makes the runs.
         clock: gives the time of its making.
         alone: keeps all other launches away meanwhile; None: those of this machine, by a lock in DAGSTER_HOME.
+
+    Raises:
+        BackfillError: it resumes a backfill that somebody else has resumed since it was planned.
     """
     register(instance, plan.chunks)
     with alone() if alone else alone_in(Settings.from_environment().dagster_home):
         under_way = _under_way(instance, plan)
         if under_way is not None:
             return Launched(under_way, under_way=True)
+        _must_resume_first(instance, tags or {})
         backfill = backfill_of(
             plan,
             repository=repository or our_repository(instance),
@@ -230,6 +234,16 @@ def _under_way(instance: dg.DagsterInstance, plan: BackfillPlan) -> str | None:
         if same and one.state is BackfillState.RUNNING:
             return one.id
     return None
+
+
+def _must_resume_first(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> None:
+    parent = tags.get(PARENT_TAG)
+    others = [one.id for one in list_backfills(instance) if parent is not None and one.resumes == parent]
+    if others:
+        raise BackfillError(
+            f"backfill {parent} was resumed meanwhile, by {others[0]}: resume it once more when that one is over, "
+            "if anything is left then"
+        )
 
 
 def _title_of(plan: BackfillPlan) -> str:

@@ -12,6 +12,7 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger import checks as ledger_checks
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
+from surgical_pipeline_tests.simulation.gitlab import NEIGHBOUR
 from surgical_pipeline_tests.simulation.ledger import LedgerFile
 from surgical_pipeline_tests.simulation.processes import Process
 from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
@@ -48,6 +49,8 @@ WHERE outcome.run_id = $run_id
     AND ((outcome.ingested AND entities.run_id IS DISTINCT FROM outcome.run_id)
         OR (outcome.stale_skipped AND entities.run_id = outcome.run_id))
 """
+_PENDING = "SELECT event_key, attempts, project_path FROM gitlab_events WHERE state = 'pending'"
+_TOLD_AS_UNCHANGED = "SELECT entity_type, iid FROM entity_outcomes WHERE unchanged AND run_id = $run_id"
 _FETCHES = "SELECT entity_type, iid, updated_at, fetched_at FROM entities"
 _DEPENDENT_FETCHES = "SELECT entity_type, iid, dependent, fetched_at FROM dependent_fetches"
 _DEFECTS = """
@@ -86,6 +89,7 @@ class Checks:
         run_id = process.name.removeprefix("run ") if process.name.startswith("run ") else None
         if run_id is not None and purpose == "ingest":
             self._what_was_refused_is_not_told_as_done(run_id)
+            self._unchanged_is_as_it_was(run_id)
             self._fresher_replaces_older()
         if run_id is not None and purpose == "dependents":
             self._later_dependents_replace_earlier()
@@ -153,15 +157,39 @@ class Checks:
             if told.get(run_id) != stored.run.status.value
         ]
 
+    def pending_events(self) -> list[tuple[object, ...]]:
+        """Those of projects that nobody watches wait until somebody does, or drops them: every tick tells."""
+        waiting = self.file.rows_since_write(_PENDING)
+        return [(key, attempts) for key, attempts, path in waiting if path != NEIGHBOUR]
+
     def each_event_has_its_end(self) -> None:
-        left = self.file.rows("SELECT event_key, state, attempts FROM gitlab_events WHERE state = 'pending'")
-        if left:
+        if left := self.pending_events():
             raise BrokenError(f"events are still pending: {left}")
+
+    def only_what_is_watched_is_here(self, project_id: int) -> None:
+        """Hooks of a group, and system hooks, tell of projects for which nobody asked."""
+        others = self.file.rows("SELECT project_id FROM entities WHERE project_id <> $ours", ours=project_id)
+        asked = self.file.rows(
+            "SELECT event_key, state FROM gitlab_events WHERE state <> 'pending' AND project_id <> $ours",
+            ours=project_id,
+        )
+        if others or asked:
+            raise BrokenError(f"of projects that nobody watches: {others} {asked}")
 
     def _what_was_refused_is_not_told_as_done(self, run_id: str) -> None:
         wrong = self.file.rows(_TOLD_AS_DONE, run_id=run_id)
         if wrong:
             self.tell_broken(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
+
+    def _unchanged_is_as_it_was(self, run_id: str) -> None:
+        """Dependents of these are not fetched, so they must be what they were, by `updated_at` at least."""
+        told = {(kind, iid) for kind, iid in self.file.rows(_TOLD_AS_UNCHANGED, run_id=run_id)}
+        if not told:
+            return
+        for kind, iid, updated_at, _ in self.file.rows(_FETCHES):
+            before = self._fetches.get((kind, iid))
+            if (kind, iid) in told and (before is None or before[0] != updated_at):
+                self.tell_broken(f"{kind} {iid} of {updated_at} is told as unchanged, and was {before}")
 
     def _fresher_replaces_older(self) -> None:
         """Fetches begun more than a minute apart: the later one stays; else the later version."""

@@ -144,6 +144,7 @@ class People:
             launched.append(self._launch(process, planned, tags={}))
 
         process = self._give("starts a backfill", work)
+        process.dies_in = step.dies_in if tries == _TRIES else None
 
         def again() -> None:
             self.waiting -= 1

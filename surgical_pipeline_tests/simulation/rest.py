@@ -84,7 +84,7 @@ def _what_is_left(simulation: Simulation, *, since: float) -> str:
 def _what_goes_on(simulation: Simulation) -> str:
     """What the ledger, a command or the receiver has not done yet."""
     rows = simulation.file.rows_since_write
-    if pending := rows("SELECT event_key, attempts FROM gitlab_events WHERE state = 'pending'"):
+    if pending := simulation.checks.pending_events():
         return f"events are pending: {pending}"
     if runs := rows("SELECT run_id FROM sync_runs WHERE finished_at IS NULL"):
         return f"runs of the ledger have not ended: {runs}"
@@ -136,6 +136,7 @@ def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
     checks.every_ended_run_has_its_outcomes()
     checks.nothing_runs()
     checks.each_event_has_its_end()
+    checks.only_what_is_watched_is_here(simulation.gitlab.project_id)
     excused = set() if swept else _excused(simulation)
     expected: set[tuple[str, int]] = {(kind, iid) for _, kind, iid in simulation.gitlab.visible()}
     if swept:  # a sweep looks at what the ledger has

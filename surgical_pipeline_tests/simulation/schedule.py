@@ -46,6 +46,8 @@ _EDITS: dict[EditName, int] = {
     "back_up": 1,
     "restore_backup": 1,
 }
+_SHARE_OF_LARGER = 0.3
+_HOOKS: tuple[Literal["project", "group", "system"], ...] = ("project", "project", "group", "system")
 _TROUBLES: tuple[TroubleName, ...] = ("429", "500", "502", "slow", "no connection", "broken JSON")
 _SHARE_WITH_BACKFILLS = 0.4
 _PROCESSES: tuple[ProcessName, ...] = ("daemon", "receiver", "run", "run", "run")
@@ -68,6 +70,10 @@ class Surroundings:
         drift: seconds that these clocks gain per second.
         noticed: the share of dead runs whose end Dagster notices by itself.
         slow: the share of pauses in a process that take seconds.
+        pages: after so many pages of a list GitLab refuses page numbers; None: after 50,000 rows.
+        hook: whose hook it is. Those of a group and of the whole GitLab tell of a neighbour project, too; a system
+            hook tells of merge requests alone.
+        of_group: sensors watch the group, whose lists are read, instead of the project.
     """
 
     issues: int
@@ -82,10 +88,14 @@ class Surroundings:
     drift: float
     noticed: float
     slow: float
+    pages: int | None
+    hook: Literal["project", "group", "system"]
+    of_group: bool
 
 
 def surroundings_of(seed: int) -> Surroundings:
-    random = Random(f"{seed}/surroundings")
+    random, larger = Random(f"{seed}/surroundings"), Random(f"{seed}/group")
+    is_larger = larger.random() < _SHARE_OF_LARGER
     return Surroundings(
         issues=random.choice((1, 2, 2, 3)),
         merge_requests=random.choice((0, 1, 1, 2)),
@@ -99,6 +109,9 @@ def surroundings_of(seed: int) -> Surroundings:
         drift=random.choice((0.0, 0.0, 1e-4, -1e-4)),
         noticed=random.choice((0.0, 0.5, 1.0)),
         slow=random.choice((0.0, 0.01, 0.03, 0.1)),
+        pages=larger.choice((None, 1, 2)) if is_larger else None,
+        hook=larger.choice(_HOOKS) if is_larger else "project",
+        of_group=is_larger and larger.random() < 0.4,
     )
 
 
@@ -162,7 +175,10 @@ def _backfills(seed: int, seconds: float) -> list[Step]:
 def _start_backfill(random: Random, at: float) -> StartBackfill:
     which = () if random.random() < 0.4 else tuple(sorted(random.sample(range(60), random.choice((1, 2, 4)))))
     chunk, only_changed = random.choice((1, 1, 2, 500)), random.random() < 0.4
-    return StartBackfill(at, which, chunk, only_changed, again=random.choice((3, 20, 60)))
+    again = random.choice((3, 20, 60))
+    death = Random(f"{at}/death")  # a draw of its own, so that seeds stay what they are
+    dies_in = death.randrange(16) if death.random() < 0.5 else None
+    return StartBackfill(at, which, chunk, only_changed, again, dies_in)
 
 
 def _cancel_backfill(random: Random, at: float) -> CancelBackfill:

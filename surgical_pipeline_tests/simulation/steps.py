@@ -132,7 +132,8 @@ class GoOn:
 class StartBackfill:
     """A person launches a backfill of these entities, ``chunk`` in a run; of none: of all that GitLab lists.
 
-    ``again``: the person tries again that much later, if the command does not say that it is launched.
+    ``again``: the person tries again that much later, if the command says nothing of a launch. ``dies_in``:
+    the first command is killed after so many of its points; None: it is not.
     """
 
     at: float
@@ -140,6 +141,7 @@ class StartBackfill:
     chunk: int
     only_changed: bool
     again: float
+    dies_in: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

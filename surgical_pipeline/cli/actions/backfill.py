@@ -88,7 +88,7 @@ def _carry_out(
         print_plan(planned)
     if not planned.chunks:
         _conclude(BackfillResult(plan=planned), way)
-    with ledger_errors(), opened_backfills(ledger) as backfills:
+    with _refusals(), ledger_errors(), opened_backfills(ledger) as backfills:
         consented = not way.local and not _daemon_or_consent(backfills, way)
         if way.ask and not consented and not _confirmed("Launch it?"):
             raise typer.Exit(EXIT_CODES[RunStatus.CANCELLED])
