@@ -94,18 +94,20 @@ class Mirror:
     def reconcile(self, since: datetime | None = None) -> datetime:
         """Everything that changed in Dagster after ``since``, and every run that is open on either side.
 
-        Returns the time to continue from on the next pass.
+        Returns the time to continue from on the next pass, which is never in the future: a ``since`` that is says
+        that the clock was set back meanwhile, and that what changed since then looks older than what was seen.
 
         Raises:
             LedgerError: the ledger cannot be read or written now; nothing is lost: the next pass starts again.
         """
-        newest = since or self._clock() - FIRST_LOOK_BACK
+        present = self._clock()
+        newest = since if since is not None and since <= present else present - FIRST_LOOK_BACK
         for page in pages_of(self._instance, dg.RunsFilter(updated_after=newest - OVERLAP)):
             self.bring_over(page)
             newest = max(newest, page[-1].update_timestamp)
         self.bring_back()
         self.settle()
-        return newest
+        return min(newest, present)
 
     def bring_back(self) -> None:
         """Rows for all runs that succeeded in this ledger before an older copy replaced it."""
