@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import dagster as dg
 import pytest
 from dagster import DagsterEventType, DagsterRunStatus
-from dagster._core.events import StepSuccessData
+from dagster._core.execution.plan.objects import StepSuccessData
 from dagster._core.utils import make_new_run_id
 
 from surgical_pipeline.defs.asset_keys import ASSETS
@@ -19,7 +19,8 @@ ELSEWHERE = ProcessIdentity("elsewhere", 7, None)
 
 def tell(sides: TwoSides, run_id: str, what: DagsterEventType, step: str) -> None:
     """Have Dagster's log say it of a step."""
-    done = StepSuccessData(duration_ms=1.0) if what is DagsterEventType.STEP_SUCCESS else None
+    over = what is DagsterEventType.STEP_SUCCESS
+    done = StepSuccessData(duration_ms=1.0) if over else None  # type: ignore[no-untyped-call]
     event = dg.DagsterEvent(
         event_type_value=what.value, job_name="surgical_sync_job", step_key=step, event_specific_data=done
     )
