@@ -7,6 +7,7 @@ from pydantic import Field
 
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import ASSETS
+from surgical_pipeline.defs.sync.catalog import uri_of, with_place
 
 DEFAULT_LAST = "7d"
 DEFAULT_NAME = "report.html"
@@ -26,15 +27,7 @@ class ReportConfig(dg.Config):
     )
 
 
-@dg.asset(
-    name="report",
-    deps=ASSETS,
-    group_name="surgical",
-    required_resource_keys={"gateways"},
-    description="A page about the syncs of the last days: what is up to date and what is not, failures with "
-    "advice, runs, requests, lags and the size of the ledger. One HTML file that needs no network.",
-)
-def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[None]:
+def make_report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[None]:
     """Read the ledger in one window, then draw and write the page."""
     # Only here: charts and their values take a second to import, and every start of Dagster would wait for it.
     from surgical_pipeline.defs.report_page import make_page  # noqa: PLC0415
@@ -43,6 +36,23 @@ def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.Materi
     path = Path(config.path) if config.path else gateways.settings.dagster_home / DEFAULT_NAME
     return dg.MaterializeResult(metadata=make_page(gateways, config.last, path, link=config.link))
 
+
+report = dg.asset(
+    name="report",
+    deps=ASSETS,
+    group_name="surgical",
+    required_resource_keys={"gateways"},
+    description="A page about the syncs of the last days: what is up to date and what is not, failures with "
+    "advice, runs, requests, lags and the size of the ledger. One HTML file that needs no network.",
+)(make_report).map_asset_specs(
+    lambda spec: with_place(
+        spec,
+        kinds={"python", "html"},
+        uri=uri_of("file", lambda settings: settings.dagster_home / DEFAULT_NAME),
+        code=make_report,
+        docs="docs/report.md",
+    )
+)
 
 report_job = dg.define_asset_job(
     "report_job",

@@ -18,6 +18,7 @@ from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
+from surgical_pipeline.ledger.row_counts import count_rows
 from surgical_pipeline.ledger.run_row import RunRow
 from surgical_pipeline.ledger.runs import RunSummary, ledger_name
 from surgical_pipeline.ledger.usage import Usage
@@ -49,6 +50,8 @@ class SyncRunRecorder:
         self._known: dict[EntityKey, EntityOutcome] | None = None
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""
+        self.row_counts: Mapping[str, int] = {}
+        """Rows of each table, as `count_rows` counts them, when the last stage was over; at first none are known."""
         self.ended_as: RunStatus | None = None
         """The run's ending, if this object wrote it."""
 
@@ -129,6 +132,8 @@ class SyncRunRecorder:
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
         """Write that a stage begins, and the one before ends: a stage does so for the next in its last window.
 
+        The same window counts the rows of the tables, for ``row_counts``.
+
         Raises:
             ValueError: as for ``enter``.
         """
@@ -136,6 +141,7 @@ class SyncRunRecorder:
             self._usage.begin_stage(as_stage(phase))
         with self._joined(tx, "set phase") as joined:
             self._row.changed(joined).phase = as_stage(phase)
+            self._remember(joined, "row_counts", value=count_rows(joined))
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""

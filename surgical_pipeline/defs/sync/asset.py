@@ -15,9 +15,9 @@ from surgical_pipeline.defs.sync.again import (
 )
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
-from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
+from surgical_pipeline.defs.sync.metadata import ledger_says, result_metadata
 from surgical_pipeline.defs.sync.session import finish, stage
-from surgical_pipeline.defs.sync.stage_report import tell_failures
+from surgical_pipeline.defs.sync.stage_report import row_count, tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -159,11 +159,12 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         gateways.run_async(work)
         finish(gateways)
-    result, gitlab_url = run_result(gateways)
-    if result is not None:
-        tell_failures(context.log, result)
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
-        context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
+    told = ledger_says(gateways)
+    if told.result is not None:
+        tell_failures(context.log, told.result)
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: told.result.completion_status})
+        metadata = result_metadata(told.result, told.gitlab_url)
+        context.add_output_metadata({**metadata, **row_count(told.row_counts, "embeddings")}, output_name="embeddings")
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)

@@ -8,7 +8,8 @@ from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
-from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, result_metadata, run_result
+from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
+from surgical_pipeline.defs.sync.stage_report import row_count
 from surgical_pipeline.domain.backfill import MAX_CHUNK
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
@@ -22,11 +23,12 @@ def catalog(context: dg.OpExecutionContext) -> None:
     The job is made of the graph, not of the asset, so nothing else does.
     """
     gateways: RunGateways = context.resources.gateways
-    result, gitlab_url = run_result(gateways)
-    whole = {} if result is None else result_metadata(result, gitlab_url)
+    told = ledger_says(gateways)
+    whole = {} if told.result is None else result_metadata(told.result, told.gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
     for key in ASSETS:
-        metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
+        shown = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
+        metadata = {**shown, **row_count(told.row_counts, key.path[-1])}
         context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
     for checked in check_results(gateways, context.run_id):
         context.log_event(_evaluation(checked))  # type: ignore[arg-type]  # Dagster takes it, and does not say so

@@ -1,6 +1,7 @@
 """A finished run as Dagster shows it: the outcome table, counters that plot over time, lock and HTTP figures."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 import dagster as dg
 
@@ -10,6 +11,7 @@ from surgical_pipeline.domain.outcomes import EntityReport, FailureReport, SyncR
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of
 from surgical_pipeline.ledger.belonging import load_belonging
+from surgical_pipeline.ledger.row_counts import count_rows
 from surgical_pipeline.ledger.runs import load_result
 
 OUTCOME_TABLE = "entities"
@@ -17,10 +19,24 @@ MAX_TABLE_ROWS = 200
 """A longer table is of no use and bloats Dagster's event log; failures come first."""
 
 
-def run_result(gateways: RunGateways) -> tuple[SyncResult | None, str | None]:
-    """What the ledger says about this run, so that Dagster says the same; and where people see its GitLab."""
+@dataclass(frozen=True, slots=True)
+class LedgerSays:
+    """What the ledger says about a run, so that Dagster says the same.
+
+    ``gitlab_url``: where people see its GitLab. ``row_counts``: rows by table, as `count_rows` counts them.
+    """
+
+    result: SyncResult | None
+    gitlab_url: str | None
+    row_counts: Mapping[str, int]
+
+
+def ledger_says(gateways: RunGateways) -> LedgerSays:
+    """About this run, in one window."""
     with gateways.ledger.read("report") as tx:
-        return load_result(tx, gateways.run.run_id), load_belonging(tx).gitlab_url
+        return LedgerSays(
+            load_result(tx, gateways.run.run_id), load_belonging(tx).gitlab_url, row_counts=count_rows(tx)
+        )
 
 
 def result_metadata(result: SyncResult, gitlab_url: str | None = None) -> dict[str, dg.MetadataValue]:

@@ -16,3 +16,13 @@ SELECT
         ORDER BY GREATEST(heartbeat_at, COALESCE(finished_at, heartbeat_at)) DESC NULLS LAST, number DESC NULLS LAST
         LIMIT 1
     ) AS last_run;
+
+-- name: count_rows_of_tables
+-- How many rows the tables have that a sync keeps up to date; what is deleted in GitLab is not counted.
+SELECT
+    (SELECT COUNT(*) FROM entities WHERE entity_type = 'issue' AND deleted_at IS NULL) AS issues,
+    (SELECT COUNT(*) FROM entities WHERE entity_type = 'merge_request' AND deleted_at IS NULL) AS merge_requests,
+    (SELECT COUNT(*) FROM discussions) AS discussions,
+    (SELECT COUNT(*) FROM resource_events) AS resource_events,
+    (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS documents,
+    (SELECT COUNT(*) FROM embeddings) AS embeddings;
