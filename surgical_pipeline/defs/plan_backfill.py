@@ -8,6 +8,7 @@ from pydantic import Field
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.dagster_internals import RemoteRepositoryOrigin
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.sync.config import ONLY_CHANGED
 from surgical_pipeline.domain.backfill import (
     DEFAULT_CHUNK,
     MAX_CHUNK,
@@ -18,7 +19,7 @@ from surgical_pipeline.domain.backfill import (
 )
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.moments import moment_of
-from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.scope import MAX_ENTITIES, Scope, ScopeError
 from surgical_pipeline.domain.words import counted
 from surgical_pipeline.settings import Settings, SettingsError
 
@@ -29,25 +30,40 @@ _SHOWN_CHUNKS = 20
 
 
 class PlanConfig(dg.Config):
-    """What to backfill: issues and merge requests by their IIDs, or all of the project, in one or more runs."""
+    """What: project with issues, merge_requests or both, or with all; updated_after narrows it. How: the rest."""
 
-    project: str = Field(description="Path of the GitLab project, such as group/project, or its numeric id.")
-    issues: str = Field(default="", description="IIDs of issues, such as 1-500,733.")
-    merge_requests: str = Field(default="", description="IIDs of merge requests, such as 1-200.")
-    all: bool = Field(default=False, description="All issues and merge requests of the project that GitLab lists.")
+    project: str = Field(
+        description="What: path of the GitLab project, such as group/project, or its numeric id. Has no default."
+    )
+    issues: str = Field(
+        default="",
+        description="What: IIDs of issues, such as 1-500,733. Default: none; with those of merge_requests at most "
+        f"{MAX_ENTITIES:,}.",
+    )
+    merge_requests: str = Field(
+        default="",
+        description="What: IIDs of merge requests, such as 1-200. Default: none; with those of issues at most "
+        f"{MAX_ENTITIES:,}.",
+    )
+    all: bool = Field(
+        default=False,
+        description="What: true takes all issues and merge requests of the project that GitLab lists; issues and "
+        "merge_requests stay empty then. Default: false.",
+    )
     updated_after: str = Field(
         default="",
-        description="Of these, only what changed at this time or later: 2026-01-31 or 2026-01-31T08:00:00Z.",
+        description="What: of these, or alone of all, only what changed at this time or later: 2026-01-31 or "
+        "2026-01-31T08:00:00Z. Default: whenever.",
     )
     only_changed: bool = Field(
         default=False,
-        description="Fetch no dependents of issues and merge requests that are as the ledger has them.",
+        description=ONLY_CHANGED,
     )
     chunk: int = Field(
         default=DEFAULT_CHUNK,
         ge=1,
         le=MAX_CHUNK,
-        description=f"Issues and merge requests of one run at most, 1 to {MAX_CHUNK}.",
+        description=f"How: issues and merge requests of one run. Default: {DEFAULT_CHUNK:,}; 1 to {MAX_CHUNK:,}.",
     )
 
     def wish(self) -> Wish:

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -51,7 +51,7 @@ class SyncRunRecorder:
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""
         self.row_counts: Mapping[str, int] = {}
-        """Rows of each table, as `count_rows` counts them, when the last stage was over; at first none are known."""
+        """Rows of each table, as `count_rows` counts them, when a stage was last over; at first of none."""
         self.ended_as: RunStatus | None = None
         """The run's ending, if this object wrote it."""
 
@@ -130,9 +130,7 @@ class SyncRunRecorder:
         self._row.enter(phase)
 
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
-        """Write that a stage begins, and the one before ends: a stage does so for the next in its last window.
-
-        The same window counts the rows of the tables, for ``row_counts``.
+        """Write that a stage begins and the one before ends, which does so in its last window; set ``row_counts``.
 
         Raises:
             ValueError: as for ``enter``.
@@ -295,15 +293,10 @@ class SyncRunRecorder:
         self.save_outcomes(tx, inheritance.outcomes)
         self.set_counters(inheritance.counters, tx)
 
-    @contextmanager
     def _joined(
         self, tx: Transaction | None, purpose: str, *, cancelled: threading.Event | None = None
-    ) -> Iterator[Transaction]:
-        if tx is not None:
-            yield tx
-        else:
-            with self._ledger.write(purpose, cancelled=cancelled) as own:
-                yield own
+    ) -> AbstractContextManager[Transaction]:
+        return nullcontext(tx) if tx is not None else self._ledger.write(purpose, cancelled=cancelled)
 
     def _remember(self, tx: Transaction, name: str, *, value: object) -> None:
         """Set an attribute of this object; reset if the window is rolled back."""

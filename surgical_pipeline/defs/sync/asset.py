@@ -164,7 +164,9 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
         tell_failures(context.log, told.result)
         context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: told.result.completion_status})
         metadata = result_metadata(told.result, told.gitlab_url)
-        context.add_output_metadata({**metadata, **row_count(told.row_counts, "embeddings")}, output_name="embeddings")
+        context.add_output_metadata(
+            {**metadata, **row_count(told.row_counts, "embeddings")}, output_name="embeddings"
+        )
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)

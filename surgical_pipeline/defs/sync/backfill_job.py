@@ -9,7 +9,7 @@ from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
 from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
-from surgical_pipeline.defs.sync.stage_report import row_count
+from surgical_pipeline.defs.sync.stage_report import figures_by_output, row_count
 from surgical_pipeline.domain.backfill import MAX_CHUNK
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
@@ -26,9 +26,11 @@ def catalog(context: dg.OpExecutionContext) -> None:
     told = ledger_says(gateways)
     whole = {} if told.result is None else result_metadata(told.result, told.gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
+    own = figures_by_output(told.result.entity_outcomes if told.result else ())
     for key in ASSETS:
+        name = key.path[-1]
         shown = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
-        metadata = {**shown, **row_count(told.row_counts, key.path[-1])}
+        metadata = {**shown, **own.get(name, {}), **row_count(told.row_counts, name)}
         context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
     for checked in check_results(gateways, context.run_id):
         context.log_event(_evaluation(checked))  # type: ignore[arg-type]  # Dagster takes it, and does not say so

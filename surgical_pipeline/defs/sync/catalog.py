@@ -1,4 +1,4 @@
-"""What Dagster's catalog says of our assets beside their names: kinds, owners, tags, place, columns, code, docs."""
+"""What Dagster's catalog says of our assets beside their names: kinds, owners, tags, place, columns and code."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -106,22 +106,26 @@ def uri_of(scheme: str, find: Callable[[Settings], Path | None]) -> str | None:
     return None
 
 
-def _references(found: list[dg.LocalFileCodeReference]) -> dg.CodeReferencesMetadataValue:
+def _references(found: list[tuple[str, int, str]]) -> dg.CodeReferencesMetadataValue:
+    """Each a file, a line of it, and what to call it."""
     with warnings.catch_warnings():
         # Whoever starts Dagster cannot do anything about it; if the class changes, a test fails.
         warnings.simplefilter("ignore", dg.BetaWarning)
-        return dg.CodeReferencesMetadataValue(code_references=[*found])
+        return dg.CodeReferencesMetadataValue(
+            code_references=[
+                dg.LocalFileCodeReference(file_path=path, line_number=line, label=label)
+                for path, line, label in found
+            ]
+        )
 
 
-def _where(function: Callable[..., Any]) -> dg.LocalFileCodeReference:
+def _where(function: Callable[..., Any]) -> tuple[str, int, str]:
     code: CodeType = function.__code__
-    return dg.LocalFileCodeReference(
-        file_path=code.co_filename, line_number=code.co_firstlineno, label=function.__name__
-    )
+    return code.co_filename, code.co_firstlineno, function.__name__
 
 
-def _page(docs: str) -> Iterator[dg.LocalFileCodeReference]:
+def _page(docs: str) -> Iterator[tuple[str, int, str]]:
     """The page of the docs, where they are beside the package; an installed package has none."""
     path = Path(surgical_pipeline.__file__).parents[1] / docs.partition("#")[0]
     if path.is_file():
-        yield dg.LocalFileCodeReference(file_path=str(path), label=docs)
+        yield str(path), 1, docs

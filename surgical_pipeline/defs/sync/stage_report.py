@@ -9,7 +9,7 @@ import dagster as dg
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.foreign_text import on_one_line
-from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.domain.lifecycle import STAGES, Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport, SyncResult
 from surgical_pipeline.domain.scope import EntityType
 
@@ -47,6 +47,11 @@ def reported(context: dg.OpExecutionContext, gateways: RunGateways, phase: Phase
     for output, figures in figures_of(phase, outcomes).items():
         context.add_output_metadata({**figures, **cost, **row_count(counts, output)}, output_name=output)
     context.log.info("%s: %s", phase, _sentence(phase, outcomes, cost))
+
+
+def figures_by_output(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
+    """Those of all stages, of a run that is over."""
+    return {output: figures for phase in STAGES for output, figures in figures_of(phase, outcomes).items()}
 
 
 def row_count(counts: Mapping[str, int], table: str) -> Figures:
