@@ -7,7 +7,9 @@ from pydantic import Field
 
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.dagster_internals import RemoteRepositoryOrigin
+from surgical_pipeline.defs.dagster_runs import project_tags
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.config import ONLY_CHANGED
 from surgical_pipeline.domain.backfill import (
     DEFAULT_CHUNK,
@@ -26,6 +28,7 @@ from surgical_pipeline.settings import Settings, SettingsError
 JOB_NAME = "plan_backfill"
 PLANNED_TAG = "surgical/planned_backfill"
 """On the run of this job: the backfill that it launched. Dagster's own tag would make it one of its runs."""
+_OP = "plan_and_launch"
 _SHOWN_CHUNKS = 20
 
 
@@ -93,7 +96,7 @@ class PlanConfig(dg.Config):
         )
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(name=_OP, out=dg.Out(dg.Nothing))
 def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     """Ask GitLab what there is, cut it into chunks, and launch a run of `surgical_backfill_job` for each."""
     try:
@@ -107,7 +110,9 @@ def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
         context.add_output_metadata({"entities": 0})
         return
     launched = launch(context.instance, planned, repository=_repository(context.run))
-    context.instance.add_run_tags(context.run_id, {PLANNED_TAG: launched.backfill_id})
+    context.instance.add_run_tags(
+        context.run_id, {PLANNED_TAG: launched.backfill_id, **project_tags(planned.projects)}
+    )
     if launched.under_way:
         context.log.info("the same backfill is under way already: %s", launched.backfill_id)
     context.add_output_metadata(_metadata(planned, launched.backfill_id))
@@ -133,6 +138,28 @@ def _metadata(planned: BackfillPlan, backfill_id: str) -> dict[str, Any]:
     }
 
 
+def example_plan() -> dict[str, Any] | None:
+    """What the launchpad is prefilled with where ``SURGICAL_EXAMPLE_SCOPE`` is set.
+
+    Raises:
+        SettingsError: it is set to something that is no scope.
+    """
+    example = Settings.from_environment().example_scope
+    if example is None:
+        return None
+    return {
+        "ops": {
+            _OP: {
+                "config": {
+                    "project": example.project,
+                    "issues": ",".join(map(str, example.issue_iids)),
+                    "merge_requests": ",".join(map(str, example.mr_iids)),
+                }
+            }
+        }
+    }
+
+
 def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
     """Where Dagster found this job it finds the other one, too. None: the run is of this process alone."""
     return run.remote_job_origin.repository_origin if run.remote_job_origin else None
@@ -142,6 +169,8 @@ def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
     name=JOB_NAME,
     description="Plans a backfill and launches it: many issues and merge requests of a project, or all of them, "
     "in runs of `surgical_backfill_job`. Its run links to the backfill.",
+    config=example_plan(),  # type: ignore[arg-type]  # None is its default
+    metadata=read_more("docs/backfills.md"),
     executor_def=dg.in_process_executor,
 )
 def plan_backfill() -> None:

@@ -6,6 +6,7 @@ from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.publish_settings import PublishSettings
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.asset import DISCUSSIONS, ISSUES, MERGE_REQUESTS, RESOURCE_EVENTS
 from surgical_pipeline.defs.sync.catalog import uri_of, with_place
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -78,5 +79,6 @@ published_job = dg.define_asset_job(
     PUBLISH_JOB,
     selection=[published],
     executor_def=dg.in_process_executor,
-    description="Publish a new version of the copy in SURGICAL_PUBLISH, as `surgical-pipeline publish` does.",
+    description="Publishes a new version of the copy in SURGICAL_PUBLISH, as `surgical-pipeline publish` does.",
+    metadata=read_more("docs/data.md"),
 )

@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.asset import ASSETS
 from surgical_pipeline.defs.sync.catalog import uri_of, with_place
 
@@ -57,7 +58,8 @@ report = dg.asset(
 report_job = dg.define_asset_job(
     "report_job",
     selection=[report],
-    description="Make the page about the last days.",
+    description="Makes the page about the last days, and writes it to a file: the asset `report`.",
+    metadata=read_more("docs/report.md"),
     executor_def=dg.in_process_executor,
 )
 

@@ -6,6 +6,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -35,15 +36,24 @@ EMBEDDINGS = dg.AssetKey("embeddings")
 ASSETS = (ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS)
 """All that a run keeps up to date."""
 
+_AS_COLUMNS = "as GitLab answered; the columns are those of the typed table."
 _OUTPUTS = {
-    "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
+    "issues": (ISSUES, set(), f"Issues of GitLab by project and IID, {_AS_COLUMNS}"),
     "merge_requests": (
         MERGE_REQUESTS,
         set(),
-        "Merge requests of GitLab by project and IID, with the raw payload.",
+        f"Merge requests of GitLab by project and IID, {_AS_COLUMNS}",
     ),
-    "discussions": (DISCUSSIONS, {ISSUES, MERGE_REQUESTS}, "Discussions and notes of both, replaced whole."),
-    "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
+    "discussions": (
+        DISCUSSIONS,
+        {ISSUES, MERGE_REQUESTS},
+        "Discussions of both and their notes, replaced whole. Notes are the typed table `notes`.",
+    ),
+    "resource_events": (
+        RESOURCE_EVENTS,
+        {ISSUES, MERGE_REQUESTS},
+        "Label, state and milestone events of both, a typed table for each kind.",
+    ),
     "documents": (
         DOCUMENTS,
         {ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS},
@@ -196,8 +206,13 @@ surgical_sync = dg.AssetsDefinition.from_graph(
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,
     selection=[surgical_sync],
-    description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
+    description="Brings exactly the GitLab issues and merge requests that the config names up to date, and nothing "
+    "else: their rows, discussions and events, documents and embeddings. To launch it, choose *Open launchpad* in "
+    "the menu beside *Materialize all*, and name a project with IIDs, or a scope. What became of each is in "
+    "the table `entities` of the asset `embeddings`. A run that left something out of date has the tag "
+    "`surgical/outcome: succeeded_with_warnings`.",
     config=example_config(),
+    metadata=read_more("docs/scopes.md"),
     run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )

@@ -6,6 +6,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
 from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
 from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
@@ -63,6 +64,7 @@ surgical_backfill_job = surgical_backfill.to_job(
     "`surgical-pipeline backfill`, and their runs have its options; chunks that are launched again from the page "
     "Partitions run with the defaults of the config.",
     partitions_def=SCOPES,
+    metadata=read_more("docs/backfills.md"),
     tags=BACKGROUND,
     executor_def=dg.in_process_executor,
 )

@@ -12,6 +12,7 @@ import dagster as dg
 import surgical_pipeline
 from surgical_pipeline.dataset.columns import Column
 from surgical_pipeline.dataset.schema import SCHEMA, TABLES
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -29,7 +30,7 @@ _STAGES: dict[str, Callable[..., Any]] = {
 """The stage that writes each asset, by the last part of its key."""
 _FROM_GITLAB = "gitlab"
 _SEVERAL_TABLES = {"resource_events": ("label_events", "state_events", "milestone_events")}
-_DOCS = "docs/data.md"
+_TABLES_PAGE = "docs/data.md"
 
 
 def described(spec: dg.AssetSpec) -> dg.AssetSpec:
@@ -42,7 +43,8 @@ def described(spec: dg.AssetSpec) -> dg.AssetSpec:
         kinds={"python", "duckdb", *([_FROM_GITLAB] if _FROM_GITLAB in spec.key.path[:-1] else [])},
         uri=uri_of("duckdb", lambda settings: settings.ledger_path),
         code=stage,
-        docs=f"{_DOCS}#{tables[0]}",
+        label=f"the stage {stage.__module__.rsplit('.', 1)[-1]}",
+        docs=f"{_TABLES_PAGE}#{tables[0]}",
         metadata={
             "dagster/table_name": ", ".join(f"{SCHEMA}.{table}" for table in tables),
             "dagster/column_schema": column_schema(*tables),
@@ -57,11 +59,13 @@ def with_place(
     uri: str | None,
     code: Callable[..., Any],
     docs: str,
+    label: str = "",
     metadata: Mapping[str, Any] | None = None,
 ) -> dg.AssetSpec:
     """The same asset with its kinds, where it is, what makes it, and what to read. Owners are SURGICAL_OWNERS.
 
-    ``code``: the function that makes it. ``docs``: a file of this repository, and the place in it.
+    ``code``: the function that makes it, with what to call it. ``docs``: a file of this repository, and the place
+    in it.
     """
     return spec.replace_attributes(
         kinds=kinds,
@@ -70,8 +74,8 @@ def with_place(
             **spec.metadata,
             **(metadata or {}),
             **({"dagster/uri": uri} if uri else {}),
-            "docs": docs,
-            "dagster/code_references": _references([_where(code), *_page(docs)]),
+            **read_more(docs),
+            "dagster/code_references": _references([_where(code, label), *_page(docs)]),
         },
     )
 
@@ -119,13 +123,14 @@ def _references(found: list[tuple[str, int, str]]) -> dg.CodeReferencesMetadataV
         )
 
 
-def _where(function: Callable[..., Any]) -> tuple[str, int, str]:
+def _where(function: Callable[..., Any], label: str) -> tuple[str, int, str]:
     code: CodeType = function.__code__
-    return code.co_filename, code.co_firstlineno, function.__name__
+    return code.co_filename, code.co_firstlineno, label or function.__name__
 
 
 def _page(docs: str) -> Iterator[tuple[str, int, str]]:
     """The page of the docs, where they are beside the package; an installed package has none."""
-    path = Path(surgical_pipeline.__file__).parents[1] / docs.partition("#")[0]
+    page = docs.partition("#")[0]
+    path = Path(surgical_pipeline.__file__).parents[1] / page
     if path.is_file():
-        yield str(path), 1, docs
+        yield str(path), 1, page

@@ -37,8 +37,8 @@ def _limit(name: str, what: str) -> Any:
 class BudgetConfig(dg.Config):
     """What a run may take; whatever runs out is recorded with code TIMEOUT and the run goes on."""
 
-    # Dagster shows fields in the order of their names. So a description says which group its field belongs to: What,
-    # How or Limit. Nested groups would change the block that people and programs write.
+    # Dagster shows fields in the order of their names, so a description begins with a field's group: What, How or
+    # Limit. Nested groups would change the block that people and programs write.
     preflight_budget_seconds: float = _limit(
         "preflight_budget_seconds", "seconds for fetching all named issues and merge requests themselves"
     )

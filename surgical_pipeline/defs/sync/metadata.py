@@ -48,10 +48,22 @@ def result_metadata(result: SyncResult, gitlab_url: str | None = None) -> dict[s
         **counters,
         "warnings": dg.MetadataValue.int(result.warnings_count),
         "lock_windows": dg.MetadataValue.int(result.lock.windows),
-        "lock_wait_ms": dg.MetadataValue.float(result.lock.wait_ms),
-        "lock_held_ms": dg.MetadataValue.float(result.lock.held_ms),
+        "lock_wait_ms": dg.MetadataValue.float(round(result.lock.wait_ms, 1)),
+        "lock_held_ms": dg.MetadataValue.float(round(result.lock.held_ms, 1)),
+        **_time(result),
         "http_requests": dg.MetadataValue.int(result.http.requests),
         "http_retries": dg.MetadataValue.int(result.http.retries),
+    }
+
+
+def _time(result: SyncResult) -> dict[str, dg.MetadataValue]:
+    """Nothing if the run has no end."""
+    if result.duration_ms is None:
+        return {}
+    share = result.lock.held_ms / max(result.duration_ms, 1)
+    return {
+        "seconds": dg.MetadataValue.float(round(result.duration_ms / 1000, 3)),
+        "lock_share": dg.MetadataValue.float(round(share, 4)),
     }
 
 
