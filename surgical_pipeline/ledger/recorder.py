@@ -18,7 +18,7 @@ from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
-from surgical_pipeline.ledger.row_counts import count_rows
+from surgical_pipeline.ledger.row_counts import count_rows_before
 from surgical_pipeline.ledger.run_row import RunRow
 from surgical_pipeline.ledger.runs import RunSummary, ledger_name
 from surgical_pipeline.ledger.usage import Usage
@@ -51,7 +51,7 @@ class SyncRunRecorder:
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""
         self.row_counts: Mapping[str, int] = {}
-        """Rows of each table, as `count_rows` counts them, when a stage was last over; at first of none."""
+        """Rows of each table, as `count_rows` counts them, when the stage that writes it was over."""
         self.ended_as: RunStatus | None = None
         """The run's ending, if this object wrote it."""
 
@@ -139,7 +139,7 @@ class SyncRunRecorder:
             self._usage.begin_stage(as_stage(phase))
         with self._joined(tx, "set phase") as joined:
             self._row.changed(joined).phase = as_stage(phase)
-            self._remember(joined, "row_counts", value=count_rows(joined))
+            self._remember(joined, "row_counts", value={**self.row_counts, **count_rows_before(joined, phase)})
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""

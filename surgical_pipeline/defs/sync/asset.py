@@ -169,7 +169,7 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         gateways.run_async(work)
         finish(gateways)
-    told = ledger_says(gateways)
+    told = ledger_says(gateways, count=[Phase.EMBED])
     if told.result is not None:
         tell_failures(context.log, told.result)
         context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: told.result.completion_status})
@@ -206,10 +206,10 @@ surgical_sync = dg.AssetsDefinition.from_graph(
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,
     selection=[surgical_sync],
-    description="Brings exactly the GitLab issues and merge requests that the config names up to date, and nothing "
-    "else: their rows, discussions and events, documents and embeddings. To launch it, choose *Open launchpad* in "
-    "the menu beside *Materialize all*, and name a project with IIDs, or a scope. What became of each is in "
-    "the table `entities` of the asset `embeddings`. A run that left something out of date has the tag "
+    description="Brings exactly the GitLab issues and merge requests that the config names up to date, and no "
+    "others: their rows, discussions, events, documents and embeddings. To launch it, choose *Open launchpad* in "
+    "the menu beside *Materialize all*, and name a project with IIDs, or a scope. The table `entities` of the "
+    "asset `embeddings` tells what became of each. A run that left something out of date has the tag "
     "`surgical/outcome: succeeded_with_warnings`.",
     config=example_config(),
     metadata=read_more("docs/scopes.md"),

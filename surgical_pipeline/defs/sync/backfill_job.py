@@ -12,6 +12,7 @@ from surgical_pipeline.defs.sync.checks import check_results
 from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
 from surgical_pipeline.defs.sync.stage_report import figures_by_output, row_count
 from surgical_pipeline.domain.backfill import MAX_CHUNK
+from surgical_pipeline.domain.lifecycle import STAGES
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
 """Each key is a scope text of at most one chunk, such as ``group/project#1-500``."""
@@ -24,7 +25,7 @@ def catalog(context: dg.OpExecutionContext) -> None:
     The job is made of the graph, not of the asset, so nothing else does.
     """
     gateways: RunGateways = context.resources.gateways
-    told = ledger_says(gateways)
+    told = ledger_says(gateways, count=STAGES)
     whole = {} if told.result is None else result_metadata(told.result, told.gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
     own = figures_by_output(told.result.entity_outcomes if told.result else ())

@@ -23,6 +23,7 @@ _NAMED = 10
 
 @dg.multi_asset_check(
     name="ledger_checks",
+    description="Look, in one window, at what the run wrote and at what must hold in the whole ledger.",
     required_resource_keys={"gateways"},
     specs=[
         dg.AssetCheckSpec(

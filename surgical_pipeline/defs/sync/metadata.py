@@ -7,6 +7,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.foreign_text import in_markdown
+from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityReport, FailureReport, SyncResult
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.web_address import address_of
@@ -31,11 +32,11 @@ class LedgerSays:
     row_counts: Mapping[str, int]
 
 
-def ledger_says(gateways: RunGateways) -> LedgerSays:
-    """About this run, in one window."""
+def ledger_says(gateways: RunGateways, *, count: Iterable[Phase] = ()) -> LedgerSays:
+    """About this run, in one window. ``count``: stages whose tables' rows are wanted."""
     with gateways.ledger.read("report") as tx:
         return LedgerSays(
-            load_result(tx, gateways.run.run_id), load_belonging(tx).gitlab_url, row_counts=count_rows(tx)
+            load_result(tx, gateways.run.run_id), load_belonging(tx).gitlab_url, row_counts=count_rows(tx, count)
         )
 
 

@@ -17,12 +17,24 @@ SELECT
         LIMIT 1
     ) AS last_run;
 
--- name: count_rows_of_tables
--- How many rows the tables have that a sync keeps up to date; what is deleted in GitLab is not counted.
+-- name: count_live_entities
+-- Issues and merge requests that are not known to be deleted in GitLab.
 SELECT
-    (SELECT COUNT(*) FROM entities WHERE entity_type = 'issue' AND deleted_at IS NULL) AS issues,
-    (SELECT COUNT(*) FROM entities WHERE entity_type = 'merge_request' AND deleted_at IS NULL) AS merge_requests,
+    COUNT(*) FILTER (WHERE entity_type = 'issue') AS issues,
+    COUNT(*) FILTER (WHERE entity_type = 'merge_request') AS merge_requests
+FROM entities
+WHERE deleted_at IS NULL;
+
+-- name: count_rows_of_dependents
+-- Discussions and resource events, also of what is deleted in GitLab.
+SELECT
     (SELECT COUNT(*) FROM discussions) AS discussions,
-    (SELECT COUNT(*) FROM resource_events) AS resource_events,
-    (SELECT COUNT(*) FROM documents WHERE deleted_at IS NULL) AS documents,
-    (SELECT COUNT(*) FROM embeddings) AS embeddings;
+    (SELECT COUNT(*) FROM resource_events) AS resource_events;
+
+-- name: count_live_documents
+-- Documents that are not deleted.
+SELECT COUNT(*) AS documents FROM documents WHERE deleted_at IS NULL;
+
+-- name: count_vectors
+-- Vectors of all models.
+SELECT COUNT(*) AS embeddings FROM embeddings;
