@@ -152,12 +152,17 @@ def example_plan() -> dict[str, Any] | None:
             _OP: {
                 "config": {
                     "project": example.project,
-                    "issues": ",".join(map(str, example.issue_iids)),
-                    "merge_requests": ",".join(map(str, example.mr_iids)),
+                    "issues": _ranges(example.project, issue_iids=example.issue_iids),
+                    "merge_requests": _ranges(example.project, mr_iids=example.mr_iids),
                 }
             }
         }
     }
+
+
+def _ranges(project: str, **iids: tuple[int, ...]) -> str:
+    """IIDs of one kind as people write them, such as ``12-14+20``."""
+    return str(Scope.of(project, **iids))[len(project) + 1 :] if any(iids.values()) else ""
 
 
 def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
