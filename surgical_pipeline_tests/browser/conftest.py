@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
@@ -32,6 +32,7 @@ def page() -> Iterator[Page]:
         browser = playwright.chromium.launch(executable_path=chromium, args=list(CHROMIUM_FLAGS))
         page = browser.new_page(viewport={"width": 1400, "height": 900})
         page.set_default_timeout(LOAD_LIMIT_MS)
+        expect.set_options(timeout=LOAD_LIMIT_MS)
         yield page
         browser.close()
 

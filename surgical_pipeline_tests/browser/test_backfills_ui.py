@@ -36,7 +36,7 @@ def test_a_backfill_is_planned_in_the_launchpad_and_its_run_links_to_it(
     expect(page.get_by_text("acme/rocket").first).to_be_visible()
     editor = page.locator(".CodeMirror").first
     editor.evaluate("(one, text) => one.CodeMirror.setValue(text)", WISH)
-    editor.get_by_text("chunk").click()
+    editor.get_by_text("chunk").last.click()
     expect(page.get_by_text("Default: 500; 1 to 1,000.").first).to_be_visible()
     launch = page.get_by_role("button", name="Launch Run")
     expect(launch).to_be_enabled()
@@ -48,7 +48,7 @@ def test_a_backfill_is_planned_in_the_launchpad_and_its_run_links_to_it(
     expect(page.get_by_text("7 entities in 2 runs").first).to_be_visible()
     page.screenshot(path=pictures / "planned-backfill.png")
     with page.expect_popup() as opened:
-        page.get_by_role("link", name=re.compile("^/runs/b/")).first.click()
+        page.locator("a[href*='/runs/b/']").first.click()
     backfill = opened.value
     expect(backfill.get_by_text("2 partitions").first).to_be_visible()
     expect(backfill.get_by_text("surgical_backfill_job", exact=True).first).to_be_visible()
@@ -58,14 +58,14 @@ def test_a_backfill_is_planned_in_the_launchpad_and_its_run_links_to_it(
 def test_one_chunk_is_chosen_by_its_key_and_launched(
     page: Page, dev: DagsterDev, dev_home: Path, pictures: Path
 ) -> None:
-    keys = ("acme/rocket#51-54", "acme/rocket#55-58")
+    keys = ("acme/rocket#47-50", "acme/rocket#51-54")
     with dg.DagsterInstance.from_config(str(dev_home)) as instance:
         instance.add_dynamic_partitions("scopes", list(keys))
     page.goto(f"{dev.url}/{JOBS}/surgical_backfill_job/partitions")
-    page.get_by_role("button", name=re.compile("^Launch backfill")).click()
+    page.get_by_role("button", name=re.compile("Launch backfill")).click()
     dialog = page.get_by_role("dialog")
     dialog.get_by_text("Select a partition or create one").click()
-    page.get_by_placeholder("Filter partitions").fill("#55")
+    page.get_by_placeholder("Filter partitions").fill("#51")
     page.get_by_text(keys[1]).locator("visible=true").last.click()
     dialog.get_by_text("Partitions", exact=True).click()
     submit = dialog.get_by_role("button", name="Submit 1 run")
@@ -87,5 +87,3 @@ def test_one_chunk_is_chosen_by_its_key_and_launched(
     ]
     page.goto(f"{dev.url}/runs/b/{backfill_id}")
     expect(page.get_by_text("100% completed")).to_be_visible()
-    page.goto(f"{dev.url}/assets/embeddings")
-    expect(page.get_by_text(keys[1]).first).to_be_attached()
