@@ -35,8 +35,10 @@ def test_a_backfill_is_planned_in_the_launchpad_and_its_run_links_to_it(
     page.goto(f"{dev.url}/{JOBS}/plan_backfill/playground")
     expect(page.get_by_text("acme/rocket").first).to_be_visible()
     editor = page.locator(".CodeMirror").first
-    editor.evaluate("(one, text) => one.CodeMirror.setValue(text)", WISH)
-    editor.get_by_text("chunk").last.click()
+    editor.evaluate(
+        "(one, text) => { one.CodeMirror.setValue(text); one.CodeMirror.focus(); one.CodeMirror.setCursor(6, 8) }",
+        WISH,
+    )
     expect(page.get_by_text("Default: 500; 1 to 1,000.").first).to_be_visible()
     launch = page.get_by_role("button", name="Launch Run")
     expect(launch).to_be_enabled()
@@ -68,6 +70,7 @@ def test_one_chunk_is_chosen_by_its_key_and_launched(
     page.get_by_placeholder("Filter partitions").fill("#51")
     page.get_by_text(keys[1]).locator("visible=true").last.click()
     dialog.get_by_text("Partitions", exact=True).click()
+    expect(page.get_by_placeholder("Filter partitions")).to_be_hidden()
     submit = dialog.get_by_role("button", name="Submit 1 run")
     expect(submit).to_be_enabled()
     page.screenshot(path=pictures / "partitions.png")

@@ -31,7 +31,8 @@ def test_the_prefilled_launchpad_runs_and_the_asset_page_tells_every_outcome(
     expect(page.get_by_text("entity_timeout_seconds").first).to_be_visible()
     materialize = page.locator("button").filter(has_text=re.compile("^Materialize$"))
     expect(materialize).to_be_enabled()
-    page.get_by_text("embed_budget_seconds").first.click()
+    editor = page.get_by_role("dialog").locator(".CodeMirror")
+    editor.evaluate("one => { one.CodeMirror.focus(); one.CodeMirror.setCursor(9, 8) }")
     expect(page.get_by_text("Limit: seconds for embedding").first).to_be_visible()
     page.screenshot(path=pictures / "launchpad.png")
 
@@ -110,7 +111,7 @@ def test_the_outcome_table_has_failures_first_with_advice_and_links_to_gitlab(
     expect(entities.nth(0)).to_contain_text("SERVER_ERROR")
     expect(entities.nth(1)).to_contain_text("NOT_FOUND")
     expect(page.get_by_text("What to do:").first).to_be_attached()
-    table.scroll_into_view_if_needed()
+    table.evaluate("one => one.closest('tr').scrollIntoView({block: 'center', inline: 'start'})")
     page.screenshot(path=pictures / "outcomes.png")
 
     page.context.route("https://gitlab.acme.example/**", lambda route: route.fulfill(body="the issue's page"))

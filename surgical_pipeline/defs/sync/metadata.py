@@ -20,6 +20,10 @@ MAX_TABLE_ROWS = 200
 """A longer table is of no use and bloats Dagster's event log; failures come first."""
 
 
+_TROUBLES, _NUMBERS = "failures and warnings", ("docs", "embedded")
+_COLUMNS = ("entity", "row", "dependents", _TROUBLES, *_NUMBERS)
+
+
 @dataclass(frozen=True, slots=True)
 class LedgerSays:
     """What the ledger says about a run, so that Dagster says the same.
@@ -71,17 +75,27 @@ def _time(result: SyncResult) -> dict[str, dg.MetadataValue]:
 def outcome_table(outcomes: Iterable[EntityReport], gitlab_url: str | None = None) -> str:
     """One Markdown row per entity, those with failures or warnings first, at most ``MAX_TABLE_ROWS``.
 
-    Dagster's page cuts a wide table off at the right, so the most important columns are on the left.
+    Dagster's page cuts a wide table off at the right: the most important columns are on the left, and the column
+    for failures is there only if there are any.
     """
-    rows = sorted(outcomes, key=lambda one: not (one.failure or one.dependent_failures or one.warnings))
+    rows = sorted(outcomes, key=lambda one: not _troubled(one))
+    columns = [name for name in _COLUMNS if name != _TROUBLES or any(map(_troubled, rows))]
     lines = [
-        "| entity | row | dependents | failures and warnings | docs | embedded |",
-        "|---|---|---|---|---:|---:|",
-        *(_row(one, gitlab_url) for one in rows[:MAX_TABLE_ROWS]),
+        _line(columns),
+        _line(["---:" if name in _NUMBERS else "---" for name in columns]),
+        *(_line([_row(one, gitlab_url)[name] for name in columns]) for one in rows[:MAX_TABLE_ROWS]),
     ]
     if len(rows) > MAX_TABLE_ROWS:
-        lines.append(f"| and {len(rows) - MAX_TABLE_ROWS} more | | | | | |")
+        lines.append(_line([f"and {len(rows) - MAX_TABLE_ROWS} more", *[""] * (len(columns) - 1)]))
     return "\n".join([*lines, *_advice(rows)])
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _troubled(one: EntityReport) -> bool:
+    return bool(one.failure or one.dependent_failures or one.warnings)
 
 
 def _advice(rows: Iterable[EntityReport]) -> list[str]:
@@ -95,7 +109,7 @@ def _failures(one: EntityReport) -> list[FailureReport]:
     return [*([one.failure] if one.failure else []), *one.dependent_failures]
 
 
-def _row(one: EntityReport, gitlab_url: str | None) -> str:
+def _row(one: EntityReport, gitlab_url: str | None) -> dict[str, str]:
     told = [f"{failure.code}: {in_markdown(failure.message)}" for failure in _failures(one)]
     text = "; ".join([*told, *(f"warning: {in_markdown(warning.message)}" for warning in one.warnings)])
     cells = (
@@ -106,7 +120,7 @@ def _row(one: EntityReport, gitlab_url: str | None) -> str:
         str(len(one.regenerated_document_ids)),
         str(len(one.embedded_document_ids)),
     )
-    return f"| {' | '.join(cells)} |"
+    return dict(zip(_COLUMNS, cells, strict=True))
 
 
 def _linked(one: EntityReport, gitlab_url: str | None) -> str:
