@@ -112,8 +112,10 @@ def test_the_outcome_table_has_failures_first_with_advice_and_links_to_gitlab(
     expect(entities.nth(0)).to_contain_text("SERVER_ERROR")
     expect(entities.nth(1)).to_contain_text("NOT_FOUND")
     expect(page.get_by_text("What to do:").first).to_be_attached()
+    page.set_viewport_size({"width": 1760, "height": 800})
     table.evaluate("one => one.closest('tr').scrollIntoView({block: 'center', inline: 'start'})")
     page.screenshot(path=pictures / "outcomes.png")
+    page.set_viewport_size({"width": 1400, "height": 900})
 
     page.context.route("https://gitlab.acme.example/**", lambda route: route.fulfill(body="the issue's page"))
     table.get_by_role("link", name="acme/rocket#13").click()
