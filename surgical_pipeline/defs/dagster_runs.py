@@ -11,6 +11,7 @@ from surgical_pipeline.defs.dagster_internals import partition_set_snap_name_for
 from surgical_pipeline.defs.sync.config import GRAPH, scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.ledger.process import ProcessIdentity
 
 SYNC_JOB = "surgical_sync_job"
@@ -97,6 +98,13 @@ def trigger_of(run: dg.DagsterRun) -> Trigger:
     if BACKFILL_TAG in run.tags:
         return Trigger.BACKFILL
     return Trigger.SENSOR if SENSOR_TAG in run.tags else Trigger.LAUNCHPAD
+
+
+def priority_of(run: dg.DagsterRun) -> Priority:
+    """When its requests to GitLab have their turn: in the same order in which runs leave Dagster's queue."""
+    if run.tags.get(BACKGROUND_TAG) == BACKGROUND[BACKGROUND_TAG]:
+        return Priority.BACKGROUND
+    return Priority.SENSORS if trigger_of(run) is Trigger.SENSOR else Priority.PEOPLE
 
 
 def events_upto_of(run: dg.DagsterRun) -> int | None:

@@ -19,6 +19,7 @@ from surgical_pipeline.defs.dagster_runs import (
     is_cancelled,
     missing_tags,
     mode_of,
+    priority_of,
     trigger_of,
 )
 from surgical_pipeline.defs.event_loop import run_async
@@ -33,6 +34,7 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
@@ -69,6 +71,7 @@ class RunGateways:
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
         self.tally = TALLY.get()
+        self.priority = Priority.PEOPLE
         self.requests = 0
         """Sent to GitLab so far, by clients that are closed."""
 
@@ -85,6 +88,7 @@ class RunGateways:
         Returns whether the run continues here, where the run that it re-executes failed.
         """
         goes_on = self._phase is None and phase is not Phase.PREFLIGHT
+        self.priority = priority_of(run)
         if self._phase is not None:
             self.run.enter(phase)
         else:
@@ -188,7 +192,8 @@ class RunGateways:
     @asynccontextmanager
     async def gitlab(self, max_in_flight: int) -> AsyncIterator[GitLabClient]:
         """A connected client; what it sent is counted when it closes."""
-        async with open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock) as client:
+        opened = open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock, priority=self.priority)
+        async with opened as client:
             self.tally.watch_requests(lambda: client.stats.requests)
             try:
                 yield client
@@ -198,7 +203,13 @@ class RunGateways:
                 self.requests += client.stats.requests
 
 
-def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:
+def open_gitlab(
+    settings: Settings,
+    max_in_flight: int = 16,
+    *,
+    clock: GitLabClock | None = None,
+    priority: Priority = Priority.PEOPLE,
+) -> GitLabClient:
     """A client for the configured GitLab, not yet connected; use it as an async context manager."""
     gitlab = settings.gitlab
     token = gitlab.token.get_secret_value()
@@ -209,6 +220,7 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
         ca_bundle=gitlab.ca_bundle,
         clock=clock,
         limits_folder=_folder_of_all(settings),
+        priority=priority,
     )
 
 
