@@ -25,7 +25,7 @@ from surgical_pipeline.defs.dagster_internals import (
     make_new_backfill_id,
     partition_set_snap_name_for_job_name,
 )
-from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND, TRIGGER_TAG
+from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND, TRIGGER_TAG, project_tags
 from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.defs.gateways import open_gitlab
 from surgical_pipeline.defs.sensors.switches import MIRROR
@@ -198,7 +198,7 @@ def backfill_of(
         backfill_id=make_new_backfill_id(),
         status=status,
         from_failure=False,
-        tags={TRIGGER_TAG: str(Trigger.BACKFILL), **BACKGROUND, **tags},
+        tags={TRIGGER_TAG: str(Trigger.BACKFILL), **BACKGROUND, **project_tags(plan.projects), **tags},
         backfill_timestamp=made_at.timestamp(),
         title=_title_of(plan),
         run_config=config_of(plan),

@@ -10,6 +10,7 @@ from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.event_loop import run_async
 from surgical_pipeline.defs.gateways import GATEWAYS, RESOURCES, gateways_of
 from surgical_pipeline.defs.handing_on import NOTHING
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -90,7 +91,9 @@ def backlog_job(watch: Watch) -> dg.JobDefinition:
     """The job, which calls ``watch``, if given, with its progress."""
     return backlog_graph.to_job(
         name=JOB_NAME,
-        description="Embed every document that lacks a vector of its present text by the configured model.",
+        description="Embeds every document that lacks a vector of its present text by the configured model, as "
+        "after another one was chosen. No other job looks for missing vectors.",
+        metadata=read_more("docs/search.md"),
         resource_defs={
             **RESOURCES,
             "watch": dg.ResourceDefinition.hardcoded_resource(watch),

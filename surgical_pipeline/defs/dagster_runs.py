@@ -1,7 +1,7 @@
 """What a Dagster run says about itself: whether it is one of ours, its scope and mode, and who triggered it."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from typing import Any
 
@@ -124,6 +124,11 @@ def scope_tags(scope: Scope, project: str | None = None) -> dict[str, str]:
     """What the run is about, for people. ``project``: its path, if the scope names it by its id."""
     shown = project or scope.project
     return {PROJECT_TAG: _shortened(shown), SCOPE_TAG: _shortened(f"{shown}{str(scope)[len(scope.project) :]}")}
+
+
+def project_tags(projects: Sequence[str]) -> dict[str, str]:
+    """What something is about that is of one project; of several, nothing."""
+    return {PROJECT_TAG: _shortened(projects[0])} if len(projects) == 1 else {}
 
 
 def partition_tags(key: str) -> dict[str, str]:

@@ -16,6 +16,7 @@ from surgical_pipeline.defs.asset_keys import (
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
 from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
 from surgical_pipeline.defs.handing_on import NOTHING, handed_on, outputs_stored_elsewhere
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -25,9 +26,9 @@ from surgical_pipeline.defs.sync.again import (
 )
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
-from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
+from surgical_pipeline.defs.sync.metadata import ledger_says, result_metadata
 from surgical_pipeline.defs.sync.session import finish, stage
-from surgical_pipeline.defs.sync.stage_report import tell_failures
+from surgical_pipeline.defs.sync.stage_report import row_count, tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -35,15 +36,24 @@ from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
 
+_AS_COLUMNS = "as GitLab answered; the columns are those of the typed table."
 _OUTPUTS = {
-    "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
+    "issues": (ISSUES, set(), f"Issues of GitLab by project and IID, {_AS_COLUMNS}"),
     "merge_requests": (
         MERGE_REQUESTS,
         set(),
-        "Merge requests of GitLab by project and IID, with the raw payload.",
+        f"Merge requests of GitLab by project and IID, {_AS_COLUMNS}",
     ),
-    "discussions": (DISCUSSIONS, {ISSUES, MERGE_REQUESTS}, "Discussions and notes of both, replaced whole."),
-    "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
+    "discussions": (
+        DISCUSSIONS,
+        {ISSUES, MERGE_REQUESTS},
+        "Discussions of both and their notes, replaced whole. Notes are the typed table `notes`.",
+    ),
+    "resource_events": (
+        RESOURCE_EVENTS,
+        {ISSUES, MERGE_REQUESTS},
+        "Label, state and milestone events of both, a typed table for each kind.",
+    ),
     "documents": (
         DOCUMENTS,
         set(GITLAB),
@@ -159,11 +169,14 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         gateways.run_async(work)
         finish(gateways)
-    result, gitlab_url = run_result(gateways)
-    if result is not None:
-        tell_failures(context.log, result)
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
-        context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
+    told = ledger_says(gateways, count=[Phase.EMBED])
+    if told.result is not None:
+        tell_failures(context.log, told.result)
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: told.result.completion_status})
+        metadata = result_metadata(told.result, told.gitlab_url)
+        context.add_output_metadata(
+            {**metadata, **row_count(told.row_counts, "embeddings")}, output_name="embeddings"
+        )
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
@@ -193,8 +206,13 @@ surgical_sync = dg.AssetsDefinition.from_graph(
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,
     selection=[surgical_sync],
-    description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
+    description="Brings exactly the GitLab issues and merge requests that the config names up to date, and no "
+    "others: their rows, discussions, events, documents and embeddings. To launch it, choose *Open launchpad* in "
+    "the menu beside *Materialize all*, and name a project with IIDs, or a scope. The table `entities` of the "
+    "asset `embeddings` tells what became of each. A run that left something out of date has the tag "
+    "`surgical/outcome: succeeded_with_warnings`.",
     config=example_config(),
+    metadata=read_more("docs/scopes.md"),
     run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )

@@ -52,6 +52,7 @@ from surgical_pipeline.ledger.polling import count_announced, load_standings, lo
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.pruning import prune_ledger, run_statuses
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.row_counts import count_rows
 from surgical_pipeline.ledger.runs import (
     find_run,
     list_open_runs,
@@ -138,6 +139,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert rows_outside_scope(tx, "run-1").ok
         assert not rows_outside_scope(tx, "run-2").ok
         assert what_is_checked(tx, "run-1").regenerated_documents == 3
+        assert count_rows(tx)["issues"] == 1
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
