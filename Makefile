@@ -70,6 +70,11 @@ test: lint ## Lint, types and all tests
 schema: $(VENV)/.dev ## Write the JSON Schemas in docs/ anew
 	@$(BIN)/python -m surgical_pipeline_tests.published_schemas
 
+.PHONY: pictures
+pictures: $(VENV)/.dev ## Make the pictures in docs/images anew
+	@SURGICAL_SCREENSHOTS=$(CURDIR)/docs/images $(BIN)/python -m pytest $(addprefix surgical_pipeline_tests/browser/, \
+		test_ui.py test_backfills_ui.py test_report_page.py)
+
 .PHONY: simulate
 simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200 of them
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --seeds $(SEEDS) --processes $(SIMULATIONS)

@@ -7,7 +7,11 @@ from pydantic import Field
 
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.dagster_internals import RemoteRepositoryOrigin
+from surgical_pipeline.defs.dagster_runs import project_tags
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
+from surgical_pipeline.defs.read_more import read_more
+from surgical_pipeline.defs.sync.config import ONLY_CHANGED
 from surgical_pipeline.domain.backfill import (
     DEFAULT_CHUNK,
     MAX_CHUNK,
@@ -18,36 +22,52 @@ from surgical_pipeline.domain.backfill import (
 )
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.moments import moment_of
-from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.domain.scope import MAX_ENTITIES, Scope, ScopeError
 from surgical_pipeline.domain.words import counted
 from surgical_pipeline.settings import Settings, SettingsError
 
 JOB_NAME = "plan_backfill"
 PLANNED_TAG = "surgical/planned_backfill"
 """On the run of this job: the backfill that it launched. Dagster's own tag would make it one of its runs."""
+_OP = "plan_and_launch"
 _SHOWN_CHUNKS = 20
 
 
 class PlanConfig(dg.Config):
-    """What to backfill: issues and merge requests by their IIDs, or all of the project, in one or more runs."""
+    """What: project with issues, merge_requests or both, or with all; updated_after narrows it. How: the rest."""
 
-    project: str = Field(description="Path of the GitLab project, such as group/project, or its numeric id.")
-    issues: str = Field(default="", description="IIDs of issues, such as 1-500,733.")
-    merge_requests: str = Field(default="", description="IIDs of merge requests, such as 1-200.")
-    all: bool = Field(default=False, description="All issues and merge requests of the project that GitLab lists.")
+    project: str = Field(
+        description="What: path of the GitLab project, such as group/project, or its numeric id. Has no default."
+    )
+    issues: str = Field(
+        default="",
+        description="What: IIDs of issues, such as 1-500,733. Default: none; with those of merge_requests at most "
+        f"{MAX_ENTITIES:,}.",
+    )
+    merge_requests: str = Field(
+        default="",
+        description="What: IIDs of merge requests, such as 1-200. Default: none; with those of issues at most "
+        f"{MAX_ENTITIES:,}.",
+    )
+    all: bool = Field(
+        default=False,
+        description="What: true takes all issues and merge requests of the project that GitLab lists; issues and "
+        "merge_requests stay empty then. Default: false.",
+    )
     updated_after: str = Field(
         default="",
-        description="Of these, only what changed at this time or later: 2026-01-31 or 2026-01-31T08:00:00Z.",
+        description="What: of these, or alone of all, only what changed at this time or later: 2026-01-31 or "
+        "2026-01-31T08:00:00Z. Default: whenever.",
     )
     only_changed: bool = Field(
         default=False,
-        description="Fetch no dependents of issues and merge requests that are as the ledger has them.",
+        description=ONLY_CHANGED,
     )
     chunk: int = Field(
         default=DEFAULT_CHUNK,
         ge=1,
         le=MAX_CHUNK,
-        description=f"Issues and merge requests of one run at most, 1 to {MAX_CHUNK}.",
+        description=f"How: issues and merge requests of one run. Default: {DEFAULT_CHUNK:,}; 1 to {MAX_CHUNK:,}.",
     )
 
     def wish(self) -> Wish:
@@ -77,7 +97,7 @@ class PlanConfig(dg.Config):
         )
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(name=_OP, out=NOTHING)
 def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     """Ask GitLab what there is, cut it into chunks, and launch a run of `surgical_backfill_job` for each."""
     try:
@@ -91,7 +111,9 @@ def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
         context.add_output_metadata({"entities": 0})
         return
     launched = launch(context.instance, planned, repository=_repository(context.run))
-    context.instance.add_run_tags(context.run_id, {PLANNED_TAG: launched.backfill_id})
+    context.instance.add_run_tags(
+        context.run_id, {PLANNED_TAG: launched.backfill_id, **project_tags(planned.projects)}
+    )
     if launched.under_way:
         context.log.info("the same backfill is under way already: %s", launched.backfill_id)
     context.add_output_metadata(_metadata(planned, launched.backfill_id))
@@ -117,6 +139,33 @@ def _metadata(planned: BackfillPlan, backfill_id: str) -> dict[str, Any]:
     }
 
 
+def example_plan() -> dict[str, Any] | None:
+    """What the launchpad is prefilled with where ``SURGICAL_EXAMPLE_SCOPE`` is set.
+
+    Raises:
+        SettingsError: it is set to something that is no scope.
+    """
+    example = Settings.from_environment().example_scope
+    if example is None:
+        return None
+    return {
+        "ops": {
+            _OP: {
+                "config": {
+                    "project": example.project,
+                    "issues": _ranges(example.project, issue_iids=example.issue_iids),
+                    "merge_requests": _ranges(example.project, mr_iids=example.mr_iids),
+                }
+            }
+        }
+    }
+
+
+def _ranges(project: str, **iids: tuple[int, ...]) -> str:
+    """IIDs of one kind as people write them, such as ``12-14+20``."""
+    return str(Scope.of(project, **iids))[len(project) + 1 :] if any(iids.values()) else ""
+
+
 def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
     """Where Dagster found this job it finds the other one, too. None: the run is of this process alone."""
     return run.remote_job_origin.repository_origin if run.remote_job_origin else None
@@ -126,6 +175,9 @@ def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
     name=JOB_NAME,
     description="Plans a backfill and launches it: many issues and merge requests of a project, or all of them, "
     "in runs of `surgical_backfill_job`. Its run links to the backfill.",
+    config=example_plan(),  # type: ignore[arg-type]  # None is its default
+    metadata=read_more("docs/backfills.md"),
+    resource_defs=HANDING_ON,
     executor_def=dg.in_process_executor,
 )
 def plan_backfill() -> None:

@@ -5,8 +5,11 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import ASSETS
+from surgical_pipeline.defs.asset_keys import ASSETS, REPORT
+from surgical_pipeline.defs.gateways import GATEWAYS, gateways_of
+from surgical_pipeline.defs.handing_on import stored_elsewhere
+from surgical_pipeline.defs.read_more import read_more
+from surgical_pipeline.defs.sync.catalog import uri_of, with_place
 
 DEFAULT_LAST = "7d"
 DEFAULT_NAME = "report.html"
@@ -26,28 +29,44 @@ class ReportConfig(dg.Config):
     )
 
 
-@dg.asset(
-    name="report",
-    deps=ASSETS,
-    group_name="surgical",
-    required_resource_keys={"gateways"},
-    description="A page about the syncs of the last days: what is up to date and what is not, failures with "
-    "advice, runs, requests, lags and the size of the ledger. One HTML file that needs no network.",
-)
-def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[None]:
+def make_report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[None]:
     """Read the ledger in one window, then draw and write the page."""
     # Only here: charts and their values take a second to import, and every start of Dagster would wait for it.
     from surgical_pipeline.defs.report_page import make_page  # noqa: PLC0415
 
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     path = Path(config.path) if config.path else gateways.settings.dagster_home / DEFAULT_NAME
     return dg.MaterializeResult(metadata=make_page(gateways, config.last, path, link=config.link))
 
 
+report = dg.multi_asset(
+    name="report",  # whatever the key's prefix is, run config names this
+    specs=[
+        with_place(
+            stored_elsewhere(
+                dg.AssetSpec(
+                    REPORT,
+                    deps=ASSETS,
+                    group_name="surgical",
+                    description="A page about the syncs of the last days: what is up to date and what is not, "
+                    "failures with advice, runs, requests, lags and the size of the ledger. One HTML file that "
+                    "needs no network.",
+                )
+            ),
+            kinds={"python", "html"},
+            uri=uri_of("file", lambda settings: settings.dagster_home / DEFAULT_NAME),
+            code=make_report,
+            docs="docs/report.md",
+        )
+    ],
+    required_resource_keys={GATEWAYS},
+)(make_report)
+
 report_job = dg.define_asset_job(
     "report_job",
     selection=[report],
-    description="Make the page about the last days.",
+    description="Makes the page about the last days, and writes it to a file: the asset `report`.",
+    metadata=read_more("docs/report.md"),
     executor_def=dg.in_process_executor,
 )
 

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import datetime, timedelta
 from typing import TypeVar
 
@@ -18,6 +18,7 @@ from surgical_pipeline.ledger.clock import Clock
 from surgical_pipeline.ledger.endings import NOTHING_USABLE, Inheritance, end_run, inheritance_of
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
+from surgical_pipeline.ledger.row_counts import count_rows_before
 from surgical_pipeline.ledger.run_row import RunRow
 from surgical_pipeline.ledger.runs import RunSummary, ledger_name
 from surgical_pipeline.ledger.usage import Usage
@@ -49,6 +50,8 @@ class SyncRunRecorder:
         self._known: dict[EntityKey, EntityOutcome] | None = None
         self.belongs_to = NOTHING_KNOWN
         """What the ledger knew about its GitLab when the run began."""
+        self.row_counts: Mapping[str, int] = {}
+        """Rows of each table, as `count_rows` counts them, when the stage that writes it was over."""
         self.ended_as: RunStatus | None = None
         """The run's ending, if this object wrote it."""
 
@@ -127,7 +130,7 @@ class SyncRunRecorder:
         self._row.enter(phase)
 
     def set_phase(self, phase: Phase, tx: Transaction | None = None) -> None:
-        """Write that a stage begins, and the one before ends: a stage does so for the next in its last window.
+        """Write that a stage begins and the one before ends, which does so in its last window; set ``row_counts``.
 
         Raises:
             ValueError: as for ``enter``.
@@ -136,6 +139,7 @@ class SyncRunRecorder:
             self._usage.begin_stage(as_stage(phase))
         with self._joined(tx, "set phase") as joined:
             self._row.changed(joined).phase = as_stage(phase)
+            self._remember(joined, "row_counts", value={**self.row_counts, **count_rows_before(joined, phase)})
 
     def set_counters(self, counters: Counters, tx: Transaction | None = None) -> None:
         """All counters, as absolute values."""
@@ -289,15 +293,10 @@ class SyncRunRecorder:
         self.save_outcomes(tx, inheritance.outcomes)
         self.set_counters(inheritance.counters, tx)
 
-    @contextmanager
     def _joined(
         self, tx: Transaction | None, purpose: str, *, cancelled: threading.Event | None = None
-    ) -> Iterator[Transaction]:
-        if tx is not None:
-            yield tx
-        else:
-            with self._ledger.write(purpose, cancelled=cancelled) as own:
-                yield own
+    ) -> AbstractContextManager[Transaction]:
+        return nullcontext(tx) if tx is not None else self._ledger.write(purpose, cancelled=cancelled)
 
     def _remember(self, tx: Transaction, name: str, *, value: object) -> None:
         """Set an attribute of this object; reset if the window is rolled back."""

@@ -5,8 +5,10 @@ from pydantic import Field
 
 from surgical_pipeline.defs.dagster_runs import BACKGROUND
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
 from surgical_pipeline.defs.pruning.both_sides import prune
 from surgical_pipeline.defs.pruning.ours import PRUNE
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.pruning import DEFAULT_AGE, PruneError, PruneWish, parse_age, parse_triggers
 from surgical_pipeline.ledger.clock import utc_now
@@ -17,9 +19,13 @@ from surgical_pipeline.settings import Settings, SettingsError
 class PruneConfig(dg.Config):
     """What is old; as it stands, runs that ended more than 30 days ago."""
 
-    older_than: str = Field(default=DEFAULT_AGE, description="Such as 30d, 12h or 2w.")
-    trigger: str = Field(default="", description="Only runs of these triggers, such as sensor,backfill.")
-    dry_run: bool = Field(default=False, description="Only tell what would be deleted.")
+    older_than: str = Field(
+        default=DEFAULT_AGE, description=f"Age of runs, since they ended: 30d, 12h or 2w. Default: {DEFAULT_AGE}."
+    )
+    trigger: str = Field(
+        default="", description="Only runs of these triggers, such as sensor,backfill. Default: all."
+    )
+    dry_run: bool = Field(default=False, description="true only tells what would be deleted. Default: false.")
 
     def wish(self) -> PruneWish:
         """Raises PruneError if the age or a trigger cannot be understood."""
@@ -28,7 +34,7 @@ class PruneConfig(dg.Config):
         return PruneWish(before=utc_now() - age, dry_run=self.dry_run, **chosen)
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(out=NOTHING)
 def delete_old_runs(context: dg.OpExecutionContext, config: PruneConfig) -> None:
     """Delete old runs of Dagster and of the ledger, and say what it came to."""
     try:
@@ -55,8 +61,10 @@ def _failed(code: FailureCode, error: Exception) -> dg.Failure:
 
 @dg.job(
     name=PRUNE,
-    description="Delete runs that ended long ago from Dagster and the ledger, with their files. Never content.",
+    description="Deletes runs that ended long ago from Dagster and the ledger, with their files. Never content.",
+    metadata=read_more("docs/pruning.md"),
     tags=BACKGROUND,
+    resource_defs=HANDING_ON,
     executor_def=dg.in_process_executor,
 )
 def prune_job() -> None:

@@ -4,8 +4,19 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import (
+    DISCUSSIONS,
+    DOCUMENTS,
+    EMBEDDINGS,
+    GITLAB,
+    ISSUES,
+    MERGE_REQUESTS,
+    RESOURCE_EVENTS,
+)
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
-from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
+from surgical_pipeline.defs.handing_on import NOTHING, handed_on, outputs_stored_elsewhere
+from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -15,9 +26,9 @@ from surgical_pipeline.defs.sync.again import (
 )
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
-from surgical_pipeline.defs.sync.metadata import result_metadata, run_result
+from surgical_pipeline.defs.sync.metadata import ledger_says, result_metadata
 from surgical_pipeline.defs.sync.session import finish, stage
-from surgical_pipeline.defs.sync.stage_report import tell_failures
+from surgical_pipeline.defs.sync.stage_report import row_count, tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -25,37 +36,35 @@ from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
 
-ISSUES = dg.AssetKey(["gitlab", "issues"])
-MERGE_REQUESTS = dg.AssetKey(["gitlab", "merge_requests"])
-DISCUSSIONS = dg.AssetKey(["gitlab", "discussions"])
-RESOURCE_EVENTS = dg.AssetKey(["gitlab", "resource_events"])
-DOCUMENTS = dg.AssetKey("documents")
-EMBEDDINGS = dg.AssetKey("embeddings")
-
-ASSETS = (ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS)
-"""All that a run keeps up to date."""
-
+_AS_COLUMNS = "as GitLab answered; the columns are those of the typed table."
 _OUTPUTS = {
-    "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
+    "issues": (ISSUES, set(), f"Issues of GitLab by project and IID, {_AS_COLUMNS}"),
     "merge_requests": (
         MERGE_REQUESTS,
         set(),
-        "Merge requests of GitLab by project and IID, with the raw payload.",
+        f"Merge requests of GitLab by project and IID, {_AS_COLUMNS}",
     ),
-    "discussions": (DISCUSSIONS, {ISSUES, MERGE_REQUESTS}, "Discussions and notes of both, replaced whole."),
-    "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
+    "discussions": (
+        DISCUSSIONS,
+        {ISSUES, MERGE_REQUESTS},
+        "Discussions of both and their notes, replaced whole. Notes are the typed table `notes`.",
+    ),
+    "resource_events": (
+        RESOURCE_EVENTS,
+        {ISSUES, MERGE_REQUESTS},
+        "Label, state and milestone events of both, a typed table for each kind.",
+    ),
     "documents": (
         DOCUMENTS,
-        {ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS},
+        set(GITLAB),
         "What people search: one text for each issue, merge request and discussion.",
     ),
     "embeddings": (EMBEDDINGS, {DOCUMENTS}, "Vectors of exactly those documents whose text changed."),
 }
-_NOTHING = dg.Out(dg.Nothing)
-_STAGE_KEYS = {"gateways"}
+_STAGE_KEYS = {GATEWAYS}
 
 
-@dg.op(required_resource_keys=_STAGE_KEYS)
+@dg.op(required_resource_keys=_STAGE_KEYS, out=handed_on(PreflightResult))
 def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightResult:
     """Fetch exactly the named issues and merge requests, and make sure that they are the ones that were meant."""
     with stage(context, config, phase=Phase.PREFLIGHT) as session:
@@ -73,12 +82,12 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     clock=gateways.monotonic,
                 )
 
-        return gateways.run_async(work)
+        return gateways.with_gitlab_time(gateways.run_async(work))
 
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"issues": _NOTHING, "merge_requests": _NOTHING, "sources": dg.Out(Sources)},
+    out={"issues": NOTHING, "merge_requests": NOTHING, "sources": handed_on(Sources)},
 )
 def ingest(
     context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult
@@ -86,6 +95,7 @@ def ingest(
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
         gateways = session.gateways
+        gateways.take_gitlab_time(preflight)
 
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
@@ -103,7 +113,7 @@ def ingest(
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"discussions": _NOTHING, "resource_events": _NOTHING, "sources": dg.Out(Sources)},
+    out={"discussions": NOTHING, "resource_events": NOTHING, "sources": handed_on(Sources)},
 )
 def dependents(
     context: dg.OpExecutionContext, config: StageConfig, sources: Sources
@@ -120,7 +130,7 @@ def dependents(
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"documents": _NOTHING, "regenerated": dg.Out(GenerateDocsResult)},
+    out={"documents": NOTHING, "regenerated": handed_on(GenerateDocsResult)},
 )
 def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
@@ -139,7 +149,7 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
     return None, regenerated
 
 
-@dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": _NOTHING})
+@dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": NOTHING})
 def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: GenerateDocsResult) -> None:
     """Embed exactly those documents, then conclude the run."""
     with stage(context, config, phase=Phase.EMBED) as session:
@@ -159,11 +169,14 @@ def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: Gene
 
         gateways.run_async(work)
         finish(gateways)
-    result, gitlab_url = run_result(gateways)
-    if result is not None:
-        tell_failures(context.log, result)
-        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: result.completion_status})
-        context.add_output_metadata(result_metadata(result, gitlab_url), output_name="embeddings")
+    told = ledger_says(gateways, count=[Phase.EMBED])
+    if told.result is not None:
+        tell_failures(context.log, told.result)
+        context.instance.add_run_tags(context.run_id, {OUTCOME_TAG: told.result.completion_status})
+        metadata = result_metadata(told.result, told.gitlab_url)
+        context.add_output_metadata(
+            {**metadata, **row_count(told.row_counts, "embeddings")}, output_name="embeddings"
+        )
 
 
 @dg.graph(name=GRAPH, out={name: dg.GraphOut() for name in _OUTPUTS}, config=to_ops)
@@ -183,7 +196,7 @@ def surgical_sync_graph() -> Any:
 
 
 surgical_sync = dg.AssetsDefinition.from_graph(
-    surgical_sync_graph,
+    outputs_stored_elsewhere(surgical_sync_graph),
     keys_by_output_name={name: key for name, (key, _, _) in _OUTPUTS.items()},
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},
@@ -193,8 +206,13 @@ surgical_sync = dg.AssetsDefinition.from_graph(
 surgical_sync_job = dg.define_asset_job(
     SYNC_JOB,
     selection=[surgical_sync],
-    description="Bring exactly the GitLab issues and merge requests that the config names up to date.",
+    description="Brings exactly the GitLab issues and merge requests that the config names up to date, and no "
+    "others: their rows, discussions, events, documents and embeddings. To launch it, choose *Open launchpad* in "
+    "the menu beside *Materialize all*, and name a project with IIDs, or a scope. The table `entities` of the "
+    "asset `embeddings` tells what became of each. A run that left something out of date has the tag "
+    "`surgical/outcome: succeeded_with_warnings`.",
     config=example_config(),
+    metadata=read_more("docs/scopes.md"),
     run_tags={PRIORITY_TAG: PEOPLE_PRIORITY},
     executor_def=dg.in_process_executor,
 )

@@ -4,29 +4,37 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import ASSETS, EMBEDDINGS
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
-from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
+from surgical_pipeline.defs.gateways import GATEWAYS, gateways_of
+from surgical_pipeline.defs.handing_on import NOTHING
+from surgical_pipeline.defs.read_more import read_more
+from surgical_pipeline.defs.sync.asset import surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
-from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, result_metadata, run_result
+from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
+from surgical_pipeline.defs.sync.stage_report import figures_by_output, row_count
 from surgical_pipeline.domain.backfill import MAX_CHUNK
+from surgical_pipeline.domain.lifecycle import STAGES
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
 """Each key is a scope text of at most one chunk, such as ``group/project#1-500``."""
 
 
-@dg.op(required_resource_keys={"gateways"}, ins={"embeddings": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+@dg.op(required_resource_keys={GATEWAYS}, ins={"embeddings": dg.In(dg.Nothing)}, out=NOTHING)
 def catalog(context: dg.OpExecutionContext) -> None:
     """Tell Dagster's catalog what the run did: the tables that it kept up to date, and the checks on them.
 
     The job is made of the graph, not of the asset, so nothing else does.
     """
-    gateways: RunGateways = context.resources.gateways
-    result, gitlab_url = run_result(gateways)
-    whole = {} if result is None else result_metadata(result, gitlab_url)
+    gateways = gateways_of(context)
+    told = ledger_says(gateways, count=STAGES)
+    whole = {} if told.result is None else result_metadata(told.result, told.gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}
+    own = figures_by_output(told.result.entity_outcomes if told.result else ())
     for key in ASSETS:
-        metadata = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
+        name = key.path[-1]
+        shown = whole if key == EMBEDDINGS else figures  # the long table once, as in the asset's own job
+        metadata = {**shown, **own.get(name, {}), **row_count(told.row_counts, name)}
         context.log_event(dg.AssetMaterialization(key, partition=context.partition_key, metadata=metadata))
     for checked in check_results(gateways, context.run_id):
         context.log_event(_evaluation(checked))  # type: ignore[arg-type]  # Dagster takes it, and does not say so
@@ -59,6 +67,7 @@ surgical_backfill_job = surgical_backfill.to_job(
     "`surgical-pipeline backfill`, and their runs have its options; chunks that are launched again from the page "
     "Partitions run with the defaults of the config.",
     partitions_def=SCOPES,
+    metadata=read_more("docs/backfills.md"),
     tags=BACKGROUND,
     executor_def=dg.in_process_executor,
 )

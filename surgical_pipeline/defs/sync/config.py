@@ -10,44 +10,59 @@ from surgical_pipeline.domain.backfill import MAX_CHUNK
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
 from surgical_pipeline.domain.lifecycle import STAGES
-from surgical_pipeline.domain.scope import MAX_ENTITIES, Scope, ScopeError
+from surgical_pipeline.domain.scope import MAX_ENTITIES, MAX_IID, Scope, ScopeError
 from surgical_pipeline.domain.scope_list import items_of, scope_of_items
 from surgical_pipeline.settings import Settings, SettingsError
 
 GRAPH = "surgical_sync"
 """The op under which the block of run config stands, in every job."""
+ONLY_CHANGED = (
+    "How: true fetches no dependents of issues and merge requests that are as the ledger has them. Default: false."
+)
+"""The description of that field, here and in `plan_backfill`."""
 _BUDGETS = Budgets()
+
+
+def _limit(name: str, what: str) -> Any:
+    """A field of `Budgets`, with its default and its bounds in the description."""
+    field = Budgets.model_fields[name]
+    above, least, most = (
+        next((getattr(one, kind) for one in field.metadata if hasattr(one, kind)), None)
+        for kind in ("gt", "ge", "le")
+    )
+    low = f"{least:,} to" if least is not None else f"more than {above:,}, at most"
+    return Field(default=field.default, description=f"Limit: {what}. Default: {field.default:,}; {low} {most:,}.")
 
 
 class BudgetConfig(dg.Config):
     """What a run may take; whatever runs out is recorded with code TIMEOUT and the run goes on."""
 
-    preflight_budget_seconds: float = Field(
-        default=_BUDGETS.preflight_budget_seconds,
-        description="Seconds for fetching all named issues and merge requests themselves.",
+    # Dagster shows fields in the order of their names, so a description begins with a field's group: What, How or
+    # Limit. Nested groups would change the block that people and programs write.
+    preflight_budget_seconds: float = _limit(
+        "preflight_budget_seconds", "seconds for fetching all named issues and merge requests themselves"
     )
-    entity_timeout_seconds: float = Field(
-        default=_BUDGETS.entity_timeout_seconds,
-        description="Seconds for the dependents (discussions, events, ...) of one issue or merge request.",
+    entity_timeout_seconds: float = _limit(
+        "entity_timeout_seconds",
+        "seconds for the dependents (discussions, events, ...) of one issue or merge request",
     )
-    dependents_budget_seconds: float = Field(
-        default=_BUDGETS.dependents_budget_seconds,
-        description="Seconds for the dependents of all of them together.",
+    dependents_budget_seconds: float = _limit(
+        "dependents_budget_seconds", "seconds for the dependents of all of them together"
     )
-    embed_budget_seconds: float = Field(
-        default=_BUDGETS.embed_budget_seconds, description="Seconds for embedding the regenerated documents."
+    embed_budget_seconds: float = _limit(
+        "embed_budget_seconds", "seconds for embedding the documents whose text changed"
     )
-    max_requests_in_flight: int = Field(
-        default=_BUDGETS.max_requests_in_flight,
-        description="Requests to GitLab at once, 1 to 64; lower it where GitLab answers 429.",
+    max_requests_in_flight: int = _limit(
+        "max_requests_in_flight", "requests to GitLab at once; lower it where GitLab answers 429"
     )
     dependents: list[str] = Field(
         default=[str(one) for one in CORE_DEPENDENTS],
-        description=f"Which dependents to fetch, of: {', '.join(Dependent)}.",
+        description=f"How: which dependents to fetch, none or more of {', '.join(Dependent)}. "
+        f"Default: {', '.join(CORE_DEPENDENTS)}.",
     )
     only_changed: bool = Field(
         default=False,
-        description="Fetch no dependents of issues and merge requests that are as the ledger has them.",
+        description=ONLY_CHANGED,
     )
 
     def budgets(self) -> Budgets:
@@ -69,27 +84,31 @@ class BudgetConfig(dg.Config):
 
 
 class SurgicalSyncConfig(BudgetConfig):
-    """Exactly which issues and merge requests of one project to bring up to date, and what it may take.
+    """What: project with issue_iids, mr_iids or both; or scope. How: dependents, only_changed. Limits: the rest.
 
-    A run of a partition (a backfill) takes its scope from the partition key instead: name nothing here.
+    A run of a partition (a backfill) takes what to sync from the partition key: name nothing of it here.
     """
 
     project: str = Field(
         default="",
-        description="Path of the GitLab project, such as group/project, or its numeric id. Together with "
-        "issue_iids, mr_iids or both; or leave all three out and write scope.",
+        description="What: path of the GitLab project, such as group/project, or its numeric id. Together with "
+        "issue_iids, mr_iids or both; or leave all three out and write scope. Default: empty.",
     )
     issue_iids: list[int] = Field(
-        default=[], description="IIDs of issues, such as [12, 13]: the 12 of group/project#12."
+        default=[],
+        description="What: IIDs of issues, such as [12, 13]: the 12 of group/project#12. Default: none; each from "
+        f"1 to {MAX_IID:,}, with mr_iids at most {MAX_ENTITIES:,} in all.",
     )
     mr_iids: list[int] = Field(
-        default=[], description="IIDs of merge requests, such as [34]: the 34 of group/project!34."
+        default=[],
+        description="What: IIDs of merge requests, such as [34]: the 34 of group/project!34. Default: none; each "
+        f"from 1 to {MAX_IID:,}, with issue_iids at most {MAX_ENTITIES:,} in all.",
     )
     scope: str = Field(
         default="",
-        description="Instead of the three above, as text: group/project#12+20-25!34, addresses from the browser, "
-        "or several of them with blanks or line breaks between; all of one project, at most "
-        f"{MAX_ENTITIES:,} issues and merge requests.",
+        description="What: instead of project, issue_iids and mr_iids, as text: group/project#12+20-25!34, "
+        "addresses from the browser, or several of them with blanks or line breaks between; all of one project. "
+        f"Default: empty; 1 to {MAX_ENTITIES:,} issues and merge requests.",
     )
 
     def asked(self) -> Scope | None:

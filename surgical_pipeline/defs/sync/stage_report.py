@@ -9,14 +9,19 @@ import dagster as dg
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
 from surgical_pipeline.domain.foreign_text import on_one_line
-from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import EntityOutcome, SyncResult
+from surgical_pipeline.domain.lifecycle import STAGES, Phase
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport, SyncResult
 from surgical_pipeline.domain.scope import EntityType
 
 MOST_LINES = 100
 """Failures that the log names; the outcome table and the ledger have them all."""
 
+ROW_COUNT = "dagster/row_count"
+"""What Dagster's catalog shows as the number of rows of a table."""
+
 Figures = Mapping[str, int | float]
+Outcome = EntityOutcome | EntityReport
+"""During the run, and afterwards as the ledger has it."""
 
 _KINDS = {"issues": EntityType.ISSUE, "merge_requests": EntityType.MERGE_REQUEST}
 
@@ -38,17 +43,27 @@ def reported(context: dg.OpExecutionContext, gateways: RunGateways, phase: Phase
         "lock_held_ms": round(held_after - held_ms, 1),
         "lock_share": round((held_after - held_ms) / 1000 / max(seconds, 0.001), 4),
     }
-    outcomes = gateways.run.outcomes()
+    outcomes, counts = gateways.run.outcomes(), gateways.run.row_counts
     for output, figures in figures_of(phase, outcomes).items():
-        context.add_output_metadata({**figures, **cost}, output_name=output)
+        context.add_output_metadata({**figures, **cost, **row_count(counts, output)}, output_name=output)
     context.log.info("%s: %s", phase, _sentence(phase, outcomes, cost))
+
+
+def figures_by_output(outcomes: Sequence[Outcome]) -> dict[str, Figures]:
+    """Those of all stages, of a run that is over."""
+    return {output: figures for phase in STAGES for output, figures in figures_of(phase, outcomes).items()}
+
+
+def row_count(counts: Mapping[str, int], table: str) -> Figures:
+    """As Dagster's catalog wants it; nothing if the rows were not counted."""
+    return {ROW_COUNT: counts[table]} if table in counts else {}
 
 
 def _used(gateways: RunGateways) -> tuple[float, int]:
     return gateways.ledger.stats.held_ms, gateways.requests
 
 
-def figures_of(phase: Phase, outcomes: Sequence[EntityOutcome]) -> dict[str, Figures]:
+def figures_of(phase: Phase, outcomes: Sequence[Outcome]) -> dict[str, Figures]:
     """By the output of the stage's op: how many issues, merge requests or documents came to what."""
     if phase is Phase.INGEST:
         return {
@@ -74,7 +89,7 @@ def tell_failures(log: dg.DagsterLogManager, result: SyncResult) -> None:
         log.warning("and %d more: `surgical-pipeline runs show %s`", len(told) - MOST_LINES, result.run_id)
 
 
-def _rows(outcomes: Sequence[EntityOutcome]) -> Figures:
+def _rows(outcomes: Sequence[Outcome]) -> Figures:
     return {
         "requested": len(outcomes),
         "written": sum(one.ingested for one in outcomes),
@@ -85,7 +100,7 @@ def _rows(outcomes: Sequence[EntityOutcome]) -> Figures:
     }
 
 
-def _dependents(outcomes: Sequence[EntityOutcome], dependents: Iterable[Dependent]) -> Figures:
+def _dependents(outcomes: Sequence[Outcome], dependents: Iterable[Dependent]) -> Figures:
     names = {str(one) for one in dependents}
     fetched = [one for one in outcomes if _has_row(one) and not one.unchanged]
     return {
@@ -95,7 +110,7 @@ def _dependents(outcomes: Sequence[EntityOutcome], dependents: Iterable[Dependen
     }
 
 
-def _has_row(outcome: EntityOutcome) -> bool:
+def _has_row(outcome: Outcome) -> bool:
     return outcome.ingested or outcome.stale_skipped
 
 

@@ -16,3 +16,25 @@ SELECT
         ORDER BY GREATEST(heartbeat_at, COALESCE(finished_at, heartbeat_at)) DESC NULLS LAST, number DESC NULLS LAST
         LIMIT 1
     ) AS last_run;
+
+-- name: count_live_entities
+-- Issues and merge requests that are not known to be deleted in GitLab.
+SELECT
+    COUNT(*) FILTER (WHERE entity_type = 'issue') AS issues,
+    COUNT(*) FILTER (WHERE entity_type = 'merge_request') AS merge_requests
+FROM entities
+WHERE deleted_at IS NULL;
+
+-- name: count_rows_of_dependents
+-- Discussions and resource events, also of what is deleted in GitLab.
+SELECT
+    (SELECT COUNT(*) FROM discussions) AS discussions,
+    (SELECT COUNT(*) FROM resource_events) AS resource_events;
+
+-- name: count_live_documents
+-- Documents that are not deleted.
+SELECT COUNT(*) AS documents FROM documents WHERE deleted_at IS NULL;
+
+-- name: count_vectors
+-- Vectors of all models.
+SELECT COUNT(*) AS embeddings FROM embeddings;

@@ -55,6 +55,7 @@ from surgical_pipeline.ledger.postgres import windows as postgres_windows
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.pruning import prune_ledger, run_statuses
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.row_counts import count_rows
 from surgical_pipeline.ledger.runs import (
     find_run,
     list_open_runs,
@@ -151,6 +152,7 @@ def test_one_story_runs_every_named_query(
         assert rows_outside_scope(tx, "run-1").ok
         assert not rows_outside_scope(tx, "run-2").ok
         assert what_is_checked(tx, "run-1").regenerated_documents == 3
+        assert count_rows(tx)["issues"] == 1
         assert documents_without_current_embedding(tx, "run-1", MODEL) == []
         assert (orphan_vectors(tx), duplicate_documents(tx)) == ({}, [])
         check(tx)
@@ -161,10 +163,7 @@ def test_one_story_runs_every_named_query(
         assert load_last_failures(tx, runs) == []
     use_the_inbox(ledger)
     count_deliveries(ledger)
-    with ledger.read() as tx:
-        standing = read_standing(tx)
-        if isinstance(ledger, DuckDBLedger):
-            assert standing.runs == len(tx.arrow("SELECT run_id FROM runs", {}))
+    look_at_its_standing(ledger)
     delete_what_is_old(ledger)
     report(ledger)
     watch(ledger)
@@ -173,6 +172,13 @@ def test_one_story_runs_every_named_query(
     else:
         roll_back(ledger)
     assert sorted(asked_for) == sorted(sql.queries(backend))
+
+
+def look_at_its_standing(ledger: Ledger) -> None:
+    with ledger.read() as tx:
+        standing = read_standing(tx)
+        if isinstance(ledger, DuckDBLedger):
+            assert standing.runs == len(tx.arrow("SELECT run_id FROM runs", {}))
 
 
 def roll_back(ledger: Ledger) -> None:

@@ -65,6 +65,12 @@ def test_a_run_materializes_the_six_assets_once_with_its_key_and_figures(instanc
     assert Counter(one.asset_key.to_user_string() for one in found) == Counter(ASSETS)
     assert {one.partition for one in found} == {KEY}
     assert {one.metadata["ingested"].value for one in found} == {3}
+    by_name = {one.asset_key.path[-1]: one.metadata for one in found}
+    assert (by_name["issues"]["written"].value, by_name["merge_requests"]["written"].value) == (2, 1)
+    assert by_name["issues"]["dagster/row_count"].value == 2
+    vectors = by_name["embeddings"]["dagster/row_count"].value
+    assert isinstance(vectors, int)
+    assert vectors > 3
     for key in ASSETS:
         latest = instance.get_latest_materialization_event(dg.AssetKey(key.split("/")))
         assert latest is not None
@@ -73,7 +79,9 @@ def test_a_run_materializes_the_six_assets_once_with_its_key_and_figures(instanc
 
 def test_the_outcome_table_is_told_once(instance: dg.DagsterInstance) -> None:
     tables = [
-        one.asset_key.to_user_string() for one in materializations(run(instance)) if "entities" in one.metadata
+        one.asset_key.to_user_string()
+        for one in materializations(run(instance))
+        if isinstance(one.metadata.get("entities"), dg.MarkdownMetadataValue)
     ]
     assert tables == ["embeddings"]
 

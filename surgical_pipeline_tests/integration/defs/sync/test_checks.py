@@ -7,10 +7,11 @@ import dagster as dg
 import duckdb
 import pytest
 
-from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gateways import RESOURCES
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.checks import ledger_checks
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import CONTENT_TABLES, query
 
@@ -62,7 +63,7 @@ def checked_again(run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
     definitions = dg.Definitions(
         assets=[surgical_sync],
         asset_checks=[ledger_checks],
-        resources={"gateways": Gateways()},
+        resources=RESOURCES,
         jobs=[dg.define_asset_job("only_checks", selection=dg.AssetSelection.all_asset_checks())],
         executor=dg.in_process_executor,
     )
@@ -165,21 +166,43 @@ def test_a_run_with_failures_is_told_apart_from_a_clean_one(sync: Sync, home: Pa
     assert outcomes == ["succeeded", "succeeded_with_warnings"]
 
 
-def test_each_asset_has_figures_of_the_run(sync: Sync, home: Path) -> None:
-    run_id = sync("acme/rocket#12!34").run_id
+def figures_of_assets(home: Path, run_id: str) -> dict[str, dict[str, Any]]:
+    """What the run's materializations tell, by the last part of the asset's key."""
     with dg.DagsterInstance.from_config(str(home)) as instance:
         records = instance.get_records_for_run(run_id, of_type=dg.DagsterEventType.ASSET_MATERIALIZATION).records
-    found: dict[str, dict[str, Any]] = {}
-    for record in records:
-        event = record.event_log_entry.dagster_event
-        assert event is not None
-        found[str(event.asset_key and event.asset_key.to_user_string())] = {
+    events = [record.event_log_entry.dagster_event for record in records]
+    return {
+        event.asset_key.path[-1]: {
             name: value.value for name, value in event.step_materialization_data.materialization.metadata.items()
         }
-    assert found["gitlab/issues"]["written"] == found["gitlab/merge_requests"]["written"] == 1
-    assert found["gitlab/discussions"]["entities"] == found["gitlab/resource_events"]["entities"] == 2
-    assert found["gitlab/discussions"]["http_requests"] > 2
+        for event in events
+        if event and event.asset_key
+    }
+
+
+def test_each_asset_has_figures_of_the_run(sync: Sync, home: Path) -> None:
+    found = figures_of_assets(home, sync("acme/rocket#12!34").run_id)
+    assert found["issues"]["written"] == found["merge_requests"]["written"] == 1
+    assert found["discussions"]["entities"] == found["resource_events"]["entities"] == 2
+    assert found["discussions"]["http_requests"] > 2
     assert found["documents"]["documents_regenerated"] == found["embeddings"]["documents_embedded"]
-    for key in ("gitlab/issues", "gitlab/discussions", "documents"):
+    for key in ("issues", "discussions", "documents", "embeddings"):
         assert 0 < found[key]["lock_share"] < 1
         assert found[key]["seconds"] > 0
+
+
+def test_each_asset_has_the_number_of_rows_of_its_table(
+    sync: Sync, home: Path, sandbox: RunningSandbox, ledger: DuckDBLedger
+) -> None:
+    """Without what is deleted in GitLab, as the second miss in a row tells; its discussions and events stay."""
+    sync("acme/rocket#12-14!34")
+    sandbox.control.delete_issue(13)
+    sync("acme/rocket#13+15")
+    found = figures_of_assets(home, sync("acme/rocket#13+14!34").run_id)
+    views = ("issues", "merge_requests", "documents", "embeddings")
+    tables = {name: f"{'gitlab' if name in views else 'main'}.{name}" for name in found}
+    assert {name: figures["dagster/row_count"] for name, figures in found.items()} == {
+        name: rows_of(ledger, table) for name, table in tables.items()
+    }
+    assert found["issues"]["dagster/row_count"] == 3
+    assert len(found) == 6

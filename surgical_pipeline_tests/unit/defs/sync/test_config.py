@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gateways import RESOURCES
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.config import StageConfig, example_config
 from surgical_pipeline.domain.budgets import Budgets
@@ -108,7 +108,7 @@ def test_a_run_needs_a_scope_or_a_partition_key_that_is_one_and_not_both(
 def example_job(monkeypatch: pytest.MonkeyPatch) -> dg.JobDefinition:
     monkeypatch.setenv("SURGICAL_EXAMPLE_SCOPE", "acme/rocket#12-14!34")
     job = dg.define_asset_job("example", selection=[surgical_sync], config=example_config())
-    definitions = dg.Definitions(assets=[surgical_sync], jobs=[job], resources={"gateways": Gateways()})
+    definitions = dg.Definitions(assets=[surgical_sync], jobs=[job], resources=RESOURCES)
     return definitions.resolve_job_def("example")
 
 
@@ -180,3 +180,51 @@ def test_a_scope_that_cannot_be_read_fails_before_anything_runs(
     monkeypatch.setenv("GITLAB_URL", "https://gitlab.example.com")
     with pytest.raises(dg.DagsterInvalidConfigError, match=sentence):
         stage_configs(job, block)
+
+
+GROUPS = ("What: ", "How: ", "Limit: ")
+
+
+def fields_of(job: str, *path: str) -> dict[str, dg.Field]:
+    """Of a block of run config, as the launchpad shows it."""
+    config_type = defs.resolve_job_def(job).run_config_schema.config_type
+    for name in path:
+        config_type = config_type.fields[name].config_type  # type: ignore[attr-defined]
+    found: dict[str, dg.Field] = config_type.fields  # type: ignore[attr-defined]
+    return found
+
+
+SYNC_FIELDS = ("surgical_sync_job", "ops", "surgical_sync", "config")
+PLAN_FIELDS = ("plan_backfill", "ops", "plan_and_launch", "config")
+
+
+@pytest.mark.parametrize("block", [SYNC_FIELDS, PLAN_FIELDS], ids=lambda block: block[0])
+def test_every_field_says_which_group_it_belongs_to_and_its_default(block: tuple[str, ...]) -> None:
+    for name, field in fields_of(*block).items():
+        assert field.description is not None
+        assert field.description.startswith(GROUPS), name
+        assert "efault: " in field.description or not field.default_provided, name
+
+
+def test_a_limit_says_its_unit_its_default_and_its_bounds_as_the_domain_has_them() -> None:
+    limits = {
+        name: field.description for name, field in fields_of(*SYNC_FIELDS).items() if name in Budgets.model_fields
+    }
+    assert limits.keys() == Budgets.model_fields.keys()
+    assert limits["entity_timeout_seconds"] == (
+        "Limit: seconds for the dependents (discussions, events, ...) of one issue or merge request. "
+        "Default: 20; more than 0, at most 3,600."
+    )
+    assert limits["max_requests_in_flight"] == (
+        "Limit: requests to GitLab at once; lower it where GitLab answers 429. Default: 16; 1 to 64."
+    )
+
+
+def test_the_names_of_the_fields_are_those_that_others_rely_on() -> None:
+    assert set(fields_of(*SYNC_FIELDS)) == {
+        *("project", "issue_iids", "mr_iids", "scope", "dependents", "only_changed"),
+        *Budgets.model_fields,
+    }
+    assert set(fields_of(*PLAN_FIELDS)) == {
+        *("project", "issues", "merge_requests", "all", "updated_after", "only_changed", "chunk"),
+    }

@@ -26,7 +26,15 @@ def test_each_entity_is_a_row_with_what_became_of_it() -> None:
     good = report(
         12, fetched=True, ingested=True, regenerated_document_ids=("a", "b"), embedded_document_ids=("a",)
     )
-    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written | ok |  | 2 | 1 |"]
+    assert rows(outcome_table([good])) == ["| acme/rocket#12 | written | ok | 2 | 1 |"]
+
+
+def test_a_column_for_failures_is_there_if_there_are_any() -> None:
+    """Dagster's page is too narrow for it and the numbers behind it."""
+    good, bad = report(12, ingested=True), report(13, failure=failure())
+    assert outcome_table([good]).splitlines()[0] == "| entity | row | dependents | docs | embedded |"
+    assert "| failures and warnings |" in outcome_table([good, bad]).splitlines()[0]
+    assert rows(outcome_table([good, bad]))[1] == "| acme/rocket#12 | written | ok |  | 0 | 0 |"
 
 
 def test_every_row_has_the_columns_of_the_header() -> None:

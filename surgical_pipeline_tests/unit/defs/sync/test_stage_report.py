@@ -1,14 +1,7 @@
-from pathlib import Path
-
-import dagster as dg
-import pytest
-
-from surgical_pipeline.defs.sync.asset import ASSETS, surgical_sync
-from surgical_pipeline.defs.sync.catalog import described
-from surgical_pipeline.defs.sync.stage_report import figures_of
+from surgical_pipeline.defs.sync.stage_report import figures_by_output, figures_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import Phase
-from surgical_pipeline.domain.outcomes import EntityOutcome
+from surgical_pipeline.domain.outcomes import EntityOutcome, EntityReport
 from surgical_pipeline.domain.scope import EntityType
 
 ISSUE, MERGE_REQUEST = EntityType.ISSUE, EntityType.MERGE_REQUEST
@@ -56,20 +49,10 @@ def test_documents_are_counted_by_the_docs_stage() -> None:
     assert figures_of(Phase.DOCS, OUTCOMES) == {"documents": {"documents_regenerated": 2}}
 
 
-@pytest.mark.parametrize("key", ASSETS, ids=lambda key: key.to_user_string())
-def test_every_asset_has_kinds_a_place_and_its_code(key: dg.AssetKey) -> None:
-    spec = surgical_sync.get_asset_spec(key)
-    assert {"python", "duckdb"} <= spec.kinds
-    assert ("gitlab" in spec.kinds) is (key.path[0] == "gitlab")
-    (reference,) = spec.metadata["dagster/code_references"].code_references
-    assert reference.file_path.endswith(f"/stages/{spec.tags['surgical/stage']}.py")
-
-
-def test_where_the_ledger_is_and_whose_it_is_come_from_the_settings(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("SURGICAL_LEDGER", str(tmp_path / "ledger.duckdb"))
-    monkeypatch.setenv("SURGICAL_OWNERS", "ana@example.com, team:data")
-    spec = described(dg.AssetSpec("documents"))
-    assert spec.metadata["dagster/uri"] == f"duckdb://{tmp_path}/ledger.duckdb"
-    assert spec.owners == ["ana@example.com", "team:data"]
+def test_a_run_that_is_over_has_the_figures_that_its_stages_had() -> None:
+    reports = [EntityReport.of(one, "acme/rocket") for one in OUTCOMES]
+    assert figures_by_output(reports) == {
+        **figures_of(Phase.INGEST, OUTCOMES),
+        **figures_of(Phase.DEPENDENTS, OUTCOMES),
+        **figures_of(Phase.DOCS, OUTCOMES),
+    }
