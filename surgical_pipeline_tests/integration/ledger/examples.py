@@ -44,6 +44,11 @@ def read_sql(tx: Transaction, statement: str, **params: object) -> list[tuple[An
     return _executed(tx, statement, params)
 
 
+def of_another_process(ledger: AnyLedger) -> AnyLedger:
+    """The same ledger as a process has it that shares nothing with this one."""
+    return DuckDBLedger(ledger.path) if isinstance(ledger, DuckDBLedger) else PostgresLedger(ledger.address)
+
+
 def columns_of(tx: Transaction, table: str) -> list[str]:
     """The names of a table's or view's columns, in their order."""
     named = (

@@ -1,6 +1,8 @@
 """What waits in the inbox, what a run's end makes of it, and what people can do with the rest."""
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -8,8 +10,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.events.debounce import Waiting
-from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.duckdb import transaction
+from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.events import (
     EventState,
     PendingProject,
@@ -20,6 +21,7 @@ from surgical_pipeline.ledger.events import (
     retry_events,
     waiting_entities,
 )
+from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import queue_run
@@ -252,13 +254,14 @@ def test_dead_letters_are_retried_or_dropped_by_people(ledger: Ledger) -> None:
 
 def test_a_run_of_nothing_pending_costs_one_statement(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
-    real = sql.query
+    for kind in (DuckDBTransaction, PostgresTransaction):
+        real = kind._run
 
-    def noted(name: str) -> sql.Query:
-        asked.append(name)
-        return real(name)
+        def noted(tx: Any, name: str, params: Any, real: Callable[..., Any] = real) -> Any:
+            asked.append(name)
+            return real(tx, name, params)
 
-    monkeypatch.setattr(transaction, "query", noted)
+        monkeypatch.setattr(kind, "_run", noted)
     receive(ledger, issue(2), seq=1)
     run = take(ledger, "run-1")
     fetch(run, issue(1))

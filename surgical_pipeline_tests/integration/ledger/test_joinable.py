@@ -5,23 +5,21 @@ import pytest
 from surgical_pipeline.domain.lifecycle import Phase, RunMode, RunStatus, Trigger
 from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.runs import load_result, queue_run
-from surgical_pipeline_tests.integration.ledger.examples import HandClock, at, start
-from surgical_pipeline_tests.ledger_gate import rows
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, HandClock, at, of_another_process, start
 
 CONDUCTOR = ProcessIdentity("host", 7, "boot/ns/1")
 
 
-def process(ledger: DuckDBLedger, clock: HandClock) -> JoinableRecorder:
+def process(ledger: AnyLedger, clock: HandClock) -> JoinableRecorder:
     """What a stage has in its own process: nothing of what others remember."""
-    return JoinableRecorder(DuckDBLedger(ledger.path), "run-1", clock=clock, worker=CONDUCTOR)
+    return JoinableRecorder(of_another_process(ledger), "run-1", clock=clock, worker=CONDUCTOR)
 
 
-def test_stages_in_processes_of_their_own_are_one_run(ledger: DuckDBLedger) -> None:
+def test_stages_in_processes_of_their_own_are_one_run(ledger: AnyLedger) -> None:
     clock = HandClock()
     first = process(ledger, clock)
     first.start_surgical(Scope.parse("acme/rocket#1+2"), mode=RunMode.SURGICAL, trigger=Trigger.LAUNCHPAD)
@@ -62,25 +60,26 @@ def test_stages_in_processes_of_their_own_are_one_run(ledger: DuckDBLedger) -> N
         ("ingest", 0, True),
         ("preflight", 5, True),
     ]
-    row = rows(ledger.path)["run-1"]
-    assert (row.values["host"], row.pid) == ("host", 7)
+    with ledger.read() as tx:
+        (row,) = tx.rows("load_run", run_id="run-1")
+    assert (row["host"], row["pid"]) == ("host", 7)
 
 
 @pytest.mark.parametrize("ending", ["finish_cancelled", "finish_succeeded"])
-def test_a_run_that_has_ended_is_not_joined(ledger: DuckDBLedger, ending: str) -> None:
+def test_a_run_that_has_ended_is_not_joined(ledger: AnyLedger, ending: str) -> None:
     assert getattr(start(ledger, "run-1"), ending)()
     with pytest.raises(RunLostError):
         process(ledger, HandClock(at(5))).join(Phase.INGEST)
 
 
-def test_a_second_process_of_a_stage_that_is_over_writes_nothing(ledger: DuckDBLedger) -> None:
+def test_a_second_process_of_a_stage_that_is_over_writes_nothing(ledger: AnyLedger) -> None:
     start(ledger, "run-1").set_phase(Phase.DOCS)
     late = process(ledger, HandClock(at(5)))
     with pytest.raises(RunLostError):
         late.join(Phase.INGEST)
 
 
-def test_a_ledger_that_does_not_know_that_the_run_has_begun_is_another_one(ledger: DuckDBLedger) -> None:
+def test_a_ledger_that_does_not_know_that_the_run_has_begun_is_another_one(ledger: AnyLedger) -> None:
     start(ledger, "run-0")
     with pytest.raises(LedgerReplacedError):
         process(ledger, HandClock()).join(Phase.INGEST)
