@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 
 import dagster as dg
 
@@ -27,7 +28,7 @@ from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.words import counted
-from surgical_pipeline.ledger.clock import utc_now
+from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 
 LOOK_SECONDS = 1.0
@@ -51,6 +52,7 @@ def cancel(
     *,
     watch: Callable[[Cancelling], None],
     pause: Callable[[float], None] = time.sleep,
+    clock: Clock = utc_now,
 ) -> Cancelling:
     """Ask for its end and wait for it; returns the last look. One that is over stays as it is.
 
@@ -58,7 +60,7 @@ def cancel(
         BackfillError: it runs in a process that cannot be reached from here.
     """
     if backfill.state.over:
-        return _look(instance, backfill)
+        return _look(instance, backfill, clock())
     if backfill.worker is not None:
         _interrupt(backfill)
     while True:
@@ -66,17 +68,17 @@ def cancel(
         if now.record.status is BulkActionStatus.REQUESTED:
             # Again if it is lost: Dagster's daemon may write its own copy, which it read before.
             instance.update_backfill(now.record._replace(status=BulkActionStatus.CANCELING))
-        look = _look(instance, now)
+        look = _look(instance, now, clock())
         watch(look)
         if look.state.over or look.abandoned:
             return look
         pause(LOOK_SECONDS)
 
 
-def _look(instance: dg.DagsterInstance, backfill: Backfill) -> Cancelling:
+def _look(instance: dg.DagsterInstance, backfill: Backfill, present: datetime) -> Cancelling:
     ending = sum(not run.is_finished for run in runs_of(instance, [backfill]))
     now = find_backfill(instance, backfill.id)
-    alone = now.worker is None and not now.state.over and not daemon_runs(instance, utc_now())
+    alone = now.worker is None and not now.state.over and not daemon_runs(instance, present)
     return Cancelling(now.state, ending, abandoned=alone)
 
 
@@ -99,15 +101,19 @@ class Resumption:
     tags: dict[str, str]
 
 
-def resumption(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill) -> Resumption:
+def resumption(
+    instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill, *, mirror: Mirror | None = None
+) -> Resumption:
     """What is left, by the ledger, of a backfill that is over.
+
+    ``mirror``: over the same two, which it makes agree first; None: one with the clock of this machine.
 
     Raises:
         BackfillError: it is not over, or another resumes it already.
         LedgerError: the ledger cannot be used now.
     """
     more = resumed_by(instance, backfill)
-    Mirror(instance, ledger).reconcile()
+    (mirror or Mirror(instance, ledger)).reconcile()
     for one in (backfill, *more):
         if not _is_over(instance, one):
             raise BackfillError(
@@ -125,7 +131,8 @@ def resumption(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill)
         per_minute=None,
     )
     root = backfill.record.tags.get(ROOT_TAG, backfill.id)
-    return Resumption(plan, {PARENT_TAG: backfill.id, ROOT_TAG: root})
+    # Each is resumed once, for one goes on from the last: so a launch can tell whether it comes too late.
+    return Resumption(plan, {PARENT_TAG: (backfill, *more)[-1].id, ROOT_TAG: root})
 
 
 def _is_over(instance: dg.DagsterInstance, backfill: Backfill) -> bool:

@@ -118,11 +118,14 @@ def list_backfills(instance: dg.DagsterInstance, *, limit: int | None = None) ->
 
 
 def resumed_by(instance: dg.DagsterInstance, backfill: Backfill) -> list[Backfill]:
-    """Those that resume it, and those that resume these, in the order in which they were launched."""
+    """Those that resume it, and those that resume these, in the order in which they were launched.
+
+    That is the order in which Dagster stored them: their times are of several machines.
+    """
     root = backfill.record.tags.get(ROOT_TAG, backfill.id)
-    records = instance.get_backfills(filters=BulkActionsFilter(tags={ROOT_TAG: root}))
+    newest_first = instance.get_backfills(filters=BulkActionsFilter(tags={ROOT_TAG: root}))
     family, found = {backfill.id}, []
-    for one in sorted(map(Backfill, records), key=lambda one: one.made_at):
+    for one in map(Backfill, reversed(newest_first)):
         if one.resumes in family:
             family.add(one.id)
             found.append(one)

@@ -7,12 +7,14 @@ the planner would do twice, and the last step is one row.
 
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from datetime import datetime
 
 import dagster as dg
 
-from surgical_pipeline.defs.backfill_records import list_backfills
+from surgical_pipeline.defs.backfill_records import PARENT_TAG, list_backfills
 from surgical_pipeline.defs.dagster_home import alone_in
 from surgical_pipeline.defs.dagster_internals import (
     BulkActionStatus,
@@ -38,7 +40,7 @@ from surgical_pipeline.domain.backfill import (
     plan_of,
 )
 from surgical_pipeline.domain.backfill_report import BackfillState
-from surgical_pipeline.domain.budgets import PATIENT, Deadline
+from surgical_pipeline.domain.budgets import PATIENT, Deadline, MonotonicClock
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.lifecycle import Trigger
 from surgical_pipeline.domain.records import ProjectRecord
@@ -47,6 +49,7 @@ from surgical_pipeline.domain.words import counted
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.enumeration import list_keys
 from surgical_pipeline.gitlab.errors import GitLabError
+from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.settings import Settings
 
 PLANNING_SECONDS = 3600.0
@@ -68,15 +71,26 @@ def plan(wish: Wish, settings: Settings) -> BackfillPlan:
         SettingsError: GitLab's settings are missing or wrong.
         BackfillError: GitLab does not show a project, or cannot be asked.
     """
+    return run_async(lambda: plan_with(open_gitlab(settings), wish))
+
+
+async def plan_with(
+    client: GitLabClient, wish: Wish, *, monotonic: MonotonicClock = time.monotonic
+) -> BackfillPlan:
+    """The same through a client that is not connected yet.
+
+    Raises:
+        BackfillError: as for `plan`.
+    """
+    deadline = Deadline.after(PLANNING_SECONDS, monotonic)
     try:
-        return run_async(lambda: _plan(wish, settings))
+        return await _plan(client, wish, deadline)
     except GitLabError as error:
         raise BackfillError(f"{error.code}: {error.message}. {error.code.advice}", error.code) from error
 
 
-async def _plan(wish: Wish, settings: Settings) -> BackfillPlan:
-    deadline = Deadline.after(PLANNING_SECONDS, time.monotonic)
-    async with open_gitlab(settings) as client:
+async def _plan(unconnected: GitLabClient, wish: Wish, deadline: Deadline) -> BackfillPlan:
+    async with unconnected as client:
         projects: dict[int, ProjectRecord] = {}
         named: dict[int, set[EntityKey]] = {}
         whole: set[int] = set()
@@ -137,6 +151,8 @@ def launch(
     repository: RemoteRepositoryOrigin | None = None,
     tags: Mapping[str, str] | None = None,
     status: BulkActionStatus = BulkActionStatus.REQUESTED,
+    clock: Clock = utc_now,
+    alone: Callable[[], AbstractContextManager[None]] | None = None,
 ) -> Launched:
     """Ask Dagster for the backfill, unless the same one is under way.
 
@@ -146,14 +162,24 @@ def launch(
         repository: where the daemon finds our jobs; None: where it found them last.
         tags: more for the backfill and all its runs.
         status: one that is over keeps Dagster's daemon away: somebody else makes the runs.
+        clock: gives the time of its making.
+        alone: keeps all other launches away meanwhile; None: those of this machine, by a lock in DAGSTER_HOME.
+
+    Raises:
+        BackfillError: it resumes a backfill that somebody else has resumed since it was planned.
     """
     register(instance, plan.chunks)
-    with alone_in(Settings.from_environment().dagster_home):
+    with alone() if alone else alone_in(Settings.from_environment().dagster_home):
         under_way = _under_way(instance, plan)
         if under_way is not None:
             return Launched(under_way, under_way=True)
+        _must_resume_first(instance, tags or {})
         backfill = backfill_of(
-            plan, repository=repository or our_repository(instance), tags=tags or {}, status=status
+            plan,
+            repository=repository or our_repository(instance),
+            tags=tags or {},
+            status=status,
+            made_at=clock(),
         )
         instance.add_backfill(backfill)
     return Launched(backfill.backfill_id)
@@ -165,6 +191,7 @@ def backfill_of(
     repository: RemoteRepositoryOrigin,
     tags: Mapping[str, str],
     status: BulkActionStatus,
+    made_at: datetime,
 ) -> PartitionBackfill:
     """The row that Dagster keeps of a backfill. Its tags and config go to each of its runs."""
     return PartitionBackfill(
@@ -172,7 +199,7 @@ def backfill_of(
         status=status,
         from_failure=False,
         tags={TRIGGER_TAG: str(Trigger.BACKFILL), **BACKGROUND, **tags},
-        backfill_timestamp=time.time(),
+        backfill_timestamp=made_at.timestamp(),
         title=_title_of(plan),
         run_config=config_of(plan),
         partition_set_origin=repository.get_partition_set_origin(
@@ -207,6 +234,16 @@ def _under_way(instance: dg.DagsterInstance, plan: BackfillPlan) -> str | None:
         if same and one.state is BackfillState.RUNNING:
             return one.id
     return None
+
+
+def _must_resume_first(instance: dg.DagsterInstance, tags: Mapping[str, str]) -> None:
+    parent = tags.get(PARENT_TAG)
+    others = [one.id for one in list_backfills(instance) if parent is not None and one.resumes == parent]
+    if others:
+        raise BackfillError(
+            f"backfill {parent} was resumed meanwhile, by {others[0]}: resume it once more when that one is over, "
+            "if anything is left then"
+        )
 
 
 def _title_of(plan: BackfillPlan) -> str:

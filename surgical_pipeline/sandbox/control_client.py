@@ -127,6 +127,7 @@ class SandboxControl:
         replica_lag_seconds: float = 0,
         replica_every: int = 1,
         largest_page: int = 100,
+        largest_offset: int = 50_000,
     ) -> None:
         """Be an older or smaller GitLab, or one whose answers lag behind, by the fields of `Behaviour`."""
         behaviour = Behaviour(
@@ -134,6 +135,7 @@ class SandboxControl:
             replica_lag_seconds=replica_lag_seconds,
             replica_every=replica_every,
             largest_page=largest_page,
+            largest_offset=largest_offset,
         )
         self._send("POST", "/behaviour", body=behaviour)
 

@@ -73,6 +73,9 @@ class Behaviour(ControlModel):
         default=1, ge=1, description="of so many answers one comes from the lagging replica"
     )
     largest_page: int = Field(default=100, ge=1, description="rows of a page, whatever `per_page` asks for")
+    largest_offset: int = Field(
+        default=50_000, ge=1, description="lists answer 405 where page number times page size is more than this"
+    )
 
 
 class EntityChange(ControlModel):

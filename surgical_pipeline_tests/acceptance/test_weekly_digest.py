@@ -89,6 +89,7 @@ def test_a_digest_of_many_names_the_first_and_links_only_to_addresses(ledger: Du
     assert "25 issues opened, 0 closed." in before["weekly_digest"]["digest"]
 
 
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # of Dagster's own function that evaluates conditions
 def test_they_follow_a_publish_by_themselves(ledger: DuckDBLedger, folder: Path) -> None:
     bring(ledger, issue_of(1))
     publish(ledger, folder)

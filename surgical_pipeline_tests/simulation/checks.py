@@ -12,6 +12,7 @@ from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger import checks as ledger_checks
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
+from surgical_pipeline_tests.simulation.gitlab import NEIGHBOUR
 from surgical_pipeline_tests.simulation.ledger import LedgerFile
 from surgical_pipeline_tests.simulation.processes import Process
 from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
@@ -48,6 +49,8 @@ WHERE outcome.run_id = $run_id
     AND ((outcome.ingested AND entities.run_id IS DISTINCT FROM outcome.run_id)
         OR (outcome.stale_skipped AND entities.run_id = outcome.run_id))
 """
+_PENDING = "SELECT event_key, attempts, project_path FROM gitlab_events WHERE state = 'pending'"
+_TOLD_AS_UNCHANGED = "SELECT entity_type, iid FROM entity_outcomes WHERE unchanged AND run_id = $run_id"
 _FETCHES = "SELECT entity_type, iid, updated_at, fetched_at FROM entities"
 _DEPENDENT_FETCHES = "SELECT entity_type, iid, dependent, fetched_at FROM dependent_fetches"
 _DEFECTS = """
@@ -86,6 +89,7 @@ class Checks:
         run_id = process.name.removeprefix("run ") if process.name.startswith("run ") else None
         if run_id is not None and purpose == "ingest":
             self._what_was_refused_is_not_told_as_done(run_id)
+            self._unchanged_is_as_it_was(run_id)
             self._fresher_replaces_older()
         if run_id is not None and purpose == "dependents":
             self._later_dependents_replace_earlier()
@@ -97,7 +101,7 @@ class Checks:
         with gateways.ledger.read("check") as tx:
             scope = ledger_checks.rows_outside_scope(tx, run_id)
         if not scope.ok:
-            self._break(f"run {run_id[:8]} changed rows outside its scope: {scope}")
+            self.tell_broken(f"run {run_id[:8]} changed rows outside its scope: {scope}")
 
     def one_ask_at_a_time(self, stored: StoredRun) -> None:
         """Called for a run whose status changed: no other was known that takes events of the same entity."""
@@ -107,7 +111,7 @@ class Checks:
         for other in self.storage.unfinished():
             known = other is not stored and events_upto_of(other.run) is not None and other.made < stored.began
             if known and keys & set(_keys_of(self.storage, other.run.run_id)):
-                self._break(
+                self.tell_broken(
                     f"{sorted(keys)} is asked for in {stored.run.run_id[:8]} beside {other.run.run_id[:8]}"
                 )
 
@@ -144,36 +148,62 @@ class Checks:
 
     def told_otherwise(self) -> list[str]:
         """Runs of which the ledger has another status of Dagster's than Dagster."""
-        told = {row[0]: row[1] for row in self.file.rows("SELECT run_id, dagster_status FROM sync_runs")}
+        told = {
+            row[0]: row[1] for row in self.file.rows_since_write("SELECT run_id, dagster_status FROM sync_runs")
+        }
         return [
             f"{run_id[:8]} is {stored.run.status.value}, {told.get(run_id)} in the ledger"
             for run_id, stored in self.storage.runs.items()
             if told.get(run_id) != stored.run.status.value
         ]
 
+    def pending_events(self) -> list[tuple[object, ...]]:
+        """Those of projects that nobody watches wait until somebody does, or drops them: every tick tells."""
+        waiting = self.file.rows_since_write(_PENDING)
+        return [(key, attempts) for key, attempts, path in waiting if path != NEIGHBOUR]
+
     def each_event_has_its_end(self) -> None:
-        left = self.file.rows("SELECT event_key, state, attempts FROM gitlab_events WHERE state = 'pending'")
-        if left:
+        if left := self.pending_events():
             raise BrokenError(f"events are still pending: {left}")
+
+    def only_what_is_watched_is_here(self, project_id: int) -> None:
+        """Hooks of a group, and system hooks, tell of projects for which nobody asked."""
+        others = self.file.rows("SELECT project_id FROM entities WHERE project_id <> $ours", ours=project_id)
+        asked = self.file.rows(
+            "SELECT event_key, state FROM gitlab_events WHERE state <> 'pending' AND project_id <> $ours",
+            ours=project_id,
+        )
+        if others or asked:
+            raise BrokenError(f"of projects that nobody watches: {others} {asked}")
 
     def _what_was_refused_is_not_told_as_done(self, run_id: str) -> None:
         wrong = self.file.rows(_TOLD_AS_DONE, run_id=run_id)
         if wrong:
-            self._break(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
+            self.tell_broken(f"outcomes of run {run_id[:8]} are not what was written: {wrong}")
+
+    def _unchanged_is_as_it_was(self, run_id: str) -> None:
+        """Dependents of these are not fetched, so they must be what they were, by `updated_at` at least."""
+        told = {(kind, iid) for kind, iid in self.file.rows(_TOLD_AS_UNCHANGED, run_id=run_id)}
+        if not told:
+            return
+        for kind, iid, updated_at, _ in self.file.rows(_FETCHES):
+            before = self._fetches.get((kind, iid))
+            if (kind, iid) in told and (before is None or before[0] != updated_at):
+                self.tell_broken(f"{kind} {iid} of {updated_at} is told as unchanged, and was {before}")
 
     def _fresher_replaces_older(self) -> None:
         """Fetches begun more than a minute apart: the later one stays; else the later version."""
         for kind, iid, updated_at, fetched_at in self.file.rows(_FETCHES):
             before = self._fetches.get((kind, iid))
             if before is not None and _is_older((updated_at, fetched_at), before):
-                self._break(f"{kind} {iid} of {before} was replaced by that of {(updated_at, fetched_at)}")
+                self.tell_broken(f"{kind} {iid} of {before} was replaced by that of {(updated_at, fetched_at)}")
             self._fetches[kind, iid] = (updated_at, fetched_at)
 
     def _later_dependents_replace_earlier(self) -> None:
         for *key, fetched_at in self.file.rows(_DEPENDENT_FETCHES):
             before = self._dependents.get(tuple(key))
             if before is not None and fetched_at < before:  # type: ignore[operator]
-                self._break(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
+                self.tell_broken(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
             self._dependents[tuple(key)] = fetched_at
 
     def _nothing_else_changed(self, run_id: str | None, purpose: str) -> None:
@@ -183,9 +213,12 @@ class Checks:
         allowed = set(_keys_of(self.storage, run_id)) if run_id else set()
         outside = {key for key in changed if (key[1], key[2]) not in allowed}
         if outside:
-            self._break(f"{run_id and run_id[:8]} changed {sorted(map(str, outside))} in a window of {purpose}")
+            self.tell_broken(
+                f"{run_id and run_id[:8]} changed {sorted(map(str, outside))} in a window of {purpose}"
+            )
 
-    def _break(self, what: str) -> None:
+    def tell_broken(self, what: str) -> None:
+        """Something did not hold within a process; the first one counts."""
         self.broken = self.broken or what
 
 

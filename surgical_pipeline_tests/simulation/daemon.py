@@ -14,13 +14,14 @@ from functools import partial
 import dagster as dg
 from dagster import DagsterRunStatus
 
-from surgical_pipeline.defs.dagster_runs import PRIORITY_TAG
+from surgical_pipeline.defs.dagster_runs import BACKGROUND_TAG, PRIORITY_TAG
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun, StoredTick
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible, wait_for
 from surgical_pipeline_tests.simulation.processes import Process
 
 AT_ONCE = 4
+BACKGROUND_AT_ONCE = 3
 START_WITHIN = timedelta(seconds=300)
 CANCELLED_WITHIN = timedelta(seconds=20)
 LONGEST_PAUSE = 300.0
@@ -106,10 +107,23 @@ class Daemon:
             waiting = [one for one in self.storage.unfinished() if one.run.status is DagsterRunStatus.QUEUED]
             going = len(self.storage.unfinished()) - len(waiting)
             waiting.sort(key=lambda one: (-int(one.run.tags.get(PRIORITY_TAG, "0")), one.number))
-            for one in waiting[: max(0, AT_ONCE - going)]:
+            for one in self._next(waiting, max(0, AT_ONCE - going)):
                 self.process.point(f"starts run {one.run.run_id[:8]}")
                 self.storage.set_status(one.run.run_id, DagsterRunStatus.STARTING)
                 self.start_run(one.run.run_id)
+
+    def _next(self, waiting: list[StoredRun], free: int) -> list[StoredRun]:
+        """Those that may start: a slot stays free of runs for which nobody waits."""
+        going = [one for one in self.storage.unfinished() if one.run.status is not DagsterRunStatus.QUEUED]
+        background = BACKGROUND_AT_ONCE - sum(BACKGROUND_TAG in one.run.tags for one in going)
+        chosen: list[StoredRun] = []
+        for one in waiting:
+            if BACKGROUND_TAG in one.run.tags:
+                if background <= 0:
+                    continue
+                background -= 1
+            chosen.append(one)
+        return chosen[:free]
 
     async def _watch_runs(self) -> None:
         """Run monitoring, as in dagster.yaml."""

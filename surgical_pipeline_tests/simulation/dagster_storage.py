@@ -10,11 +10,21 @@ import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 from dagster._core.remote_origin import RegisteredCodeLocationOrigin, RemoteRepositoryOrigin
 
-from surgical_pipeline.defs.dagster_runs import RUN_KEY_TAG, SENSOR_TAG, SYNC_JOB
+from surgical_pipeline.defs.backfill_records import DAEMON
+from surgical_pipeline.defs.dagster_internals import BulkActionsFilter, PartitionBackfill
+from surgical_pipeline.defs.dagster_runs import (
+    BACKFILL_JOB,
+    BACKFILL_TAG,
+    PARTITION_TAG,
+    RUN_KEY_TAG,
+    SENSOR_TAG,
+    SYNC_JOB,
+)
 from surgical_pipeline_tests.simulation.processes import Process
 
 INSTANCE = "simulated"
-_ORIGIN = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("simulated"), "repository").get_job_origin(SYNC_JOB)
+REPOSITORY = RemoteRepositoryOrigin(RegisteredCodeLocationOrigin("simulated"), "repository")
+_ORIGINS = {name: REPOSITORY.get_job_origin(name) for name in (SYNC_JOB, BACKFILL_JOB)}
 
 
 @dataclass
@@ -28,6 +38,8 @@ class StoredRun:
     made: float
     started_at: datetime | None = None
     log: list[Any] = field(default_factory=list)
+    goes_on: bool = False
+    """It re-executes its parent from where that failed."""
     outputs: dict[str, Any] = field(default_factory=dict)
     """What each op handed on, as Dagster's IO manager keeps it."""
 
@@ -51,7 +63,10 @@ class StoredTick:
 
 
 class DagsterStorage:
-    """``new_id`` gives ids of runs. ``on_change`` is called with each run whose status changed."""
+    """``new_id`` gives ids of runs. ``on_change`` is called with each run whose status changed.
+
+    ``on_backfill`` is called with each backfill before it is stored.
+    """
 
     def __init__(
         self, new_id: Callable[[], str], clock: Callable[[], datetime], time: Callable[[], float]
@@ -62,10 +77,18 @@ class DagsterStorage:
         self.runs: dict[str, StoredRun] = {}
         self.run_keys: set[tuple[str, str]] = set()
         self.ticks: dict[str, StoredTick] = {}
+        self.backfills: dict[str, PartitionBackfill] = {}
+        self.partitions: dict[str, None] = {}
+        self.backfill_daemon_seen: datetime | None = None
         self.on_change: list[Callable[[StoredRun], None]] = []
+        self.on_backfill: list[Callable[[PartitionBackfill], None]] = []
 
     def unfinished(self) -> list[StoredRun]:
         return [one for one in self.runs.values() if not one.finished]
+
+    def runs_of(self, backfill_id: str) -> list[StoredRun]:
+        """Those of a backfill, in the order in which they were made."""
+        return [one for one in self.runs.values() if one.run.tags.get(BACKFILL_TAG) == backfill_id]
 
     def create(
         self,
@@ -75,24 +98,28 @@ class DagsterStorage:
         sensor: str | None,
         began: float | None = None,
         parent: dg.DagsterRun | None = None,
+        goes_on: bool = False,
     ) -> StoredRun:
-        """A run that waits in the queue; its key is remembered for ever."""
+        """A run that waits in the queue; its key is remembered for ever. One with a partition is a backfill's."""
         tags = dict(request.tags)
         if sensor is not None:
             tags |= {SENSOR_TAG: sensor, RUN_KEY_TAG: str(request.run_key)}
             self.run_keys.add((sensor, str(request.run_key)))
+        job = BACKFILL_JOB if PARTITION_TAG in tags else SYNC_JOB
         run = dg.DagsterRun(
-            job_name=SYNC_JOB,
+            job_name=job,
             run_id=run_id,
             run_config=request.run_config,
             status=DagsterRunStatus.QUEUED,
             tags=tags,
             parent_run_id=parent.run_id if parent else None,
             root_run_id=(parent.root_run_id or parent.run_id) if parent else None,
-            remote_job_origin=_ORIGIN,
+            remote_job_origin=_ORIGINS[job],
         )
         now, made = self.clock(), self._time()
-        stored = StoredRun(run, len(self.runs) + 1, now, now, made if began is None else began, made)
+        stored = StoredRun(
+            run, len(self.runs) + 1, now, now, made if began is None else began, made, goes_on=goes_on
+        )
         self.runs[run_id] = stored
         self._changed(stored)
         return stored
@@ -119,6 +146,11 @@ class DagsterStorage:
     def fail(self, run_id: str, message: str) -> None:
         if self.set_status(run_id, DagsterRunStatus.FAILURE):
             self.log(run_id, DagsterEventType.RUN_FAILURE, message=message)
+
+    def add_backfill(self, backfill: PartitionBackfill) -> None:
+        for call in self.on_backfill:
+            call(backfill)
+        self.backfills[backfill.backfill_id] = backfill
 
     def _changed(self, stored: StoredRun) -> None:
         for call in self.on_change:
@@ -176,6 +208,40 @@ class DagsterConnection:
         stored = self._storage.runs[run_id]
         stored.run = stored.run.with_tags({**stored.run.tags, **new_tags})
         stored.updated_at = self._storage.clock()
+
+    def get_runs(self, filters: dg.RunsFilter | None = None, *, ascending: bool = False) -> list[dg.DagsterRun]:
+        return [one.dagster_run for one in self.get_run_records(filters, ascending=ascending)]
+
+    def add_dynamic_partitions(self, _name: str, keys: Sequence[str]) -> None:
+        self._process.point(f"registers {len(keys)} partitions")
+        self._storage.partitions |= dict.fromkeys(keys)
+
+    def get_backfill(self, backfill_id: str) -> PartitionBackfill | None:
+        self._process.must_live()
+        return self._storage.backfills.get(backfill_id)
+
+    def get_backfills(
+        self, filters: BulkActionsFilter | None = None, limit: int | None = None
+    ) -> list[PartitionBackfill]:
+        self._process.must_live()
+        tags = dict((filters and filters.tags) or {})
+        newest_first = reversed(self._storage.backfills.values())
+        found = [one for one in newest_first if tags.items() <= one.tags.items()]
+        return found[:limit]
+
+    def add_backfill(self, backfill: PartitionBackfill) -> None:
+        self._process.point(f"launches a backfill of {backfill.partition_names}")
+        self._storage.add_backfill(backfill)
+        self._process.point("launched it")
+
+    def update_backfill(self, backfill: PartitionBackfill) -> None:
+        self._process.point(f"makes a backfill {backfill.status.value}")
+        self._storage.backfills[backfill.backfill_id] = backfill
+
+    def get_daemon_heartbeats(self) -> Mapping[str, Any]:
+        self._process.must_live()
+        seen = self._storage.backfill_daemon_seen
+        return {} if seen is None else {DAEMON: SimpleNamespace(timestamp=seen.timestamp())}
 
     def report_run_canceling(self, run: dg.DagsterRun, _message: str | None = None) -> None:
         self._report(run.run_id, DagsterRunStatus.CANCELING)

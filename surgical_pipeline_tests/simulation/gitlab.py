@@ -1,6 +1,5 @@
 """GitLab as the simulation has it: the sandbox's world and API in this process, on virtual time."""
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -8,7 +7,7 @@ from typing import Any
 
 import httpx
 
-from surgical_pipeline.sandbox import edits, edits_of_merge_requests, edits_of_notes
+from surgical_pipeline.sandbox import edits, edits_of_merge_requests
 from surgical_pipeline.sandbox.api.params import format_instant
 from surgical_pipeline.sandbox.control_models import FaultSpec
 from surgical_pipeline.sandbox.hooks.bodies import Announcement
@@ -18,13 +17,12 @@ from surgical_pipeline.sandbox.server import create_app
 from surgical_pipeline.sandbox.tokens import SANDBOX_GUEST_TOKEN, SANDBOX_TOKEN
 from surgical_pipeline.sandbox.traffic import Traffic
 from surgical_pipeline.sandbox.world import World
+from surgical_pipeline_tests.simulation.gitlab_edits import EDITS
 from surgical_pipeline_tests.simulation.processes import NOON
 from surgical_pipeline_tests.simulation.schedule import Surroundings
 from surgical_pipeline_tests.simulation.steps import Edit, Lag, Trouble
 
-PROJECT = "acme/rocket"
-LABELS = ("type::bug", "type::feature", "priority::1", "needs::decision")
-_AUTHOR = "mira.okafor"
+PROJECT, GROUP, NEIGHBOUR = "acme/rocket", "acme", "acme/neighbour"
 _FIRST_FREE_ID = 90_000_000
 _OPEN_TO = edits.THROTTLE
 """So long after a change further ones may leave `updated_at` as it is, and are found all the same."""
@@ -39,7 +37,9 @@ class SimulatedGitLab:
     unannounced: set[EntityKey] = field(default_factory=set)
     edited: float = 0.0
     """When the last edit was made, in seconds of the simulation."""
-    _backup: dict[EntityKey, Entity] = field(default_factory=dict)
+    _neighbour: int | None = None
+    """The id of another project of the group, of which hooks tell and for which nobody asks."""
+    backup: dict[EntityKey, Entity] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.app = create_app(_empty_sample(), clock=self.clock)
@@ -50,6 +50,8 @@ class SimulatedGitLab:
         behaviour = self.world.behaviour
         behaviour.largest_page = self.surroundings.page
         behaviour.keyset = self.surroundings.keyset
+        if self.surroundings.pages is not None:
+            behaviour.largest_offset = self.surroundings.pages * self.surroundings.page
         [self.project_id] = self.world.projects
         for number in range(self.surroundings.issues):
             edits.create_issue(self.world, self.project_id, self._opened(f"Issue {number}", hours=30 - number))
@@ -57,7 +59,21 @@ class SimulatedGitLab:
             fields = self._opened(f"Merge request {number}", hours=20 - number)
             made = edits_of_merge_requests.create_merge_request(self.world, self.project_id, fields)
             edits_of_merge_requests.prepare(self.world, made.key)
+        if self.surroundings.hook != "project" and not self.surroundings.of_group:
+            self._neighbour = self.world.create_project(NEIGHBOUR).project_id
+            for kind in ("issue", "merge_request"):
+                self._edit_neighbour(kind)
         self.world.announced.clear()
+
+    def _edit_neighbour(self, kind: str) -> None:
+        """Somebody opens something in another project of the group, under an IID that ours has, too."""
+        if self._neighbour is None:
+            return
+        if kind == "issue":
+            edits.create_issue(self.world, self._neighbour, {"title": "Elsewhere"})
+        else:
+            fields = {"title": "Elsewhere"}
+            edits_of_merge_requests.create_merge_request(self.world, self._neighbour, fields)
 
     def _opened(self, title: str, *, hours: int) -> dict[str, Any]:
         at = format_instant(NOON - timedelta(hours=24 if self.surroundings.imported else hours))
@@ -65,19 +81,27 @@ class SimulatedGitLab:
 
     def existing(self) -> list[EntityKey]:
         """Of all that is there, in order."""
-        return sorted(key for key in self.world.every_key() if self.world.find(*key) is not None)
+        ours = (key for key in self.world.every_key() if key[0] == self.project_id)
+        return sorted(key for key in ours if self.world.find(*key) is not None)
 
     def visible(self) -> list[EntityKey]:
         """Of what the token may see."""
         sees_all = self.viewer.reads_confidential(self.project_id)
-        return [key for key in self.existing() if sees_all or not self._found(key).confidential]
+        return [key for key in self.existing() if sees_all or not self.found(key).confidential]
+
+    def changed_at(self, at: datetime) -> list[EntityKey]:
+        """Those whose `updated_at` is in that millisecond."""
+        there = ((key, datetime.fromisoformat(self.found(key).payload["updated_at"])) for key in self.existing())
+        return [key for key, updated_at in there if at <= updated_at < at + timedelta(milliseconds=1)]
 
     def edit(self, step: Edit) -> list[Announcement]:
         """Do it, if there is something that it can be done to; gives what hooks have to say of it."""
-        touched = _EDITS[step.what](self, step)
+        touched = EDITS[step.what](self, step)
         self.edited = (self.clock() - NOON).total_seconds()
         for key in touched:
             self._note(key)
+        if step.value % 3 == 0:
+            self._edit_neighbour("issue" if step.value % 2 else "merge_request")
         announced, self.world.announced = self.world.announced, []
         return announced
 
@@ -115,7 +139,8 @@ class SimulatedGitLab:
                 return
         self.unannounced.add(key)
 
-    def _found(self, key: EntityKey) -> Entity:
+    def found(self, key: EntityKey) -> Entity:
+        """One that is there."""
         entity = self.world.find(*key)
         if entity is None:
             raise AssertionError(f"{key} is not there")
@@ -126,7 +151,7 @@ class SimulatedGitLab:
         return keys[step.which % len(keys)] if keys else None
 
     def chosen_note(self, step: Edit) -> tuple[EntityKey, int] | None:
-        notes = [(key, int(note["id"])) for key in self.existing() for note in self._found(key).notes()]
+        notes = [(key, int(note["id"])) for key in self.existing() for note in self.found(key).notes()]
         return notes[step.which % len(notes)] if notes else None
 
 
@@ -140,156 +165,6 @@ def _empty_sample() -> Sample:
         users=sample_users(),
         next_id=_FIRST_FREE_ID,
     )
-
-
-# ---------------------------------------------------------------------- edits: each gives the keys that it touched
-
-Touched = list[EntityKey]
-
-
-def _update(gitlab: SimulatedGitLab, step: Edit, **fields: object) -> Touched:
-    key = gitlab.chosen(step)
-    if key is None:
-        return []
-    edits.update_entity(gitlab.world, key, dict(fields))
-    return [key]
-
-
-def _relabel(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    labels = [label for number, label in enumerate(LABELS) if step.value >> number & 1]
-    return _update(gitlab, step, labels=labels)
-
-
-def _close_or_reopen(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    return _update(gitlab, step, state="closed" if step.value % 2 else "opened")
-
-
-def _note(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    key = gitlab.chosen(step)
-    if key is None:
-        return []
-    threads = [None, *(str(one["id"]) for one in gitlab._found(key).discussions)]
-    edits_of_notes.add_note(
-        gitlab.world,
-        key,
-        body=f"Note {step.value}",
-        username=_AUTHOR,
-        discussion_id=threads[step.value % len(threads)],
-        internal=False,
-        bump=None,
-    )
-    return [key]
-
-
-def _edit_note(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    found = gitlab.chosen_note(step)
-    if found is None:
-        return []
-    edits_of_notes.edit_note(gitlab.world, found[1], body=f"Edited {step.value}", bump=None)
-    return [found[0]]
-
-
-def _delete_note(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    found = gitlab.chosen_note(step)
-    if found is None:
-        return []
-    edits_of_notes.delete_note(gitlab.world, found[1])
-    return [found[0]]
-
-
-def _emoji(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    key = gitlab.chosen(step)
-    if key is None:
-        return []
-    edits_of_notes.add_award(gitlab.world, key, name="rocket", username=_AUTHOR)
-    return [key]
-
-
-def _confidential(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    key = gitlab.chosen(step, "issue")
-    if key is None:
-        return []
-    edits.update_entity(gitlab.world, key, {"confidential": not gitlab._found(key).confidential})
-    return [key]
-
-
-def _create_issue(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    made = edits.create_issue(gitlab.world, gitlab.project_id, {"title": f"New issue {step.value}"})
-    return [made.key]
-
-
-def _create_merge_request(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    fields = {"title": f"New merge request {step.value}"}
-    return [edits_of_merge_requests.create_merge_request(gitlab.world, gitlab.project_id, fields).key]
-
-
-def _prepare(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    """The oldest first; the settle rule looks at unprepared ones for an hour, whatever their `updated_at`."""
-    del step
-    for key in gitlab.existing():
-        if key[1] == "merge_request" and gitlab._found(key).payload["prepared_at"] is None:
-            edits_of_merge_requests.prepare(gitlab.world, key)
-            return [key]
-    return []
-
-
-def _backdate(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    moment = gitlab.clock() - timedelta(minutes=2 + step.value)
-    return _update(gitlab, step, title=f"Backdated {step.value}", updated_at=format_instant(moment))
-
-
-def _delete(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    key = gitlab.chosen(step)
-    if key is None or len(gitlab.existing()) == 1:
-        return []
-    gitlab.world.vanish(key)
-    return [key]
-
-
-def _back_up(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    del step
-    gitlab._backup = {key: _copy_of(gitlab._found(key)) for key in gitlab.existing()}
-    return []
-
-
-def _restore_backup(gitlab: SimulatedGitLab, step: Edit) -> Touched:
-    """All of the project is as it was; what was made since is gone."""
-    del step
-    if not gitlab._backup:
-        return []
-    touched = [key for key in gitlab.existing() if key not in gitlab._backup]
-    for key in touched:
-        gitlab.world.vanish(key)
-    for key, entity in gitlab._backup.items():
-        gitlab.world.add(_copy_of(entity))
-        touched.append(key)
-    return touched
-
-
-def _copy_of(entity: Entity) -> Entity:
-    made = copy.deepcopy(entity)
-    made.rendered.clear()
-    return made
-
-
-_EDITS: dict[str, Callable[[SimulatedGitLab, Edit], Touched]] = {
-    "retitle": lambda gitlab, step: _update(gitlab, step, title=f"Title {step.value}"),
-    "describe": lambda gitlab, step: _update(gitlab, step, description=f"Text {step.value}\n\n- [ ] to do"),
-    "relabel": _relabel,
-    "close_or_reopen": _close_or_reopen,
-    "note": _note,
-    "edit_note": _edit_note,
-    "delete_note": _delete_note,
-    "emoji": _emoji,
-    "confidential": _confidential,
-    "create_issue": _create_issue,
-    "create_merge_request": _create_merge_request,
-    "prepare": _prepare,
-    "backdate": _backdate,
-    "delete": _delete,
-    "back_up": _back_up,
-    "restore_backup": _restore_backup,
-}
 
 
 def asgi(gitlab: SimulatedGitLab) -> httpx.ASGITransport:

@@ -75,6 +75,13 @@ class LedgerFile:
         """What a query of the simulation itself gives, outside any window."""
         return self.connection.execute(text, params or None).fetchall()
 
+    def rows_since_write(self, text: str) -> list[tuple[Any, ...]]:
+        """The same of a query without parameters, asked once until something is written."""
+        answer = self.answers.get(text)
+        if answer is None:
+            answer = self.answers[text] = ([], self.rows(text))
+        return answer[1]
+
 
 class _ReadTransaction(DuckDBTransaction):
     """The same question to the same content has the same answer."""

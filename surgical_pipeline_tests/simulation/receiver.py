@@ -25,7 +25,7 @@ from surgical_pipeline.webhook.drain import Drain
 from surgical_pipeline.webhook.signatures import Unverified, Verified, Verifier
 from surgical_pipeline.webhook.spool import Spool, _Request
 from surgical_pipeline.webhook.spool_file import SpoolError, Work
-from surgical_pipeline_tests.simulation.gitlab import SimulatedGitLab
+from surgical_pipeline_tests.simulation.gitlab import GROUP, SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible
 from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
 from surgical_pipeline_tests.simulation.processes import Process
@@ -153,7 +153,9 @@ async def _post(app: Any, headers: dict[str, str], body: bytes) -> int:
 
 @dataclass
 class Hooks:
-    """GitLab's one hook of the project. ``answered``: keys of deliveries that were answered with 2xx."""
+    """GitLab's one hook, of the project, its group or all of GitLab.
+
+    ``answered``: keys of deliveries that were answered with 2xx."""
 
     gitlab: SimulatedGitLab
     receiver: Receiver | None = None
@@ -163,7 +165,8 @@ class Hooks:
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        spec = HookSpec(url="http://receiver.simulated", token=SECRET)
+        kind = self.gitlab.surroundings.hook
+        spec = HookSpec(url="http://receiver.simulated", token=SECRET, kind=kind, group=GROUP)
         self._hook = Hook(1, spec, self.gitlab.project_id, Random(0))
 
     def announce(self, announced: list[Announcement], delays: tuple[float, ...]) -> None:

@@ -22,6 +22,7 @@ _SETTLED = 200.0
 """Seconds after the last edit: throttle, lag and overlap are over."""
 _LOOK_SECONDS = 120.0
 """Between two looks at what is left by the settle rule: the look takes as long as a tick."""
+_MOST_RESUMPTIONS = 3
 _TRIED_TOO_OFTEN = f"""
 SELECT entities.entity_type, entities.iid
 FROM entities
@@ -57,7 +58,7 @@ async def come_to_rest(simulation: Simulation) -> None:
     raise BrokenError(f"it does not come to rest within {MOST_HOURS} hours: {why}")
 
 
-def _what_is_left(simulation: Simulation, *, since: float) -> str:  # noqa: PLR0911  a reason each
+def _what_is_left(simulation: Simulation, *, since: float) -> str:
     """What somebody still wants; empty: nothing."""
     daemon, now = simulation.daemon, simulation.loop.time()
     if daemon is None or not daemon.process.alive:
@@ -71,20 +72,29 @@ def _what_is_left(simulation: Simulation, *, since: float) -> str:  # noqa: PLR0
     states = PollCursor.parse(tick.cursor or "").states if tick and tick.cursor else {}
     if not states or any(one.since or one.position for lists in states.values() for one in lists.values()):
         return f"polling waits for changes: {tick and tick.cursor}"
-    rows = simulation.file.rows
-    if pending := rows("SELECT event_key, attempts FROM gitlab_events WHERE state = 'pending'"):
-        return f"events are pending: {pending}"
-    if runs := rows("SELECT run_id FROM sync_runs WHERE finished_at IS NULL"):
-        return f"runs of the ledger have not ended: {runs}"
-    if differing := simulation.checks.told_otherwise():
-        return f"the mirror lags: {differing}"
-    if simulation.receiver and simulation.receiver.waiting_keys():
-        return "events wait in the spool"
+    if going_on := _what_goes_on(simulation):
+        return going_on
     if now >= simulation.looks_again_at and simulation.sensors:
         due = simulation.sensors.unsettled()
         simulation.looks_again_at = now + _LOOK_SECONDS if due else 0.0
         simulation.left = f"not settled: {due}" if due else ""
     return simulation.left
+
+
+def _what_goes_on(simulation: Simulation) -> str:
+    """What the ledger, a command or the receiver has not done yet."""
+    rows = simulation.file.rows_since_write
+    if pending := simulation.checks.pending_events():
+        return f"events are pending: {pending}"
+    if runs := rows("SELECT run_id FROM sync_runs WHERE finished_at IS NULL"):
+        return f"runs of the ledger have not ended: {runs}"
+    if differing := simulation.checks.told_otherwise():
+        return f"the mirror lags: {differing}"
+    if simulation.people.busy or simulation.backfills.under_way():
+        return f"commands or backfills go on: {simulation.backfills.under_way()}"
+    if simulation.receiver and simulation.receiver.waiting_keys():
+        return "events wait in the spool"
+    return ""
 
 
 async def sweep(simulation: Simulation, *, times: int = 2) -> None:
@@ -97,6 +107,25 @@ async def sweep(simulation: Simulation, *, times: int = 2) -> None:
         await come_to_rest(simulation)
 
 
+async def resume_backfills(simulation: Simulation) -> None:
+    """What people do who want their backfills done: resume them until nothing is left."""
+    for _ in range(_MOST_RESUMPTIONS):
+        left = simulation.backfills.to_resume(simulation.observer())
+        if not left:
+            return
+        for backfill_id in left:
+            simulation.people.resume(backfill_id)
+        await come_to_rest(simulation)
+
+
+def check_backfills(simulation: Simulation, *, resumed: bool) -> None:
+    """Called while nobody runs. ``resumed``: nobody can do more about them."""
+    checks, observer = simulation.backfills, simulation.observer()
+    found = checks.in_the_end(observer) if resumed else []
+    if wrong := [*checks.at_rest(observer), *found]:
+        raise BrokenError("; ".join(wrong))
+
+
 def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
     """Called while nobody runs.
 
@@ -107,6 +136,7 @@ def check_at_rest(simulation: Simulation, *, swept: bool) -> None:
     checks.every_ended_run_has_its_outcomes()
     checks.nothing_runs()
     checks.each_event_has_its_end()
+    checks.only_what_is_watched_is_here(simulation.gitlab.project_id)
     excused = set() if swept else _excused(simulation)
     expected: set[tuple[str, int]] = {(kind, iid) for _, kind, iid in simulation.gitlab.visible()}
     if swept:  # a sweep looks at what the ledger has

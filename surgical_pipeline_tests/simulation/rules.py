@@ -89,6 +89,27 @@ def _retry_of_polling() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _rest_of_a_backfill() -> Iterator[None]:
+    """Who resumes a backfill gets all of it again, done or not."""
+    with patch("surgical_pipeline.defs.backfill_life.left_of", lambda _ledger, backfill, _runs: backfill.scopes):
+        yield
+
+
+@contextmanager
+def _same_backfill() -> Iterator[None]:
+    """A backfill that is under way already is launched once more."""
+    with patch("surgical_pipeline.defs.backfills._under_way", lambda *_: None):
+        yield
+
+
+@contextmanager
+def _comparison() -> Iterator[None]:
+    """What is settled counts as unchanged, whatever GitLab says of it now."""
+    with patch("surgical_pipeline.domain.unchanged.same_content", lambda *_: True):
+        yield
+
+
 def _nothing_is_due(*_: Any, **__: Any) -> list[Any]:
     return []
 
@@ -111,4 +132,7 @@ RULES: Mapping[str, Callable[[], Any]] = {
     "one ask at a time": _one_ask_at_a_time,
     "retry of events": _retry_of_events,
     "retry of what polling found": _retry_of_polling,
+    "resuming what is left": _rest_of_a_backfill,
+    "one backfill under way": _same_backfill,
+    "the comparison of only_changed": _comparison,
 }

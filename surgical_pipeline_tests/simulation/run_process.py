@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
-from surgical_pipeline.defs.dagster_runs import config_block, is_cancelled
+from surgical_pipeline.defs.dagster_runs import PARTITION_TAG, config_block, is_cancelled
+from surgical_pipeline.defs.gateways import GATEWAYS
 from surgical_pipeline.defs.sync import asset
 from surgical_pipeline.defs.sync.config import StageConfig, SurgicalSyncConfig
 from surgical_pipeline.domain.lifecycle import STAGES, Phase
@@ -36,7 +37,15 @@ _LOG.propagate = False
 
 @dataclass
 class _Resources:
-    gateways: SimulatedGateways
+    surgical_gateways: SimulatedGateways
+
+    def __post_init__(self) -> None:
+        assert hasattr(self, GATEWAYS)
+
+
+@dataclass
+class _Job:
+    executor_def: dg.ExecutorDefinition = dg.in_process_executor
 
 
 @dataclass
@@ -46,13 +55,20 @@ class _Context:
     run: dg.DagsterRun
     instance: dg.DagsterInstance
     resources: _Resources
-    has_partition_key: bool = False
-    partition_key: str = ""
     log: logging.Logger = _LOG
+    job_def: _Job = field(default_factory=_Job)
 
     @property
     def run_id(self) -> str:
         return self.run.run_id
+
+    @property
+    def has_partition_key(self) -> bool:
+        return PARTITION_TAG in self.run.tags
+
+    @property
+    def partition_key(self) -> str:
+        return self.run.tags[PARTITION_TAG]
 
     def add_output_metadata(self, _metadata: Mapping[str, Any], _output_name: str | None = None, **_: str) -> None:
         """Shown in Dagster's UI, and nowhere here."""
@@ -96,7 +112,7 @@ class RunProcess:
 
     def _stages(self, connection: DagsterConnection) -> None:
         stored = self.storage.runs[self.run_id]
-        parent = self.storage.runs.get(stored.run.parent_run_id or "")
+        parent = self.storage.runs.get(stored.run.parent_run_id or "") if stored.goes_on else None
         kept = dict(parent.outputs) if parent else {}
         config = StageConfig(**_ops_config(stored.run))
         handed: Any = None

@@ -13,12 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from surgical_pipeline_tests.simulation.checks import BrokenError
+from surgical_pipeline_tests.simulation.inline import inline_threads
 from surgical_pipeline_tests.simulation.ledger import Database
 from surgical_pipeline_tests.simulation.loop import StuckError, VirtualLoop
 from surgical_pipeline_tests.simulation.processes import Killed
-from surgical_pipeline_tests.simulation.rest import check_at_rest, come_to_rest, sweep
+from surgical_pipeline_tests.simulation.rest import (
+    check_at_rest,
+    check_backfills,
+    come_to_rest,
+    resume_backfills,
+    sweep,
+)
 from surgical_pipeline_tests.simulation.schedule import schedule_of, surroundings_of
-from surgical_pipeline_tests.simulation.simulation import Simulation, inline_threads
+from surgical_pipeline_tests.simulation.simulation import Simulation
 from surgical_pipeline_tests.simulation.steps import Step
 from surgical_pipeline_tests.simulation.trace import Trace
 
@@ -113,6 +120,9 @@ def _failure_of(simulation: Simulation, steps: Sequence[Step]) -> str | None:
     try:
         loop.run_until_complete(until_rest())
         check_at_rest(simulation, swept=False)
+        check_backfills(simulation, resumed=False)
+        loop.run_until_complete(resume_backfills(simulation))
+        check_backfills(simulation, resumed=True)
         loop.run_until_complete(sweep(simulation))
         check_at_rest(simulation, swept=True)
     except (BrokenError, StuckError) as error:

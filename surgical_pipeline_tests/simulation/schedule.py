@@ -7,16 +7,21 @@ from typing import Literal
 
 from surgical_pipeline_tests.simulation.steps import (
     Cancel,
+    CancelBackfill,
     Edit,
     EditName,
+    FailBackfill,
     GoOn,
     Hold,
     HookFate,
     Kill,
     Lag,
     ProcessName,
+    ResumeBackfill,
+    Retry,
     SetClock,
     Stall,
+    StartBackfill,
     Step,
     Sync,
     Trouble,
@@ -41,7 +46,10 @@ _EDITS: dict[EditName, int] = {
     "back_up": 1,
     "restore_backup": 1,
 }
+_SHARE_OF_LARGER = 0.3
+_HOOKS: tuple[Literal["project", "group", "system"], ...] = ("project", "project", "group", "system")
 _TROUBLES: tuple[TroubleName, ...] = ("429", "500", "502", "slow", "no connection", "broken JSON")
+_SHARE_WITH_BACKFILLS = 0.4
 _PROCESSES: tuple[ProcessName, ...] = ("daemon", "receiver", "run", "run", "run")
 
 
@@ -62,6 +70,10 @@ class Surroundings:
         drift: seconds that these clocks gain per second.
         noticed: the share of dead runs whose end Dagster notices by itself.
         slow: the share of pauses in a process that take seconds.
+        pages: after so many pages of a list GitLab refuses page numbers; None: after 50,000 rows.
+        hook: whose hook it is. Those of a group and of the whole GitLab tell of a neighbour project, too; a system
+            hook tells of merge requests alone.
+        of_group: sensors watch the group, whose lists are read, instead of the project.
     """
 
     issues: int
@@ -76,10 +88,14 @@ class Surroundings:
     drift: float
     noticed: float
     slow: float
+    pages: int | None
+    hook: Literal["project", "group", "system"]
+    of_group: bool
 
 
 def surroundings_of(seed: int) -> Surroundings:
-    random = Random(f"{seed}/surroundings")
+    random, larger = Random(f"{seed}/surroundings"), Random(f"{seed}/group")
+    is_larger = larger.random() < _SHARE_OF_LARGER
     return Surroundings(
         issues=random.choice((1, 2, 2, 3)),
         merge_requests=random.choice((0, 1, 1, 2)),
@@ -93,6 +109,9 @@ def surroundings_of(seed: int) -> Surroundings:
         drift=random.choice((0.0, 0.0, 1e-4, -1e-4)),
         noticed=random.choice((0.0, 0.5, 1.0)),
         slow=random.choice((0.0, 0.01, 0.03, 0.1)),
+        pages=larger.choice((None, 1, 2)) if is_larger else None,
+        hook=larger.choice(_HOOKS) if is_larger else "project",
+        of_group=is_larger and larger.random() < 0.4,
     )
 
 
@@ -123,10 +142,63 @@ def schedule_of(seed: int) -> list[Step]:
     )
     weights, makers = zip(*kinds, strict=True)
     times = sorted(random.uniform(1, seconds) for _ in range(random.choice((6, 12, 20))))
-    return [
+    steps = [
         make(random, round(at, 3))
         for at, make in zip(times, random.choices(makers, weights, k=len(times)), strict=True)
     ]
+    return sorted([*steps, *_backfills(seed, seconds)], key=lambda step: step.at)
+
+
+def _backfills(seed: int, seconds: float) -> list[Step]:
+    """What people do with backfills, in some seeds: one at least, and what may follow."""
+    random = Random(f"{seed}/backfills")
+    if random.random() > _SHARE_WITH_BACKFILLS:
+        return []
+    makers: Sequence[Callable[[Random, float], Step]] = (
+        _start_backfill,
+        _cancel_backfill,
+        _fail_backfill,
+        _resume_backfill,
+        _resume_backfill,
+        _retry,
+        _kill_command,
+        _kill,
+    )
+    first = random.uniform(1, seconds / 2)
+    rest = sorted(random.uniform(first, seconds * 2) for _ in range(random.choice((1, 3, 6))))
+    return [
+        _start_backfill(random, round(first, 3)),
+        *(random.choice(makers)(random, round(at, 3)) for at in rest),
+    ]
+
+
+def _start_backfill(random: Random, at: float) -> StartBackfill:
+    which = () if random.random() < 0.4 else tuple(sorted(random.sample(range(60), random.choice((1, 2, 4)))))
+    chunk, only_changed = random.choice((1, 1, 2, 500)), random.random() < 0.4
+    again = random.choice((3, 20, 60))
+    death = Random(f"{at}/death")  # a draw of its own, so that seeds stay what they are
+    dies_in = death.randrange(16) if death.random() < 0.5 else None
+    return StartBackfill(at, which, chunk, only_changed, again, dies_in)
+
+
+def _cancel_backfill(random: Random, at: float) -> CancelBackfill:
+    return CancelBackfill(at, random.randrange(4))
+
+
+def _fail_backfill(random: Random, at: float) -> FailBackfill:
+    return FailBackfill(at, random.randrange(4))
+
+
+def _resume_backfill(random: Random, at: float) -> ResumeBackfill:
+    return ResumeBackfill(at, random.randrange(4), random.choice((0, 0, 5, 60)))
+
+
+def _retry(random: Random, at: float) -> Retry:
+    return Retry(at, random.randrange(8))
+
+
+def _kill_command(random: Random, at: float) -> Kill:
+    return Kill(at, "command", random.randrange(4), random.choice((0, random.randrange(20))))
 
 
 def _edit(random: Random, at: float) -> Edit:

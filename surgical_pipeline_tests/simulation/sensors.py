@@ -22,7 +22,7 @@ from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.simulation.daemon import Evaluation, Sensor
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterConnection, DagsterStorage
-from surgical_pipeline_tests.simulation.gitlab import PROJECT, SimulatedGitLab
+from surgical_pipeline_tests.simulation.gitlab import GROUP, PROJECT, SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import wait_for
 from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
 from surgical_pipeline_tests.simulation.network import client_of
@@ -48,7 +48,8 @@ class Sensors:
 
     def __post_init__(self) -> None:
         since = (NOON - timedelta(days=3)).isoformat()
-        self._settings = Settings(environment={"SURGICAL_PROJECTS": PROJECT, "SURGICAL_SINCE": since})
+        watched = f"{GROUP}/*" if self.gitlab.surroundings.of_group else PROJECT
+        self._settings = Settings(environment={"SURGICAL_PROJECTS": watched, "SURGICAL_SINCE": since})
         self._limiter = RateLimiter(monotonic=self.process.machine.time)
         self._connection = DagsterConnection(self.storage, self.process)
 
@@ -104,7 +105,16 @@ class Sensors:
         looking = look_at_lists(
             client, watches, states, since=self._settings.since, wall=machine.wall, monotonic=machine.time
         )
-        return wait_for(looking)
+        looks = wait_for(looking)
+        for look in (one for lists in looks.lists.values() for one in lists):
+            for at in look.left_out:
+                self._give_up_those_of(at)
+        return looks
+
+    def _give_up_those_of(self, at: datetime) -> None:
+        """More changed at that time than GitLab lists, which the tick says."""
+        for _, kind, iid in self.gitlab.changed_at(at):
+            self.given_up(kind, iid)
 
     def _ledger(self, seconds: float) -> SimulatedLedger:
         return SimulatedLedger(self.file, self.process, timeout_seconds=seconds)

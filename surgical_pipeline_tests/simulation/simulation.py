@@ -1,10 +1,8 @@
 """One simulation: an installation in its surroundings, and a schedule of what happens to it."""
 
 import asyncio
-import contextlib
-import os
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
@@ -12,26 +10,22 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-import anyio.to_thread
-import dagster as dg
 from dagster import DagsterRunStatus
 
 from surgical_pipeline.defs.sensors.requests import CHANGES, WEBHOOKS
-from surgical_pipeline.defs.sync.config import block_of
-from surgical_pipeline.domain.budgets import Budgets
-from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.reconciliation import Liveness
-from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.gitlab import changes
 from surgical_pipeline.ledger.runs import RunSummary
+from surgical_pipeline_tests.simulation.backfill_checks import BackfillChecks
+from surgical_pipeline_tests.simulation.backfill_daemon import BackfillDaemon
 from surgical_pipeline_tests.simulation.checks import BrokenError, Checks
 from surgical_pipeline_tests.simulation.daemon import Daemon, after
-from surgical_pipeline_tests.simulation.dagster_storage import INSTANCE, DagsterStorage, StoredRun
+from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
-from surgical_pipeline_tests.simulation.gitlab import PROJECT, SimulatedGitLab
+from surgical_pipeline_tests.simulation.gitlab import SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible
 from surgical_pipeline_tests.simulation.ledger import LedgerFile
 from surgical_pipeline_tests.simulation.loop import VirtualLoop
+from surgical_pipeline_tests.simulation.people import People
 from surgical_pipeline_tests.simulation.processes import Machine, Process
 from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
 from surgical_pipeline_tests.simulation.run_process import RunProcess
@@ -40,14 +34,12 @@ from surgical_pipeline_tests.simulation.sensors import Sensors
 from surgical_pipeline_tests.simulation.steps import (
     Cancel,
     Edit,
-    GoOn,
     Hold,
     Kill,
     Lag,
     SetClock,
     Stall,
     Step,
-    Sync,
     Trouble,
 )
 from surgical_pipeline_tests.simulation.trace import Trace
@@ -65,6 +57,7 @@ class Simulation:
     trace: Trace
     given_up: set[tuple[str, int]] = field(default_factory=set)
     calm: bool = False
+    _observer: Process | None = None
 
     def __post_init__(self) -> None:
         around, time = self.surroundings, self.loop.time
@@ -81,6 +74,15 @@ class Simulation:
         self.daemon: Daemon | None = None
         self.sensors: Sensors | None = None
         self.receiver: Receiver | None = None
+        self.people = People(
+            self.storage,
+            self.gitlab,
+            self.file,
+            process_of=self._command,
+            later=lambda seconds, call: self._later(seconds, seconds, call),
+            liveness_of=self._liveness_of,
+        )
+        self.backfills = BackfillChecks(self.file, self.storage, self.checks.tell_broken)
         self.last_asked = 0.0
         self.last_change = 0.0
         self.looks_again_at = 0.0
@@ -114,6 +116,10 @@ class Simulation:
         self.daemon = Daemon(process, self.storage, self._launch, self._asked, calm=lambda: self.calm)
         process.on_death.append(partial(self._later, 1, 40, self._start_daemon))
         self.daemon.begin(self.sensors.all())
+        life = self._lives["daemon"]
+        chance = Random(f"{self.seed}/backfills of daemon/{life}")
+        backfills = BackfillDaemon(process, self.storage, self.cancel_run, chance)
+        process.start(backfills.look())
 
     def _start_receiver(self) -> None:
         process = self._process("receiver", self.machines[1])
@@ -147,12 +153,15 @@ class Simulation:
         if self._chance.random() < self.surroundings.noticed:
             self._later(0.5, 20, partial(self.storage.fail, run_id, "the run's process exited unexpectedly"))
 
+    def _command(self, name: str) -> Process:
+        return self._process(name, self.machines[len(self.people.processes) % len(self.machines)])
+
     def _process(self, name: str, machine: Machine) -> Process:
         self._pids += 1
         life = self._lives[name] = self._lives.get(name, 0) + 1
-        random = Random(f"{self.seed}/{name}/{life}")
+        chance = Random(f"{self.seed}/{name}/{life}")
         slow = 0.0 if self.calm else self.surroundings.slow
-        process = Process(name, machine, self._pids, self.trace, random, slow=slow)
+        process = Process(name, machine, self._pids, self.trace, chance, slow=slow)
         self._processes.append(process)
         return process
 
@@ -177,6 +186,11 @@ class Simulation:
         """
         if self.checks.broken:
             raise BrokenError(self.checks.broken)
+
+    def observer(self) -> Process:
+        """Somebody who looks at everything, and to whom nothing happens."""
+        self._observer = self._observer or self._process("observer", self.truth)
+        return self._observer
 
     # ------------------------------------------------------------------ what it knows
 
@@ -211,7 +225,7 @@ class Simulation:
             self.checks.no_event_is_lost(self.receiver)
             self.must_be_sound()
 
-    def _take(self, step: Step) -> None:  # noqa: C901  a case for each kind of step
+    def _take(self, step: Step) -> None:
         match step:
             case Edit():
                 announced = self.gitlab.edit(step)
@@ -229,12 +243,10 @@ class Simulation:
                 self.file.held_until = max(self.file.held_until, self.loop.time() + step.seconds)
             case SetClock():
                 self.machines[step.which].ahead = timedelta(seconds=step.ahead)
-            case Sync():
-                self._sync(step)
             case Cancel():
                 self._cancel(step)
-            case GoOn():
-                self._go_on()
+            case _:
+                self.people.take(step)
 
     def _kill(self, step: Kill) -> None:
         living = [process for process, _ in self.runs.values() if process.alive]
@@ -242,6 +254,8 @@ class Simulation:
             living = [self.daemon.process]
         elif step.process == "receiver":
             living = [self.receiver.process] if self.receiver else []
+        elif step.process == "command":
+            living = [one for one in self.people.processes if one.alive]
         if living:
             process = living[step.which % len(living)]
             if step.points and process.alive:
@@ -254,58 +268,18 @@ class Simulation:
         if living:
             living[step.which % len(living)].stalls = (step.points, step.seconds)
 
-    def _sync(self, step: Sync) -> None:
-        keys = self.gitlab.existing()
-        chosen = {keys[which % len(keys)] for which in step.which}
-        scope = Scope.of(
-            PROJECT,
-            issue_iids=sorted(iid for _, kind, iid in chosen if kind == "issue"),
-            mr_iids=sorted(iid for _, kind, iid in chosen if kind == "merge_request"),
-        )
-        config = block_of(scope, budgets=Budgets(), dependents=CORE_DEPENDENTS, only_changed=step.only_changed)
-        request = dg.RunRequest(run_config=config, tags={"dagster/priority": "10"})
-        self.storage.create(self._new_id(), request, sensor=None)
-
     def _cancel(self, step: Cancel) -> None:
         unfinished = self.storage.unfinished()
         if not unfinished:
             return
-        run = unfinished[step.which % len(unfinished)].run
+        self.cancel_run(unfinished[step.which % len(unfinished)].run.run_id)
+
+    def cancel_run(self, run_id: str) -> None:
+        """As the UI does: a run that waits is over at once, another is interrupted."""
+        run = self.storage.runs[run_id].run
         if run.status is DagsterRunStatus.QUEUED:
             self.storage.set_status(run.run_id, DagsterRunStatus.CANCELED)
             return
         self.storage.set_status(run.run_id, DagsterRunStatus.CANCELING)
         if run.run_id in self.runs:
             self.runs[run.run_id][1].interrupted.set()
-
-    def _go_on(self) -> None:
-        failed = [one for one in self.storage.runs.values() if one.run.status is DagsterRunStatus.FAILURE]
-        if failed:
-            again: StoredRun = failed[-1]
-            kept = {
-                name: value for name, value in again.run.tags.items() if not name.startswith((".", "dagster/"))
-            }
-            request = dg.RunRequest(run_config=again.run.run_config, tags=kept)
-            self.storage.create(self._new_id(), request, sensor=None, parent=again.run)
-
-
-@contextlib.contextmanager
-def inline_threads() -> Iterator[None]:
-    """What our code does in threads, it does at once; and Dagster's instance has the simulation's name."""
-
-    async def run_sync(func: Any, *args: Any, **_: Any) -> Any:
-        await asyncio.sleep(0)
-        return func(*args)
-
-    before, named = anyio.to_thread.run_sync, os.environ.get("SURGICAL_DAGSTER_INSTANCE")
-    anyio.to_thread.run_sync = run_sync  # type: ignore[assignment]
-    os.environ["SURGICAL_DAGSTER_INSTANCE"] = INSTANCE
-    changes._without_keyset.clear()
-    try:
-        yield
-    finally:
-        anyio.to_thread.run_sync = before
-        if named is None:
-            del os.environ["SURGICAL_DAGSTER_INSTANCE"]
-        else:
-            os.environ["SURGICAL_DAGSTER_INSTANCE"] = named

@@ -25,7 +25,7 @@ EditName = Literal[
     "back_up",
     "restore_backup",
 ]
-ProcessName = Literal["daemon", "receiver", "run"]
+ProcessName = Literal["daemon", "receiver", "run", "command"]
 TroubleName = Literal["429", "500", "502", "slow", "no connection", "broken JSON"]
 
 
@@ -128,4 +128,55 @@ class GoOn:
     at: float
 
 
-Step = Edit | Kill | Stall | Trouble | Lag | Hold | SetClock | Sync | Cancel | GoOn
+@dataclass(frozen=True, slots=True)
+class StartBackfill:
+    """A person launches a backfill of these entities, ``chunk`` in a run; of none: of all that GitLab lists.
+
+    ``again``: the person tries again that much later, if the command says nothing of a launch. ``dies_in``:
+    the first command is killed after so many of its points; None: it is not.
+    """
+
+    at: float
+    which: tuple[int, ...]
+    chunk: int
+    only_changed: bool
+    again: float
+    dies_in: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CancelBackfill:
+    """A person cancels the ``which``-th backfill."""
+
+    at: float
+    which: int
+
+
+@dataclass(frozen=True, slots=True)
+class FailBackfill:
+    """Something of Dagster's own fails, which ends the ``which``-th backfill with all its runs."""
+
+    at: float
+    which: int
+
+
+@dataclass(frozen=True, slots=True)
+class ResumeBackfill:
+    """A person resumes the ``which``-th backfill, if it is over. ``thinks``: before saying yes to the plan."""
+
+    at: float
+    which: int
+    thinks: float
+
+
+@dataclass(frozen=True, slots=True)
+class Retry:
+    """A person retries what failed in the ``which``-th run of a backfill that has ended."""
+
+    at: float
+    which: int
+
+
+PeopleStep = Sync | GoOn | StartBackfill | CancelBackfill | FailBackfill | ResumeBackfill | Retry
+"""What people ask for."""
+Step = Edit | Kill | Stall | Trouble | Lag | Hold | SetClock | Cancel | PeopleStep

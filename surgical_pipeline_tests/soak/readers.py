@@ -4,6 +4,7 @@ No sync may wait for them, and every read must be one whole version.
 """
 
 import json
+import queue
 import random
 import subprocess
 import sys
@@ -57,11 +58,15 @@ def read_beside(
     _sync(installation, server, report)
     publish(installation.ledger, folder)
     with _shell(folder) as shell, _kernel(folder) as kernel:
-        beside = threading.Thread(target=_publish, args=(installation, folder, publishes, report))
+        due: queue.Queue[bool] = queue.Queue()
+        beside = threading.Thread(target=_publish, args=(installation, folder, due, report))
         beside.start()
         for number in range(syncs):
+            for _ in range(publishes * (number + 1) // syncs - publishes * number // syncs):
+                due.put(True)
             _change_something(installation, number)
             _sync(installation, server, report)
+        due.put(False)
         beside.join(LIMIT_SECONDS)
         _kill(installation, folder, kills, report=report, dice=random.Random(seed))
         last = publish(installation.ledger, folder).manifest
@@ -101,10 +106,10 @@ def _sync(installation: Installation, server: Any, report: ReadersReport) -> Non
         process.kill()
 
 
-def _publish(installation: Installation, folder: Path, publishes: int, report: ReadersReport) -> None:
-    for _ in range(publishes):
+def _publish(installation: Installation, folder: Path, due: "queue.Queue[bool]", report: ReadersReport) -> None:
+    """One each time that it is due, while a sync runs; until there are no more."""
+    while due.get():
         report.windows_ms.append(publish(installation.ledger, folder).manifest.window_ms)
-        time.sleep(0.5)
 
 
 def _kill(

@@ -29,7 +29,8 @@ ALLOWED = {
     "metrics": {"domain", "events", "ledger", "settings"},
     "webhook": {"domain", "events", "ledger", "settings", "metrics"},
     "defs": VALUES | GATEWAYS | {"stages", "report", "settings", "dataset"},
-    "definitions": {"defs"},
+    "definitions": {"defs", "domain"},
+    "component": {"defs", "definitions", "domain"},
     "cli": VALUES
     | GATEWAYS
     | {"stages", "report", "settings", "dataset", "defs", "sandbox", "webhook", "metrics"},
@@ -94,7 +95,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("dagster", {"defs", "definitions"}),
+        ("dagster", {"defs", "definitions", "component"}),
         ("altair", {"report.drawing"}),
         ("duckdb", {"ledger.duckdb", "dataset.engine"}),  # published files are no ledger: no lock, no windows
         ("httpx", {"gitlab", "embedders", "sandbox"}),

@@ -90,7 +90,7 @@ def _carry_out(
     _show_plan(planned, way)
     if not planned.chunks:
         _conclude(BackfillResult(plan=planned), way)
-    with ledger_errors(), opened_backfills(ledger) as backfills:
+    with _refusals(), ledger_errors(), opened_backfills(ledger) as backfills:
         with _nothing_yet():
             consented = not way.local and not _daemon_or_consent(backfills, way)
             if way.ask and not consented and not _confirmed("Launch it?"):

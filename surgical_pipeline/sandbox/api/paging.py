@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     RowT = TypeVar("RowT")
 
 LARGEST_COUNT = 10_000
-LARGEST_OFFSET = 50_000
 
 
 def page_size(call: Call) -> int:
@@ -65,10 +64,11 @@ def offset_page(call: Call, rows: Sequence[RowT], fragment: Callable[[RowT], byt
 
 
 def refuse_large_offset(call: Call, name: str) -> None:
-    """405 where page number times page size passes 50,000; `name` is GitLab's class of the rows."""
-    if max(read.integer(call.params, "page", default=1), 1) * page_size(call) > LARGEST_OFFSET:
+    """405 where page number times page size passes `largest_offset`; `name` is GitLab's class of the rows."""
+    largest = call.world.behaviour.largest_offset
+    if max(read.integer(call.params, "page", default=1), 1) * page_size(call) > largest:
         text = (
-            f"Offset pagination has a maximum allowed offset of {LARGEST_OFFSET} for requests that return objects "
+            f"Offset pagination has a maximum allowed offset of {largest} for requests that return objects "
             f"of type {name}. Remaining records can be retrieved using keyset pagination."
         )
         raise ApiError(405, {"error": text})

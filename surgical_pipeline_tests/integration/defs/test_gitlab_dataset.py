@@ -251,6 +251,7 @@ def test_settings_that_cannot_be_fail_the_step_in_a_sentence(
     assert words in said(run(taking("gitlab/issues")))
 
 
+@pytest.mark.filterwarnings("ignore::dagster.BetaWarning")  # runs of several partitions are beta in Dagster
 def test_partitions_choose_rows_by_the_column_that_is_named(filled: DuckDBLedger, folder: Path) -> None:
     publish(filled, folder)
     projects = dg.StaticPartitionsDefinition(["acme/rocket", "acme/engine"])

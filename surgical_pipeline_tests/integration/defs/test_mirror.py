@@ -1,6 +1,7 @@
 """Which runs of Dagster's the mirror brings into the ledger, and how it looks for them."""
 
 import os
+from datetime import timedelta
 
 import dagster as dg
 import pytest
@@ -10,6 +11,7 @@ from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs import run_pages as module
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.runs import find_run, ledger_name
 from surgical_pipeline_tests.integration.defs.two_sides import SCOPE, TwoSides
 
@@ -87,6 +89,14 @@ def test_every_run_is_brought_over_page_by_page(sides: TwoSides, monkeypatch: py
     late = sides.make_run()
     assert mirror.reconcile(cursor) >= cursor, "whole seconds: both can fall into one"
     assert sides.result(late).completion_status == "queued"
+
+
+def test_a_clock_that_was_set_back_hides_no_run(sides: TwoSides) -> None:
+    """The last look was at a time that is yet to come: what changes now looks older than what it saw."""
+    run_id = sides.make_run(DagsterRunStatus.FAILURE)
+    cursor = Mirror(sides.instance, sides.ledger).reconcile(utc_now() + timedelta(minutes=10))
+    assert sides.result(run_id).completion_status == "failed"
+    assert cursor <= utc_now()
 
 
 def test_a_second_look_changes_nothing(sides: TwoSides) -> None:

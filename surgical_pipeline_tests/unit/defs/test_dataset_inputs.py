@@ -7,9 +7,9 @@ import pytest
 
 from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.schema import TABLES
+from surgical_pipeline.defs.asset_keys import ASSETS
 from surgical_pipeline.defs.dataset_inputs import ASSET_TABLES, Asked, Partitions, asked_of, tables_of
 from surgical_pipeline.defs.publishing import published
-from surgical_pipeline.defs.sync.asset import ASSETS
 
 MAY = datetime(2026, 5, 1, tzinfo=UTC)
 

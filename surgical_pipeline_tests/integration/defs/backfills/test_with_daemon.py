@@ -1,6 +1,9 @@
 """Dagster's own backfill daemon over the planner's backfills: killed, cancelled, resumed."""
 
+import operator
 from collections import Counter
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import dagster as dg
@@ -10,16 +13,20 @@ from surgical_pipeline.defs.backfill_life import Cancelling, cancel, prune, resu
 from surgical_pipeline.defs.backfill_records import find_backfill, resumed_by, runs_of
 from surgical_pipeline.defs.backfill_status import status_of
 from surgical_pipeline.defs.backfills import launch, plan
+from surgical_pipeline.defs.dagster_internals import BulkActionStatus
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
 from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.integration.defs.sensors.daemon import KILLED, SensorDaemon
 from surgical_pipeline_tests.ledger_dump import query
 
 pytestmark = pytest.mark.processes
+OVER = BulkActionStatus.COMPLETED_FAILED
+"""A backfill that Dagster's daemon leaves alone, and that has everything left."""
 
 
 def planned(text: str, chunk: int) -> BackfillPlan:
@@ -78,6 +85,32 @@ def test_a_cancelled_backfill_ends_in_both_and_is_resumed_whole(
     assert [one.id for one in resumed_by(instance, first)] == [resumed]
     with pytest.raises(BackfillError, match=f"backfill {resumed} is running"):
         resumption(instance, ledger, first)
+
+
+def test_what_two_people_resume_at_once_is_launched_once(
+    instance: dg.DagsterInstance, ledger: DuckDBLedger
+) -> None:
+    """Both saw the same plan; when the second says yes, the first one's backfill is over already."""
+    backfill_id = launch(instance, planned("acme/rocket#1-30", 10), status=OVER).backfill_id
+    one, other = (resumption(instance, ledger, find_backfill(instance, backfill_id)) for _ in range(2))
+    first = launch(instance, one.plan, tags=one.tags, status=OVER).backfill_id
+    with pytest.raises(BackfillError, match=f"was resumed meanwhile, by {first}"):
+        launch(instance, other.plan, tags=other.tags)
+    again = resumption(instance, ledger, find_backfill(instance, backfill_id))
+    assert again.plan.chunks == one.plan.chunks
+    assert not launch(instance, again.plan, tags=again.tags).under_way
+
+
+def test_resumptions_of_machines_whose_clocks_differ_are_all_found(
+    instance: dg.DagsterInstance, ledger: DuckDBLedger
+) -> None:
+    backfill_id = launch(instance, planned("acme/rocket#1-30", 10), status=OVER).backfill_id
+    made = []
+    for behind in (0, 60):
+        left = resumption(instance, ledger, find_backfill(instance, backfill_id))
+        clock = partial(operator.sub, utc_now(), timedelta(seconds=behind))
+        made.append(launch(instance, left.plan, tags=left.tags, status=OVER, clock=clock).backfill_id)
+    assert [one.id for one in resumed_by(instance, find_backfill(instance, backfill_id))] == made
 
 
 def test_a_backfill_that_failed_in_dagster_is_resumed_too(
