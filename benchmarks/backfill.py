@@ -2,11 +2,13 @@
 
 `python -m benchmarks.backfill [--issues 1000 10000] [--latency 20] [--chunk 500]`: for each number a ledger and
 a `dagster dev` of its own; the sandbox is another process. Seconds are those of the command, from its start to its
-summary, and so include the daemon's looks every 30 s.
+summary, and so include the daemon's looks every 30 s; those of one sync are its run's. In the end it says which of
+the goals were missed, with exit code 1 if any was.
 """
 
 import argparse
 import json
+import math
 import os
 import subprocess
 import sys
@@ -30,29 +32,62 @@ from surgical_pipeline_tests.dagster_dev import running_dagster_dev
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
 BACKFILL_TAG = "dagster/backfill"
-_SAMPLE_SECONDS = 0.5
+MOST_GROWTH = 1.2
+"""An issue of the most to one of the fewest."""
+HEAD = """\
+| issues | what | runs | requests | seconds | ms per issue | event rows per issue | peak MB of a run \
+| lock failures |
+|---:|---|---:|---:|---:|---:|---:|---:|---:|"""
+_SAMPLE_SECONDS = 0.1
 _MB = 1024 * 1024
 
 
 @dataclass
 class Memory:
-    """Of the processes below one: the most that one of them had, and all together."""
+    """The most that each process below one had, by its id, and all together, in MB."""
 
-    largest_mb: float = 0.0
-    together_mb: float = 0.0
+    peaks: dict[int, float] = field(default_factory=dict)
+    together: float = 0.0
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def sample(self, pid: int) -> None:
         while not self.stopped.wait(_SAMPLE_SECONDS):
-            sizes = list(_sizes(pid))
-            self.largest_mb = max([self.largest_mb, *sizes])
-            self.together_mb = max(self.together_mb, sum(sizes))
+            sizes = dict(_sizes(pid))
+            self.together = max(self.together, sum(sizes.values()))
+            for one, size in sizes.items():
+                self.peaks[one] = max(size, self.peaks.get(one, 0.0))
 
 
-def _sizes(pid: int) -> Iterator[float]:
+def _sizes(pid: int) -> Iterator[tuple[int, float]]:
     for process in psutil.Process(pid).children(recursive=True):
         with suppress(psutil.NoSuchProcess):
-            yield process.memory_info().rss / _MB
+            yield process.pid, process.memory_info().rss / _MB
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Of one way to sync so many issues. ``fewest``: requests that it cannot do without."""
+
+    issues: int
+    what: str
+    runs: int
+    fewest: int
+    requests: int
+    seconds: float
+    events: int
+    peak_mb: float
+    lock_failures: int
+
+    @property
+    def ms_per_issue(self) -> float:
+        return self.seconds / self.issues * 1000
+
+    def __str__(self) -> str:
+        return (
+            f"| {self.issues:,} | {self.what} | {self.runs} | {self.requests:,} | {self.seconds:.1f} "
+            f"| {self.ms_per_issue:.1f} | {self.events / self.issues:.2f} | {self.peak_mb:.0f} "
+            f"| {self.lock_failures} |"
+        )
 
 
 def main() -> None:
@@ -61,9 +96,8 @@ def main() -> None:
     parser.add_argument("--latency", type=int, default=20, help="milliseconds an answer (default 20)")
     parser.add_argument("--chunk", type=int, default=500, help="issues of a run (default 500)")
     arguments = parser.parse_args()
-    print("| issues | what | runs | requests | seconds | ms per issue | event rows per issue | lock failures |")
-    print("|---:|---|---:|---:|---:|---:|---:|---:|")
-    per_issue = {}
+    print(HEAD)
+    found: list[tuple[Figures, Figures]] = []
     for number in arguments.issues:
         iids = existing_issues(max(number, 20))[:number]
         with (
@@ -71,33 +105,58 @@ def main() -> None:
             SandboxControl(url) as control,
         ):
             control.set_latency(arguments.latency)
-            per_issue[number] = measured(iids, url=url, token=token, chunk=arguments.chunk)
-            beside = one_sync(Scope.of(PROJECT, issue_iids=iids), url=url, token=token)
-            told(number, "one sync", 1, beside["requests"], beside["seconds"], 0, 0)
-    least, most = min(per_issue), max(per_issue)
-    if least != most:
-        print(f"an issue of {most:,} to one of {least:,}, ratio: {per_issue[most] / per_issue[least]:.2f}")
+            found.append(measured(iids, url=url, token=token, chunk=arguments.chunk))
+            print(beside(iids, url=url, token=token), flush=True)
+    missed = list(missed_goals(found))
+    print("\n".join(missed) or "all goals are met")
+    raise SystemExit(1 if missed else 0)
 
 
-def measured(iids: Sequence[int], *, url: str, token: str, chunk: int) -> float:
-    """Milliseconds for each issue of the whole backfill; a row is printed for it, and for what did not change."""
+def missed_goals(found: Sequence[tuple[Figures, Figures]]) -> Iterator[str]:
+    """``found``: the whole backfill and that of what had not changed, of each number of issues."""
+    wholes = sorted((whole for whole, _ in found), key=lambda one: one.issues)
+    growth = wholes[-1].ms_per_issue / wholes[0].ms_per_issue
+    if len(wholes) > 1:
+        print(f"an issue of {wholes[-1].issues:,} to one of {wholes[0].issues:,}, ratio: {growth:.2f}")
+    if growth > MOST_GROWTH:
+        yield f"MISSED: that ratio is to be {MOST_GROWTH} at most"
+    for whole, again in found:
+        for one in (whole, again):
+            if one.lock_failures:
+                yield f"MISSED: {one.lock_failures} failures by the lock, {one.issues:,} issues, {one.what}"
+        if again.requests > again.fewest:
+            yield f"MISSED: {again.requests:,} requests for {again.issues:,} unchanged, not {again.fewest:,}"
+
+
+def beside(iids: Sequence[int], *, url: str, token: str) -> Figures:
+    """One sync of the same issues in a process of its own."""
+    taken = one_sync(Scope.of(PROJECT, issue_iids=iids), url=url, token=token)
+    return Figures(
+        len(iids),
+        "one sync",
+        runs=1,
+        fewest=0,
+        requests=int(taken["requests"]),
+        seconds=taken["seconds"],
+        events=0,
+        peak_mb=taken["memory_peak_mb"],
+        lock_failures=0,
+    )
+
+
+def measured(iids: Sequence[int], *, url: str, token: str, chunk: int) -> tuple[Figures, Figures]:
+    """The whole backfill, and then that of what has not changed since; a row is printed for each."""
     with (
         tempfile.TemporaryDirectory() as folder,
         daemon(Path(folder), url=url, token=token) as (environment, memory),
     ):
         listed = Path(folder, "issues.txt")
         listed.write_text(str(Scope.of(PROJECT, issue_iids=iids)), encoding="utf-8")
-        seconds = [
-            backfilled(
-                environment, len(iids), name, options=["--from-file", str(listed), "--chunk", str(chunk), *more]
-            )
-            for name, more in (("backfill", ()), ("--only-changed", ("--only-changed",)))
-        ]
-        print(
-            f"largest process {memory.largest_mb:.0f} MB, all of dagster dev {memory.together_mb:.0f} MB",
-            flush=True,
-        )
-    return seconds[0] / len(iids) * 1000
+        options = ["--from-file", str(listed), "--chunk", str(chunk)]
+        whole = backfilled(environment, memory, "backfill", options=options)
+        again = backfilled(environment, memory, "--only-changed", options=[*options, "--only-changed"])
+        print(f"all processes of `dagster dev` together: {memory.together:.0f} MB at most", flush=True)
+    return whole, again
 
 
 @contextmanager
@@ -114,8 +173,8 @@ def daemon(folder: Path, *, url: str, token: str) -> Iterator[tuple[dict[str, st
             sampling.join()
 
 
-def backfilled(environment: dict[str, str], issues: int, name: str, *, options: Sequence[str]) -> float:
-    """Seconds of the command; a row is printed for it."""
+def backfilled(environment: dict[str, str], memory: Memory, name: str, *, options: Sequence[str]) -> Figures:
+    """One backfill by the command, to its end; its row is printed."""
     began = time.monotonic()
     done = subprocess.run(
         [PROGRAM, "backfill", *options, "--yes", "--json"],
@@ -125,35 +184,47 @@ def backfilled(environment: dict[str, str], issues: int, name: str, *, options: 
         check=False,
     )
     seconds = time.monotonic() - began
-    found: dict[str, Any] = json.loads(done.stdout)
-    progress = found["status"]["progress"]
-    if done.returncode or progress["done"] != issues:
+    if not done.stdout:
+        raise SystemExit(f"no backfill was launched, exit code {done.returncode}")
+    document: dict[str, Any] = json.loads(done.stdout)
+    progress = document["status"]["progress"]
+    if done.returncode or progress["done"] != progress["entities"]:
         raise SystemExit(f"not all came up to date, exit code {done.returncode}: {progress}")
     with dg.DagsterInstance.from_config(environment["DAGSTER_HOME"]) as instance:
-        runs = [run.run_id for run in instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: found["backfill_id"]}))]
+        runs = [
+            run.run_id for run in instance.get_runs(dg.RunsFilter(tags={BACKFILL_TAG: document["backfill_id"]}))
+        ]
         events = sum(len(instance.all_logs(run)) for run in runs)
-    requests, failures = of_ledger(Path(environment["SURGICAL_LEDGER"]), runs)
-    told(issues, name, len(runs), requests, seconds, events, failures)
-    return seconds
+    requests, failures, pids = of_ledger(Path(environment["SURGICAL_LEDGER"]), runs)
+    figures = Figures(
+        progress["entities"],
+        name,
+        runs=len(runs),
+        # Its project for each run, and a page for each hundred.
+        fewest=len(runs) + math.ceil(progress["entities"] / 100),
+        requests=requests,
+        seconds=seconds,
+        events=events,
+        peak_mb=max((memory.peaks.get(pid, 0.0) for pid in pids), default=0.0),
+        lock_failures=failures,
+    )
+    print(figures, flush=True)
+    return figures
 
 
-def of_ledger(path: Path, runs: Sequence[str]) -> tuple[int, int]:
-    """Requests of these runs, and failures because of the lock."""
+def of_ledger(path: Path, runs: Sequence[str]) -> tuple[int, int, list[int]]:
+    """Requests of these runs, failures of runs and entities because of the lock, and the runs' processes."""
     with duckdb.connect(str(path), read_only=True) as connection:
-        ((requests, failures),) = connection.execute(
-            "SELECT sum(http_requests), count(*) FILTER (failure_code = 'LOCK_TIMEOUT') FROM sync_runs "
-            "WHERE run_id IN (SELECT unnest($runs))",
+        rows = connection.execute(
+            "SELECT http_requests, pid, failure_code = 'LOCK_TIMEOUT' FROM sync_runs WHERE run_id = ANY($runs)",
             {"runs": list(runs)},
         ).fetchall()
-    return int(requests), int(failures)
-
-
-def told(issues: int, what: str, runs: int, requests: float, seconds: float, events: int, failures: int) -> None:
-    print(
-        f"| {issues:,} | {what} | {runs} | {requests:,.0f} | {seconds:.1f} | {seconds / issues * 1000:.1f} "
-        f"| {events / issues:.2f} | {failures} |",
-        flush=True,
-    )
+        ((of_entities,),) = connection.execute(
+            "SELECT count(*) FROM entity_failures WHERE run_id = ANY($runs) AND code = 'LOCK_TIMEOUT'",
+            {"runs": list(runs)},
+        ).fetchall()
+    failures = sum(bool(row[2]) for row in rows) + int(of_entities)
+    return sum(int(row[0]) for row in rows), failures, [int(row[1]) for row in rows if row[1] is not None]
 
 
 if __name__ == "__main__":

@@ -1,9 +1,10 @@
-"""The Definitions object and nothing else: what `dagster dev` loads."""
+"""What Dagster loads: `defs`, to be merged with others', and `code_location`, which is ours alone."""
 
 import dagster as dg
 
 from surgical_pipeline.defs.backlog import embed_backlog
-from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gateways import RESOURCES
+from surgical_pipeline.defs.gitlab_dataset import READER, GitLabDataset
 from surgical_pipeline.defs.plan_backfill import plan_backfill
 from surgical_pipeline.defs.pruning.schedule import prune_job, prune_schedule
 from surgical_pipeline.defs.publishing import published, published_job
@@ -16,6 +17,7 @@ from surgical_pipeline.defs.sensors.sweep import sweep
 from surgical_pipeline.defs.sync.asset import surgical_sync, surgical_sync_job
 from surgical_pipeline.defs.sync.backfill_job import surgical_backfill_job
 from surgical_pipeline.defs.sync.checks import ledger_checks
+from surgical_pipeline.domain.foreign_text import make_logs_visible
 
 defs = dg.Definitions(
     assets=[surgical_sync, report, published],
@@ -31,6 +33,17 @@ defs = dg.Definitions(
     ],
     sensors=[mirror, gitlab_webhooks, gitlab_changes, publish],
     schedules=[sweep, report_schedule, prune_schedule],
-    executor=dg.in_process_executor,
-    resources={"gateways": Gateways()},
+    resources={**RESOURCES, READER: GitLabDataset()},
 )
+"""All of ours. Our jobs have their executor; here is none, nor loggers, for these would be everybody's."""
+
+
+@dg.definitions
+def code_location() -> dg.Definitions:
+    """What `dagster dev` and `dg` load of this module, for Dagster prefers such a function.
+
+    A code location of our own also runs in one process what somebody materializes on an asset's page, and shows
+    what Dagster logs of our errors as text without hidden signs.
+    """
+    make_logs_visible("dagster")
+    return dg.Definitions.merge(defs, dg.Definitions(executor=dg.in_process_executor))

@@ -16,7 +16,13 @@ TICKS_SECONDS = 30
 """Several ticks of the mirror, on a slow machine."""
 
 
-def wait_for_request(sandbox: RunningSandbox, path: str, *, answered: int | None = None) -> None:
+def wait_for_request(
+    sandbox: RunningSandbox,
+    path: str,
+    *,
+    answered: int | None = None,
+    limit_seconds: float = RUN_LIMIT_SECONDS,
+) -> None:
     """Until such a request is on its way, or has been answered with that status."""
 
     def there() -> bool:
@@ -25,7 +31,7 @@ def wait_for_request(sandbox: RunningSandbox, path: str, *, answered: int | None
             return any(one.duration_ms is None for one in found)
         return any(one.status == answered for one in found)
 
-    wait_until(there, limit_seconds=RUN_LIMIT_SECONDS, what=f"a request for {path}")
+    wait_until(there, limit_seconds=limit_seconds, what=f"a request for {path}")
 
 
 def wait_for_ending(ledger: Path, run_id: str) -> Row:

@@ -12,6 +12,7 @@ from surgical_pipeline.cli.commands import (
     events,
     export,
     ledger,
+    metrics,
     prune,
     publish,
     report,
@@ -47,6 +48,7 @@ app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
 app.add_typer(ledger.app, name="ledger")
 app.add_typer(webhook.app, name="webhook")
+app.add_typer(metrics.app, name="metrics")
 app.add_typer(sandbox.app, name="sandbox")
 
 

@@ -92,6 +92,11 @@ def say(*parts: Part) -> None:
         sys.stdout.write(f"{words(*parts).plain}\n")
 
 
+def deliver() -> None:
+    """Send what was said on its way: a question about it follows, or a long wait, and a pipe would keep it."""
+    sys.stdout.flush()
+
+
 def tell(*parts: Part, style: str = "", to: Console | None = None) -> None:
     """A line on stderr, apart from tables and documents. ``to``: `lasting_err`, instead of stderr as it is now."""
     (to or err()).print(words(*parts), style=style, soft_wrap=True)

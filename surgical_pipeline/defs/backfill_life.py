@@ -27,6 +27,7 @@ from surgical_pipeline.domain.backfill import DEFAULT_CHUNK, BackfillError, Back
 from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.reconciliation import Liveness
+from surgical_pipeline.domain.words import counted
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 
@@ -159,7 +160,7 @@ def prune(instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill) -> P
     left = resumption(instance, ledger, backfill).plan.entities
     if left:
         raise BackfillError(
-            f"{left:,} entities of backfill {backfill.id} are left, which "
+            f"of backfill {backfill.id}, {counted(left, 'entity is', 'entities are')} left, which "
             f"`surgical-pipeline backfill resume {backfill.id}` takes"
         )
     family = {one.id: one for one in (backfill, *resumed_by(instance, backfill))}

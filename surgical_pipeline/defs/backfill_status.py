@@ -124,9 +124,10 @@ def _disagreements(
         )
     bad = progress.failed + progress.missing
     if backfill.state is BackfillState.COMPLETED and bad:
-        yield f"to Dagster it is complete, for its runs came to their end; {bad} entities failed all the same"
+        failed = counted(bad, "entity", "entities")
+        yield f"to Dagster it is complete, for its runs came to their end; {failed} failed all the same"
     if backfill.state.over and progress.waiting:
-        yield f"it is over, and {progress.waiting} of its entities were never begun"
+        yield f"it is over, and {counted(progress.waiting, 'entity', 'entities')} of it never began"
     if backfill.state is BackfillState.RUNNING and progress.all_ended:
         yield "all of its runs have ended; Dagster's daemon looks every 30 s, and calls it over then"
     if not backfill.state.over and backfill.worker is None and not daemon_runs(instance, utc_now()):

@@ -8,7 +8,8 @@ from pydantic import Field
 
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.event_loop import run_async
-from surgical_pipeline.defs.gateways import Gateways, RunGateways
+from surgical_pipeline.defs.gateways import GATEWAYS, RESOURCES, gateways_of
+from surgical_pipeline.defs.handing_on import NOTHING
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.foreign_text import on_one_line
 from surgical_pipeline.embedders.protocol import EmbedderError
@@ -31,10 +32,10 @@ class BacklogConfig(dg.Config):
     )
 
 
-@dg.op(required_resource_keys={"gateways", "watch"}, out=dg.Out(dg.Nothing))
+@dg.op(required_resource_keys={GATEWAYS, "watch"}, out=NOTHING)
 def embed_missing(context: dg.OpExecutionContext, config: BacklogConfig) -> None:
     """Embed what is missing, in batches; the vectors carry this run's id."""
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     watch: Watch = context.resources.watch
 
     def report(progress: BacklogProgress) -> None:
@@ -90,7 +91,10 @@ def backlog_job(watch: Watch) -> dg.JobDefinition:
     return backlog_graph.to_job(
         name=JOB_NAME,
         description="Embed every document that lacks a vector of its present text by the configured model.",
-        resource_defs={"gateways": Gateways(), "watch": dg.ResourceDefinition.hardcoded_resource(watch)},
+        resource_defs={
+            **RESOURCES,
+            "watch": dg.ResourceDefinition.hardcoded_resource(watch),
+        },
         executor_def=dg.in_process_executor,
     )
 

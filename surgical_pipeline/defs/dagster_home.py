@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
-import yaml  # type: ignore[import-untyped]
+import yaml
 from sqlalchemy.exc import DBAPIError
 
 from surgical_pipeline.defs.dagster_internals import SqlRunStorage

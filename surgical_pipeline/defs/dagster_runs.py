@@ -7,10 +7,12 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import ASSETS
 from surgical_pipeline.defs.dagster_internals import partition_set_snap_name_for_job_name
 from surgical_pipeline.defs.sync.config import GRAPH, scope_of_run
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope, ScopeError
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.ledger.process import ProcessIdentity
 
 SYNC_JOB = "surgical_sync_job"
@@ -31,6 +33,8 @@ Dagster's UI shows no tags with this prefix.
 """
 LEDGER_TAG = ".dagster/surgical_ledger"
 """Name of the ledger that the run has begun to write to."""
+OWN_PROCESSES = {".dagster/surgical_stages": "a process each"}
+"""On a run whose stages do not share one process: between two of them nothing gives a sign of life."""
 FORMER_TAGS = {
     HOST_TAG: "surgical/host",
     PID_TAG: "surgical/pid",
@@ -46,8 +50,6 @@ SENSOR_TAG = "dagster/sensor_name"
 RUN_KEY_TAG = "dagster/run_key"
 PARTITION_TAG, PARTITION_SET_TAG = "dagster/partition", "dagster/partition_set"
 BACKFILL_TAG = "dagster/backfill"
-_IMPLICIT_JOB = "__ASSET_JOB"
-"""Dagster's job name for a run that materializes chosen assets."""
 FINISHED = (dg.DagsterRunStatus.SUCCESS, dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.CANCELED)
 NOT_FINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 """The statuses of runs that are not ``is_finished``."""
@@ -70,10 +72,16 @@ class Origin(StrEnum):
 
 
 def is_surgical(run: dg.DagsterRun) -> bool:
-    """Whether the run belongs in the ledger."""
+    """Whether the run belongs in the ledger: it is of our jobs, or another one's config has our block."""
+    return run.job_name in (SYNC_JOB, BACKFILL_JOB) or bool(config_block(run))
+
+
+def is_shared(run: dg.DagsterRun) -> bool:
+    """Whether steps of somebody else may be in the run, too: what ends ours does not end those."""
     if run.job_name in (SYNC_JOB, BACKFILL_JOB):
-        return True
-    return run.job_name.startswith(_IMPLICIT_JOB) and bool(config_block(run))
+        return False
+    chosen = run.asset_selection or ()
+    return not chosen or not set(ASSETS).issuperset(chosen)
 
 
 def is_cancelled(run: dg.DagsterRun) -> bool:
@@ -97,6 +105,13 @@ def trigger_of(run: dg.DagsterRun) -> Trigger:
     if BACKFILL_TAG in run.tags:
         return Trigger.BACKFILL
     return Trigger.SENSOR if SENSOR_TAG in run.tags else Trigger.LAUNCHPAD
+
+
+def priority_of(run: dg.DagsterRun) -> Priority:
+    """When its requests to GitLab have their turn: in the same order in which runs leave Dagster's queue."""
+    if run.tags.get(BACKGROUND_TAG) == BACKGROUND[BACKGROUND_TAG]:
+        return Priority.BACKGROUND
+    return Priority.SENSORS if trigger_of(run) is Trigger.SENSOR else Priority.PEOPLE
 
 
 def events_upto_of(run: dg.DagsterRun) -> int | None:

@@ -2,6 +2,7 @@
 
 import re
 import traceback
+from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType
@@ -12,13 +13,15 @@ from surgical_pipeline.domain.foreign_text import make_logs_visible, visible
 from surgical_pipeline.domain.lifecycle import Phase, RunStatus
 
 _TOLD = re.compile(r"(?P<code>[A-Z_]+): (?P<message>.+)", re.DOTALL)
+_STAGE_LOST = "ChildProcessCrashException"
+"""What Dagster says if a stage has a process of its own and that is killed."""
 _NOT_HERE = (
     "what it wrote is not in this ledger: it succeeded in Dagster, and then an older copy of the ledger "
     "was put in its place"
 )
 
-# Wherever Dagster loads us, its log also goes to terminals: its records of our errors, and our own records.
-make_logs_visible("surgical_pipeline", "dagster")
+# Wherever Dagster loads us, our log also goes to terminals. Its own log is not ours alone: `definitions.py`.
+make_logs_visible("surgical_pipeline")
 
 
 def as_cause(error: Exception) -> Exception:
@@ -59,16 +62,23 @@ def ending_of(instance: dg.DagsterInstance, run_id: str, *, phase: Phase) -> Fai
         told_by_us = _TOLD.fullmatch(event.message or "")
         if told_by_us and told_by_us["code"] in FailureCode.__members__:
             return Failure(code=FailureCode[told_by_us["code"]], message=told_by_us["message"], stage=stage)
-    for event in events:
-        data = event.step_failure_data if event.is_step_failure else event.job_failure_data
-        error = getattr(data, "error", None)  # a failure that somebody reported has no data
-        if error:
-            while error.cause:
-                error = error.cause
-            message = f"Dagster could not run it: {error.message.strip()}"
-            return Failure(code=FailureCode.INTERNAL_ERROR, message=message, stage=stage)
-    reason = next((event.message for event in events if event.message), "its process ended without a word")
-    return Failure(code=FailureCode.WORKER_LOST, message=reason, stage=stage)
+    error = next(filter(None, map(_error_of, events)), None)
+    if error is not None:
+        lost = error.cls_name == _STAGE_LOST
+        reason = FailureCode.WORKER_LOST if lost else FailureCode.INTERNAL_ERROR
+        what = "the process of a stage is gone" if lost else "Dagster could not run it"
+        return Failure(code=reason, message=f"{what}: {error.message.strip()}", stage=stage)
+    message = next((event.message for event in events if event.message), "its process ended without a word")
+    return Failure(code=FailureCode.WORKER_LOST, message=message, stage=stage)
+
+
+def _error_of(event: dg.DagsterEvent) -> Any:
+    """The root of Dagster's own error that ended a step or a run; a failure that somebody reported has none."""
+    data = event.step_failure_data if event.is_step_failure else event.job_failure_data
+    error = getattr(data, "error", None)
+    while error and error.cause:
+        error = error.cause
+    return error
 
 
 def _came_to_its_end(instance: dg.DagsterInstance, run_id: str) -> bool:

@@ -5,9 +5,10 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 import dagster as dg
 from sqlalchemy.exc import DBAPIError
@@ -15,16 +16,21 @@ from sqlalchemy.exc import DBAPIError
 from surgical_pipeline.defs.dagster_home import id_of
 from surgical_pipeline.defs.dagster_runs import (
     LEDGER_TAG,
+    OWN_PROCESSES,
     events_upto_of,
     is_cancelled,
     missing_tags,
     mode_of,
+    priority_of,
     trigger_of,
 )
 from surgical_pipeline.defs.event_loop import run_async
+from surgical_pipeline.defs.handing_on import HANDING_ON
+from surgical_pipeline.defs.sync.own_processes import begins_with
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import MonotonicClock
 from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
+from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
 from surgical_pipeline.domain.progress import UNWATCHED, Tally
@@ -33,16 +39,20 @@ from surgical_pipeline.embedders.protocol import Embedder
 from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
+from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
-from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.settings import Settings, SettingsError
 
 T = TypeVar("T")
 
+GATEWAYS = "surgical_gateways"
+"""The resource's key, which nobody else's resource has: definitions are merged."""
 SNAPSHOTS_KEPT_SECONDS = 7 * 24 * 3600
 TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
 """What counts the progress of runs in this context: the command line, which runs them in its process, sets one."""
@@ -69,6 +79,8 @@ class RunGateways:
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
         self.tally = TALLY.get()
+        self.priority = Priority.PEOPLE
+        self._conductor: ProcessIdentity | None = None
         self.requests = 0
         """Sent to GitLab so far, by clients that are closed."""
 
@@ -79,14 +91,21 @@ class RunGateways:
         scope: Scope,
         phase: Phase,
         instance: dg.DagsterInstance,
+        conductor: ProcessIdentity | None = None,
     ) -> bool:
         """Enter a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
 
+        ``conductor``: the process that starts one for each stage of the run; None: all stages are in this one.
         Returns whether the run continues here, where the run that it re-executes failed.
         """
-        goes_on = self._phase is None and phase is not Phase.PREFLIGHT
+        self.priority = priority_of(run)
+        self._conductor = conductor
+        begins = self._phase is None and (conductor is None or begins_with(run, phase))
         if self._phase is not None:
             self.run.enter(phase)
+        elif not begins:
+            self.run.join(phase)
+            self._alive.enter_context(self.heartbeat())
         else:
             record = instance.get_run_record_by_id(run.run_id)
             ledger = self.run.start_surgical(
@@ -100,11 +119,23 @@ class RunGateways:
                 events_upto=events_upto_of(run),
             )
             self._alive.enter_context(self.heartbeat())
-            instance.add_run_tags(run.run_id, {LEDGER_TAG: ledger, **missing_tags(run, scope)})
+            instance.add_run_tags(
+                run.run_id,
+                {LEDGER_TAG: ledger, **missing_tags(run, scope), **({} if conductor is None else OWN_PROCESSES)},
+            )
             self._discard_old_snapshots()
             self._began_in = phase
         self._phase = phase
-        return goes_on
+        return begins and phase is not Phase.PREFLIGHT
+
+    def with_gitlab_time(self, result: PreflightResult) -> PreflightResult:
+        """For a process of its own that will write what is fetched here, and has not heard GitLab itself."""
+        return result if self._conductor is None else replace(result, gitlab_time=self.gitlab_clock.hand_on())
+
+    def take_gitlab_time(self, result: PreflightResult) -> None:
+        """The time that another process handed on; nothing in the process that has heard it."""
+        if self._conductor is not None and result.gitlab_time is not None:
+            self.gitlab_clock.take(result.gitlab_time)
 
     def fail(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:
         """End the run by ``failure``; if the ledger cannot be written now, `close` tries again.
@@ -124,18 +155,23 @@ class RunGateways:
         self.run.finish_failed(failure)
 
     def close(self, *, cancelled: bool) -> None:
-        """Called when the run is over: writes what no stage has written about its ending."""
+        """Called when the run is over: writes what no stage has written about its ending.
+
+        Where each stage has a process, that is when a stage is over. If no other follows, the mirror ends the run.
+        """
         self._alive.close()
         if self._phase is None or self.run.ended_as or self._gave_up:
             return
         try:
             if cancelled:
                 self.run.finish_cancelled()
+            elif self._conductor is not None and self._failure is None:
+                self.run.hand_on()
             else:
                 outside = Failure(code=FailureCode.WORKER_LOST, message=_ENDED_OUTSIDE, stage=str(self._phase))
                 self.run.finish_failed(self._failure or outside)
         except LedgerError as error:
-            _LOG.warning("the ending of run %s is left to the mirror: %s", self._run_id, error)
+            _LOG.warning("the rest of run %s is left to the mirror: %s", self._run_id, error)
 
     @property
     def _gave_up(self) -> bool:
@@ -146,8 +182,8 @@ class RunGateways:
         return open_ledger(self.settings)
 
     @cached_property
-    def run(self) -> SyncRunRecorder:
-        return SyncRunRecorder(self.ledger, self._run_id)
+    def run(self) -> JoinableRecorder:
+        return JoinableRecorder(self.ledger, self._run_id, worker=self._conductor)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -188,7 +224,8 @@ class RunGateways:
     @asynccontextmanager
     async def gitlab(self, max_in_flight: int) -> AsyncIterator[GitLabClient]:
         """A connected client; what it sent is counted when it closes."""
-        async with open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock) as client:
+        opened = open_gitlab(self.settings, max_in_flight, clock=self.gitlab_clock, priority=self.priority)
+        async with opened as client:
             self.tally.watch_requests(lambda: client.stats.requests)
             try:
                 yield client
@@ -198,7 +235,13 @@ class RunGateways:
                 self.requests += client.stats.requests
 
 
-def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClock | None = None) -> GitLabClient:
+def open_gitlab(
+    settings: Settings,
+    max_in_flight: int = 16,
+    *,
+    clock: GitLabClock | None = None,
+    priority: Priority = Priority.PEOPLE,
+) -> GitLabClient:
     """A client for the configured GitLab, not yet connected; use it as an async context manager."""
     gitlab = settings.gitlab
     token = gitlab.token.get_secret_value()
@@ -209,6 +252,7 @@ def open_gitlab(settings: Settings, max_in_flight: int = 16, *, clock: GitLabClo
         ca_bundle=gitlab.ca_bundle,
         clock=clock,
         limits_folder=_folder_of_all(settings),
+        priority=priority,
     )
 
 
@@ -229,6 +273,17 @@ def open_embedder(settings: Settings) -> Embedder:
     )
 
 
+class _WithResources(Protocol):
+    @property
+    def resources(self) -> Any: ...
+
+
+def gateways_of(context: _WithResources) -> RunGateways:
+    """Those of the run; whatever asks for them names `GATEWAYS` among its required resources."""
+    found: RunGateways = getattr(context.resources, GATEWAYS)
+    return found
+
+
 class Gateways(dg.ConfigurableResource[RunGateways]):
     """Dagster's handle on `RunGateways`. It has no config: tokens must not reach run config."""
 
@@ -243,3 +298,7 @@ class Gateways(dg.ConfigurableResource[RunGateways]):
             with suppress(DBAPIError):  # Dagster's storage disappeared during the run; still write the ledger
                 run = context.instance.get_run_by_id(run_id) if context.instance else None
             gateways.close(cancelled=run is not None and is_cancelled(run))
+
+
+RESOURCES: dict[str, Any] = {GATEWAYS: Gateways(), **HANDING_ON}
+"""All that our assets and jobs need of their Definitions."""

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 import dagster as dg
 
@@ -10,6 +11,7 @@ from surgical_pipeline.defs.dagster_internals import BulkActionStatus
 from surgical_pipeline.defs.dagster_runs import BACKFILL_TAG, worker_tags
 from surgical_pipeline.defs.launch import Launch
 from surgical_pipeline.domain.backfill import BackfillPlan
+from surgical_pipeline.domain.progress import Progress
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
 
@@ -36,23 +38,30 @@ class LocalBackfill:
         self._instance = instance
         self._ledger = ledger
         self._log_level = log_level
+        self._running: tuple[int, Launch | None] = (0, None)
         own = {**tags, **worker_tags(ProcessIdentity.of_this_process())}
         self.launched: Launched = launch(instance, plan, tags=own, status=NOT_YET)
 
-    def execute(self, *, cancelled: Callable[[], bool], after_each: Callable[[], object] = lambda: None) -> None:
+    @property
+    def progress(self) -> Progress | None:
+        """Of the run that goes on, from any thread; None before its first stage."""
+        number, run = self._running
+        now = run.progress if run is not None else None
+        return now and replace(now, phase=f"run {number:,} of {len(self._plan.chunks):,}: {now.phase}")
+
+    def execute(self, *, cancelled: Callable[[], bool]) -> None:
         """Run the chunks to the end, or until somebody asks to stop; ledger and Dagster say what became of each.
 
-        ``cancelled``: whether somebody has. ``after_each``: called after each run.
+        ``cancelled``: whether somebody has.
         """
         statuses = set()
-        for key in self._plan.chunks:
+        for number, key in enumerate(self._plan.chunks, start=1):
             if cancelled():
                 break
-            statuses.add(self._run(key, cancelled))
-            after_each()
+            statuses.add(self._run(number, key, cancelled=cancelled))
         self._conclude(statuses, cancelled=cancelled())
 
-    def _run(self, key: str, cancelled: Callable[[], bool]) -> dg.DagsterRunStatus | None:
+    def _run(self, number: int, key: str, *, cancelled: Callable[[], bool]) -> dg.DagsterRunStatus | None:
         backfill = self._instance.get_backfill(self.launched.backfill_id)
         tags = dict(backfill.tags) if backfill else {}
         run = Launch(
@@ -62,6 +71,7 @@ class LocalBackfill:
             tags={**tags, BACKFILL_TAG: self.launched.backfill_id},
             partition=key,
         )
+        self._running = number, run
         run.execute(cancelled=cancelled)
         found = self._instance.get_run_by_id(run.run_id)
         return found.status if found else None

@@ -18,8 +18,10 @@ from surgical_pipeline.defs.dagster_runs import (
     FORMER_TAGS,
     LEDGER_TAG,
     NOT_FINISHED,
+    OWN_PROCESSES,
     events_upto_of,
     hidden_tag,
+    is_shared,
     is_surgical,
     mode_of,
     scope_of,
@@ -29,8 +31,8 @@ from surgical_pipeline.defs.dagster_runs import (
 from surgical_pipeline.defs.dagster_words import ending_of, report_ending
 from surgical_pipeline.defs.run_pages import pages_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import RunStatus
-from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, Signs, judge
+from surgical_pipeline.domain.lifecycle import STAGES, RunStatus
+from surgical_pipeline.domain.reconciliation import STALE_AFTER, START_WITHIN, Ending, Liveness, Signs, judge
 from surgical_pipeline.ledger.clock import Clock, utc_now
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -198,7 +200,7 @@ class Mirror:
         for run in runs:
             if not run.status.terminal:
                 self._end(run, records.get(run.run_id))
-            elif self._dagster_was_not_told(run):
+            elif self._dagster_was_not_told(run, records.get(run.run_id)):
                 self._report(run.run_id, run.status, "its process ended before it could tell Dagster")
 
     def _end(self, run: RunSummary, record: dg.RunRecord | None) -> None:
@@ -236,11 +238,16 @@ class Mirror:
             with self._ledger.write("mirror") as tx:
                 set_dagster_status(tx, run_id, answer.status.value)
 
-    def _dagster_was_not_told(self, run: RunSummary) -> bool:
-        """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down."""
+    def _dagster_was_not_told(self, run: RunSummary, record: dg.RunRecord | None) -> bool:
+        """Ended in the ledger and in progress in Dagster: normal for a moment while the process shuts down.
+
+        And for as long as somebody else's steps of the same run take.
+        """
         liveness = self._liveness_of(run)
         if liveness is not Liveness.UNKNOWN:
             return liveness is Liveness.GONE
+        if record is not None and is_shared(record.dagster_run):
+            return False
         return run.finished_at is not None and self._clock() - run.finished_at > START_WITHIN
 
     def _open_runs(self, and_also: Collection[str]) -> list[RunSummary]:
@@ -257,8 +264,20 @@ class Mirror:
             liveness=self._liveness_of(run),
             heartbeat_at=run.heartbeat_at,
             dagster_made_it=self._id is not None and run.dagster_instance == self._id,
+            between_stages=record is not None and self._is_between_stages(run, record.dagster_run),
             dagster_status=record.dagster_run.status.value if record else None,
             dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
+        )
+
+    def _is_between_stages(self, run: RunSummary, in_dagster: dg.DagsterRun) -> bool:
+        """Asked of Dagster only if it matters: the run is silent, and nobody can see its processes from here."""
+        if not OWN_PROCESSES.items() <= in_dagster.tags.items() or self._liveness_of(run) is not Liveness.UNKNOWN:
+            return False
+        if run.heartbeat_at is None or self._clock() - run.heartbeat_at <= STALE_AFTER:
+            return False
+        return not any(
+            step.end_time is None and step.step_key.rpartition(".")[2] in STAGES
+            for step in self._instance.get_run_step_stats(run.run_id)
         )
 
     def _note(self, run_id: str, what: str, detail: str) -> None:

@@ -8,6 +8,7 @@ from pydantic import Field
 from surgical_pipeline.defs.backfills import launch, plan
 from surgical_pipeline.defs.dagster_internals import RemoteRepositoryOrigin
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
 from surgical_pipeline.domain.backfill import (
     DEFAULT_CHUNK,
     MAX_CHUNK,
@@ -77,7 +78,7 @@ class PlanConfig(dg.Config):
         )
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(out=NOTHING)
 def plan_and_launch(context: dg.OpExecutionContext, config: PlanConfig) -> None:
     """Ask GitLab what there is, cut it into chunks, and launch a run of `surgical_backfill_job` for each."""
     try:
@@ -126,6 +127,7 @@ def _repository(run: dg.DagsterRun) -> RemoteRepositoryOrigin | None:
     name=JOB_NAME,
     description="Plans a backfill and launches it: many issues and merge requests of a project, or all of them, "
     "in runs of `surgical_backfill_job`. Its run links to the backfill.",
+    resource_defs=HANDING_ON,
     executor_def=dg.in_process_executor,
 )
 def plan_backfill() -> None:

@@ -16,6 +16,7 @@ from surgical_pipeline.events.list_state import OVERLAP, Identity, ListState
 from surgical_pipeline.events.poll_cursor import CursorError, PollCursor, States, fit, key_of
 from surgical_pipeline.events.poll_report import PollReport
 from surgical_pipeline.events.settling import Unsettled
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.ledger.inbox import load_deliveries
 from surgical_pipeline.ledger.polling import (
     SOON,
@@ -95,7 +96,7 @@ class Poll:
         return Tick(str(cursor), list(_scopes(asked)), self._report, looks.now)
 
     def _look_at_gitlab(self, watches: Sequence[Watch], states: States) -> Looks:
-        gitlab = open_gitlab(self._settings)
+        gitlab = open_gitlab(self._settings, priority=Priority.SENSORS)
         return run_async(lambda: look_at_lists(gitlab, watches, states, since=self._since))
 
     def _cursor(self, text: str | None) -> PollCursor:

@@ -3,8 +3,9 @@
 import dagster as dg
 
 from surgical_pipeline.dataset.errors import DatasetError
+from surgical_pipeline.defs.asset_keys import GITLAB, PUBLISHED
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
-from surgical_pipeline.defs.sync.asset import DISCUSSIONS, ISSUES, MERGE_REQUESTS, RESOURCE_EVENTS
+from surgical_pipeline.defs.handing_on import stored_elsewhere
 from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.opening import open_ledger_file
@@ -16,12 +17,14 @@ PUBLISH_JOB = "published"
 @dg.multi_asset(
     name="publish_copy",  # the job is named published, and no op may have a job's name
     specs=[
-        dg.AssetSpec(
-            "published",
-            deps=[ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS],
-            group_name="surgical",
-            description="A typed copy of what was synced, in the folder SURGICAL_PUBLISH: whatever reads it, and "
-            "for however long, no sync waits. docs/data.md tells its tables.",
+        stored_elsewhere(
+            dg.AssetSpec(
+                PUBLISHED,
+                deps=GITLAB,
+                group_name="surgical",
+                description="A typed copy of what was synced, in the folder SURGICAL_PUBLISH: whatever reads it, "
+                "and for however long, no sync waits. docs/data.md tells its tables.",
+            )
         )
     ],
 )

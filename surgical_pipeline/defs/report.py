@@ -5,8 +5,9 @@ from pathlib import Path
 import dagster as dg
 from pydantic import Field
 
-from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import ASSETS
+from surgical_pipeline.defs.asset_keys import ASSETS, REPORT
+from surgical_pipeline.defs.gateways import GATEWAYS, gateways_of
+from surgical_pipeline.defs.handing_on import stored_elsewhere
 
 DEFAULT_LAST = "7d"
 DEFAULT_NAME = "report.html"
@@ -26,20 +27,28 @@ class ReportConfig(dg.Config):
     )
 
 
-@dg.asset(
-    name="report",
-    deps=ASSETS,
-    group_name="surgical",
-    required_resource_keys={"gateways"},
-    description="A page about the syncs of the last days: what is up to date and what is not, failures with "
-    "advice, runs, requests, lags and the size of the ledger. One HTML file that needs no network.",
+@dg.multi_asset(
+    name="report",  # whatever the key's prefix is, run config names this
+    specs=[
+        stored_elsewhere(
+            dg.AssetSpec(
+                REPORT,
+                deps=ASSETS,
+                group_name="surgical",
+                description="A page about the syncs of the last days: what is up to date and what is not, "
+                "failures with advice, runs, requests, lags and the size of the ledger. One HTML file that needs "
+                "no network.",
+            )
+        )
+    ],
+    required_resource_keys={GATEWAYS},
 )
 def report(context: dg.AssetExecutionContext, config: ReportConfig) -> dg.MaterializeResult[None]:
     """Read the ledger in one window, then draw and write the page."""
     # Only here: charts and their values take a second to import, and every start of Dagster would wait for it.
     from surgical_pipeline.defs.report_page import make_page  # noqa: PLC0415
 
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     path = Path(config.path) if config.path else gateways.settings.dagster_home / DEFAULT_NAME
     return dg.MaterializeResult(metadata=make_page(gateways, config.last, path, link=config.link))
 

@@ -14,10 +14,20 @@ from surgical_pipeline.domain.scope import EntityKey
 
 
 @dataclass(frozen=True, slots=True)
+class GitLabTime:
+    """GitLab's time at a reading of a machine's uptime, for other processes of it since that ``boot``."""
+
+    at: datetime
+    uptime: float
+    boot: str
+
+
+@dataclass(frozen=True, slots=True)
 class PreflightResult:
     """Preflight to ingest.
 
     ``missing``: IIDs that neither the list nor the single request returned while the project answered.
+    ``gitlab_time``: if ingest has a process of its own.
     ``asked_at``: when preflight began to ask for them, by GitLab's clock, in UTC; a miss counts from that time.
     """
 
@@ -27,6 +37,7 @@ class PreflightResult:
     fetched: tuple[EntityKey, ...]
     missing: tuple[EntityKey, ...]
     failures: tuple[EntityFailure, ...]
+    gitlab_time: GitLabTime | None = None
 
 
 @dataclass(frozen=True, slots=True)

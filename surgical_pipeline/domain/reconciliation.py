@@ -7,6 +7,8 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict
 
 STALE_AFTER = timedelta(seconds=90)
 """A run writes a heartbeat every 15 s; six missed ones are no short delay."""
+BETWEEN_STAGES = timedelta(hours=1)
+"""From one stage to the next where each has a process: steps of somebody else may take their turn meanwhile."""
 START_WITHIN = timedelta(seconds=180)
 """From the start of a run's process to its row. It may wait 60 s for the ledger; and until it is known to be lost,
 it takes one of Dagster's few slots."""
@@ -36,7 +38,8 @@ class Signs(BaseModel):
 
     ``dagster_status``: Dagster's status, None if this Dagster does not know the run; ``dagster_made_it``: whether
     it is this Dagster that made the run, so that not knowing it means something; ``dagster_started_at``: when its
-    process told Dagster that it started.
+    process told Dagster that it started; ``between_stages``: no process works on it just now, for each stage has
+    its own and the next has not begun.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -47,6 +50,7 @@ class Signs(BaseModel):
     dagster_made_it: bool
     dagster_status: str | None
     dagster_started_at: AwareDatetime | None
+    between_stages: bool = False
 
 
 def judge(signs: Signs, *, now: datetime) -> Ending | None:
@@ -66,7 +70,7 @@ def _lost(signs: Signs, now: datetime) -> bool:
     if signs.liveness is not Liveness.UNKNOWN:
         return signs.liveness is Liveness.GONE
     if signs.running:
-        return _older(signs.heartbeat_at, now, STALE_AFTER)
+        return _older(signs.heartbeat_at, now, BETWEEN_STAGES if signs.between_stages else STALE_AFTER)
     # It was started but never reached its first stage.
     return _older(signs.dagster_started_at, now, START_WITHIN)
 

@@ -29,6 +29,7 @@ from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
 from surgical_pipeline.gitlab.foreign import checked_token
 from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.joined_pages import joined
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.reading_ahead import GetPage
@@ -52,7 +53,8 @@ class GitLabClient:
     Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
     The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
     ``clock`` may be shared by the clients of one run. ``limits_folder``: clients of other processes that name the
-    same one share one rate limit. ``network``: what takes requests to GitLab; None: HTTP.
+    same one share one rate limit; with few requests left, their ``priority`` says whose begins first. ``network``:
+    what takes requests to GitLab; None: HTTP.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -72,6 +74,7 @@ class GitLabClient:
         clock: GitLabClock | None = None,
         monotonic: MonotonicClock = uptime,
         limits_folder: Path | None = None,
+        priority: Priority = Priority.PEOPLE,
         network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         token = checked_token(token)
@@ -90,6 +93,7 @@ class GitLabClient:
             max_answer_bytes=max_answer_bytes,
             ca_bundle=ca_bundle,
             clock=self.clock,
+            priority=priority,
             network=network,
         )
 

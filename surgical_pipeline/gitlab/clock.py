@@ -3,10 +3,14 @@
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 
 import httpx
+
+from surgical_pipeline.domain.handover import GitLabTime
 
 _TICK = timedelta(seconds=1)
 """``Date`` has whole seconds."""
@@ -68,12 +72,30 @@ class GitLabClock:
         """The present time, in UTC; before the first answer this machine's."""
         return self.at(self._uptime())
 
+    def hand_on(self) -> GitLabTime | None:
+        """For another process of this machine; None: GitLab's time or the machine's boot is not known."""
+        boot = _boot()
+        reading = self._uptime()
+        return GitLabTime(self.at(reading), reading, boot) if self.heard and boot else None
+
+    def take(self, told: GitLabTime) -> None:
+        """What another process handed on, unless this one has heard GitLab or is on another machine."""
+        if not self.heard and told.boot == _boot():
+            self.heard = True
+            self.ahead = told.at - self._own(told.uptime)
+
     def present(self) -> datetime | None:
         """GitLab's present time, as far as it is known; None before the first answer."""
         return self.now() if self.heard else None
 
     def _own(self, reading: float) -> datetime:
         return self._started + timedelta(seconds=reading - self._started_at)
+
+
+def _boot() -> str:
+    with suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    return ""
 
 
 def http_date(text: str) -> datetime | None:

@@ -1,11 +1,14 @@
 """When requests with one token may begin: a pause after a refusal, and spreading when few are left.
 
+Where they are spread, people's requests go before sensors', and these before those of sweeps and backfills.
+
 Values only. A store keeps one for a process (`OwnPacing`) or for all processes of a machine (`shared_pacing`).
 """
 
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import IntEnum
 from typing import Protocol, TypeVar
 
 MAX_PACE_SECONDS = 2.0
@@ -18,7 +21,22 @@ RETURNING_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
 """No budget is longer."""
 
+HASTE = 8
+"""By how much the gap is divided for requests that take their room from a lower priority."""
+
+LONGEST_DEFERENCE_SECONDS = 15.0
+"""No place is moved further behind a request of a higher priority: the dependents of an entity have 20 s."""
+
 T = TypeVar("T")
+
+
+class Priority(IntEnum):
+    """Who waits for the answer. The lower the number, the earlier its turn."""
+
+    PEOPLE = 0
+    SENSORS = 1
+    BACKGROUND = 2
+    """Sweeps and backfills."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +44,13 @@ class Pacing:
     """Times are seconds of one clock, which all who share the value read.
 
     Nothing begins before ``paused_until``. Up to ``spread_until``, requests begin ``gap_seconds`` apart, the next
-    one at ``next_start``.
+    one of each priority at its place in ``next_starts``. Nobody registers: whoever dies leaves nothing behind.
     """
 
     paused_until: float = 0.0
     gap_seconds: float = 0.0
     spread_until: float = 0.0
-    next_start: float = 0.0
+    next_starts: tuple[float, ...] = (0.0,) * len(Priority)
 
     def paused(self, until: float) -> "Pacing":
         """No request begins before ``until``, and then one after the other; a shorter pause changes nothing."""
@@ -42,7 +60,7 @@ class Pacing:
             paused_until=until,
             gap_seconds=max(self.gap_seconds, RETURN_SECONDS),
             spread_until=max(self.spread_until, until + RETURNING_SECONDS),
-            next_start=max(self.next_start, until),
+            next_starts=tuple(max(start, until) for start in self.next_starts),
         )
 
     def spread(self, *, remaining: int, until: float, now: float) -> "Pacing":
@@ -55,13 +73,29 @@ class Pacing:
         """Plenty are left."""
         return replace(self, gap_seconds=0.0) if self.gap_seconds else self
 
-    def reserved(self, now: float) -> "tuple[Pacing, float]":
+    def reserved(self, now: float, priority: Priority = Priority.PEOPLE) -> "tuple[Pacing, float]":
         """The time at which the caller's request may begin, and the value for those after it."""
         earliest = max(now, self.paused_until)
         if not self.gap_seconds or earliest >= self.spread_until:
             return self, earliest
-        start = min(max(earliest, self.next_start), self.spread_until)  # behind that, nothing is spread
-        return replace(self, next_start=start + self.gap_seconds), start
+        # Behind spread_until, nothing is spread.
+        start = min(max(earliest, self.next_starts[priority]), self.spread_until)
+        return replace(self, next_starts=self._after(start, priority)), start
+
+    def _after(self, start: float, priority: Priority) -> tuple[float, ...]:
+        """``next_starts`` once a request of that priority begins at ``start``.
+
+        Lower priorities that have requests waiting behind it give way by one place. As long as they do, the next
+        one of its own follows closely: in the end as many have begun as if all had kept their gaps.
+        """
+        gap = self.gap_seconds
+        lower = self.next_starts[priority + 1 :]
+        waiting = [place for place in lower if place > start]
+        taken = bool(waiting) and waiting[-1] + gap <= start + LONGEST_DEFERENCE_SECONDS
+        own = start + (min(gap, max(RETURN_SECONDS, gap / HASTE)) if taken else gap)
+        latest = own + LONGEST_DEFERENCE_SECONDS
+        behind = (max(place, min(place + gap, latest)) if place > start else own for place in lower)
+        return (*self.next_starts[:priority], own, *behind)
 
 
 class PacingStore(Protocol):

@@ -18,7 +18,7 @@ import anyio
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.gitlab.clock import uptime
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
-from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, OwnPacing, Pacing, PacingStore
+from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, OwnPacing, Pacing, PacingStore, Priority
 from surgical_pipeline.gitlab.shared_pacing import SharedPacing
 
 FEW = 1 / 8
@@ -50,8 +50,10 @@ class RateLimiter:
         self._places: WeakKeyDictionary[AbstractEventLoop, anyio.CapacityLimiter] = WeakKeyDictionary()
 
     @asynccontextmanager
-    async def place(self, deadline: Deadline, path: str) -> AsyncIterator[None]:
-        """Hold one of the places in flight, after any current pause.
+    async def place(
+        self, deadline: Deadline, path: str, *, priority: Priority = Priority.PEOPLE
+    ) -> AsyncIterator[None]:
+        """Hold one of the places in flight, after any current pause, and where requests are spread in its turn.
 
         Raises:
             RateLimitedError: the pause outlasts the deadline; raised at once.
@@ -62,7 +64,7 @@ class RateLimiter:
         borrower = object()
         await _take(places, borrower, deadline, path=path)
         try:
-            await self._wait_for_turn(deadline, path)
+            await self._wait_for_turn(deadline, path, priority=priority)
             yield
         finally:
             places.release_on_behalf_of(borrower)
@@ -106,10 +108,10 @@ class RateLimiter:
                 retry_after_seconds=pause,
             )
 
-    async def _wait_for_turn(self, deadline: Deadline, path: str) -> None:
+    async def _wait_for_turn(self, deadline: Deadline, path: str, *, priority: Priority) -> None:
         """Wait for the end of a pause, and for the request's place among others if they are spread."""
         while True:
-            start = self._reserve_start()
+            start = self._reserve_start(priority)
             pacing, now = self._pacing.read(), self._monotonic()
             self._refuse_hopeless(pacing, deadline, path)
             if start - now >= deadline.remaining:  # spreading is optional: it never uses up a budget
@@ -119,9 +121,9 @@ class RateLimiter:
             if self._pacing.read().paused_until <= self._monotonic():
                 return
 
-    def _reserve_start(self) -> float:
+    def _reserve_start(self, priority: Priority = Priority.PEOPLE) -> float:
         """The time at which the caller's request may begin."""
-        return self._pacing.update(lambda pacing: pacing.reserved(self._monotonic()))
+        return self._pacing.update(lambda pacing: pacing.reserved(self._monotonic(), priority))
 
 
 async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadline, *, path: str) -> None:

@@ -15,12 +15,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, Pacing
+from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, Pacing, Priority
 
 LATEST_SECONDS = 2 * LONGEST_PAUSE_SECONDS
 """No time lies further ahead: a file that something else has written must not stop everybody."""
 
-_FORMAT = struct.Struct("<16s4d")
+_FORMAT = struct.Struct(f"<16s{3 + len(Priority)}d")
+"""The lowest priority's place comes first: files of earlier versions end after it, and have no other."""
+_EARLIER_SIZE = struct.calcsize("<16s4d")
 _PATIENCE_SECONDS = 0.02
 _MODE = 0o600
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -81,17 +83,18 @@ class SharedPacing:
 
     def _load(self, file: int) -> Pacing:
         raw = os.pread(file, _FORMAT.size, 0)
-        if len(raw) != _FORMAT.size:
+        if len(raw) < _EARLIER_SIZE:
             return Pacing()
-        boot, *times = _FORMAT.unpack(raw)
+        boot, *times = _FORMAT.unpack(raw.ljust(_FORMAT.size, b"\0"))
         latest = self._clock() + LATEST_SECONDS
         if boot != self._boot or not all(0.0 <= value <= latest for value in times):
             return Pacing()
-        return Pacing(*times)
+        paused_until, gap_seconds, spread_until, *places = times
+        return Pacing(paused_until, gap_seconds, spread_until, next_starts=tuple(reversed(places)))
 
     def _packed(self, value: Pacing) -> bytes:
-        times = (value.paused_until, value.gap_seconds, value.spread_until, value.next_start)
-        return _FORMAT.pack(self._boot, *times)
+        times = (value.paused_until, value.gap_seconds, value.spread_until)
+        return _FORMAT.pack(self._boot, *times, *reversed(value.next_starts))
 
     @contextlib.contextmanager
     def _trouble_told(self) -> Iterator[None]:

@@ -30,6 +30,7 @@ from surgical_pipeline.gitlab.errors import (
     RateLimitedError,
 )
 from surgical_pipeline.gitlab.foreign import ForeignText
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy, with_retries
 from surgical_pipeline.gitlab.urls import ApiUrls, path_of, resolve
@@ -60,6 +61,7 @@ class Transport:
         max_answer_bytes: int,
         ca_bundle: Path | None,
         clock: GitLabClock,
+        priority: Priority = Priority.PEOPLE,
         network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._urls = urls
@@ -71,6 +73,7 @@ class Transport:
         self._max_answer_bytes = max_answer_bytes
         self._ca_bundle = ca_bundle
         self._clock = clock
+        self._priority = priority
         self._network = network
         self._connections: Connections | None = None
         self.stats = HttpStats()
@@ -151,7 +154,7 @@ class Transport:
 
     async def _receive(self, url: httpx.URL, deadline: Deadline, patience: Patience) -> "_Received | _Redirect":
         path = path_of(url)
-        async with self._limiter.place(deadline, path):
+        async with self._limiter.place(deadline, path, priority=self._priority):
             left = deadline.remaining
             if left <= 0:
                 raise BudgetExceededError("the time budget ran out before the request was sent", path=path)

@@ -33,13 +33,14 @@ class EventState(StrEnum):
 
 
 class PendingProject(BaseModel):
-    """``project``: its path, or its id if no path is known. ``events``: how many are pending."""
+    """``project``: its path, or its id if no path is known. ``events``: how many wait, since ``oldest_at``."""
 
     model_config = ConfigDict(frozen=True)
 
     project_id: int
     project: str
     events: int
+    oldest_at: AwareDatetime
 
 
 class InboxEvent(BaseModel):

@@ -30,7 +30,11 @@ class ProcessIdentity:
 
     @classmethod
     def of_this_process(cls) -> Self:
-        pid = os.getpid()
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Self:
+        """A process of this machine that is there now."""
         stat = _read_stat(pid)
         mark = None if stat is None else _mark(stat[_START_TICKS])
         return cls(socket.gethostname(), pid, mark)

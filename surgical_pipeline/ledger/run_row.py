@@ -21,6 +21,8 @@ class Changes:
     phase: Phase | None = None
     project: tuple[int | None, str | None] = (None, None)
     counters: Counter[str] = field(default_factory=Counter)
+    with_usage: bool = False
+    """Also what the run has used so far, which otherwise is written with the next stage."""
 
 
 class RunRow:
@@ -45,6 +47,10 @@ class RunRow:
         """The window inserts the row with its first stage."""
         tx.execute("open_phase", run_id=self._run_id, phase=str(phase), now=now)
         self._remember(tx, phase=phase, heartbeat=now)
+
+    def join(self, tx: Transaction, phase: Phase) -> None:
+        """Another process of the run has inserted the row, and has brought it to that stage."""
+        self._remember(tx, phase=phase, heartbeat=self._clock())
 
     def changed(self, tx: Transaction) -> Changes:
         """What the window changes, to be added to. Even without changes it writes a heartbeat, which is its fence.
@@ -83,7 +89,7 @@ class RunRow:
         now = self._clock()
         begun = self._begun(changes.phase, now)
         entered = next(reversed(begun), None)
-        used, by_stage = self._usage.take(tx) if ending or entered else (NOTHING, {})
+        used, by_stage = self._usage.take(tx) if ending or entered or changes.with_usage else (NOTHING, {})
         if not tx.execute(
             "update_run",
             run_id=self._run_id,

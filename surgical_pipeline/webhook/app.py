@@ -16,7 +16,11 @@ from starlette.routing import Route
 from surgical_pipeline.events.event import GitLabEvent, Ignored
 from surgical_pipeline.events.hooks import Refused, read_hook
 from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.metrics.app import PATH as METRICS_PATH
+from surgical_pipeline.metrics.app import MetricsPage
+from surgical_pipeline.metrics.catalog import Sample
 from surgical_pipeline.webhook.drain import DrainState
+from surgical_pipeline.webhook.metrics import receiver_samples
 from surgical_pipeline.webhook.signatures import Unverified, Verified, Verifier
 from surgical_pipeline.webhook.spool import Spool
 from surgical_pipeline.webhook.spool_file import SpoolError
@@ -39,15 +43,22 @@ def create_app(
     *,
     drain_state: Callable[[], DrainState] = DrainState,
     clock: Clock = utc_now,
+    metrics: MetricsPage | None = None,
 ) -> Starlette:
-    """The app over a spool that is open. ``drain_state`` gives what `/readyz` says of the ledger."""
+    """The app over a spool that is open.
+
+    ``drain_state`` gives what `/readyz` says of the ledger; ``metrics``, `/metrics` itself; None: there is none.
+    """
     receiver = _Receiver(spool, verifier, drain_state=drain_state, clock=clock)
+    routes = [
+        Route(PATH, receiver.receive, methods=["POST"]),
+        Route("/healthz", receiver.alive),
+        Route("/readyz", receiver.ready),
+    ]
+    if metrics is not None:
+        routes.append(Route(METRICS_PATH, metrics.with_own(receiver.samples).answer))
     app = Starlette(
-        routes=[
-            Route(PATH, receiver.receive, methods=["POST"]),
-            Route("/healthz", receiver.alive),
-            Route("/readyz", receiver.ready),
-        ],
+        routes=routes,
         exception_handlers={404: _answer_elsewhere, 405: _answer_elsewhere},
     )
     app.router.redirect_slashes = False
@@ -95,6 +106,9 @@ class _Receiver:
             return JSONResponse({"ready": False, "ledger": ledger}, HTTPStatus.SERVICE_UNAVAILABLE, _CLOSE)
         known = {"ready": True, "waiting": waiting, "counters": _times(asdict(counters)), "ledger": ledger}
         return JSONResponse(known, headers=_CLOSE)
+
+    async def samples(self) -> list[Sample]:
+        return await receiver_samples(self._spool, self._drain_state, now=self._clock())
 
     async def _body(self, request: Request, *, keep: bool) -> bytes | None:
         """The body; None if it is too large. What is not kept is read all the same, or the answer would be lost.

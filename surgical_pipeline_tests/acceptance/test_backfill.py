@@ -1,8 +1,12 @@
 """`surgical-pipeline backfill` as a process of its own, without Dagster's daemon."""
 
+import fcntl
 import json
+import os
+import pty
 import signal
 import subprocess
+import termios
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -208,6 +212,59 @@ def test_without_a_daemon_nothing_is_launched_and_local_is_offered(here: Install
     assert document(here.run("backfill", "list", "--json")) == []
     with dg.DagsterInstance.from_config(str(here.home)) as instance:
         assert instance.get_dynamic_partitions("scopes") == []
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+@pytest.mark.parametrize("answer", ["n\n", "\x03"], ids=["no", "ctrl+c"])
+def test_the_plan_is_seen_before_the_question_and_no_means_no(
+    here: Installation, options: tuple[str, ...], answer: str
+) -> None:
+    """Stdout goes elsewhere, as with `| tee`."""
+    command = [PROGRAM, "backfill", "acme/rocket", "--issues", "12", "--local", *options]
+    with asked_on_terminal(command, here) as (process, terminal, stdout):
+        seen = b""
+        while b"[y/N]" not in seen:
+            seen += os.read(terminal, 4096)
+        plan = stdout.read_text() + seen.decode()
+        os.write(terminal, answer.encode())
+        while b"launched" not in seen:
+            seen += os.read(terminal, 4096)
+        assert process.wait(timeout=60) == 130
+    assert "1 entity of acme/rocket in 1 run" in plan
+    assert b"Nothing was launched." in seen
+    assert document(here.run("backfill", "list", "--json")) == []
+
+
+@contextmanager
+def asked_on_terminal(
+    command: list[str], here: Installation
+) -> Iterator[tuple["subprocess.Popen[bytes]", int, Path]]:
+    """The process, its terminal, and the file that its stdout is."""
+    stdout = here.home / "stdout.txt"
+    ours, theirs = pty.openpty()
+
+    def take_terminal() -> None:
+        _default_signals()
+        fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+
+    with stdout.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            env={**here.environment, "COLUMNS": "200"},
+            cwd=here.home,
+            stdin=theirs,
+            stderr=theirs,
+            stdout=file,
+            start_new_session=True,
+            preexec_fn=take_terminal,  # noqa: PLW1509  it calls nothing that takes a lock
+        )
+    os.close(theirs)
+    try:
+        yield process, ours, stdout
+    finally:
+        process.kill()
+        process.wait()
+        os.close(ours)
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ def test_a_plan_of_nothing_is_no_error() -> None:
         (["status", "nonsense"], "no backfill begins with 'nonsense'"),
         (["cancel", ""], "no backfill begins with ''"),
         (["prune", "nonsense"], "no backfill begins with"),
+        (["resume", "nonsense"], "no backfill begins with"),
     ],
 )
 def test_nonsense_is_refused_with_a_sentence(arguments: Sequence[str], sentence: str) -> None:

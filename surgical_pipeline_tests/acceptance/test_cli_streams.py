@@ -39,6 +39,7 @@ COMMANDS = {
     "events retry": ["events", "retry", "--all"],
     "events drop": ["events", "drop", "--all"],
     "webhook serve": ["webhook", "serve", "--help"],
+    "metrics serve": ["metrics", "serve", "--help"],
     "ledger check": ["ledger", "check", "--json"],
     "ledger backup": ["ledger", "backup", "COPY"],
     "ledger compact": ["ledger", "compact"],

@@ -68,6 +68,18 @@ def test_on_a_terminal_one_line_counts_the_entities_of_each_stage(
     assert not LINE.search(after)
 
 
+def test_a_backfill_in_this_process_counts_the_entities_of_each_of_its_runs(
+    installation: Installation, sandbox: RunningSandbox
+) -> None:
+    sandbox.control.set_latency(150)
+    chosen = ("backfill", "acme/rocket", "--issues", "12-51", "--chunk", "20", "--local", "--yes")
+    shown = terminal(installation, *chosen)
+    assert shown.exit_code == 0, shown.text
+    seen = [frame for frame in frames(shown) if frame.startswith("run ")]
+    assert any(re.match(r"run 1 of 2: dependents \d+/20", frame) for frame in seen), seen
+    assert any(re.match(r"run 2 of 2: dependents \d+/20", frame) for frame in seen), seen
+
+
 def test_ctrl_c_leaves_a_clean_line_and_the_cursor(installation: Installation, sandbox: RunningSandbox) -> None:
     sandbox.control.add_fault("*/discussions", delay_ms=FOR_EVER_MS)
 

@@ -15,7 +15,7 @@ from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.heartbeat import CHECK_SECONDS
-from surgical_pipeline.ledger.recorder import SyncRunRecorder
+from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.simulation.gitlab import SimulatedGitLab
@@ -47,9 +47,9 @@ class SimulatedGateways(RunGateways):
         return SimulatedLedger(self._file, self._process)
 
     @cached_property
-    def run(self) -> SyncRunRecorder:
+    def run(self) -> JoinableRecorder:
         wall = self._process.machine.wall
-        return SyncRunRecorder(self.ledger, self._run_id, clock=wall, worker=self._process.identity)
+        return JoinableRecorder(self.ledger, self._run_id, clock=wall, worker=self._process.identity)
 
     @cached_property
     def embedder(self) -> FakeEmbedder:

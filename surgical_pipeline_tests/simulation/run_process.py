@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import dagster as dg
 from dagster import DagsterEventType, DagsterRunStatus
 
 from surgical_pipeline.defs.dagster_runs import PARTITION_TAG, config_block, is_cancelled
+from surgical_pipeline.defs.gateways import GATEWAYS
 from surgical_pipeline.defs.sync import asset
 from surgical_pipeline.defs.sync.config import StageConfig, SurgicalSyncConfig
 from surgical_pipeline.domain.lifecycle import STAGES, Phase
@@ -36,7 +37,15 @@ _LOG.propagate = False
 
 @dataclass
 class _Resources:
-    gateways: SimulatedGateways
+    surgical_gateways: SimulatedGateways
+
+    def __post_init__(self) -> None:
+        assert hasattr(self, GATEWAYS)
+
+
+@dataclass
+class _Job:
+    executor_def: dg.ExecutorDefinition = dg.in_process_executor
 
 
 @dataclass
@@ -47,6 +56,7 @@ class _Context:
     instance: dg.DagsterInstance
     resources: _Resources
     log: logging.Logger = _LOG
+    job_def: _Job = field(default_factory=_Job)
 
     @property
     def run_id(self) -> str:

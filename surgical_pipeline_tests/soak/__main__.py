@@ -14,6 +14,8 @@ from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.hour import live_an_hour
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
+from surgical_pipeline_tests.soak.partitions import run_partitions
+from surgical_pipeline_tests.soak.readers import read_beside
 from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
 
 BACKFILLED = "12-57,59-90"
@@ -24,7 +26,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument(
         "harness",
-        choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events", "hour", "backfill"],
+        choices=[
+            "kills",
+            "contention",
+            "cancellations",
+            "first_runs",
+            "webhook",
+            "events",
+            "hour",
+            "backfill",
+            "readers",
+            "partitions",
+        ],
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
@@ -32,6 +45,9 @@ def main() -> None:
     parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
     parser.add_argument("--seconds", type=float, default=300, help="events: how long there are edits and kills")
     parser.add_argument("--minutes", type=float, default=60, help="hour: how long it is")
+    parser.add_argument("--syncs", type=int, default=50, help="readers: how many syncs there are beside them")
+    parser.add_argument("--publishes", type=int, default=20, help="readers: and how many publishes")
+    parser.add_argument("--partitions", type=int, default=3500, help="partitions: how many, each a run")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     if chosen.harness in ("events", "hour"):  # they have a sandbox of their own
@@ -41,6 +57,10 @@ def main() -> None:
     if chosen.harness == "backfill":
         with tempfile.TemporaryDirectory() as folder:
             sys.exit(0 if _backfill(Path(folder), kills=min(chosen.kills, 5)) else 1)
+    if chosen.harness == "partitions":
+        with tempfile.TemporaryDirectory() as folder:
+            processes = min(chosen.processes, 4)
+            sys.exit(0 if _partitions(Path(folder), partitions=chosen.partitions, processes=processes) else 1)
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
         if chosen.harness == "kills":
             good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
@@ -48,6 +68,8 @@ def main() -> None:
             good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
         elif chosen.harness == "first_runs":
             good = _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds)
+        elif chosen.harness == "readers":
+            good = _readers(installation, chosen)
         elif chosen.harness == "webhook":
             good = _webhook(installation.home, chosen)
         else:
@@ -69,6 +91,23 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
     return not report.violations
 
 
+def _readers(installation: Installation, chosen: argparse.Namespace) -> bool:
+    kills = min(chosen.kills, 20)
+    report = read_beside(
+        installation, syncs=chosen.syncs, publishes=chosen.publishes, kills=kills, seed=chosen.seed
+    )
+    _say(f"syncs, publishes, publishes killed     {chosen.syncs}, {len(report.windows_ms)}, {report.kills}")
+    for name, reads in (("shell", report.shell), ("notebook", report.notebook)):
+        _say(f"{name:<39}{reads.reads} reads of {len(reads.versions)} versions, {len(reads.wrong)} wrong")
+    _say(f"a sync waited for the ledger, median ms {statistics.median(report.waits_ms):.1f}")
+    _say(f"a sync waited for the ledger, most ms   {max(report.waits_ms):.1f}")
+    _say(f"a publish held the ledger, most ms      {max(report.windows_ms):.1f}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
+    return not report.violations
+
+
 def _backfill(home: Path, *, kills: int) -> bool:
     report = kill_backfill(home, issues=BACKFILLED, chunk=10, kills=kills)
     _say(f"kills of Dagster in a backfill         {report.kills}")
@@ -78,6 +117,21 @@ def _backfill(home: Path, *, kills: int) -> bool:
     for violation in report.violations[:20]:
         _say(f"  {violation}")
     return not report.violations
+
+
+def _partitions(home: Path, *, partitions: int, processes: int) -> bool:
+    report = run_partitions(home, partitions=partitions, processes=processes, chosen=partitions)
+    _say(f"partitions, planned and registered in  {report.registered}, {report.launching_seconds:.1f} s")
+    _say(f"runs by status                         {dict(report.runs)}")
+    _say(f"failure codes                          {dict(report.codes) or 'none'}")
+    _say(f"{processes} processes, s                         {report.seconds:.0f}")
+    _say(f"a run, first and last, median ms       {report.first_ms:.0f}, {report.last_ms:.0f}")
+    _say(f"longest wait of a run for the ledger   {report.waited_ms:.0f} ms")
+    _say(f"counting what became of all, s         {report.counting_seconds:.1f}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
+    return report.runs == {"succeeded": partitions} and not (report.codes or report.violations)
 
 
 def _progress(report: KillReport) -> None:

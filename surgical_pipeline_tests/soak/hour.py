@@ -211,7 +211,12 @@ def _finish_backfills(chain: EventChain, report: HourReport) -> None:
         return not any(one["state"] in _UNDER_WAY for one in ask("list"))
 
     for _ in range(_MAX_RESUMPTIONS):
-        wait_until(all_over, limit_seconds=REST_SECONDS, what="all backfills are over")
+        try:
+            wait_until(all_over, limit_seconds=REST_SECONDS, what="all backfills are over")
+        except AssertionError as error:
+            going_on = [ask("status", one["backfill_id"]) for one in ask("list") if one["state"] in _UNDER_WAY]
+            report.trouble.append(f"{error}: {json.dumps(going_on)}")
+            return
         newest = ask("list")[:1]
         if not newest or not ask("status", newest[0]["backfill_id"])["left"]:
             return

@@ -26,10 +26,14 @@ ALLOWED = {
     "report": {"domain", "ledger"},
     "settings": {"domain", "gitlab", "embedders"},
     "sandbox": set(),
-    "webhook": {"domain", "events", "ledger", "settings"},
+    "metrics": {"domain", "events", "ledger", "settings"},
+    "webhook": {"domain", "events", "ledger", "settings", "metrics"},
     "defs": VALUES | GATEWAYS | {"stages", "report", "settings", "dataset"},
-    "definitions": {"defs"},
-    "cli": VALUES | GATEWAYS | {"stages", "report", "settings", "dataset", "defs", "sandbox", "webhook"},
+    "definitions": {"defs", "domain"},
+    "component": {"defs", "definitions", "domain"},
+    "cli": VALUES
+    | GATEWAYS
+    | {"stages", "report", "settings", "dataset", "defs", "sandbox", "webhook", "metrics"},
 }
 """Layer by layer, what it may import of ours. ``defs.launch`` loads the Definitions object: the one arrow up."""
 
@@ -91,12 +95,13 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
 @pytest.mark.parametrize(
     ("library", "homes"),
     [
-        ("dagster", {"defs", "definitions"}),
+        ("dagster", {"defs", "definitions", "component"}),
         ("altair", {"report.drawing"}),
         ("duckdb", {"ledger.duckdb", "dataset.engine"}),  # published files are no ledger: no lock, no windows
         ("httpx", {"gitlab", "embedders", "sandbox"}),
         ("jinja2", {"report.page"}),
         ("pandas", {"dataset", "cli.backfill_files"}),  # and the lists that people have of what to sync
+        ("prometheus_client", {"metrics.exposition"}),
         ("pyarrow", {"dataset", "cli.backfill_files"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
@@ -153,6 +158,7 @@ def test_private_modules_of_dagster_have_one_home() -> None:
         "stages",
         "report",
         "sandbox",
+        "metrics",
         "webhook",
     ],
 )

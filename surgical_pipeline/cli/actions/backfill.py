@@ -12,11 +12,11 @@ import typer
 from surgical_pipeline.cli.actions.backfill_output import print_plan, print_status
 from surgical_pipeline.cli.actions.backfill_watch import Watch
 from surgical_pipeline.cli.actions.sync import checked_ledger
-from surgical_pipeline.cli.environment import EXIT_FAILED, fail, ledger_errors, usage_errors
+from surgical_pipeline.cli.environment import EXIT_FAILED, EXIT_USAGE, fail, ledger_errors, usage_errors
 from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES
-from surgical_pipeline.cli.progress import display_for, shown_progress
-from surgical_pipeline.cli.terminal import print_json, say, tell
+from surgical_pipeline.cli.progress import Look, display_for, shown_progress
+from surgical_pipeline.cli.terminal import deliver, print_json, say, tell
 from surgical_pipeline.defs.backfill_commands import Backfills, opened_backfills
 from surgical_pipeline.defs.backfills import Launched, plan
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
@@ -63,7 +63,7 @@ def start_backfill(wish: Wish, way: Way, *, interrupts: Interrupts) -> NoReturn:
         settings = Settings.from_environment()
     if (wish.projects or wish.updated_after) and sys.stderr.isatty():
         tell("Asking GitLab what there is …")
-    with _refusals():
+    with _refusals(), _nothing_yet():
         planned = plan(wish, settings)
     _carry_out(planned, way, ledger=ledger, interrupts=interrupts, tags={})
 
@@ -76,22 +76,25 @@ def resume_backfill(prefix: str, way: Way, *, interrupts: Interrupts) -> NoRetur
     """
     with ledger_errors():
         ledger = checked_ledger()
-    with _refusals(), ledger_errors(), opened_backfills(ledger) as backfills:
-        left = backfills.resumption(prefix)
+    with ledger_errors(), opened_backfills(ledger) as backfills:
+        with _refusals(EXIT_USAGE):
+            backfill_id = backfills.find(prefix).id
+        with _refusals(), _nothing_yet():
+            left = backfills.resumption(backfill_id)
     _carry_out(left.plan, way, ledger=ledger, interrupts=interrupts, tags=left.tags)
 
 
 def _carry_out(
     planned: BackfillPlan, way: Way, *, ledger: Ledger, interrupts: Interrupts, tags: Mapping[str, str]
 ) -> NoReturn:
-    if not way.as_json:
-        print_plan(planned)
+    _show_plan(planned, way)
     if not planned.chunks:
         _conclude(BackfillResult(plan=planned), way)
     with _refusals(), ledger_errors(), opened_backfills(ledger) as backfills:
-        consented = not way.local and not _daemon_or_consent(backfills, way)
-        if way.ask and not consented and not _confirmed("Launch it?"):
-            raise typer.Exit(EXIT_CODES[RunStatus.CANCELLED])
+        with _nothing_yet():
+            consented = not way.local and not _daemon_or_consent(backfills, way)
+            if way.ask and not consented and not _confirmed("Launch it?"):
+                raise KeyboardInterrupt
         local = way.local or consented
         follow = _Follow(planned, way, backfills=backfills, interrupts=interrupts, tags=tags)
         result = follow.here() if local else follow.by_daemon()
@@ -111,7 +114,7 @@ class _Follow:
         watch = Watch(self.backfills, launched.backfill_id)
         try:
             self._tell(launched)
-            with self._shown(watch):
+            with self._shown(lambda: watch.now):
                 while not self.interrupts.asked() and not watch.look():
                     time.sleep(watch.pause_seconds)
         except KeyboardInterrupt:
@@ -131,16 +134,15 @@ class _Follow:
         if launched.under_way:
             fail(f"the same backfill is under way already: {launched.backfill_id}", code=EXIT_FAILED)
         self._tell(launched)
-        watch = Watch(self.backfills, launched.backfill_id)
-        with self._shown(watch):
-            backfill.execute(cancelled=self.interrupts.asked, after_each=watch.look)
+        with self._shown(lambda: backfill.progress):
+            backfill.execute(cancelled=self.interrupts.asked)
         return self._result(launched, to_the_end=True)
 
     def _tell(self, launched: Launched) -> None:
         tell(f"Backfill {launched.backfill_id} {'is under way already' if launched.under_way else 'launched'}.")
 
-    def _shown(self, watch: Watch) -> AbstractContextManager[None]:
-        return shown_progress(lambda: watch.now, display_for(as_json=self.way.as_json, verbose=self.way.verbose))
+    def _shown(self, look: Look) -> AbstractContextManager[None]:
+        return shown_progress(look, display_for(as_json=self.way.as_json, verbose=self.way.verbose))
 
     def _result(self, launched: Launched, *, to_the_end: bool) -> BackfillResult:
         status: BackfillStatus | None = None
@@ -171,7 +173,8 @@ def _daemon_or_consent(backfills: Backfills, way: Way) -> bool:
     """Whether a daemon will run it; False: somebody at the terminal wants it to run here instead.
 
     Raises:
-        typer.Exit: there is no daemon, and nobody says so.
+        typer.Exit: there is no daemon, and nobody is at the terminal.
+        KeyboardInterrupt: somebody is, and does not want that.
     """
     if backfills.daemon_runs:
         return True
@@ -183,7 +186,16 @@ def _daemon_or_consent(backfills: Backfills, way: Way) -> bool:
     tell(f"{told}.", style="yellow")
     if _confirmed("Run it in this process instead, as --local does?"):
         return False
-    raise typer.Exit(EXIT_CODES[RunStatus.CANCELLED])
+    raise KeyboardInterrupt
+
+
+def _show_plan(planned: BackfillPlan, way: Way) -> None:
+    """On stdout; beside a JSON document on stderr, if somebody is asked about it."""
+    if not way.as_json:
+        print_plan(planned)
+        deliver()
+    elif way.ask:
+        print_plan(planned, speak=tell)
 
 
 def _confirmed(question: str) -> bool:
@@ -192,9 +204,19 @@ def _confirmed(question: str) -> bool:
 
 
 @contextmanager
-def _refusals() -> Iterator[None]:
-    """What the planner cannot do: one line, exit code 1; nothing was launched."""
+def _nothing_yet() -> Iterator[None]:
+    """Ctrl+C, or no for an answer, while nothing has been launched: a line says so, and exit code 130."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        tell("Nothing was launched.")
+        raise typer.Exit(EXIT_CODES[RunStatus.CANCELLED]) from None
+
+
+@contextmanager
+def _refusals(code: int = EXIT_FAILED) -> Iterator[None]:
+    """What the planner cannot do, or a backfill that there is not: one line; nothing was launched."""
     try:
         yield
     except BackfillError as error:
-        fail(str(error), code=EXIT_FAILED)
+        fail(str(error), code=code)

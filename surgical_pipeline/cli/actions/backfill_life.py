@@ -18,6 +18,7 @@ from surgical_pipeline.cli.terminal import print_json, say, tell
 from surgical_pipeline.defs.backfill_commands import Backfills, opened_backfills
 from surgical_pipeline.defs.backfill_life import Cancelling
 from surgical_pipeline.domain.backfill import BackfillError
+from surgical_pipeline.domain.words import counted
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings
 
@@ -64,7 +65,7 @@ def cancel_backfill(prefix: str, *, as_json: bool) -> NoReturn:
         nonlocal told
         if look.ending != told:
             told = look.ending
-            tell(f"{look.ending} of its runs have not ended yet")
+            tell(f"{counted(look.ending, 'run')} still to end")
 
     with _opened() as backfills:
         backfill = backfills.find(prefix)
@@ -84,8 +85,8 @@ def cancel_backfill(prefix: str, *, as_json: bool) -> NoReturn:
         say(f"Backfill {backfill.id} is over: {look.state}.")
     elif look.abandoned:
         say(
-            f"It is to be cancelled, but no daemon of Dagster is there: nobody will end its {look.ending} runs, "
-            "nor make more, before one starts (`dagster dev`)."
+            f"It is to be cancelled, but no daemon of Dagster is there: nobody will end it, nor its "
+            f"{counted(look.ending, 'run')}, before one starts (`dagster dev`)."
         )
     else:
         say(f"Backfill {backfill.id} has ended: {look.state}.")
@@ -98,8 +99,9 @@ def prune_backfill(prefix: str, *, as_json: bool) -> None:
     if as_json:
         print_json({"removed": pruned.removed, "kept": pruned.kept})
         return
-    kept = f"; {pruned.kept} stay, which other backfills need" if pruned.kept else ""
-    say(f"{pruned.removed} keys removed{kept}.")
+    stay = "stays, which another backfill needs" if pruned.kept == 1 else "stay, which other backfills need"
+    kept = f"; {pruned.kept:,} {stay}" if pruned.kept else ""
+    say(f"{counted(pruned.removed, 'key')} removed{kept}.")
 
 
 @contextmanager

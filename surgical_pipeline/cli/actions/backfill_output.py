@@ -1,6 +1,6 @@
 """Backfills as people read them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from rich.table import Column
 
@@ -21,19 +21,21 @@ _STYLES = {
 _MINUTE = 60.0
 
 
-def print_plan(plan: BackfillPlan) -> None:
-    """What will be launched, and what it costs."""
+def print_plan(plan: BackfillPlan, *, speak: Callable[[str], None] = say) -> None:
+    """What will be launched, and what it costs; ``speak`` says a line."""
     if not plan.chunks:
         return
     least = f"{plan.least_requests:,} to " if plan.least_requests < plan.requests else ""
     entities, runs = counted(plan.entities, "entity", "entities"), counted(len(plan.chunks), "run")
-    say(f"{entities} of {', '.join(plan.projects)} in {runs}")
-    say(f"{least}{plan.requests:,} requests; planning took {plan.planning_requests:,}")
+    speak(f"{entities} of {', '.join(plan.projects)} in {runs}")
+    speak(f"{least}{plan.requests:,} requests; planning took {plan.planning_requests:,}")
     if plan.seconds is not None:
         at_most = "at most " if least else "at least "
-        say(f"{at_most}{_duration(plan.seconds)} at GitLab's rate limit of {plan.per_minute:,} requests a minute")
+        speak(
+            f"{at_most}{_duration(plan.seconds)} at GitLab's rate limit of {plan.per_minute:,} requests a minute"
+        )
     elif plan.planning_requests:
-        say("GitLab names no rate limit, so how long it takes is not known")
+        speak("GitLab names no rate limit, so how long it takes is not known")
 
 
 def _duration(seconds: float) -> str:

@@ -1,11 +1,12 @@
 """The receiver as a process: its spool, its drain and its server, started and stopped in order."""
 
-import ipaddress
 import logging
 from functools import partial
 
+from surgical_pipeline.cli.actions.metrics import metrics_page
 from surgical_pipeline.cli.terminal import print_json, tell
 from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.metrics.access import is_loopback
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.webhook.app import PATH, create_app
 from surgical_pipeline.webhook.drain import Drain
@@ -33,6 +34,7 @@ class Receiver:
         self._host = host
         self._verifier = Verifier(secrets=secrets, signing_tokens=tokens)
         self._spool = Spool(settings.spool_path)
+        self._metrics = metrics_page(settings)
         self._drain = Drain(self._spool, partial(open_ledger, settings, wait_at_most_seconds=_LEDGER_SECONDS))
 
     def serve(self, port: int, *, as_json: bool) -> None:
@@ -48,7 +50,9 @@ class Receiver:
             self._drain.start()
             try:
                 self._announce(listener.getsockname()[1], as_json=as_json)
-                app = create_app(self._spool, self._verifier, drain_state=lambda: self._drain.state)
+                app = create_app(
+                    self._spool, self._verifier, drain_state=lambda: self._drain.state, metrics=self._metrics
+                )
                 HookServer(app).run(sockets=[listener])
             finally:
                 _LOG.info("stopping")
@@ -70,12 +74,5 @@ def _check_insecure(host: str, *, insecure: bool) -> None:
             "neither SURGICAL_WEBHOOK_SIGNING_TOKEN nor SURGICAL_WEBHOOK_SECRET is set, so anybody could send "
             "events: set one of them, and the same in the hook's settings in GitLab"
         )
-    if not _is_loopback(host):
+    if not is_loopback(host):
         raise SettingsError(f"--insecure takes events from anybody, so it needs a loopback address, not {host}")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"

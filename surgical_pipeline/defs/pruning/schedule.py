@@ -5,6 +5,7 @@ from pydantic import Field
 
 from surgical_pipeline.defs.dagster_runs import BACKGROUND
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
+from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
 from surgical_pipeline.defs.pruning.both_sides import prune
 from surgical_pipeline.defs.pruning.ours import PRUNE
 from surgical_pipeline.domain.failures import Failure, FailureCode
@@ -28,7 +29,7 @@ class PruneConfig(dg.Config):
         return PruneWish(before=utc_now() - age, dry_run=self.dry_run, **chosen)
 
 
-@dg.op(out=dg.Out(dg.Nothing))
+@dg.op(out=NOTHING)
 def delete_old_runs(context: dg.OpExecutionContext, config: PruneConfig) -> None:
     """Delete old runs of Dagster and of the ledger, and say what it came to."""
     try:
@@ -57,6 +58,7 @@ def _failed(code: FailureCode, error: Exception) -> dg.Failure:
     name=PRUNE,
     description="Delete runs that ended long ago from Dagster and the ledger, with their files. Never content.",
     tags=BACKGROUND,
+    resource_defs=HANDING_ON,
     executor_def=dg.in_process_executor,
 )
 def prune_job() -> None:

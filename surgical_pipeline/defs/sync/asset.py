@@ -4,8 +4,18 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import (
+    DISCUSSIONS,
+    DOCUMENTS,
+    EMBEDDINGS,
+    GITLAB,
+    ISSUES,
+    MERGE_REQUESTS,
+    RESOURCE_EVENTS,
+)
 from surgical_pipeline.defs.dagster_runs import OUTCOME_TAG, PEOPLE_PRIORITY, PRIORITY_TAG, SYNC_JOB
-from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
+from surgical_pipeline.defs.handing_on import NOTHING, handed_on, outputs_stored_elsewhere
 from surgical_pipeline.defs.sync.again import (
     asked_again,
     fetched_dependents,
@@ -25,16 +35,6 @@ from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 from surgical_pipeline.stages.preflight import run_preflight
 
-ISSUES = dg.AssetKey(["gitlab", "issues"])
-MERGE_REQUESTS = dg.AssetKey(["gitlab", "merge_requests"])
-DISCUSSIONS = dg.AssetKey(["gitlab", "discussions"])
-RESOURCE_EVENTS = dg.AssetKey(["gitlab", "resource_events"])
-DOCUMENTS = dg.AssetKey("documents")
-EMBEDDINGS = dg.AssetKey("embeddings")
-
-ASSETS = (ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS, DOCUMENTS, EMBEDDINGS)
-"""All that a run keeps up to date."""
-
 _OUTPUTS = {
     "issues": (ISSUES, set(), "Issues of GitLab by project and IID, with the raw payload."),
     "merge_requests": (
@@ -46,16 +46,15 @@ _OUTPUTS = {
     "resource_events": (RESOURCE_EVENTS, {ISSUES, MERGE_REQUESTS}, "Label, state and milestone events of both."),
     "documents": (
         DOCUMENTS,
-        {ISSUES, MERGE_REQUESTS, DISCUSSIONS, RESOURCE_EVENTS},
+        set(GITLAB),
         "What people search: one text for each issue, merge request and discussion.",
     ),
     "embeddings": (EMBEDDINGS, {DOCUMENTS}, "Vectors of exactly those documents whose text changed."),
 }
-_NOTHING = dg.Out(dg.Nothing)
-_STAGE_KEYS = {"gateways"}
+_STAGE_KEYS = {GATEWAYS}
 
 
-@dg.op(required_resource_keys=_STAGE_KEYS)
+@dg.op(required_resource_keys=_STAGE_KEYS, out=handed_on(PreflightResult))
 def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightResult:
     """Fetch exactly the named issues and merge requests, and make sure that they are the ones that were meant."""
     with stage(context, config, phase=Phase.PREFLIGHT) as session:
@@ -73,12 +72,12 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
                     clock=gateways.monotonic,
                 )
 
-        return gateways.run_async(work)
+        return gateways.with_gitlab_time(gateways.run_async(work))
 
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"issues": _NOTHING, "merge_requests": _NOTHING, "sources": dg.Out(Sources)},
+    out={"issues": NOTHING, "merge_requests": NOTHING, "sources": handed_on(Sources)},
 )
 def ingest(
     context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult
@@ -86,6 +85,7 @@ def ingest(
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
     with stage(context, config, phase=Phase.INGEST) as session:
         gateways = session.gateways
+        gateways.take_gitlab_time(preflight)
 
         async def work() -> Sources:
             asked = await asked_again(preflight, session=session)
@@ -103,7 +103,7 @@ def ingest(
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"discussions": _NOTHING, "resource_events": _NOTHING, "sources": dg.Out(Sources)},
+    out={"discussions": NOTHING, "resource_events": NOTHING, "sources": handed_on(Sources)},
 )
 def dependents(
     context: dg.OpExecutionContext, config: StageConfig, sources: Sources
@@ -120,7 +120,7 @@ def dependents(
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
-    out={"documents": _NOTHING, "regenerated": dg.Out(GenerateDocsResult)},
+    out={"documents": NOTHING, "regenerated": handed_on(GenerateDocsResult)},
 )
 def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
@@ -139,7 +139,7 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
     return None, regenerated
 
 
-@dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": _NOTHING})
+@dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": NOTHING})
 def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: GenerateDocsResult) -> None:
     """Embed exactly those documents, then conclude the run."""
     with stage(context, config, phase=Phase.EMBED) as session:
@@ -183,7 +183,7 @@ def surgical_sync_graph() -> Any:
 
 
 surgical_sync = dg.AssetsDefinition.from_graph(
-    surgical_sync_graph,
+    outputs_stored_elsewhere(surgical_sync_graph),
     keys_by_output_name={name: key for name, (key, _, _) in _OUTPUTS.items()},
     internal_asset_deps={name: deps for name, (_, deps, _) in _OUTPUTS.items()},
     descriptions_by_output_name={name: text for name, (_, _, text) in _OUTPUTS.items()},

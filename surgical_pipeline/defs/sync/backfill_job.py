@@ -4,9 +4,11 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import ASSETS, EMBEDDINGS
 from surgical_pipeline.defs.dagster_runs import BACKFILL_JOB, BACKGROUND
-from surgical_pipeline.defs.gateways import RunGateways
-from surgical_pipeline.defs.sync.asset import ASSETS, EMBEDDINGS, surgical_sync_graph
+from surgical_pipeline.defs.gateways import GATEWAYS, gateways_of
+from surgical_pipeline.defs.handing_on import NOTHING
+from surgical_pipeline.defs.sync.asset import surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
 from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, result_metadata, run_result
 from surgical_pipeline.domain.backfill import MAX_CHUNK
@@ -15,13 +17,13 @@ SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
 """Each key is a scope text of at most one chunk, such as ``group/project#1-500``."""
 
 
-@dg.op(required_resource_keys={"gateways"}, ins={"embeddings": dg.In(dg.Nothing)}, out=dg.Out(dg.Nothing))
+@dg.op(required_resource_keys={GATEWAYS}, ins={"embeddings": dg.In(dg.Nothing)}, out=NOTHING)
 def catalog(context: dg.OpExecutionContext) -> None:
     """Tell Dagster's catalog what the run did: the tables that it kept up to date, and the checks on them.
 
     The job is made of the graph, not of the asset, so nothing else does.
     """
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     result, gitlab_url = run_result(gateways)
     whole = {} if result is None else result_metadata(result, gitlab_url)
     figures = {name: value for name, value in whole.items() if name != OUTCOME_TABLE}

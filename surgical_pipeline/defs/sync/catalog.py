@@ -8,19 +8,28 @@ from typing import Any
 
 import dagster as dg
 
+from surgical_pipeline.defs.asset_keys import (
+    DISCUSSIONS,
+    DOCUMENTS,
+    EMBEDDINGS,
+    GITLAB,
+    ISSUES,
+    MERGE_REQUESTS,
+    RESOURCE_EVENTS,
+)
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
 
-_STAGES: dict[str, Callable[..., Any]] = {
-    "gitlab/issues": run_ingest,
-    "gitlab/merge_requests": run_ingest,
-    "gitlab/discussions": run_dependents,
-    "gitlab/resource_events": run_dependents,
-    "documents": run_generate_docs_for_sources,
-    "embeddings": run_embed_for_document_ids,
+_STAGES: dict[dg.AssetKey, Callable[..., Any]] = {
+    ISSUES: run_ingest,
+    MERGE_REQUESTS: run_ingest,
+    DISCUSSIONS: run_dependents,
+    RESOURCE_EVENTS: run_dependents,
+    DOCUMENTS: run_generate_docs_for_sources,
+    EMBEDDINGS: run_embed_for_document_ids,
 }
 """The stage that writes each asset."""
 
@@ -28,10 +37,9 @@ _STAGES: dict[str, Callable[..., Any]] = {
 def described(spec: dg.AssetSpec) -> dg.AssetSpec:
     """The same asset with what its page shows. Owners are those of SURGICAL_OWNERS."""
     settings = Settings.from_environment()
-    key = spec.key.to_user_string()
-    stage = _STAGES[key]
+    stage = _STAGES[spec.key]
     return spec.replace_attributes(
-        kinds={"python", "duckdb", *(["gitlab"] if key.startswith("gitlab/") else [])},
+        kinds={"python", "duckdb", *(["gitlab"] if spec.key in GITLAB else [])},
         owners=list(settings.owners),
         tags={"surgical/stage": stage.__module__.rsplit(".", 1)[-1]},
         metadata={

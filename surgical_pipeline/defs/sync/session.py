@@ -17,8 +17,9 @@ from surgical_pipeline.defs.dagster_runs import (
     worker_of,
 )
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure, report_canceling
-from surgical_pipeline.defs.gateways import RunGateways
+from surgical_pipeline.defs.gateways import RunGateways, gateways_of
 from surgical_pipeline.defs.sync.config import StageConfig
+from surgical_pipeline.defs.sync.own_processes import conductor_of
 from surgical_pipeline.defs.sync.stage_report import reported
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
@@ -51,10 +52,12 @@ class StageSession:
 @contextmanager
 def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
     """Enter a stage, and leave the ledger correct however the body ends."""
-    gateways: RunGateways = context.resources.gateways
+    gateways = gateways_of(context)
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
-        goes_on = gateways.enter(context.run, scope=scope, phase=phase, instance=context.instance)
+        goes_on = gateways.enter(
+            context.run, scope=scope, phase=phase, instance=context.instance, conductor=conductor_of(context)
+        )
         dependents = config.dependent_list()
         only_changed = dependents if config.only_changed else ()
         with reported(context, gateways, phase):

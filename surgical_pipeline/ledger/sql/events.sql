@@ -8,11 +8,12 @@
 -- only those that were fetched after $lately are looked at, because that reads their payloads.
 
 -- name: list_pending_projects
--- Projects that have pending events, how many each, and its path as the ledger or else an event gives it.
+-- Projects that have pending events, how many each since when, and its path as the ledger or else an event gives it.
 SELECT
     gitlab_events.project_id,
     COALESCE(MAX(projects.path), MAX(gitlab_events.project_path), CAST(gitlab_events.project_id AS VARCHAR)) AS project,
-    COUNT(*) AS events
+    COUNT(*) AS events,
+    MIN(gitlab_events.received_at) AS oldest_at
 FROM gitlab_events
 LEFT JOIN projects ON projects.project_id = gitlab_events.project_id
 WHERE gitlab_events.state = 'pending'

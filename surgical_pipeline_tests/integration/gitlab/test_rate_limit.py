@@ -14,6 +14,7 @@ from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import uptime
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.shared_pacing import SharedPacing
@@ -171,6 +172,26 @@ async def test_one_processs_refusal_pauses_the_other_processes(
         assert time.monotonic() - started > 0.8
         assert await asked == "18.5.1"
     assert len(server.requests) == 3
+
+
+async def test_a_persons_request_overtakes_those_of_another_processs_backfill(
+    server: WireServer, token: str, deadline: Deadline, tmp_path: Path
+) -> None:
+    path, now = tmp_path / "pacing", uptime()
+    server.on(VERSION, GOOD_VERSION)
+    backfill, person = (RateLimiter(pacing=SharedPacing(path, uptime)) for _ in range(2))
+    SharedPacing(path, uptime).update(lambda value: (value.spread(remaining=100, until=now + 50, now=now), None))
+    async with (
+        GitLabClient(server.url, token, limiter=backfill, priority=Priority.BACKGROUND) as many,
+        GitLabClient(server.url, token, limiter=person) as one,
+    ):
+        asked = [asyncio.create_task(many.version(deadline)) for _ in range(8)]
+        await eventually(lambda: SharedPacing(path, uptime).read().next_starts[Priority.BACKGROUND] > now + 3)
+        started = time.monotonic()
+        await one.version(deadline)
+        assert time.monotonic() - started < 1
+        assert sum(task.done() for task in asked) < 4
+        await asyncio.gather(*asked)
 
 
 @pytest.fixture

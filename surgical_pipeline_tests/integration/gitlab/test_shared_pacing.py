@@ -5,6 +5,7 @@ import logging
 import multiprocessing
 import os
 import stat
+import struct
 from collections.abc import Iterator
 from itertools import pairwise
 from multiprocessing.synchronize import Barrier
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from surgical_pipeline.gitlab.clock import uptime
-from surgical_pipeline.gitlab.pacing import Pacing
+from surgical_pipeline.gitlab.pacing import Pacing, Priority
 from surgical_pipeline.gitlab.shared_pacing import LATEST_SECONDS, SharedPacing
 
 PROCESSES = 4
@@ -43,7 +44,20 @@ def test_what_one_writes_the_other_reads(path: Path, pacing: SharedPacing) -> No
     assert other.read() == pacing.read()
     assert other.read().paused_until == 1030.0
     assert other.update(lambda value: value.reserved(1000.0)) == 1030.0
-    assert pacing.read().next_start > 1030.0
+    assert pacing.read().next_starts[Priority.PEOPLE] > 1030.0
+
+
+def test_the_places_of_all_priorities_are_shared(path: Path, pacing: SharedPacing) -> None:
+    pacing.update(lambda value: (value.spread(remaining=20, until=1010.0, now=1000.0), None))
+    for _ in range(8):
+        pacing.update(lambda value: value.reserved(1000.0, Priority.BACKGROUND))
+    other = SharedPacing(path, lambda: 1000.0)
+    starts = [
+        other.update(lambda value, of=of: value.reserved(1000.0, of))  # type: ignore[misc]  # mypy loses the default
+        for of in (Priority.PEOPLE, Priority.SENSORS, Priority.BACKGROUND)
+    ]
+    assert starts == [1000.0, pytest.approx(1000.0625), pytest.approx(1005.0)]
+    assert pacing.read() == other.read()
 
 
 def test_the_file_is_private(path: Path, pacing: SharedPacing) -> None:
@@ -53,7 +67,7 @@ def test_the_file_is_private(path: Path, pacing: SharedPacing) -> None:
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"short", os.urandom(48), b"\xff" * 48, b"\0" * 4096],
+    [b"", b"short", os.urandom(64), b"\xff" * 64, b"\0" * 4096],
     ids=["none", "cut", "any", "nan", "long"],
 )
 def test_a_file_with_anything_in_it_stops_nobody(path: Path, pacing: SharedPacing, content: bytes) -> None:
@@ -66,6 +80,17 @@ def test_times_of_another_boot_count_as_none(path: Path, pacing: SharedPacing) -
     pause(pacing, 1030.0)
     path.write_bytes(bytes(16) + path.read_bytes()[16:])
     assert pacing.read() == Pacing()
+
+
+def test_a_file_of_an_earlier_version_counts_and_its_programs_read_ours(path: Path, pacing: SharedPacing) -> None:
+    """Theirs has one place, and so everybody's requests come after ours of the lowest priority."""
+    pacing.update(lambda value: (value.spread(remaining=20, until=1010.0, now=1000.0), None))
+    pacing.update(lambda value: value.reserved(1000.0, Priority.BACKGROUND))
+    earlier = struct.Struct("<16s4d")
+    boot, *theirs = earlier.unpack(path.read_bytes()[: earlier.size])
+    assert theirs == [0.0, 0.5, 1010.0, 1000.5]
+    path.write_bytes(earlier.pack(boot, 1005.0, 0.25, 1010.0, 1007.0))
+    assert pacing.read() == Pacing(1005.0, 0.25, 1010.0, next_starts=(0.0, 0.0, 1007.0))
 
 
 def test_no_time_lies_further_ahead_than_two_hours(pacing: SharedPacing) -> None:

@@ -42,8 +42,8 @@ def test_pending_events_wait_by_project_and_entity(ledger: DuckDBLedger) -> None
     receive(ledger, merge_request(3), seq=4, received=9, project_id=8, path="NULL")
     with ledger.read() as tx:
         assert pending_projects(tx) == [
-            PendingProject(project_id=7, project="acme/rocket", events=3),
-            PendingProject(project_id=8, project="8", events=1),
+            PendingProject(project_id=7, project="acme/rocket", events=3, oldest_at=at(0)),
+            PendingProject(project_id=8, project="8", events=1, oldest_at=at(9)),
         ]
     first = Waiting(7, "acme/rocket", issue(1), 1, 3, 3, 3, at(0), at(3))
     assert entities(ledger) == [first, Waiting(8, "8", merge_request(3), 4, 4, 1, 1, at(9), at(9))]

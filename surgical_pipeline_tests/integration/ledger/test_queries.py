@@ -66,6 +66,7 @@ from surgical_pipeline.ledger.search import Filters, QuestionVector, count_searc
 from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.ledger.standing import read_standing
 from surgical_pipeline.ledger.unchanged import find_unchanged
+from surgical_pipeline.metrics.reading import parts
 from surgical_pipeline.report.period import Period
 from surgical_pipeline.report.reading import LedgerFacts, read_period
 from surgical_pipeline.search.question import Question
@@ -150,6 +151,7 @@ def test_one_story_runs_every_named_query(new_ledger: DuckDBLedger, clock: HandC
         assert read_standing(tx).runs == len(tx.arrow("SELECT run_id FROM runs", {}))
     delete_what_is_old(ledger)
     report(ledger)
+    watch(ledger)
     compact(ledger)
     assert sorted(asked_for) == sorted(sql.queries())
 
@@ -159,6 +161,12 @@ def report(ledger: DuckDBLedger) -> None:
     with ledger.read() as tx:
         made = read_period(tx, Period(at(-3600), at(3600)), facts=facts, made_at=at(3600))
     assert made.runs == 5
+
+
+def watch(ledger: DuckDBLedger) -> None:
+    for part in parts((), MODEL):
+        with ledger.read() as tx:
+            assert part(tx)
 
 
 def count_deliveries(ledger: DuckDBLedger) -> None:

@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from surgical_pipeline.events.deliveries import DeliveryCounts
 from surgical_pipeline.events.event import GitLabEvent
+from surgical_pipeline.metrics.app import MetricsPage
 from surgical_pipeline.webhook.app import PATH, create_app
 from surgical_pipeline.webhook.server import HookServer, listen
 from surgical_pipeline.webhook.signatures import Verifier
@@ -29,10 +30,10 @@ SIGNING_TOKEN = f"whsec_{base64.b64encode(KEY).decode()}"
 class RunningReceiver:
     """A receiver without a drain, for as long as the `with` block lasts, so that its events stay in the spool."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, metrics: MetricsPage | None = None) -> None:
         self.spool = Spool(folder / "spool")
         verifier = Verifier(secrets=[SecretStr(SECRET)], signing_tokens=[SecretStr(SIGNING_TOKEN)])
-        self._server = HookServer(create_app(self.spool, verifier))
+        self._server = HookServer(create_app(self.spool, verifier, metrics=metrics))
 
     def __enter__(self) -> Self:
         self.spool.open()

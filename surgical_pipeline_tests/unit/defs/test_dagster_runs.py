@@ -2,6 +2,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.defs.dagster_runs import (
+    BACKGROUND,
     LEDGER_TAG,
     NOT_FINISHED,
     Origin,
@@ -9,6 +10,7 @@ from surgical_pipeline.defs.dagster_runs import (
     hidden_tag,
     missing_tags,
     mode_of,
+    priority_of,
     scope_tags,
     trigger_of,
     worker_of,
@@ -16,6 +18,7 @@ from surgical_pipeline.defs.dagster_runs import (
 )
 from surgical_pipeline.domain.lifecycle import RunMode, Trigger
 from surgical_pipeline.domain.scope import Scope
+from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.ledger.process import ProcessIdentity
 
 # Dagster makes no queued run without a code location.
@@ -88,3 +91,19 @@ def test_runs_of_before_tags_were_hidden_are_read_as_ever() -> None:
     assert worker_of(former) == worker_of(dg.DagsterRun(job_name="any", tags=worker_tags(worker))) == worker
     assert hidden_tag(former, LEDGER_TAG) == "its name"
     assert worker_of(tagged()) is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "priority"),
+    [
+        ({}, Priority.PEOPLE),
+        ({"surgical/trigger": "cli"}, Priority.PEOPLE),
+        *[(origin.tags, Priority.SENSORS) for origin in Origin if origin is not Origin.SWEEP],
+        (Origin.SWEEP.tags, Priority.BACKGROUND),
+        ({"surgical/trigger": "backfill", **BACKGROUND}, Priority.BACKGROUND),
+    ],
+)
+def test_people_are_served_before_sensors_and_these_before_sweeps_and_backfills(
+    tags: dict[str, str], priority: Priority
+) -> None:
+    assert priority_of(dg.DagsterRun(job_name="any", tags=tags)) is priority

@@ -85,3 +85,14 @@ def test_that_another_dagster_does_not_know_a_queued_run_says_nothing_however_lo
 def test_a_running_run_of_another_dagster_is_told_by_its_heartbeat() -> None:
     assert judge(running(dagster_status=None), now=NOW) is None
     assert judge(running(dagster_status=None, heartbeat_at=ago(91)), now=NOW) is Ending.LOST
+
+
+@pytest.mark.parametrize(("silent", "ending"), [(3_600, None), (3_600.1, Ending.LOST)])
+def test_between_two_stages_that_have_a_process_each_silence_is_believed_for_an_hour(
+    silent: float, ending: Ending | None
+) -> None:
+    assert judge(running(heartbeat_at=ago(silent), between_stages=True), now=NOW) is ending
+
+
+def test_a_conductor_that_is_gone_is_a_lost_run_between_stages_too() -> None:
+    assert judge(running(liveness=Liveness.GONE, between_stages=True), now=NOW) is Ending.LOST

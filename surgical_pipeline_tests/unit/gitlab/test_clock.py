@@ -1,3 +1,4 @@
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
@@ -123,3 +124,35 @@ def test_without_a_usable_date_the_machines_own_clock_counts_until_one_comes(hea
 def test_a_date_of_another_time_zone_is_the_moment_that_it_names() -> None:
     machine = Machine(timedelta(days=1))
     assert machine.ask({"date": "Mon, 04 May 2026 14:00:00 +0200"}) == NOON
+
+
+@pytest.mark.parametrize("wrong", [timedelta(), timedelta(hours=-3), timedelta(days=400)])
+def test_another_process_of_the_machine_knows_the_time_that_it_is_told(wrong: timedelta) -> None:
+    first = Machine(wrong)
+    first.ask()
+    told = first.clock.hand_on()
+    assert told is not None
+    later = Machine(wrong + timedelta(minutes=5), seconds=40)  # somebody sets its clock in between
+    assert later.clock.present() is None
+    later.clock.take(told)
+    present = later.clock.present()
+    assert present is not None
+    assert abs((present - later.now()).total_seconds()) <= 1
+
+
+def test_a_process_that_has_heard_gitlab_itself_or_is_elsewhere_takes_nothing() -> None:
+    first = Machine(timedelta(hours=1))
+    first.ask()
+    told = first.clock.hand_on()
+    assert told is not None
+    heard = Machine()
+    heard.ask()
+    heard.clock.take(replace(told, at=told.at + timedelta(days=1)))
+    assert heard.error() == pytest.approx(0, abs=1)
+    elsewhere = Machine()
+    elsewhere.clock.take(replace(told, boot="another"))
+    assert elsewhere.clock.present() is None
+
+
+def test_there_is_nothing_to_tell_before_gitlab_has_answered() -> None:
+    assert Machine().clock.hand_on() is None

@@ -7,7 +7,7 @@ import dagster as dg
 import duckdb
 import pytest
 
-from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gateways import RESOURCES
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.checks import ledger_checks
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -62,7 +62,7 @@ def checked_again(run_id: str) -> dict[str, dg.AssetCheckEvaluation]:
     definitions = dg.Definitions(
         assets=[surgical_sync],
         asset_checks=[ledger_checks],
-        resources={"gateways": Gateways()},
+        resources=RESOURCES,
         jobs=[dg.define_asset_job("only_checks", selection=dg.AssetSelection.all_asset_checks())],
         executor=dg.in_process_executor,
     )

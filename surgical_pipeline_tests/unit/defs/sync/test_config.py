@@ -4,7 +4,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
-from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gateways import RESOURCES
 from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.config import StageConfig, example_config
 from surgical_pipeline.domain.budgets import Budgets
@@ -108,7 +108,7 @@ def test_a_run_needs_a_scope_or_a_partition_key_that_is_one_and_not_both(
 def example_job(monkeypatch: pytest.MonkeyPatch) -> dg.JobDefinition:
     monkeypatch.setenv("SURGICAL_EXAMPLE_SCOPE", "acme/rocket#12-14!34")
     job = dg.define_asset_job("example", selection=[surgical_sync], config=example_config())
-    definitions = dg.Definitions(assets=[surgical_sync], jobs=[job], resources={"gateways": Gateways()})
+    definitions = dg.Definitions(assets=[surgical_sync], jobs=[job], resources=RESOURCES)
     return definitions.resolve_job_def("example")
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from surgical_pipeline.defs.sync.asset import ASSETS, surgical_sync
+from surgical_pipeline.defs.asset_keys import ASSETS
+from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.stage_report import figures_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
