@@ -91,7 +91,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
+bench: $(VENV)/.dev ## Measure everything, then ours beside dlt and others, which it installs in .peers: 2 hours
 	@$(BIN)/python -m benchmarks.fetching
 	@$(BIN)/python -m benchmarks.long_list
 	@$(BIN)/python -m benchmarks.sync
@@ -105,6 +105,7 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.search
 	@$(BIN)/python -m benchmarks.dataset
 	@$(BIN)/python -m benchmarks.webhook
+	@$(BIN)/python -m benchmarks.peers --write
 
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's files
