@@ -59,7 +59,7 @@ def sync(
         return taken
     with duckdb.connect(str(ledger), read_only=True) as connection:
         ((fetching,),) = connection.execute(
-            "SELECT SUM(epoch(finished_at - started_at)) FROM sync_run_phases "  # noqa: S608  names of phases
+            "SELECT SUM(epoch(finished_at - started_at)) FROM sync_run_phases "
             f"WHERE run_id = $run_id AND phase IN ({_FETCHING})",
             {"run_id": result["run_id"]},
         ).fetchall()

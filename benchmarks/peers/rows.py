@@ -15,7 +15,7 @@ _DLT = {
     "issues": "SELECT id, iid, title, state, epoch_ms(updated_at) FROM gitlab.issues",
     "notes": "SELECT id, body, epoch_ms(updated_at) FROM gitlab.discussions__notes",
     "events": " UNION ALL ".join(
-        f"SELECT '{kind}', id, epoch_ms(created_at) FROM gitlab.resource_{kind}"  # noqa: S608  names of tables
+        f"SELECT '{kind}', id, epoch_ms(created_at) FROM gitlab.resource_{kind}"
         for kind in ("label_events", "state_events", "milestone_events")
     ),
 }

@@ -162,6 +162,7 @@ def _hour(home: Path, chosen: argparse.Namespace) -> bool:
     _say(f"runs that are left, by status          {dict(events.runs)}")
     _say(f"kills                                  {dict(events.kills)}")
     _say(f"syncs of a person, by exit code        {dict(report.syncs)}")
+    _say(f"backfills, by exit code                {dict(report.backfills)}, {report.resumed} times resumed")
     _say(f"prunes, by exit code                   {dict(report.prunes)}")
     _say(f"pruned                                 {dict(report.pruned)}")
     for one in growth.memories():

@@ -1,8 +1,9 @@
 """An hour of real processes: a GitLab that changes all the time, and everything that this project does beside it.
 
-Sandbox, receiver, `dagster dev` with all its sensors; a person who syncs; prunes of all that is a few minutes old;
-kills of every part. Meanwhile memory, files and the ledger are watched. In the end all comes to rest: the store
-equals the sandbox, no invariant is broken, and what is old is gone.
+Sandbox, receiver, `dagster dev` with all its sensors; a person who syncs; backfills, one after the other; prunes
+of all that is a few minutes old; kills of every part. Meanwhile memory, files and the ledger are watched. In the
+end all comes to rest: the store equals the sandbox, no invariant is broken, nothing is left of any backfill, and
+what is old is gone.
 
 Daemon and webserver are killed in the first third alone, and the receiver in the first two: what lives on from
 there shows whether its memory grows.
@@ -20,14 +21,17 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from surgical_pipeline.sandbox.sample.build import build_sample
 from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.event_chain import PROGRAM, PROJECT, EventChain, event_chain
 from surgical_pipeline_tests.random_edits import RandomEdits
 from surgical_pipeline_tests.soak.events import (
     DAEMON,
     RECEIVER,
+    REST_SECONDS,
     TREE,
     EventReport,
     Killer,
@@ -45,15 +49,25 @@ MOST_GROWTH_OF_FILES = 1.5
 _SAMPLES = 200
 _LIMIT_SECONDS = 120
 _GOOD_CODES = {0, 3, -9}
+_BACKFILL = ("12-71", "20")
+"""Issues and chunk."""
+_NO_DAEMON = "has given no sign of life"
+_UNDER_WAY = {"running", "cancelling", "failing"}
+_MAX_RESUMPTIONS = 5
 
 
 @dataclass
 class HourReport:
-    """``events``: of the chain; ``syncs`` and ``prunes``: by exit code; ``pruned``: runs, by side."""
+    """``events``: of the chain; ``syncs``, ``backfills`` and ``prunes``: by exit code; ``pruned``: runs, by side.
+
+    ``resumed``: backfills of which something was left in the end, as kills of their runs leave it.
+    """
 
     minutes: float
     events: EventReport = field(default_factory=EventReport)
     syncs: Counter[int] = field(default_factory=Counter)
+    backfills: Counter[int] = field(default_factory=Counter)
+    resumed: int = 0
     prunes: Counter[int] = field(default_factory=Counter)
     pruned: Counter[str] = field(default_factory=Counter)
     growth: Growth = field(default_factory=Growth)
@@ -95,8 +109,9 @@ def live_an_hour(
             beside.enter_context(editing(edits))
             beside.enter_context(_again_and_again(lambda: _sync(chain, report, random.Random(seed)), 10))
             beside.enter_context(_again_and_again(lambda: _prune(chain, report, random.Random(seed)), 10))
-            # A backfill joins here: `_again_and_again(lambda: _backfill(chain, report), …)`.
+            beside.enter_context(_again_and_again(lambda: _backfill(chain, report, random.Random(seed)), 10))
             _kill_until_the_end(killer, minutes=minutes, dice=dice, tell=lambda: tell(_line(report)))
+        _finish_backfills(chain, report)
         await_rest(chain, report.events, edits.expected())
         report.events.edits = edits.counts()
         look_at(chain, report.events)
@@ -175,6 +190,41 @@ def _sync(chain: EventChain, report: HourReport, dice: random.Random) -> None:
     _note(report, report.syncs, code, f"sync: {stderr}")
 
 
+def _backfill(chain: EventChain, report: HourReport, dice: random.Random) -> None:
+    """Shown to its end, or not: it goes on when the command is killed, and the same one again then follows it."""
+    issues, chunk = _BACKFILL
+    dice.seed(2000 + report.backfills.total())
+    arguments = ("backfill", PROJECT, "--issues", issues, "--chunk", chunk, "--only-changed", "--yes")
+    code, _, stderr = _call(chain, *arguments, dice=dice)
+    if code == 1 and _NO_DAEMON in stderr:  # killed, and not yet back
+        return
+    _note(report, report.backfills, code, f"backfill: {stderr}")
+
+
+def _finish_backfills(chain: EventChain, report: HourReport) -> None:
+    """Each is over, and what kills left of the last one is resumed until nothing is left."""
+
+    def ask(*arguments: str) -> Any:
+        return json.loads(_call(chain, "backfill", *arguments, dice=None)[1])
+
+    def all_over() -> bool:
+        return not any(one["state"] in _UNDER_WAY for one in ask("list"))
+
+    for _ in range(_MAX_RESUMPTIONS):
+        try:
+            wait_until(all_over, limit_seconds=REST_SECONDS, what="all backfills are over")
+        except AssertionError as error:
+            going_on = [ask("status", one["backfill_id"]) for one in ask("list") if one["state"] in _UNDER_WAY]
+            report.trouble.append(f"{error}: {json.dumps(going_on)}")
+            return
+        newest = ask("list")[:1]
+        if not newest or not ask("status", newest[0]["backfill_id"])["left"]:
+            return
+        report.resumed += 1
+        _call(chain, "backfill", "resume", newest[0]["backfill_id"], "--yes", dice=None)
+    report.trouble.append(f"resumed {_MAX_RESUMPTIONS} times, a backfill still has something left")
+
+
 def _prune(chain: EventChain, report: HourReport, dice: random.Random | None) -> None:
     """Of what is older than a tenth of the time, a minute at least; without dice it is not killed."""
     if dice is not None:
@@ -196,8 +246,8 @@ def _note(report: HourReport, codes: Counter[int], code: int, what: str) -> None
 
 def _line(report: HourReport) -> str:
     seen = report.growth.home[-1] if report.growth.home else (0.0, 0, 0, 0)
-    kills, syncs = report.events.kills.total(), report.syncs.total()
+    kills, syncs, backfills = (of.total() for of in (report.events.kills, report.syncs, report.backfills))
     return (
         f"{seen[0] / 60:.1f} min: {seen[1]} files, {seen[2] / 1e6:.0f} MB, ledger {seen[3] / 1e6:.1f} MB; "
-        f"{kills} kills, {syncs} syncs, {report.pruned['dagster']} runs pruned"
+        f"{kills} kills, {syncs} syncs, {backfills} backfills, {report.pruned['dagster']} runs pruned"
     )
