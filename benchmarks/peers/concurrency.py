@@ -15,7 +15,7 @@ import duckdb
 from benchmarks.fetching import existing_issues, sandbox
 from benchmarks.peers import ours
 from benchmarks.peers.environments import PROGRAMS, environment
-from benchmarks.peers.measuring import Spread, Taken, measured
+from benchmarks.peers.measuring import Spread, Taken, measured, must_succeed
 from benchmarks.peers.options import Options, run_alone
 from benchmarks.peers.results import Contest, Section
 from benchmarks.peers.targeted import OURS
@@ -31,6 +31,7 @@ HEAD = (
     "issues whose notes are there",
     "waited for the file, longest s",
 )
+LONGEST_WORDS = 200
 Start = Callable[[int], Taken]
 
 
@@ -59,6 +60,7 @@ def section(options: Options) -> Section:
                     taken, all_done = at_once(start, iids)
                     seconds[name].append(all_done)
                     found.rows.append(_row(name, taken, path, number=number, all_done=all_done))
+                    found.notes += reasons(name, taken, number)
             found.contests.append(
                 Contest(
                     f"{number} runs at once on one file, s",
@@ -106,11 +108,15 @@ def _io_manager(path: Path, home: dict[str, str], iids: Sequence[int]) -> Start:
         PROGRAMS / "io_manager.py",
     ]
 
-    def start(iid: int) -> Taken:
+    def start(iid: int, **places: str) -> Taken:
         return measured(
-            [*command, "--select", "notes", "--partition", str(iid)], cwd=path.parent, environment=variables
+            [*command, "--select", "notes", "--partition", str(iid)],
+            cwd=path.parent,
+            environment={**variables, **places},
         )
 
+    # An installation that has been used before, as ours: making Dagster's storage is no part of it.
+    must_succeed(start(iids[0], PEERS_DATABASE=str(own / "first.duckdb")), IO_MANAGER)
     return start
 
 
@@ -126,6 +132,16 @@ def _row(name: str, taken: Sequence[Taken], path: Path, *, number: int, all_done
         str(issues_in(name, path)),
         f"{max(waited):.2f}, median {statistics.median(waited):.2f}" if waited else "not told",
     ]
+
+
+def reasons(name: str, taken: Sequence[Taken], number: int) -> list[str]:
+    """Why runs failed, each reason once: the last line of each that names an error."""
+    found = []
+    for one in taken:
+        lines = [line.strip() for line in one.stderr.splitlines() if "Error" in line or "Exception" in line]
+        if one.exit_code:
+            found.append((lines or ["no line that names an error"])[-1][:LONGEST_WORDS])
+    return [f"{number} runs, {name}, {found.count(why)} failed: `{why}`" for why in sorted(set(found))]
 
 
 def issues_in(name: str, path: Path) -> int:

@@ -23,6 +23,10 @@ class NotToBeHadError(Exception):
     """The peer does not install on this machine; the message is pip's last line."""
 
 
+_refused: dict[str, str] = {}
+"""What did not install, and why: one try in a process is enough."""
+
+
 @cache
 def environment(name: str) -> Path:
     """The folder of programs of the environment that ``requirements/<name>.txt`` describes.
@@ -30,13 +34,19 @@ def environment(name: str) -> Path:
     Raises:
         NotToBeHadError: it cannot be installed here.
     """
+    if name in _refused:
+        raise NotToBeHadError(_refused[name])
     wanted = REQUIREMENTS / f"{name}.txt"
     digest = hashlib.sha256(wanted.read_bytes()).hexdigest()
     folder, mark = FOLDER / name, FOLDER / name / "installed"
     if not mark.exists() or mark.read_text() != digest:
         print(f"Installing what {name} needs into {folder} (once) ...", file=sys.stderr)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        _install(folder, wanted)
+        try:
+            _install(folder, wanted)
+        except NotToBeHadError as error:
+            _refused[name] = str(error)
+            raise
         mark.write_text(digest)
     return folder / "bin"
 

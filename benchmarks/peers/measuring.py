@@ -4,9 +4,8 @@ import json
 import os
 import statistics
 import subprocess
+import sys
 import tempfile
-import threading
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from surgical_pipeline.sandbox.control_client import SandboxControl
 
 LONGEST_SECONDS = 3_600.0
+TIMED = Path(__file__).with_name("programs") / "timed.py"
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,19 @@ def measured(
         control.clear_requests()
     # As people have it: with this set, each process would compile our modules anew.
     variables = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-    with tempfile.TemporaryFile("w+") as stdout, tempfile.TemporaryFile("w+") as stderr:
-        began = time.monotonic()
-        process = subprocess.Popen(
-            [str(word) for word in command],
-            cwd=cwd,
-            env={**variables, **environment},
-            stdout=stdout,
-            stderr=stderr,
+    with (
+        tempfile.TemporaryFile("w+") as stdout,
+        tempfile.TemporaryFile("w+") as stderr,
+        tempfile.NamedTemporaryFile("r") as report,
+    ):
+        watched = [sys.executable, "-S", TIMED, report.name, str(at_most), *command]
+        subprocess.run(
+            watched, cwd=cwd, env={**variables, **environment}, stdout=stdout, stderr=stderr, check=True
         )
-        watch = threading.Timer(at_most, process.kill)
-        watch.start()
-        _, status, usage = os.wait4(process.pid, 0)
-        seconds = time.monotonic() - began
-        watch.cancel()
-        process.returncode = os.waitstatus_to_exitcode(status)
         texts = [(stream.seek(0), stream.read())[1] for stream in (stdout, stderr)]
+        counted = json.load(report)
     return Taken(
-        seconds=seconds,
-        cpu_seconds=usage.ru_utime + usage.ru_stime,
-        peak_mb=usage.ru_maxrss / 1024,
-        exit_code=process.returncode,
+        **counted,
         stdout=texts[0],
         stderr=texts[1],
         requests=control.requests().count if control is not None else 0,

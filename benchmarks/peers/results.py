@@ -85,7 +85,7 @@ def page(sections: Sequence[Section], *, rounds: int) -> str:
             "the most in parentheses."
         ),
         "",
-        *_summary(contests),
+        *summary(contests),
         "",
         "## Machine and versions",
         "",
@@ -100,7 +100,7 @@ def write(sections: Sequence[Section], *, rounds: int) -> None:
     PATH.write_text(page(sections, rounds=rounds), encoding="utf-8")
 
 
-def _summary(contests: Iterable[Contest]) -> list[str]:
+def summary(contests: Iterable[Contest]) -> list[str]:
     """Where a peer wins comes first."""
     lost = [one for one in contests if one.ratio < 1]
     won = [one for one in contests if one.ratio >= 1]
