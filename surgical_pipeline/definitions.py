@@ -4,6 +4,7 @@ import dagster as dg
 
 from surgical_pipeline.defs.backlog import embed_backlog
 from surgical_pipeline.defs.gateways import Gateways
+from surgical_pipeline.defs.gitlab_dataset import READER, GitLabDataset
 from surgical_pipeline.defs.plan_backfill import plan_backfill
 from surgical_pipeline.defs.pruning.schedule import prune_job, prune_schedule
 from surgical_pipeline.defs.publishing import published, published_job
@@ -32,5 +33,5 @@ defs = dg.Definitions(
     sensors=[mirror, gitlab_webhooks, gitlab_changes, publish],
     schedules=[sweep, report_schedule, prune_schedule],
     executor=dg.in_process_executor,
-    resources={"gateways": Gateways()},
+    resources={"gateways": Gateways(), READER: GitLabDataset()},
 )

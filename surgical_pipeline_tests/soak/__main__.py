@@ -14,6 +14,7 @@ from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.hour import live_an_hour
 from surgical_pipeline_tests.soak.installation import Installation, installed
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
+from surgical_pipeline_tests.soak.readers import read_beside
 from surgical_pipeline_tests.soak.webhook import LossReport, kill_receivers
 
 BACKFILLED = "12-57,59-90"
@@ -24,7 +25,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument(
         "harness",
-        choices=["kills", "contention", "cancellations", "first_runs", "webhook", "events", "hour", "backfill"],
+        choices=[
+            "kills",
+            "contention",
+            "cancellations",
+            "first_runs",
+            "webhook",
+            "events",
+            "hour",
+            "backfill",
+            "readers",
+        ],
     )
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--processes", type=int, default=32)
@@ -32,6 +43,8 @@ def main() -> None:
     parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
     parser.add_argument("--seconds", type=float, default=300, help="events: how long there are edits and kills")
     parser.add_argument("--minutes", type=float, default=60, help="hour: how long it is")
+    parser.add_argument("--syncs", type=int, default=50, help="readers: how many syncs there are beside them")
+    parser.add_argument("--publishes", type=int, default=20, help="readers: and how many publishes")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     if chosen.harness in ("events", "hour"):  # they have a sandbox of their own
@@ -48,6 +61,8 @@ def main() -> None:
             good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
         elif chosen.harness == "first_runs":
             good = _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds)
+        elif chosen.harness == "readers":
+            good = _readers(installation, chosen)
         elif chosen.harness == "webhook":
             good = _webhook(installation.home, chosen)
         else:
@@ -66,6 +81,23 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
     if report.reaped_seconds:
         _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
         _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
+    return not report.violations
+
+
+def _readers(installation: Installation, chosen: argparse.Namespace) -> bool:
+    kills = min(chosen.kills, 20)
+    report = read_beside(
+        installation, syncs=chosen.syncs, publishes=chosen.publishes, kills=kills, seed=chosen.seed
+    )
+    _say(f"syncs, publishes, publishes killed     {chosen.syncs}, {len(report.windows_ms)}, {report.kills}")
+    for name, reads in (("shell", report.shell), ("notebook", report.notebook)):
+        _say(f"{name:<39}{reads.reads} reads of {len(reads.versions)} versions, {len(reads.wrong)} wrong")
+    _say(f"a sync waited for the ledger, median ms {statistics.median(report.waits_ms):.1f}")
+    _say(f"a sync waited for the ledger, most ms   {max(report.waits_ms):.1f}")
+    _say(f"a publish held the ledger, most ms      {max(report.windows_ms):.1f}")
+    _say(f"violations                             {len(report.violations)}")
+    for violation in report.violations[:20]:
+        _say(f"  {violation}")
     return not report.violations
 
 

@@ -14,7 +14,7 @@ from surgical_pipeline.dataset.columns import ColumnType
 from surgical_pipeline.dataset.publishing import publish
 from surgical_pipeline.dataset.schema import TABLES, views
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.errors import LedgerMissingError
+from surgical_pipeline.ledger.errors import LedgerGoneError, LedgerMissingError
 from surgical_pipeline.settings import SettingsError
 from surgical_pipeline_tests.integration.dataset.everything import filled_ledger
 from surgical_pipeline_tests.integration.dataset.given import bring, issue_of
@@ -196,6 +196,22 @@ def test_no_window_stays_open_between_reads(tmp_path: Path) -> None:
         with ledger.write("sync") as tx:
             run_sql(tx, "UPDATE entities SET title = 'changed'")
         assert (frame["title"][0], dataset.issues()["title"][0]) == ("T", "changed")
+
+
+def test_a_ledger_that_is_replaced_is_read_as_it_is_then(tmp_path: Path) -> None:
+    """Somebody puts a backup in its place, or moves it away, while a program has a dataset of it."""
+    ledger, other = (DuckDBLedger(tmp_path / name) for name in ("ledger.duckdb", "other.duckdb"))
+    bring(ledger, issue_of(1))
+    bring(other, issue_of(2), issue_of(3))
+    other.checkpoint()
+    with open_dataset(ledger.path) as dataset:
+        assert list(dataset.issues()["iid"]) == [1]
+        ledger.path.with_name("ledger.duckdb.wal").unlink(missing_ok=True)
+        other.path.rename(ledger.path)
+        assert sorted(dataset.issues()["iid"]) == [2, 3]
+        ledger.path.unlink()
+        with pytest.raises(LedgerGoneError, match="was there and is gone"):
+            dataset.issues()
 
 
 def test_importing_the_package_loads_no_pandas() -> None:
