@@ -84,7 +84,7 @@ views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the
 	@$(BIN)/python -m surgical_pipeline_tests.published_views
 
 .PHONY: soak
-soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 2 hours
+soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and live an hour of it all: about 4 hours
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
@@ -92,16 +92,13 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300
 	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
-<<<<<<< HEAD
 	@$(BIN)/python -m surgical_pipeline_tests.soak readers
-=======
 	@$(BIN)/python -m surgical_pipeline_tests.soak partitions --partitions 3500
->>>>>>> scale
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 
 .PHONY: bench
-bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios within one run): about half an hour
+bench: $(VENV)/.dev ## Measure everything, then ours beside dlt and others, which it installs in .peers: 2 hours
 	@$(BIN)/python -m benchmarks.fetching
 	@$(BIN)/python -m benchmarks.long_list
 	@$(BIN)/python -m benchmarks.sync
@@ -115,6 +112,7 @@ bench: $(VENV)/.dev ## Measure fetching, a sync, documents and search (ratios wi
 	@$(BIN)/python -m benchmarks.search
 	@$(BIN)/python -m benchmarks.dataset
 	@$(BIN)/python -m benchmarks.webhook
+	@$(BIN)/python -m benchmarks.peers --write
 
 .PHONY: clean
 clean: ## Remove .venv, caches and the demo's files

@@ -1,9 +1,11 @@
 """Reading an HTTP answer: status first, then headers, then JSON; and what an unwanted answer means."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
+from typing import TypeVar
 
 import httpx
 
@@ -22,6 +24,7 @@ from surgical_pipeline.gitlab.errors import (
 from surgical_pipeline.gitlab.foreign import ForeignText
 from surgical_pipeline.gitlab.urls import path_of
 
+_T = TypeVar("_T")
 _MAX_SECONDS_DIGITS = 9
 
 _NO_TOKEN = ForeignText()
@@ -78,6 +81,17 @@ class Answer:
                     f"GitLab gave a list with {_json_kind(item)} where objects were expected", path=self.path
                 )
         return tuple(self.body)
+
+    def parsed(self, parse: Callable[[object], _T]) -> _T:
+        """What ``parse`` makes of the body.
+
+        Raises:
+            InvalidPayloadError: as ``parse`` does, with the requested path.
+        """
+        try:
+            return parse(self.body)
+        except InvalidPayloadError as error:
+            raise InvalidPayloadError(error.reason, path=self.path) from error
 
 
 @dataclass(frozen=True, slots=True)

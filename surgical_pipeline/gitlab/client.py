@@ -4,13 +4,13 @@ Endpoints and parameters are those of GitLab's v4 REST API (docs.gitlab.com/api)
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import aclosing
 from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import Self
 
 import httpx
 
@@ -39,8 +39,6 @@ from surgical_pipeline.gitlab.transport import Transport, work_through
 from surgical_pipeline.gitlab.urls import ApiUrls, split_api, validate_base_url
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
-
-_Record = TypeVar("_Record")
 
 PAGE_SIZE = 100
 """GitLab's largest page."""
@@ -152,7 +150,7 @@ class GitLabClient:
             answer = await self._transport.get(url, deadline, follow_redirects=True)
         except NotFoundError as error:
             raise _project_missing(error) from error
-        return _at(answer, parse_project)
+        return answer.parsed(parse_project)
 
     async def is_answering(self, project_id: int, deadline: Deadline) -> bool:
         """Whether GitLab returns the project at the first attempt: a cheap check of the server."""
@@ -269,7 +267,8 @@ class GitLabClient:
 
     async def version(self, deadline: Deadline) -> str:
         """GitLab's version, such as ``18.5.1-ee``."""
-        return _at(await self._transport.get(self._urls.build("version"), deadline), parse_version)
+        answer = await self._transport.get(self._urls.build("version"), deadline)
+        return answer.parsed(parse_version)
 
     async def token_scopes(self, deadline: Deadline) -> tuple[str, ...] | None:
         """The token's scopes, such as ``read_api``; None if this GitLab or kind of token does not report them."""
@@ -277,7 +276,7 @@ class GitLabClient:
             answer = await self._transport.get(self._urls.build("personal_access_tokens", "self"), deadline)
         except NotFoundError:
             return None
-        return _at(answer, parse_scopes)
+        return answer.parsed(parse_scopes)
 
     async def told_of_itself(self, deadline: Deadline) -> tuple[str | None, str | None]:
         """GitLab's own address, by its links if they do not name ours, and by a project; None: not reported."""
@@ -298,14 +297,6 @@ async def _records_of_page(answer: Answer, *, dependent: Dependent, owner: Owner
 
     try:
         return await work_through(answer.size, records)
-    except InvalidPayloadError as error:
-        raise InvalidPayloadError(error.reason, path=answer.path) from error
-
-
-def _at(answer: Answer, parse: Callable[[object], _Record]) -> _Record:
-    """Parse an answer's body; an error names the requested path."""
-    try:
-        return parse(answer.body)
     except InvalidPayloadError as error:
         raise InvalidPayloadError(error.reason, path=answer.path) from error
 

@@ -103,13 +103,6 @@ def _same_backfill() -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _comparison() -> Iterator[None]:
-    """What is settled counts as unchanged, whatever GitLab says of it now."""
-    with patch("surgical_pipeline.domain.unchanged.same_content", lambda *_: True):
-        yield
-
-
 def _nothing_is_due(*_: Any, **__: Any) -> list[Any]:
     return []
 
@@ -134,5 +127,4 @@ RULES: Mapping[str, Callable[[], Any]] = {
     "retry of what polling found": _retry_of_polling,
     "resuming what is left": _rest_of_a_backfill,
     "one backfill under way": _same_backfill,
-    "the comparison of only_changed": _comparison,
 }

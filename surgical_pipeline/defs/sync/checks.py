@@ -61,6 +61,7 @@ _SPECS = (
 
 @dg.op(
     name="ledger_checks",
+    description="Look, in one window, at what the run wrote and at what must hold in the whole ledger.",
     required_resource_keys={GATEWAYS},
     ins={spec.asset_key.to_python_identifier(): dg.In(dg.Nothing) for spec in _SPECS},
     out={spec.get_python_identifier(): handed_on(None) for spec in _SPECS},

@@ -228,3 +228,10 @@ def test_the_largest_page_can_be_that_of_a_smaller_gitlab(timed: RunningSandbox,
     assert first.headers["x-per-page"] == "2"
     second = timed_api.get(CHANGES, params={"per_page": 100, "page": 2}).json()
     assert not {row["iid"] for row in first.json()} & {row["iid"] for row in second}
+
+
+def test_page_numbers_can_end_after_a_few_rows(timed: RunningSandbox, timed_api: httpx.Client) -> None:
+    timed.control.set_behaviour(largest_page=2, largest_offset=4)
+    assert len(timed_api.get(CHANGES, params={"page": 2}).json()) == 2
+    refused = timed_api.get(CHANGES, params={"page": 3})
+    assert (refused.status_code, "maximum allowed offset of 4" in refused.text) == (405, True)

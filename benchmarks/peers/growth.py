@@ -1,0 +1,61 @@
+"""From a hundred issues to ten thousand: seconds and memory for each, of ours and of the peers.
+
+`python -m benchmarks.peers.growth [--growth 100 1000 10000]`: no latency, so that only the tools' own work counts.
+"""
+
+import tempfile
+from pathlib import Path
+
+from benchmarks.fetching import existing_issues, sandbox
+from benchmarks.peers.measuring import alternating, spread
+from benchmarks.peers.options import Options, run_alone
+from benchmarks.peers.results import Contest, Section
+from benchmarks.peers.targeted import OURS, bound, contestants
+from surgical_pipeline.sandbox.control_client import SandboxControl
+
+HEAD = ("issues", "tool", "whole command s", "ms for each issue", "peak MB", "KB more for each issue")
+
+
+def section(options: Options) -> Section:
+    found = Section(
+        "Growth",
+        "The targeted re-sync of ever more issues, without latency. More for each issue: the peak beyond that of "
+        "the smallest size, divided by the issues beyond it.",
+        HEAD,
+    )
+    iids = existing_issues(max(options.growth))
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        sandbox(issues=len(iids)) as (url, token),
+        SandboxControl(url) as control,
+    ):
+        tools = contestants(Path(folder), url=url, token=token, control=control)
+        smallest: dict[str, float] = {}
+        for size in options.growth:
+            one = {name: bound(tool, iids[:size]) for name, tool in tools.items()}
+            taken = alternating(one, rounds=options.rounds_of(size))
+            peaks = {name: spread(rounds, lambda one: one.peak_mb) for name, rounds in taken.items()}
+            seconds = {name: spread(rounds, lambda one: one.seconds) for name, rounds in taken.items()}
+            for name, peak in peaks.items():
+                beyond = size - min(options.growth)
+                more = 1024 * (peak.median - smallest.setdefault(name, peak.median))
+                found.rows.append(
+                    [
+                        f"{size:,}",
+                        name,
+                        str(seconds[name]),
+                        f"{1000 * seconds[name].median / size:.1f}",
+                        str(peak),
+                        f"{more / beyond:.0f}" if beyond else "-",
+                    ]
+                )
+            for name in tools:
+                if name != OURS:
+                    found.contests.append(
+                        Contest(f"peak memory, {size:,} issues, MB", name, peaks[OURS], peaks[name])
+                    )
+    return found
+
+
+if __name__ == "__main__":
+    run_alone(section)
