@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 
+import duckdb
 import pytest
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
@@ -112,6 +113,13 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> set[str]:
 
         monkeypatch.setattr(module, attribute, noted)
 
+    real = transaction._parsed
+
+    def parsed(connection: duckdb.DuckDBPyConnection, name: str) -> duckdb.Statement:
+        names.add(name)
+        return real(connection, name)
+
+    monkeypatch.setattr(transaction, "_parsed", parsed)  # the texts are read once for all tests
     note(sql, "query")
     note(transaction, "query")
     for module in (postgres_transaction, postgres_schema):
