@@ -19,7 +19,7 @@ def test_it_has_a_description(one: Any) -> None:
     assert one.description
 
 
-@pytest.mark.parametrize("spec", DAGSTERS.asset_graph.asset_check_keys, ids=lambda key: key.name)
+@pytest.mark.parametrize("spec", sorted(DAGSTERS.asset_graph.asset_check_keys), ids=lambda key: key.name)
 def test_a_check_has_a_description(spec: dg.AssetCheckKey) -> None:
     assert DAGSTERS.asset_graph.get(spec).description
 

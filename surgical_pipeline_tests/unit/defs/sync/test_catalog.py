@@ -12,7 +12,7 @@ from surgical_pipeline.defs.sync.asset import surgical_sync
 from surgical_pipeline.defs.sync.catalog import column_schema, described
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
-SPECS = [*surgical_sync.specs, *report.specs, *published.specs]
+SPECS = sorted((*surgical_sync.specs, *report.specs, *published.specs), key=lambda spec: spec.key)
 OURS = pytest.mark.parametrize("key", ASSETS, ids=lambda key: key.to_user_string())
 ALL = pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.key.to_user_string())
 
