@@ -42,6 +42,7 @@ COMMANDS = {
     "metrics serve": ["metrics", "serve", "--help"],
     "ledger check": ["ledger", "check", "--json"],
     "ledger backup": ["ledger", "backup", "COPY"],
+    "ledger copy": ["ledger", "copy", "LEDGER", "COPY"],
     "ledger compact": ["ledger", "compact"],
     "ledger rebase": ["ledger", "rebase", "--gitlab", "GITLAB_URL"],
     "demo": ["demo", "--json"],
@@ -64,7 +65,12 @@ def installation(tmp_path_factory: pytest.TempPathFactory, running_sandbox: Runn
 def started(installation: Installation, command: list[str], *, stdout: IO[bytes] | int) -> subprocess.Popen[str]:
     ((run_id,),) = query(installation.ledger, "SELECT run_id FROM sync_runs ORDER BY started_at LIMIT 1")
     ((gitlab_url,),) = query(installation.ledger, "SELECT gitlab_url FROM ledger_gitlab")
-    values = {"RUN_ID": str(run_id), "COPY": f"{uuid4()}.duckdb", "GITLAB_URL": str(gitlab_url)}
+    values = {
+        "RUN_ID": str(run_id),
+        "LEDGER": str(installation.ledger),
+        "COPY": f"{uuid4()}.duckdb",
+        "GITLAB_URL": str(gitlab_url),
+    }
     return subprocess.Popen(
         [PROGRAM, *(values.get(word, word) for word in command)],
         stdin=subprocess.DEVNULL,
