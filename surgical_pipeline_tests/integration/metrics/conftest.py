@@ -1,3 +1,10 @@
-from surgical_pipeline_tests.integration.ledger.conftest import clock, empty_file, ledger, new_ledger
+from surgical_pipeline_tests.integration.ledger.conftest import (
+    backend,
+    clock,
+    empty_file,
+    ledger,
+    new_ledger,
+    used_database,
+)
 
-__all__ = ["clock", "empty_file", "ledger", "new_ledger"]
+__all__ = ["backend", "clock", "empty_file", "ledger", "new_ledger", "used_database"]

@@ -18,6 +18,12 @@ from surgical_pipeline.settings import SettingsError
 from surgical_pipeline_tests.integration.ledger.processes import beside
 
 
+@pytest.fixture
+def backend() -> str:
+    """A lock over all is the file's."""
+    return "duckdb"
+
+
 def up(samples: Sequence[Sample]) -> tuple[float, tuple[str, ...] | None]:
     """Whether the ledger is said to be up, and the reason if it is not."""
     (verdict,) = (one.value for one in samples if one.metric is catalog.LEDGER_UP)

@@ -7,8 +7,8 @@ from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.domain.pruning import PruneWish
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.deliveries import DeliveryCounts
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.inbox import record_deliveries
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.pruning import prune_ledger
 from surgical_pipeline.metrics.catalog import OF_LEDGER
 from surgical_pipeline.metrics.reading import parts
@@ -19,7 +19,7 @@ Read = dict[tuple[str, ...], float]
 BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500 to acme/rocket", stage="preflight")
 
 
-def read(ledger: DuckDBLedger, watches: Sequence[Watch] = (), model: str | None = MODEL) -> Read:
+def read(ledger: Ledger, watches: Sequence[Watch] = (), model: str | None = MODEL) -> Read:
     """The values by name and labels."""
     found: Read = {}
     for part in parts(watches, model):
@@ -30,7 +30,7 @@ def read(ledger: DuckDBLedger, watches: Sequence[Watch] = (), model: str | None 
     return found
 
 
-def test_an_empty_ledger_tells_of_all_that_can_be_counted_as_zero(ledger: DuckDBLedger) -> None:
+def test_an_empty_ledger_tells_of_all_that_can_be_counted_as_zero(ledger: Ledger) -> None:
     found = read(ledger)
     assert set(found.values()) == {0}
     assert found["surgical_runs", "failed", "sensor"] == 0
@@ -41,9 +41,7 @@ def test_an_empty_ledger_tells_of_all_that_can_be_counted_as_zero(ledger: DuckDB
     assert told == {metric.name for metric in OF_LEDGER} - silent
 
 
-def test_runs_are_counted_by_status_and_trigger_and_the_quietest_is_told(
-    ledger: DuckDBLedger, clock: HandClock
-) -> None:
+def test_runs_are_counted_by_status_and_trigger_and_the_quietest_is_told(ledger: Ledger, clock: HandClock) -> None:
     start(ledger, "run-1").finish_failed(BROKEN)
     take(ledger, "run-2", clock=clock)
     clock.advance(100)
@@ -58,7 +56,7 @@ def test_runs_are_counted_by_status_and_trigger_and_the_quietest_is_told(
     assert ("surgical_last_success_timestamp_seconds",) not in found
 
 
-def test_a_success_is_told_with_its_time(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_a_success_is_told_with_its_time(ledger: Ledger, clock: HandClock) -> None:
     run = take(ledger, "run-1", clock=clock)
     fetch(run, issue(1))
     clock.advance(7)
@@ -66,7 +64,7 @@ def test_a_success_is_told_with_its_time(ledger: DuckDBLedger, clock: HandClock)
     assert read(ledger)["surgical_last_success_timestamp_seconds",] == at(7).timestamp()
 
 
-def test_failures_stay_counted_after_their_runs_are_pruned(ledger: DuckDBLedger) -> None:
+def test_failures_stay_counted_after_their_runs_are_pruned(ledger: Ledger) -> None:
     for run_id in ("run-1", "run-2"):
         start(ledger, run_id, "acme/rocket#1").finish_failed(BROKEN)
     good = take(ledger, "run-3")
@@ -87,9 +85,7 @@ def test_failures_stay_counted_after_their_runs_are_pruned(ledger: DuckDBLedger)
     assert after["surgical_runs_total",] == 4
 
 
-def test_the_last_hour_has_the_requests_and_the_lock_of_its_runs_alone(
-    ledger: DuckDBLedger, clock: HandClock
-) -> None:
+def test_the_last_hour_has_the_requests_and_the_lock_of_its_runs_alone(ledger: Ledger, clock: HandClock) -> None:
     for requests in (5, 7):
         run = start(ledger, f"run-{requests}", clock=clock)
         run.count_requests(HttpStats(requests=requests, retries=2, rate_limited=1))
@@ -106,7 +102,7 @@ def test_the_last_hour_has_the_requests_and_the_lock_of_its_runs_alone(
 
 
 def test_events_are_told_by_state_and_the_oldest_only_of_watched_projects(
-    ledger: DuckDBLedger, clock: HandClock
+    ledger: Ledger, clock: HandClock
 ) -> None:
     receive(ledger, issue(1), seq=1, received=-500, project_id=8, path="'acme/other'")
     receive(ledger, issue(1), seq=2, received=-30)
@@ -121,7 +117,7 @@ def test_events_are_told_by_state_and_the_oldest_only_of_watched_projects(
     assert read(ledger, [Watch("acme/third")])["surgical_oldest_pending_event_seconds",] == 0
 
 
-def test_lags_are_told_with_their_statistics(ledger: DuckDBLedger, clock: HandClock) -> None:
+def test_lags_are_told_with_their_statistics(ledger: Ledger, clock: HandClock) -> None:
     receive(ledger, issue(1), seq=1, received=-40)
     run = take(ledger, "run-1", upto=1, clock=clock)
     fetch(run, issue(1))
@@ -134,7 +130,7 @@ def test_lags_are_told_with_their_statistics(ledger: DuckDBLedger, clock: HandCl
     ] * 3
 
 
-def test_deliveries_of_all_receivers_are_added_up(ledger: DuckDBLedger) -> None:
+def test_deliveries_of_all_receivers_are_added_up(ledger: Ledger) -> None:
     with ledger.write("inbox") as tx:
         record_deliveries(tx, "one", DeliveryCounts(accepted=2, refused_secret=1))
         record_deliveries(tx, "two", DeliveryCounts(accepted=3))
@@ -143,11 +139,11 @@ def test_deliveries_of_all_receivers_are_added_up(ledger: DuckDBLedger) -> None:
     assert found["surgical_hook_deliveries_total", "refused_secret"] == 1
 
 
-def test_without_a_known_embedder_nothing_is_said_of_vectors(ledger: DuckDBLedger) -> None:
+def test_without_a_known_embedder_nothing_is_said_of_vectors(ledger: Ledger) -> None:
     assert ("surgical_documents_without_vector",) not in read(ledger, model=None)
 
 
-def test_a_code_that_this_version_does_not_know_is_counted_as_other(ledger: DuckDBLedger) -> None:
+def test_a_code_that_this_version_does_not_know_is_counted_as_other(ledger: Ledger) -> None:
     start(ledger, "run-1").finish_failed(BROKEN)
     with ledger.write("plant") as tx:
         run_sql(tx, "UPDATE sync_runs SET failure_code = 'OF_TOMORROW'")
