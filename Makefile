@@ -59,7 +59,7 @@ format: $(VENV)/.dev ## Put the code into the house format
 	@$(BIN)/ruff format
 
 .PHONY: check
-check: lint ## The quick loop: lint, types, unit tests and some simulations, in less than a minute
+check: lint ## The quick loop: lint, types, unit tests and some simulations, in about a minute
 	@$(PYTEST) surgical_pipeline_tests/unit surgical_pipeline_tests/simulation/test_seeds.py $(PYTEST_ARGS)
 
 .PHONY: test

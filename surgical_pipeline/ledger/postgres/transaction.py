@@ -1,10 +1,11 @@
 """One open transaction on PostgreSQL."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.open_transaction import OpenTransaction
 from surgical_pipeline.ledger.postgres.connections import Connection
 from surgical_pipeline.ledger.postgres.faults import storage_errors
 from surgical_pipeline.ledger.postgres.statements import statement
@@ -12,7 +13,7 @@ from surgical_pipeline.ledger.postgres.turns import BEFORE
 from surgical_pipeline.ledger.postgres.values import storable
 
 
-class PostgresTransaction:
+class PostgresTransaction(OpenTransaction):
     """`ledger.protocol.Transaction` over a connection whose transaction is open.
 
     ``shown``: the ledger's address without its password. ``writes``: whether it may take turns and lock rows.
@@ -21,52 +22,16 @@ class PostgresTransaction:
     def __init__(
         self, connection: Connection, shown: str, *, now: datetime, writes: bool, timeout_seconds: float
     ) -> None:
+        super().__init__(now)
         self._connection = connection
         self._shown = shown
         self._writes = writes
         self._timeout_seconds = timeout_seconds
-        self._last: list[Callable[[], None]] = []
-        self._undo: list[Callable[[], None]] = []
-        self._now = now
 
     @property
     def connection(self) -> Connection:
         """For what handles the ledger as a whole; all else has named queries."""
         return self._connection
-
-    @property
-    def now(self) -> datetime:
-        return self._now
-
-    def before_commit(self, work: Callable[[], None]) -> None:
-        self._last.append(work)
-
-    def complete(self) -> None:
-        """The block has ended: call what waited for that, in order."""
-        while self._last:
-            self._last.pop(0)()
-
-    def on_rollback(self, undo: Callable[[], None]) -> None:
-        self._undo.append(undo)
-
-    def committed(self) -> None:
-        """Drop the undos: what they refer to may refer to this, and would stay until garbage is collected."""
-        self._undo.clear()
-
-    def forget(self) -> None:
-        """The window was rolled back: call the remembered undos, the latest first."""
-        while self._undo:
-            self._undo.pop()()
-
-    def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
-        return self._run(query_name, params)[1]
-
-    def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:
-        names, rows = self._run(query_name, params)
-        return [dict(zip(names, row, strict=True)) for row in rows]
-
-    def column(self, query_name: str, /, **params: Any) -> list[Any]:
-        return [row[0] for row in self.execute(query_name, **params)]
 
     def arrow(self, text: str, params: Mapping[str, Any], /) -> Any:
         del text, params
