@@ -59,8 +59,9 @@ def copy_ledger(
         expected = {table: _copy_table(table, tables, destination, tell=tell) for table in TABLES}
         done = _compared(expected, tables, destination)
         _index_words(destination)
-        with destination.writing() as (_, to_tables):
-            to_tables.set_made_at({row["version"]: row["applied_at"] for row in tx.rows("list_migrations")})
+        with destination.writing() as (to_tx, _):
+            for row in tx.rows("list_migrations"):
+                to_tx.execute("set_migration_time", **row)
     return Copied(source=source.location, destination=destination.location, tables=done)
 
 

@@ -5,18 +5,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from surgical_pipeline.domain.outcomes import LockStats
-from surgical_pipeline.ledger.copying import copy_ledger
 from surgical_pipeline.ledger.duckdb.file import wal_bytes
 from surgical_pipeline.ledger.duckdb.leftovers import remove_leftovers
-from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
-from surgical_pipeline.ledger.rows import RowLedger
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
     from surgical_pipeline.ledger.postgres.windows import PostgresLedger
+    from surgical_pipeline.ledger.rows import RowLedger
 
 
 def open_ledger(settings: Settings, *, wait_at_most_seconds: float | None = None) -> Ledger:
@@ -63,13 +61,15 @@ def open_postgres(settings: Settings, *, wait_at_most_seconds: float | None = No
     return PostgresLedger(address, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
 
 
-def open_rows(settings: Settings) -> RowLedger:
+def open_rows(settings: Settings) -> "RowLedger":
     """The same, to be copied from or to.
 
     Raises:
         SettingsError: as ``open_ledger``.
     """
     if settings.ledger_address is None:
+        from surgical_pipeline.ledger.duckdb.rows import DuckDBRows  # noqa: PLC0415  few starts need it
+
         return DuckDBRows(open_ledger_file(settings))
     ledger = open_postgres(settings)
     from surgical_pipeline.ledger.postgres.rows import PostgresRows  # noqa: PLC0415  an extra
@@ -101,6 +101,9 @@ class CopiedOut:
         Raises:
             LedgerError: the ledger is missing or cannot be read, or the file cannot be written.
         """
+        from surgical_pipeline.ledger.copying import copy_ledger  # noqa: PLC0415  few starts need it
+        from surgical_pipeline.ledger.duckdb.rows import DuckDBRows  # noqa: PLC0415
+
         made = DuckDBLedger(destination)
         copy_ledger(self._rows, DuckDBRows(made))
         made.checkpoint()

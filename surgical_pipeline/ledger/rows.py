@@ -47,9 +47,6 @@ class Tables(Protocol):
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None: ...
 
-    def set_made_at(self, versions: Mapping[int, datetime]) -> None:
-        """When each migration was applied, which is the ledger's name."""
-
 
 class RowLedger(Protocol):
     """A ledger whose tables can be read and written whole."""

@@ -59,12 +59,7 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     destination = _checked_destination(ledger.path, destination, force=force)
     ledger.checkpoint()
     partial = destination.with_name(f"{destination.name}{PARTIAL}")
-    with _temporary(partial), ExitStack() as ours:
-        with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
-            mode = mode_of(destination)
-            make_empty(partial, mode=mode)
-            ours.enter_context(owned(partial))
-            copy_file_and_log(ledger.path, partial, mode=mode)
+    with copied_aside(ledger, partial, mode=mode_of(destination)):
         if wal_bytes(partial):
             with ledger.opened(partial, read_only=False) as copy, storage_errors(partial):
                 copy.execute("CHECKPOINT")
@@ -76,6 +71,24 @@ def backup(ledger: DuckDBLedger, destination: Path, *, force: bool = False) -> B
     return Backup(
         path=destination, size_bytes=destination.stat().st_size, seconds=round(time.monotonic() - started, 3)
     )
+
+
+@contextmanager
+def copied_aside(ledger: DuckDBLedger, partial: Path, *, mode: int) -> Iterator[None]:
+    """A copy of the ledger, with its log, as it is at one moment; removed at the end unless it was renamed.
+
+    It is marked as owned meanwhile. If this process is killed, whoever looks for leftovers finds it, so its name
+    ends in ``PARTIAL``.
+
+    Raises:
+        LedgerError: the ledger cannot be used, or the copy cannot be written.
+    """
+    with _temporary(partial), ExitStack() as ours:
+        with ledger.kept_still(exclusive=False), ledger.opened(ledger.path, read_only=True):
+            make_empty(partial, mode=mode)
+            ours.enter_context(owned(partial))
+            copy_file_and_log(ledger.path, partial, mode=mode)
+        yield
 
 
 def compact(ledger: DuckDBLedger) -> Compaction:

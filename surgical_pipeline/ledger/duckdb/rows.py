@@ -1,16 +1,19 @@
 """The tables of a DuckDB file row by row; see `ledger.rows`. Names of tables and columns are our own."""
 
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from surgical_pipeline.ledger.clock import utc_now
 from surgical_pipeline.ledger.columns import columns as in_columns
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
+from surgical_pipeline.ledger.duckdb.file import PRIVATE
+from surgical_pipeline.ledger.duckdb.leftovers import PARTIAL
+from surgical_pipeline.ledger.duckdb.maintenance import copied_aside
 from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.protocol import Transaction
@@ -52,10 +55,6 @@ class DuckDBTables:
         )
         self._execute(f"INSERT INTO {table} ({_names(columns)}) SELECT {values}", in_columns(rows, *names))
 
-    def set_made_at(self, versions: Mapping[int, datetime]) -> None:
-        for version, at in versions.items():
-            self._execute("UPDATE schema_migrations SET applied_at = ? WHERE version = ?", (at, version))
-
     def _types(self, table: str) -> list[tuple[str, str]]:
         rows = self._execute(
             "SELECT column_name, data_type FROM information_schema.columns WHERE table_catalog = 'ledger' "
@@ -92,11 +91,14 @@ class DuckDBRows:
     def reading(self) -> Iterator[tuple[Transaction, Tables]]:
         with self._ledger.read("copy"):  # says now what is wrong with it, and migrates an older one
             pass
-        with tempfile.TemporaryDirectory(prefix="copying-", dir=self._ledger.path.parent) as folder:
-            path = Path(folder) / "ledger.duckdb"
-            self._ledger.copy_to(path)
-            with DuckDBLedger(path).read("copy") as tx:
-                yield tx, DuckDBTables(tx, path)
+        # Of one that is killed, the copy is a leftover as a backup's.
+        copy = self._ledger.path.with_name(f"{self._ledger.path.name}.{uuid.uuid4().hex}{PARTIAL}")
+        with (
+            copied_aside(self._ledger, copy, mode=PRIVATE),
+            self._ledger.opened(copy, read_only=True) as connection,
+        ):
+            tx = DuckDBTransaction(connection, copy, now=utc_now())
+            yield tx, DuckDBTables(tx, copy)
 
     @contextmanager
     def writing(self) -> Iterator[tuple[Transaction, Tables]]:

@@ -1,8 +1,7 @@
 """The tables of a ledger in PostgreSQL row by row; see `ledger.rows`."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import datetime
 
 from psycopg import sql
 
@@ -55,13 +54,6 @@ class PostgresTables:
         with self._errors(), self._connection.cursor() as cursor, cursor.copy(text) as copy:
             for row in rows:
                 copy.write_row(row)
-
-    def set_made_at(self, versions: Mapping[int, datetime]) -> None:
-        with self._errors():
-            for version, at in versions.items():
-                self._connection.execute(
-                    "UPDATE schema_migrations SET applied_at = %s WHERE version = %s", (at, version)
-                )
 
     @contextmanager
     def _errors(self) -> Iterator[None]:

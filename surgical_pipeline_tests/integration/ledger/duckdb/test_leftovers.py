@@ -1,6 +1,9 @@
 """What killed backups and compactions left goes; what is under way, and what is somebody else's, stays."""
 
 import shutil
+import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,8 +11,9 @@ import pytest
 
 from surgical_pipeline.ledger.disk import allocated
 from surgical_pipeline.ledger.duckdb import maintenance
-from surgical_pipeline.ledger.duckdb.leftovers import owned, remove_leftovers
+from surgical_pipeline.ledger.duckdb.leftovers import PARTIAL, owned, remove_leftovers
 from surgical_pipeline.ledger.duckdb.maintenance import backup, compact
+from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 
 
@@ -68,6 +72,33 @@ def test_a_file_that_somebody_owns_stays_with_its_log(ledger: DuckDBLedger) -> N
         assert remove_leftovers(ledger) == (0, 0)
         assert len(beside(ledger)) == 2
     assert remove_leftovers(ledger)[0] == 2
+
+
+KILLED_WHILE_IT_READS = """
+import os, signal, sys
+from pathlib import Path
+from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+with DuckDBRows(DuckDBLedger(Path(sys.argv[1]))).reading():
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_what_is_copied_to_another_database_is_owned_while_it_is_read_and_gone_then(ledger: DuckDBLedger) -> None:
+    with DuckDBRows(ledger).reading() as (tx, _):
+        assert tx.column("read_schema_version")
+        (copy,) = beside(ledger)
+        assert copy.endswith(PARTIAL)
+        assert remove_leftovers(ledger) == (0, 0)
+    assert beside(ledger) == set()
+
+
+def test_what_a_killed_copy_to_another_database_left_goes(ledger: DuckDBLedger) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED_WHILE_IT_READS, str(ledger.path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert len(beside(ledger)) == 1
+    assert remove_leftovers(ledger)[0] == 1
+    assert beside(ledger) == set()
 
 
 def test_a_backup_owns_its_file_until_it_has_its_name(
