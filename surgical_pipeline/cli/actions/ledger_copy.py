@@ -3,11 +3,11 @@
 import os
 
 from surgical_pipeline.cli.environment import EXIT_USAGE, fail, ledger_errors, usage_errors
+from surgical_pipeline.cli.output import EXIT_CODES
+from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.ledger.copying import Copied, copy_ledger
 from surgical_pipeline.ledger.opening import open_rows
 from surgical_pipeline.settings import Settings
-
-_INTERRUPTED = 130
 
 
 def copy_between(source: str, destination: str) -> Copied:
@@ -28,4 +28,4 @@ def copy_between(source: str, destination: str) -> Copied:
         try:
             return copy_ledger(ours, theirs)
         except KeyboardInterrupt:
-            fail("stopped; the same command goes on where it was", code=_INTERRUPTED)
+            fail("stopped; the same command goes on where it was", code=EXIT_CODES[RunStatus.CANCELLED])
