@@ -15,6 +15,7 @@ from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
 from surgical_pipeline_tests.postgres_server import PostgresServer, postgres_server
+from surgical_pipeline_tests.store import DatabaseStore, FileStore, Store
 from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 from surgical_pipeline_tests.workers import FilesTogether, turn
 
@@ -23,6 +24,12 @@ Sync = Callable[..., SyncResult]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: turn(item.path))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked ``both_ledgers`` that have a ledger run over a DuckDB file and over PostgreSQL."""
+    if metafunc.definition.get_closest_marker("both_ledgers") and "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", ["duckdb", "postgres"], indirect=True)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,19 +86,55 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DAGSTER_HOME, with the environment pointing at it and at the sandbox."""
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the ledger is."""
+    return str(getattr(request, "param", "duckdb"))
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres: PostgresServer) -> str:
+    """A ledger without a row: making one takes longer than copying it."""
+    database = postgres.new_database()
+    with postgres.ledger(database).write("make"):
+        pass
+    return database
+
+
+@pytest.fixture
+def store(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
+    """The ledger of this test, for who asks it from outside; the file does not exist yet."""
+    if backend == "duckdb":
+        yield FileStore(tmp_path / "ledger.duckdb")
+        return
+    server: PostgresServer = request.getfixturevalue("postgres")
+    with server.temporary(request.getfixturevalue("template_database")) as database:
+        yield DatabaseStore(server, database)
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path,
+    sandbox: RunningSandbox,
+    backend: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """An empty DAGSTER_HOME, with the environment pointing at it, at the sandbox, and at a ledger elsewhere."""
     move_in(tmp_path, sandbox, monkeypatch=monkeypatch)
+    if backend != "duckdb":
+        store: Store = request.getfixturevalue("store")
+        monkeypatch.setenv("SURGICAL_LEDGER", store.setting)
     return tmp_path
 
 
 @pytest.fixture
 def ledger(home: Path) -> DuckDBLedger:
+    """The file of those tests that have no other ledger."""
     return DuckDBLedger(home / "ledger.duckdb")
 
 
 @pytest.fixture
-def sync(home: Path, ledger: DuckDBLedger, prepared_home: Path) -> Sync:
+def sync(home: Path, store: Store, prepared_home: Path) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
     shutil.copytree(prepared_home, home, dirs_exist_ok=True)
-    return partial(run_job, ledger)
+    return partial(run_job, store.ledger)

@@ -1,5 +1,6 @@
 """Reading a ledger with plain DuckDB, as somebody outside this project would."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -31,7 +32,12 @@ def content_of(path: Path, *, with_run_columns: bool = False) -> dict[str, list[
     """Every row of every content table, ordered."""
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return {table: _rows(connection, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
+        return content_in(lambda sql: connection.execute(sql).fetchall(), with_run_columns=with_run_columns)
+
+
+def content_in(ask: Callable[[str], list[Row]], *, with_run_columns: bool = False) -> dict[str, list[Row]]:
+    """The same of any database; ``ask`` gives the rows of a query."""
+    return {table: _rows(ask, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
 
 
 def query(path: Path, sql: str) -> list[Row]:
@@ -39,8 +45,15 @@ def query(path: Path, sql: str) -> list[Row]:
         return connection.execute(sql).fetchall()
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, table: str, *, with_run_columns: bool) -> list[Row]:
-    columns = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
-    kept = [column for column in columns if with_run_columns or column not in RUN_COLUMNS]
-    rows = connection.execute(f"SELECT {', '.join(kept)} FROM {table} ORDER BY ALL").fetchall()
-    return [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows]
+def _rows(ask: Callable[[str], list[Row]], table: str, *, with_run_columns: bool) -> list[Row]:
+    columns = ask(
+        "SELECT column_name FROM information_schema.columns "
+        f"WHERE table_schema = 'main' AND table_name = '{table}' ORDER BY ordinal_position"
+    )
+    kept = [str(column) for (column,) in columns if with_run_columns or column not in RUN_COLUMNS]
+    rows = ask(f"SELECT {', '.join(kept)} FROM {table}")
+    return sorted((tuple(map(_hashable, row)) for row in rows), key=repr)
+
+
+def _hashable(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value
