@@ -12,10 +12,10 @@ import pytest
 
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
 from surgical_pipeline_tests.postgres_server import PostgresServer, postgres_server
-from surgical_pipeline_tests.store import DatabaseStore, FileStore, Store
 from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 from surgical_pipeline_tests.workers import FilesTogether, turn
 
@@ -91,24 +91,11 @@ def backend(request: pytest.FixtureRequest) -> str:
     return str(getattr(request, "param", "duckdb"))
 
 
-@pytest.fixture(scope="session")
-def template_database(postgres: PostgresServer) -> str:
-    """A ledger without a row: making one takes longer than copying it."""
-    database = postgres.new_database()
-    with postgres.ledger(database).write("make"):
-        pass
-    return database
-
-
 @pytest.fixture
-def store(backend: str, tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Store]:
-    """The ledger of this test, for who asks it from outside; the file does not exist yet."""
-    if backend == "duckdb":
-        yield FileStore(tmp_path / "ledger.duckdb")
-        return
-    server: PostgresServer = request.getfixturevalue("postgres")
-    with server.temporary(request.getfixturevalue("template_database")) as database:
-        yield DatabaseStore(server, database)
+def ledger_database(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database for the ledger of one test."""
+    with postgres.temporary() as database:
+        yield database
 
 
 @pytest.fixture
@@ -119,22 +106,25 @@ def home(
     request: pytest.FixtureRequest,
     monkeypatch: pytest.MonkeyPatch,
 ) -> Path:
-    """An empty DAGSTER_HOME, with the environment pointing at it, at the sandbox, and at a ledger elsewhere."""
+    """An empty DAGSTER_HOME, with the environment pointing at it, at the sandbox and at the ledger."""
     move_in(tmp_path, sandbox, monkeypatch=monkeypatch)
-    if backend != "duckdb":
-        store: Store = request.getfixturevalue("store")
-        monkeypatch.setenv("SURGICAL_LEDGER", store.setting)
+    if backend == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        monkeypatch.setenv("SURGICAL_LEDGER", server.url(request.getfixturevalue("ledger_database")))
     return tmp_path
 
 
 @pytest.fixture
-def ledger(home: Path) -> DuckDBLedger:
-    """The file of those tests that have no other ledger."""
-    return DuckDBLedger(home / "ledger.duckdb")
+def ledger(home: Path, backend: str, request: pytest.FixtureRequest) -> Ledger:
+    """Where ``backend`` says; nothing was ever written to it."""
+    if backend == "duckdb":
+        return DuckDBLedger(home / "ledger.duckdb")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.ledger(request.getfixturevalue("ledger_database"))
 
 
 @pytest.fixture
-def sync(home: Path, store: Store, prepared_home: Path) -> Sync:
+def sync(home: Path, ledger: Ledger, prepared_home: Path) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
     shutil.copytree(prepared_home, home, dirs_exist_ok=True)
-    return partial(run_job, store.ledger)
+    return partial(run_job, ledger)

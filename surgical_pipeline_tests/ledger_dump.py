@@ -1,9 +1,17 @@
-"""Reading a ledger with plain DuckDB, as somebody outside this project would."""
+"""Reading a ledger with plain DuckDB or psycopg, as somebody outside this project would."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import psycopg
+from psycopg.types.string import TextLoader
+
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
+from surgical_pipeline.ledger.protocol import Ledger
 
 CONTENT_TABLES = (
     "projects",
@@ -26,26 +34,43 @@ RUN_COLUMNS = {"run_id", "fetched_at", "missed_run_id", "embedded_at"}
 """Which run wrote a row, and when: they change though the content does not."""
 
 Row = tuple[object, ...]
+Ask = Callable[[str], list[Row]]
 
 
-def content_of(path: Path, *, with_run_columns: bool = False) -> dict[str, list[Row]]:
+def content_of(place: Path | Ledger, *, with_run_columns: bool = False) -> dict[str, list[Row]]:
     """Every row of every content table, ordered."""
+    with _asking(place) as ask:
+        return {table: _rows(ask, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
+
+
+def query(place: Path | Ledger, sql: str) -> list[Row]:
+    """Of a file, or of a ledger wherever it is: then in the SQL that both databases understand. JSON is text."""
+    with _asking(place) as ask:
+        return ask(sql)
+
+
+def setting_of(ledger: Ledger) -> str:
+    """What SURGICAL_LEDGER is for it, with the password."""
+    return ledger.address.text if isinstance(ledger, PostgresLedger) else ledger.location
+
+
+@contextmanager
+def _asking(place: Path | Ledger) -> Iterator[Ask]:
+    if isinstance(place, PostgresLedger):
+        parameters: dict[str, Any] = place.address.parameters
+        with closing(psycopg.connect(**parameters, autocommit=True)) as server:
+            server.adapters.register_loader("json", TextLoader)
+            server.execute("SET search_path = main")
+            server.execute("SET TimeZone = 'UTC'")
+            yield lambda sql: server.execute(sql.encode()).fetchall()
+        return
+    path = place.path if isinstance(place, DuckDBLedger) else place
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return content_in(lambda sql: connection.execute(sql).fetchall(), with_run_columns=with_run_columns)
+        yield lambda sql: connection.execute(sql).fetchall()
 
 
-def content_in(ask: Callable[[str], list[Row]], *, with_run_columns: bool = False) -> dict[str, list[Row]]:
-    """The same of any database; ``ask`` gives the rows of a query."""
-    return {table: _rows(ask, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
-
-
-def query(path: Path, sql: str) -> list[Row]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
-
-
-def _rows(ask: Callable[[str], list[Row]], table: str, *, with_run_columns: bool) -> list[Row]:
+def _rows(ask: Ask, table: str, *, with_run_columns: bool) -> list[Row]:
     columns = ask(
         "SELECT column_name FROM information_schema.columns "
         f"WHERE table_schema = 'main' AND table_name = '{table}' ORDER BY ordinal_position"

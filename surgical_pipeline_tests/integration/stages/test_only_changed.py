@@ -11,6 +11,8 @@ from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import ISSUES, StageRun, issue, merge_request
 
+pytestmark = pytest.mark.both_ledgers
+
 BOTH = "acme/rocket#12+13!34"
 ALL = (issue(12), issue(13), merge_request(34))
 WITH_CODE = (*CORE_DEPENDENTS, Dependent.COMMITS, Dependent.DIFFS)
