@@ -153,7 +153,7 @@ def test_emoji_and_approvals_are_replaced_whole(start: Start, rows: Rows, sandbo
     wanted = [Dependent.AWARD_EMOJI, Dependent.APPROVALS]
     emoji = (
         "SELECT noteable_type, noteable_iid, record_id::BIGINT FROM award_emoji "
-        "WHERE payload->>'name' = 'rocket' ORDER BY ALL"
+        "WHERE payload->>'name' = 'rocket' ORDER BY 1, 2"
     )
     approved = "SELECT iid, record_id, payload->>'approved' FROM merge_request_approvals"
 

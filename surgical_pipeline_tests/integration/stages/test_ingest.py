@@ -124,7 +124,7 @@ def test_a_miss_changes_no_row_of_an_entity_that_was_not_asked_for(
     start: Start, rows: Rows, sandbox: RunningSandbox, table: str, scope: str, gone: tuple[int, int, int]
 ) -> None:
     def rows_but(*asked_for: int) -> list[Row]:
-        return rows(f"FROM {table} WHERE iid NOT IN {(*asked_for, 0)} ORDER BY iid")
+        return rows(f"SELECT * FROM {table} WHERE iid NOT IN {(*asked_for, 0)} ORDER BY iid")
 
     first, second, third = gone
     start(scope.format(f"{first}+{second}+{third}")).up_to_ingest()

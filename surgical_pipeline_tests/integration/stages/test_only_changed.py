@@ -44,7 +44,7 @@ def test_an_unchanged_entity_costs_no_dependent_request_and_is_usable(
     assert changed(sync(again)) == set()
     assert requests_for_dependents(sandbox) == []
     assert all(one.unchanged and one.ingested and one.usable for one in again.recorder.outcomes())
-    assert rows("SELECT run_id, unchanged FROM entity_outcomes ORDER BY ALL") == [
+    assert rows("SELECT run_id, unchanged FROM entity_outcomes ORDER BY 1, 2") == [
         *([("run-1", False)] * 3),
         *([("run-2", True)] * 3),
     ]
