@@ -110,9 +110,12 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running server; stopped and removed at the end."""
-    binaries = _binaries()
+def postgres_server(programs: Path | None = None) -> Iterator[PostgresServer]:
+    """A running server; stopped and removed at the end.
+
+    ``programs``: the folder of its programs, which everybody can read; None: the system's.
+    """
+    binaries = programs or _binaries()
     if binaries is None:
         skip_or_fail("no PostgreSQL is installed: apt-get install postgresql")
         return

@@ -12,6 +12,9 @@ from surgical_pipeline.ledger.postgres.statements import bare, statement
 from surgical_pipeline.ledger.postgres.turns import BEFORE
 from surgical_pipeline.ledger.postgres.values import storable
 
+BY_PGVECTOR = {"rank_by_meaning": "rank_by_meaning_by_pgvector"}
+"""Queries that have another form with the extension pgvector. Vectors are stored in the same way without it."""
+
 
 class PostgresTransaction(OpenTransaction):
     """`ledger.protocol.Transaction` over a connection whose transaction is open.
@@ -60,7 +63,13 @@ class PostgresTransaction(OpenTransaction):
             if self._writes:
                 for before in BEFORE.get(query_name, ()):
                     self._connection.execute(statement(before.query), {**given, **before.params})
-            cursor = self._connection.execute(statement(query_name), given)
+            cursor = self._connection.execute(statement(self._quickest(query_name)), given)
             if cursor.description is None:
                 return [], []
             return [column.name for column in cursor.description], cursor.fetchall()
+
+    def _quickest(self, query_name: str) -> str:
+        """Another query of the same result, where the server has an extension for that."""
+        if query_name in BY_PGVECTOR and self._connection.execute(bare("use_pgvector")).fetchone():
+            return BY_PGVECTOR[query_name]
+        return query_name
