@@ -168,7 +168,7 @@ WHERE extname = 'vector' AND has_schema_privilege(extnamespace, 'USAGE');
 WITH compared AS (
     SELECT
         document_id, chunk_index, content_hash,
-        -- NaN for a vector of zeros; an error for one of another dimension.
+        -- NaN for a vector of zeros, and an error for one of another dimension.
         NULLIF(CASE WHEN dimension = $dimension THEN vector::vector <=> $vector::REAL[]::vector END, 'NaN') AS distance
     FROM embeddings
     WHERE model = $model AND dimension = $dimension
