@@ -70,6 +70,10 @@ class PostgresServer:
             connection.execute("SET search_path = main")
             return connection.execute(text).fetchall()
 
+    def execute(self, database: str, text: str) -> None:
+        with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
+            connection.execute(text)
+
     def address(self, database: str) -> Address:
         return Address.parse(self.url(database))
 

@@ -9,6 +9,7 @@ import psycopg
 import pyarrow as pa
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
+from psycopg.types.numeric import NumericBinaryLoader
 from psycopg.types.string import StrDumperUnknown
 
 from surgical_pipeline.ledger.errors import ReaderSqlError
@@ -114,7 +115,15 @@ def _interval(data: bytes) -> pa.MonthDayNano:
     return pa.MonthDayNano([_integer(data[12:]), _integer(data[8:12]), _integer(data[:8]) * 1000])
 
 
-_LOADERS = {
+class _Number(NumericBinaryLoader):
+    """A sum of whole numbers is no other type than their average, so both are floats."""
+
+    def load(self, data: Buffer) -> float:  # type: ignore[override]
+        return float(super().load(data))
+
+
+_LOADERS: dict[str, type[Loader]] = {
+    "numeric": _Number,
     "date": _loader(lambda data: _integer(data) + _EPOCH_DAYS),
     "timestamp": _loader(lambda data: _integer(data) + _EPOCH_MICROSECONDS),
     "timestamptz": _loader(lambda data: _integer(data) + _EPOCH_MICROSECONDS),

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
-import psycopg
 import pytest
 
 from surgical_pipeline.ledger.embeddings import DocumentVectors, write_vectors
@@ -54,9 +53,8 @@ def ledger(server: PostgresServer) -> Iterator[PostgresLedger]:
     dice = random.Random(5)
     with server.temporary() as database:
         # That server was built without ICU, whose rules for lower case only searches by words need.
-        with psycopg.connect(server.url(database), autocommit=True) as connection:
-            connection.execute("CREATE SCHEMA main")
-            connection.execute("CREATE COLLATION main.\"und-x-icu\" (provider = libc, locale = 'C.UTF-8')")
+        server.execute(database, "CREATE SCHEMA main")
+        server.execute(database, "CREATE COLLATION main.\"und-x-icu\" (provider = libc, locale = 'C.UTF-8')")
         made = server.ledger(database)
         fill(made)
         with made.write("vectors") as tx:
