@@ -80,7 +80,7 @@ def ledger(server: PostgresServer) -> Iterator[PostgresLedger]:
 
 def ranked(ledger: PostgresLedger, **filters: object) -> Ranked:
     with ledger.read() as tx:
-        return tx.execute(  # type: ignore[return-value]
+        return tx.execute(
             "rank_by_meaning",
             model=MODEL,
             vector=ASKED,

@@ -132,4 +132,5 @@ def test_a_text_is_what_it_says_or_null_and_never_an_error(
     asked = [*said, *nothing, *other, None]
     with ledger.read() as tx:
         found = {text: read_sql(tx, f"SELECT gitlab.{function}($text::TEXT)", text=text)[0][0] for text in asked}
-    assert found == {**said, **dict.fromkeys([*nothing, *other, None])}
+    expected: dict[str | None, Any] = dict.fromkeys([*nothing, *other, None])
+    assert found == expected | said
