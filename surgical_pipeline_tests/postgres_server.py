@@ -70,6 +70,10 @@ class PostgresServer:
             connection.execute("SET search_path = main")
             return connection.execute(text).fetchall()
 
+    def execute(self, database: str, text: str) -> None:
+        with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
+            connection.execute(text)
+
     def address(self, database: str) -> Address:
         return Address.parse(self.url(database))
 
@@ -110,9 +114,12 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running server; stopped and removed at the end."""
-    binaries = _binaries()
+def postgres_server(programs: Path | None = None) -> Iterator[PostgresServer]:
+    """A running server; stopped and removed at the end.
+
+    ``programs``: the folder of its programs, which everybody can read; None: the system's.
+    """
+    binaries = programs or _binaries()
     if binaries is None:
         skip_or_fail("no PostgreSQL is installed: apt-get install postgresql")
         return

@@ -102,7 +102,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("jinja2", {"report.page"}),
         ("pandas", {"dataset", "cli.backfill_files"}),  # and the lists that people have of what to sync
         ("prometheus_client", {"metrics.exposition"}),
-        ("pyarrow", {"dataset", "cli.backfill_files"}),
+        ("pyarrow", {"dataset", "cli.backfill_files", "ledger.duckdb.rows", "ledger.postgres.arrow"}),
         ("psycopg", {"ledger.postgres"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),

@@ -13,6 +13,10 @@ CREATE INDEX IF NOT EXISTS idx_resource_events_entity ON resource_events (projec
 CREATE INDEX IF NOT EXISTS idx_documents_entity ON documents (project_id, entity_type, iid);
 CREATE INDEX IF NOT EXISTS idx_embeddings_text ON embeddings (model, content_hash);
 
+-- What is counted at the end of stages is counted here, and no row is read.
+CREATE INDEX IF NOT EXISTS idx_entities_live ON entities (entity_type) WHERE deleted_at IS NULL;
+CREATE INDEX IF NOT EXISTS idx_documents_live ON documents (kind) WHERE deleted_at IS NULL;
+
 -- The rows that a run wrote: each run ends with a look at its own.
 CREATE INDEX IF NOT EXISTS idx_projects_run ON projects (run_id);
 CREATE INDEX IF NOT EXISTS idx_entities_run ON entities (run_id);
