@@ -205,7 +205,7 @@ class Checks:
     def _later_dependents_replace_earlier(self) -> None:
         for *key, fetched_at in self.file.rows(_DEPENDENT_FETCHES):
             before = self._dependents.get(tuple(key))
-            if before is not None and fetched_at < before:  # type: ignore[operator]
+            if before is not None and fetched_at < before:
                 self.tell_broken(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
             self._dependents[tuple(key)] = fetched_at
 

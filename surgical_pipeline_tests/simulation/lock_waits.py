@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import psycopg
 from psycopg import errors
-from psycopg.abc import Params, PQGen, Query
+from psycopg.abc import Params, PQGen, QueryNoTemplate
 from psycopg.waiting import WAIT_R, WAIT_W, Ready
 
 from surgical_pipeline_tests.simulation.interruptible import can_wait
@@ -26,7 +26,7 @@ _STUCK_SECONDS = 30.0
 DEADLOCK_MS = 1
 """After so long a wait the server looks for deadlocks. A second is usual, and real."""
 
-_BLOCKED = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s) AND wait_event_type = 'Lock'"
+_BLOCKED = "SELECT pid FROM pg_locks WHERE pid = ANY(%s) AND NOT granted"
 _THERE = "SELECT pid FROM pg_stat_activity WHERE pid = ANY(%s)"
 
 
@@ -35,7 +35,7 @@ class OpenWindow:
 
     timeout_seconds: float
 
-    def before(self, statement: Query) -> None:
+    def before(self, statement: QueryNoTemplate) -> None:
         """Called before each statement."""
         raise NotImplementedError
 
@@ -102,7 +102,7 @@ class WaitingConnection(psycopg.Connection[Any]):
     _timed_out = False
 
     def execute(
-        self, query: Query, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
+        self, query: Any, params: Params | None = None, *, prepare: bool | None = None, binary: bool = False
     ) -> psycopg.Cursor[Any]:
         if self.window is not None:
             self.window.before(query)

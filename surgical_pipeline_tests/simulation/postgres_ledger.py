@@ -10,7 +10,7 @@ from unittest.mock import patch
 
 import psycopg
 from greenlet import getcurrent
-from psycopg.abc import Query
+from psycopg.abc import QueryNoTemplate
 
 from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger import sql
@@ -88,7 +88,7 @@ class LedgerDatabase(StoredLedger):
         self._onlooker.close()
 
     def _ask(self, text: str, params: Any) -> list[tuple[Any, ...]]:
-        return self._onlooker.execute(cast("Query", text), params).fetchall()
+        return self._onlooker.execute(cast("QueryNoTemplate", text), params).fetchall()
 
 
 class _Pool(Connections):
@@ -120,7 +120,7 @@ class _Window(OpenWindow):
         self.timeout_seconds = timeout_seconds
         self.cancelled = False
 
-    def before(self, statement: Query) -> None:
+    def before(self, statement: QueryNoTemplate) -> None:
         if statement == bare("roll_back_window"):
             return
         self.process.point(f"{self.purpose}: {_names()[str(statement)]}")
