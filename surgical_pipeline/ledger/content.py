@@ -1,7 +1,7 @@
 """Projects, issues and merge requests: fresher replaces older, and what GitLab lost is marked, then tombstoned.
 
-``present`` gives GitLab's present time, and is asked once nobody else can write what it judges: what the ledger has
-as fetched later than that is not believed (``domain.freshness.latest_believed``). None: all is believed.
+``present`` gives GitLab's present time, and is asked once nobody else can write what it judges: what the ledger
+has as fetched later than that is not believed (``domain.freshness.latest_believed``). None: all is believed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

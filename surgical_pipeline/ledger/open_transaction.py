@@ -38,9 +38,6 @@ class OpenTransaction(ABC):
         while self._undo:
             self._undo.pop()()
 
-    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
-        """Nothing to wait for where the window has the whole ledger."""
-
     def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
         return self._run(query_name, params)[1]
 
@@ -50,6 +47,10 @@ class OpenTransaction(ABC):
 
     def column(self, query_name: str, /, **params: Any) -> list[Any]:
         return [row[0] for row in self.execute(query_name, **params)]
+
+    @abstractmethod
+    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
+        """Wait until nobody else can write what this query will."""
 
     @abstractmethod
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:

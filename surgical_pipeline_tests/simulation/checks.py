@@ -86,6 +86,7 @@ class Checks:
 
     def __post_init__(self) -> None:
         self.file.after_write = self.after_write
+        self.file.tell_broken = self.tell_broken
 
     def after_write(self, process: Process, purpose: str) -> None:
         """Called when a window was committed."""

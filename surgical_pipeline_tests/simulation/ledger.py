@@ -24,6 +24,8 @@ class StoredLedger(ABC):
         self.answers: dict[object, Answer] = {}
         """What read windows were answered since the last write: most ticks ask what the last one asked."""
         self.after_write: Callable[[Process, str], None] = lambda _process, _purpose: None
+        self.tell_broken: Callable[[str], None] = lambda _what: None
+        """Called when windows got in each other's way as they must not."""
 
     @abstractmethod
     def opened_by(self, process: Process, *, timeout_seconds: float = 60.0) -> Ledger:

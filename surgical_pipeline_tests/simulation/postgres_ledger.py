@@ -1,9 +1,9 @@
-"""A real PostgreSQL database as the processes of a simulation see it: their windows overlap, statement by statement."""
+"""A real PostgreSQL database as the processes of a simulation see it: windows overlap, statement by statement."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import closing, contextmanager
-from functools import cache, partial
+from functools import cache
 from pathlib import Path
 from typing import Any, TypeVar, cast
 from unittest.mock import patch
@@ -64,8 +64,9 @@ class LedgerDatabase(StoredLedger):
         self.address = address
         self.threads: set[object] = set()
         """Those that have a window open: in a simulation, a thread is a greenlet."""
-        self._onlooker = Connections(address).fresh(timeout_seconds=60)
-        self.pool = _Pool(address, Waiters(self._ask))
+        self._waiters = Waiters(self._ask)
+        self.pool = _Pool(address, self._waiters)
+        self._onlooker = self.pool.fresh(timeout_seconds=60)
         self._machine: Machine | None = None
 
     def opened_by(self, process: Process, *, timeout_seconds: float = 60.0) -> Ledger:
@@ -84,6 +85,7 @@ class LedgerDatabase(StoredLedger):
         return self._machine.wall
 
     def close(self) -> None:
+        self._waiters.thaw()
         self.pool.forget()
         self._onlooker.close()
 
@@ -114,10 +116,11 @@ class _Pool(Connections):
 class _Window(OpenWindow):
     """A process is interrupted before each statement, and may be killed there. ``cancelled``: once it is over."""
 
-    def __init__(self, process: Process, purpose: str, *, timeout_seconds: float) -> None:
+    def __init__(self, stored: LedgerDatabase, process: Process, purpose: str, *, timeout_seconds: float) -> None:
         self.process = process
         self.purpose = purpose
-        self.timeout_seconds = timeout_seconds
+        self._stored = stored
+        self._timeout_seconds = timeout_seconds
         self.cancelled = False
 
     def before(self, statement: QueryNoTemplate) -> None:
@@ -128,8 +131,11 @@ class _Window(OpenWindow):
 
     def until(self, answered: "asyncio.Future[None]") -> bool:
         self.process.trace.add(self.process.name, f"{self.purpose} waits for a lock")
-        self._let_others(asyncio.wait({answered}, timeout=self.timeout_seconds))
+        self._let_others(asyncio.wait({answered}, timeout=self._timeout_seconds))
         return answered.done()
+
+    def collided(self, error: psycopg.Error) -> None:
+        self._stored.tell_broken(f"{self.process.name} in {self.purpose}: {error}")
 
     def _let_others(self, something: Awaitable[object]) -> None:
         """A cancelled task ends once its window is over, as does a thread; a killed process ends here."""
@@ -204,7 +210,7 @@ class SimulatedPostgres:
     def write(self, purpose: str, *, cancelled: object = None) -> Iterator[PostgresTransaction]:
         del cancelled
         self._turn(purpose)
-        window = _Window(self._process, purpose, timeout_seconds=self._timeout_seconds)
+        window = _Window(self._stored, self._process, purpose, timeout_seconds=self._timeout_seconds)
         with self._ledger.write(purpose) as transaction:
             cast("WaitingConnection", transaction.connection).window = window
             yield transaction

@@ -12,8 +12,8 @@ a run gets its number           `number` is in the order in which the ledger got
 events get their ``seq``        A sensor's cursor is the highest number that it has seen: a lower one that is
                                 committed later would never be asked for. One drain after the other.
 a project is written            Two projects of one path, written at once, would not see each other.
-entities are written            What is stored is judged by GitLab's present time, which a wait would make the past. A
-                                new entity has no row to lock, so runs of one project ingest one after the other.
+entities are written            What is stored is judged by GitLab's present time, which a wait would make the
+                                past. A new entity has no row to lock: runs of one project ingest one by one.
 entities are compared           What is told as unchanged must be what the window then replaces.
 dependents are replaced;        The version of what documents are made of is compared, and then they are written:
 documents or misses are written nothing may come between. The entities' rows are locked.
