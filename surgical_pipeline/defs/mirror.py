@@ -164,7 +164,9 @@ class Mirror:
                     events_upto=events_upto_of(run),
                 ):
                     self._note(run_id, "queued", f"Dagster says {run.status.value}")
-                set_dagster_status(tx, run_id, run.status.value)
+            # Rows that are there come last, in one order: who starts a run takes its number first, too.
+            for run_id in sorted(changed):
+                set_dagster_status(tx, run_id, changed[run_id].dagster_run.status.value)
 
     def wind_up(self, run_id: str, *, cancelled: bool) -> None:
         """Called by the process that ran it, when it is over: writes what either side does not know yet."""

@@ -29,9 +29,9 @@ FROM entities
 JOIN entity_outcomes AS outcome ON outcome.entity_type = entities.entity_type AND outcome.iid = entities.iid
 JOIN sync_runs AS run ON run.run_id = outcome.run_id
 WHERE entities.missed_at IS NULL
-    AND entities.fetched_at < entities.updated_at + INTERVAL {SETTLING_TIME.total_seconds():.0f} SECONDS
+    AND entities.fetched_at < entities.updated_at + INTERVAL '{SETTLING_TIME.total_seconds():.0f} seconds'
     AND run.finished_at >= entities.fetched_at AND run.run_id <> entities.run_id
-GROUP BY ALL
+GROUP BY 1, 2
 HAVING COUNT(*) >= {len(PAUSES)}
 """
 """What the settle rule leaves until it changes or a sweep looks at it."""

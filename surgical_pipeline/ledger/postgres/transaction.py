@@ -39,6 +39,7 @@ class PostgresTransaction(OpenTransaction):
         self._shown = shown
         self._writes = writes
         self._timeout_seconds = timeout_seconds
+        self._has_turn: str | None = None
 
     @property
     def connection(self) -> Connection:
@@ -57,12 +58,22 @@ class PostgresTransaction(OpenTransaction):
             self._connection.execute(bare("search_typed_views_first"))
             return read(self._connection, text, params)
 
+    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
+        with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
+            self._take_turns(query_name, storable(params))
+        self._has_turn = query_name
+
+    def _take_turns(self, query_name: str, given: dict[str, Any]) -> None:
+        """Those of a query, unless they were taken just now."""
+        if self._writes and self._has_turn != query_name:
+            for before in BEFORE.get(query_name, ()):
+                self._connection.execute(statement(before.query), {**given, **before.params})
+        self._has_turn = None
+
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         given = storable(params)
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
-            if self._writes:
-                for before in BEFORE.get(query_name, ()):
-                    self._connection.execute(statement(before.query), {**given, **before.params})
+            self._take_turns(query_name, given)
             cursor = self._connection.execute(statement(self._quickest(query_name)), given)
             if cursor.description is None:
                 return [], []

@@ -10,6 +10,23 @@ SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, $turn::INTEGER);
 -- The same for what has this path.
 SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, hashtext(lower($path)));
 
+-- name: lock_project
+-- The project: nobody else writes it or its entities, those that it has not yet, too.
+SELECT project_id FROM projects WHERE project_id = $project_id FOR NO KEY UPDATE;
+
+-- name: lock_projects
+-- The same of entities that are about to be written.
+SELECT project_id FROM projects WHERE project_id = ANY($project_id::BIGINT[]) ORDER BY project_id FOR NO KEY UPDATE;
+
+-- name: lock_written_entities
+-- Entities that are about to be written.
+SELECT iid
+FROM entities
+WHERE (project_id, entity_type, iid) IN (
+    SELECT unnest($project_id::BIGINT[]), unnest($entity_type::VARCHAR[]), unnest($iid::BIGINT[]))
+ORDER BY project_id, entity_type, iid
+FOR UPDATE;
+
 -- name: lock_entities
 -- These entities: what their content is made of does not change until the end.
 SELECT iid
