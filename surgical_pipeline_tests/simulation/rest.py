@@ -148,7 +148,7 @@ def check_at_rest(simulation: Simulation, *, swept: Swept) -> None:
     checks.each_event_has_its_end()
     checks.only_what_is_watched_is_here(simulation.gitlab.project_id)
     hidden = {(kind, iid) for _, kind, iid in simulation.gitlab.hidden}
-    excused: set[tuple[str, int]] = {"no": _excused(simulation), "once": hidden}.get(swept, set())
+    excused = _excused(simulation) if swept == "no" else hidden if swept == "once" else set()
     expected: set[tuple[str, int]] = {(kind, iid) for _, kind, iid in simulation.gitlab.visible()}
     if swept != "no":  # a sweep looks at what the ledger has
         expected -= _excused(simulation)
