@@ -125,12 +125,14 @@ def _failure_of(simulation: Simulation, steps: Sequence[Step]) -> str | None:
 
     try:
         loop.run_until_complete(until_rest())
-        check_at_rest(simulation, swept=False)
+        check_at_rest(simulation, swept="no")
         check_backfills(simulation, resumed=False)
         loop.run_until_complete(resume_backfills(simulation))
         check_backfills(simulation, resumed=True)
-        loop.run_until_complete(sweep(simulation))
-        check_at_rest(simulation, swept=True)
+        loop.run_until_complete(sweep(simulation, deep=False))
+        check_at_rest(simulation, swept="once")
+        loop.run_until_complete(sweep(simulation, deep=True))
+        check_at_rest(simulation, swept="deeply")
     except (BrokenError, StuckError) as error:
         return str(error)
     return None

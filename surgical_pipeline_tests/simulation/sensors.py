@@ -82,9 +82,9 @@ class Sensors:
         following, requests = tick.evaluate(cursor)
         return str(following), requests
 
-    def sweep(self, cursor: str | None) -> Evaluation:
+    def sweep(self, cursor: str | None, *, deep: bool) -> Evaluation:
         """A schedule: its run keys have the time of its tick."""
-        requests = sweep.requests_of(self._ledger(30), self._settings.watches, deep=True)
+        requests = sweep.requests_of(self._ledger(30), self._settings.watches, deep=deep)
         at = f"{self.process.machine.time():.3f}"
         return cursor, [_keyed(request, f"{request.run_key} {at}") for request in requests]
 
