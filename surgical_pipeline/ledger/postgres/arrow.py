@@ -59,9 +59,9 @@ def read(connection: Connection, text: str, params: Mapping[str, Any]) -> pa.Tab
             columns = cursor.description or []
             kinds = [_type_of(column) for column in columns]
             batches = [_batch(rows, kinds) for rows in iter(lambda: cursor.fetchmany(BATCH), [])]
-    except psycopg.OperationalError:
-        raise
     except psycopg.Error as error:
+        if isinstance(error, psycopg.OperationalError) and not isinstance(error, psycopg.errors.QueryCanceled):
+            raise
         raise ReaderSqlError(reason_of(error)) from error
     chunks = zip(*batches, strict=True) if batches else [() for _ in kinds]
     arrays = [pa.chunked_array(list(chunk), kind) for chunk, kind in zip(chunks, kinds, strict=True)]
@@ -76,7 +76,7 @@ def _with_params(text: str) -> str:
     for found in _NAMED.finditer(text):
         parts += [text[end : found.start()].replace("%", "%%"), named(found)]
         end = found.end()
-    return "".join([*parts, text[end:].replace("%", "%%")]).rstrip().rstrip(";")
+    return "".join([*parts, text[end:].replace("%", "%%")])
 
 
 def _type_of(column: psycopg.Column) -> pa.DataType:
