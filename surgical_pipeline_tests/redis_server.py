@@ -1,4 +1,4 @@
-"""A Redis server of the tests' own, from the system's packages: it keeps what it has on disk, as a broker should."""
+"""A Redis server of the tests' own, from the system's packages. What it has is on disk, as for a broker."""
 
 import shutil
 import socket

@@ -2,7 +2,7 @@
 
 What Celery knows about a task is not whether its run is alive: of a task whose machine is gone it says for ever
 that it has started, and of one that it forgot (a broker without persistence was restarted) that it never heard of
-it. So only a failure is taken from it, as after a kill of a worker's child; heartbeats tell the rest, to the mirror.
+it. So only a failure is taken from it, as after a kill of a worker's child. Heartbeats tell the mirror the rest.
 """
 
 from collections.abc import Mapping

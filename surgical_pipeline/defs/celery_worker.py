@@ -44,11 +44,13 @@ SETTINGS: dict[str, Any] = {
 }
 """What both sides of the broker need to know."""
 
-app = make_app({"config_source": SETTINGS, "task_default_queue": QUEUE})
+app = make_app(  # type: ignore[no-untyped-call]  # its arguments have no types
+    {"config_source": SETTINGS, "task_default_queue": QUEUE}
+)
 execute_job = create_execute_job_task(app)
 
 
-@task_prerun.connect
+@task_prerun.connect  # type: ignore[untyped-decorator]  # Celery ships no types
 def _can_be_terminated(**_: Any) -> None:
     """Dagster leaves SIGTERM ignored after a run: the next one could not be terminated before it is under way."""
     signal.signal(signal.SIGTERM, signal.SIG_DFL)

@@ -153,7 +153,8 @@ def serve(
 class RunningSandbox:
     """A sandbox on a free port, in a thread of this process, for as long as the `with` block lasts.
 
-    Takes the arguments of `create_app`, and the address to listen on. `url` is the base URL with its prefix, without a slash at the end.
+    Takes the arguments of `create_app`, and the address to listen on. `url` is the base URL with its prefix, and
+    no slash at the end.
     """
 
     def __init__(

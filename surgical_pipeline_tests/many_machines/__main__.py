@@ -1,4 +1,4 @@
-"""`python -m surgical_pipeline_tests.many_machines FOLDER`, below `hosts.alone`: the scenario, and its report as JSON."""
+"""The scenario on the control machine, that is below `hosts.alone`; prints its report as JSON."""
 
 import argparse
 import json

@@ -1,4 +1,4 @@
-"""An installation on three machines: a control machine, on which this process is, and two with a Celery worker each."""
+"""An installation on three machines: the control machine, where this process is, and two with a worker each."""
 
 import os
 import shutil
@@ -20,7 +20,8 @@ from surgical_pipeline_tests.redis_server import RedisServer, redis_server
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
 SETTINGS = REPOSITORY / "deploy" / "celery" / "dagster.yaml"
-ISSUES = 500
+ISSUES = range(121, 621)
+"""Those before are written by hand, and some of them are not there."""
 PROCESSES = 2
 """Of each worker; together they are as many as Dagster launches runs at a time."""
 _PROGRAMS = Path(sys.executable).parent
@@ -63,12 +64,12 @@ class Cluster:
 
 @contextmanager
 def running_cluster(folder: Path) -> Iterator[Cluster]:
-    """In the process that `hosts.alone` started; the workers are up, and this process's environment is control's."""
+    """In the process that `hosts.alone` started, whose environment is then that of the control machine."""
     become_control()
     home = folder / "control"
     home.mkdir()
     with (
-        RunningSandbox(build_sample(issues=ISSUES), host=f"{SERVICES}.1") as sandbox,
+        RunningSandbox(build_sample(issues=ISSUES[-1]), host=f"{SERVICES}.1") as sandbox,
         redis_server(home, host=f"{SERVICES}.1", port=6379) as redis,
         postgres_server(f"{DATABASE}.1", network=f"{DATABASE}.0/24") as postgres,
         postgres.temporary() as database,

@@ -1,13 +1,12 @@
-"""Machines in namespaces: each has its own network, host name and processes, and all share this kernel and its disk.
+"""Machines in namespaces: each has its own network, host name and processes; all share this kernel and its disk.
 
 Everything is below one process, which `alone` starts in namespaces of its own. When that ends, the kernel ends all
 the others and takes the networks away with them.
 """
 
-import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from surgical_pipeline_tests.dagster_dev import wait_until
 
 NEW = ("unshare", "--net", "--uts", "--ipc", "--pid", "--mount", "--fork", "--kill-child", "--mount-proc")
 SERVICES, DATABASE = "10.77.0", "10.78.0"
-"""Two networks, so that a machine can be cut off from the database alone. The control machine is number 1 in both."""
+"""Two networks: a machine can be cut off from the database alone. The control machine is number 1 in both."""
 _BRIDGES = {SERVICES: "services", DATABASE: "database"}
+_OWN_SHARED_MEMORY = "mount -t tmpfs tmpfs /dev/shm"
+"""What faketime keeps there has names made of pids."""
 _WRONG_CLOCK = {"FAKETIME_DONT_FAKE_MONOTONIC": "1", "PYTHONPATH": str(Path(__file__).with_name("wrong_clock"))}
-_QUIET = {"stdin": subprocess.DEVNULL, "capture_output": True, "text": True}
 
 
 def refusal() -> str | None:
@@ -41,7 +41,7 @@ def refusal() -> str | None:
         "veth",
     )
     try:
-        done = subprocess.run(tried, check=False, **_QUIET)
+        done = _done(*tried)
     except FileNotFoundError as error:
         return f"{error.filename} is not installed"
     return done.stderr.strip() or f"exit code {done.returncode}" if done.returncode else None
@@ -55,7 +55,7 @@ def alone(module: str, *arguments: str) -> list[str]:
 def become_control() -> None:
     """Make this process, which `alone` started, the control machine."""
     _run("hostname", "control")
-    _run("mount", "-t", "tmpfs", "tmpfs", "/dev/shm")  # what faketime keeps there has names made of pids
+    _run(*_OWN_SHARED_MEMORY.split())
     _run("ip", "link", "set", "lo", "up")
     for network, bridge in _BRIDGES.items():
         _run("ip", "link", "add", bridge, "type", "bridge")
@@ -65,7 +65,7 @@ def become_control() -> None:
 
 @dataclass
 class Host:
-    """A machine beside the control machine. ``clock``: how far its clock is off, as faketime takes it; empty: right."""
+    """A machine beside the control machine. ``clock``: how far it is off, as faketime takes it; empty: right."""
 
     name: str
     number: int
@@ -78,7 +78,7 @@ class Host:
     def boot(self) -> None:
         """Switch it on: it has a network and no process of ours."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        setup = f"hostname {self.name} && mount -t tmpfs tmpfs /dev/shm && exec sleep infinity"
+        setup = f"hostname {self.name} && {_OWN_SHARED_MEMORY} && exec sleep infinity"
         with (self.folder / "log").open("ab") as log:
             self._outside = subprocess.Popen([*NEW, "sh", "-c", setup], stdin=subprocess.DEVNULL, stderr=log)
         outside = psutil.Process(self._outside.pid)
@@ -122,7 +122,7 @@ class Host:
         self._first.kill()
         self._outside.wait(timeout=30)
         for bridge in _BRIDGES.values():
-            subprocess.run(["ip", "link", "delete", self._ends(bridge)[0]], check=False, **_QUIET)
+            _done("ip", "link", "delete", self._ends(bridge)[0])
         self._first = self._outside = None
 
     def _ends(self, bridge: str) -> tuple[str, str]:
@@ -147,6 +147,10 @@ class Host:
 
 
 def _run(*command: str) -> None:
-    done = subprocess.run(command, check=False, **_QUIET)
+    done = _done(*command)
     if done.returncode:
         raise RuntimeError(f"{command} failed with {done.returncode}: {done.stderr}")
+
+
+def _done(*command: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(command, check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
