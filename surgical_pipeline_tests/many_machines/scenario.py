@@ -26,7 +26,7 @@ from surgical_pipeline_tests.many_machines.hosts import DATABASE, Host
 from surgical_pipeline_tests.store_equals_sandbox import differences_of
 
 PROJECT = "acme/rocket"
-CHUNK = 25
+CHUNK = 50
 LATENCY_MS = 100
 """So that a run takes some seconds, in which its machine can fail."""
 LIMIT_SECONDS = 150
