@@ -101,7 +101,7 @@ class RunGateways:
         """Enter a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
 
         ``conductor``: the process that starts one for each stage of the run; None: all stages are in this one.
-        ``handed_on``: what the stages before handed on is here; else the run begins, in this stage, with preflight.
+        ``handed_on``: what the stages before handed on is here; else the run begins with preflight, in this stage.
         Returns whether the run continues here, where the run that it re-executes failed.
 
         Raises:

@@ -26,7 +26,7 @@ async def snapshots_here(before: PreflightResult | None, *, session: StageSessio
     if before is not None:
         return await _asked_again(before, session=session)
     session.tell(
-        f"What the stages before handed on is not on this machine, {socket.gethostname()}: they ran on another one, "
+        f"What the stages before handed on is not on this machine, {socket.gethostname()}: they ran on another, "
         "or their files are gone. So everything is fetched again, by another preflight."
     )
     found = await _fetched(session.scope, session=session)
