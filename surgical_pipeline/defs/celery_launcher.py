@@ -30,9 +30,16 @@ class HeartbeatCeleryRunLauncher(CeleryRunLauncher):
         return False
 
     def terminate(self, run_id: str) -> bool:
-        """False for a run that no worker has: a command line runs it, or it has not reached the broker yet."""
+        """False for a run that no worker has: a command line runs it, or it has not reached the broker yet.
+
+        As Dagster's other launchers do, and `CeleryRunLauncher` does not, it says first that the run is cancelled:
+        else the signal would end it as failed.
+        """
         run = self._instance.get_run_by_id(run_id)
-        return _has_task(run) and super().terminate(run_id)
+        if run is None or run.is_finished or not _has_task(run):
+            return False
+        self._instance.report_run_canceling(run)
+        return super().terminate(run_id)
 
     def check_run_worker_health(self, run: dg.DagsterRun) -> CheckRunHealthResult:
         if not _has_task(run):
@@ -51,5 +58,5 @@ class HeartbeatCeleryRunLauncher(CeleryRunLauncher):
         return super().get_run_worker_debug_info(run, include_container_logs) if _has_task(run) else None
 
 
-def _has_task(run: dg.DagsterRun | None) -> bool:
-    return run is not None and DAGSTER_CELERY_TASK_ID_TAG in run.tags
+def _has_task(run: dg.DagsterRun) -> bool:
+    return DAGSTER_CELERY_TASK_ID_TAG in run.tags
