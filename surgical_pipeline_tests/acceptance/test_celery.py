@@ -217,7 +217,7 @@ def test_prune_deletes_runs_and_events_of_dagster_in_postgresql(celery: Installe
     assert left, "the newest of each asset stays"
     kept = "', '".join(run.run_id for run in left)
     others = f"run_id NOT IN ('{kept}')"
-    for table in ("public.event_logs", "public.asset_check_executions", "sync_runs"):
+    for table in ("public.event_logs", "public.asset_check_executions"):
         found = celery.postgres.rows(
             celery.database, f"SELECT run_id FROM {table} WHERE {others} AND run_id <> ''"
         )
