@@ -37,9 +37,9 @@ def test_a_backfill_over_two_machines_is_whole_although_one_dies_and_the_other_i
         timeout=LIMIT_SECONDS,
         check=False,
     )
-    assert done.returncode == 0, done.stderr
+    assert done.stdout, done.stderr
     report = json.loads(done.stdout)
-    assert report["violations"] == []
+    assert (report["violations"], done.returncode) == ([], 0)
     assert sorted(report["hosts"]) == ["east", "west"]
     assert report["lost"]
     assert all(ending == LOST for ending in report["lost"])

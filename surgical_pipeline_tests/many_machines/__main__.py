@@ -21,6 +21,7 @@ def main() -> None:
             cluster, cut_seconds=chosen.cut_seconds, say=partial(print, file=sys.stderr, flush=True)
         ).run()
     json.dump(asdict(report), sys.stdout)
+    sys.exit(1 if report.violations else 0)
 
 
 if __name__ == "__main__":
