@@ -94,6 +94,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 	@$(BIN)/python -m surgical_pipeline_tests.soak readers
 	@$(BIN)/python -m surgical_pipeline_tests.soak partitions --partitions 3500
+	@$(BIN)/python -m surgical_pipeline_tests.soak machines
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 

@@ -30,6 +30,9 @@ _PAUSE_SECONDS = 0.2
 _MADE_BESIDE_US = ("already exists", "database is locked", "UNIQUE constraint failed: alembic_version")
 _FULL = ("full", "No space left", "File too large", "disk I/O error")
 _DAMAGED = ("not a database", "malformed")
+_NOT_FILES = (
+    "It is the database that dagster.yaml names under storage: is it there, and do host, user and password agree?"
+)
 
 
 @contextmanager
@@ -153,9 +156,9 @@ def _fault(home: Path, error: Exception) -> DagsterHomeError:
     else:
         told = error.orig if isinstance(error, DBAPIError) else error
         reason = " ".join(str(told).split()).rstrip(".")
-    return DagsterHomeError(
-        f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {_advice(reason)}"
-    )
+    elsewhere = isinstance(error, DBAPIError) and not isinstance(error.orig, sqlite3.Error)
+    advice = _NOT_FILES if elsewhere else _advice(reason)
+    return DagsterHomeError(f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {advice}")
 
 
 def _advice(reason: str) -> str:

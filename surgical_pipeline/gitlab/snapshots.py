@@ -38,6 +38,11 @@ class SnapshotFile:
         with os.fdopen(handle, "ab") as file:
             file.write(text.encode())
 
+    @property
+    def exists(self) -> bool:
+        """Whether it is on this machine."""
+        return self.path.is_file()
+
     def batches(self, size: int = 100) -> Iterator[tuple[EntityRecord, ...]]:
         """The records in the order they were added, ``size`` at a time.
 

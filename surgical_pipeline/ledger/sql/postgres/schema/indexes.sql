@@ -2,6 +2,8 @@
 -- after each migration where they are missing.
 
 CREATE INDEX IF NOT EXISTS idx_sync_runs_number ON sync_runs (number);
+CREATE INDEX IF NOT EXISTS idx_sync_runs_untold ON sync_runs (finished_at)
+    WHERE COALESCE(dagster_status, '') NOT IN ('SUCCESS', 'FAILURE', 'CANCELED');
 CREATE INDEX IF NOT EXISTS idx_sync_runs_parent ON sync_runs (parent_run_id);
 CREATE INDEX IF NOT EXISTS idx_entity_outcomes_entity ON entity_outcomes (entity_type, iid);
 CREATE INDEX IF NOT EXISTS idx_gitlab_events_seq ON gitlab_events (seq);
