@@ -5,10 +5,10 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.errors import LedgerVersionError
 from surgical_pipeline.ledger.postgres.connections import Connection
 from surgical_pipeline.ledger.postgres.statements import bare, statement, table_text
 from surgical_pipeline.ledger.postgres.turns import LEDGER_TURNS, MIGRATIONS
+from surgical_pipeline.ledger.versions import newest_version
 
 _LOG = logging.getLogger(__name__)
 
@@ -26,32 +26,30 @@ def schema_version(connection: Connection) -> int:
     return int(str(row[0])) if row else 0
 
 
-def newest_version(migrations: Sequence[sql.Migration]) -> int:
-    return migrations[-1].version if migrations else 0
-
-
-def check_version(shown: str, *, found: int, migrations: Sequence[sql.Migration]) -> bool:
-    """True if migrations are due.
-
-    Raises:
-        LedgerVersionError: the ledger is from a newer version of this program.
-    """
-    known = newest_version(migrations)
-    if found > known:
-        raise LedgerVersionError(shown, found=found, known=known)
-    return found < known
+def oldest_program(connection: Connection) -> int:
+    """Which version of the schema a program must know at least; of a ledger that is newer than this program."""
+    ((version,),) = connection.execute(statement("read_oldest_program")).fetchall()
+    return int(str(version))
 
 
 def migrate(connection: Connection, migrations: Sequence[sql.Migration], *, now: datetime | None) -> None:
     """Apply missing migrations, each with its record, in the open transaction; others that want to, wait.
 
+    No window that writes is open meanwhile: each has read the version, whose table is locked here. So none goes on
+    that looked at the older schema. The transaction must be a new one in which nothing was written.
+
     ``now``: when they were applied; None: by the server's clock.
     """
+    # What was looked at must not stay locked while this waits for its turn: two would wait for each other.
+    connection.execute(bare("roll_back_window"))
+    connection.execute(bare("begin_write"))
     connection.execute(statement("take_turn"), {"ledger_turns": LEDGER_TURNS, "turn": MIGRATIONS})
     ((there,),) = connection.execute(bare("find_ledger_schema")).fetchall()
     if not there:
         connection.execute(bare("make_ledger_schema"))
     moment, found = look(connection)
+    if 0 < found < newest_version(migrations):
+        connection.execute(bare("lock_version"))
     for migration in migrations:
         if migration.version > found:
             connection.execute(table_text(migration.text))
@@ -59,5 +57,10 @@ def migrate(connection: Connection, migrations: Sequence[sql.Migration], *, now:
                 statement("record_migration"),
                 {"version": migration.version, "name": migration.name, "applied_at": now or moment},
             )
+            if migration.oldest_program < migration.version:
+                connection.execute(
+                    statement("record_oldest_program"),
+                    {"version": migration.version, "oldest_program": migration.oldest_program},
+                )
             _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)
     connection.execute(sql.indexes())

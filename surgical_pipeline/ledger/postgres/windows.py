@@ -23,9 +23,10 @@ from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.postgres.address import Address
 from surgical_pipeline.ledger.postgres.connections import Connection, close, connections_to
 from surgical_pipeline.ledger.postgres.faults import fault, storage_errors
-from surgical_pipeline.ledger.postgres.schema import check_version, look, migrate
+from surgical_pipeline.ledger.postgres.schema import look, migrate, oldest_program
 from surgical_pipeline.ledger.postgres.statements import DATABASE, bare
 from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
+from surgical_pipeline.ledger.versions import migrations_due
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -105,8 +106,12 @@ class PostgresLedger:
     @contextmanager
     def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[PostgresTransaction]:
         self._migrate_if_due(cancelled)
-        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, version, _):
-            self._check(version)
+        with self._transaction(purpose, writes=True, cancelled=cancelled) as (
+            transaction,
+            version,
+            connection,
+        ):
+            self._check(version, connection)
             yield transaction
 
     @contextmanager
@@ -114,10 +119,14 @@ class PostgresLedger:
         self, purpose: str = "read", *, cancelled: threading.Event | None = None
     ) -> Iterator[PostgresTransaction]:
         while True:
-            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, version, _):
+            with self._transaction(purpose, writes=False, cancelled=cancelled) as (
+                transaction,
+                version,
+                connection,
+            ):
                 if version == 0:
                     raise LedgerGoneError(self.location) if self._seen else LedgerMissingError(self.location)
-                if not self._check(version):
+                if not self._check(version, connection):
                     yield transaction
                     return
             self._migrate_if_due(cancelled)
@@ -140,9 +149,14 @@ class PostgresLedger:
         """Close the connections that no window uses now; the next window makes another."""
         self._connections.forget()
 
-    def _check(self, version: int) -> bool:
-        """True if migrations are due; errors as ``check_version``."""
-        due = check_version(self.location, found=version, migrations=self.schema)
+    def _check(self, version: int, connection: Connection) -> bool:
+        """True if migrations are due; errors as ``migrations_due``."""
+        due = migrations_due(
+            self.location,
+            found=version,
+            migrations=self.schema,
+            read_oldest_program=lambda: oldest_program(connection),
+        )
         self._seen = self._seen or not due
         return due
 
@@ -155,7 +169,7 @@ class PostgresLedger:
             version,
             connection,
         ):
-            if self._check(version):
+            if self._check(version, connection):
                 with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
                     now = None if self._given_clock is None else self._given_clock()
                     migrate(connection, self.schema, now=now)

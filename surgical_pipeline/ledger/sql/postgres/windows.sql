@@ -12,6 +12,10 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY;
 -- The server's time, and whether there is a ledger.
 SELECT clock_timestamp(), to_regclass('main.schema_migrations') IS NOT NULL;
 
+-- name: lock_version
+-- Wait until no window is open that has looked at the schema's version, and let none begin before the end.
+LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE;
+
 -- name: commit_window
 -- Keep all of it.
 COMMIT;
