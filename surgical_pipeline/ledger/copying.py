@@ -7,10 +7,12 @@ from collections.abc import Callable, Collection
 
 from pydantic import BaseModel, ConfigDict
 
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
 from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.rows import NO_READERS, TABLES, Fingerprint, Row, RowLedger, Tables
 from surgical_pipeline.ledger.search_index import index_documents
+from surgical_pipeline.ledger.versions import refuse_newer
 
 INDEX_AT_ONCE = 500
 
@@ -43,6 +45,7 @@ def copy_ledger(
 
     Raises:
         LedgerMissingError: there is nothing to copy.
+        LedgerVersionError: a newer program migrated it; this one does not know all that is in it.
         BackupRefusedError: the destination is the source, or holds runs or a GitLab that the source does not have.
         LedgerError: one of the two cannot be used; or what is there differs from the source, which went on since.
     """
@@ -53,7 +56,9 @@ def copy_ledger(
     with source.reading() as (tx, tables):
         with destination.writing() as (to_tx, to_tables):
             _refuse_others(tables, to_tables, destination=destination.location)
-            if tx.column("read_schema_version") != to_tx.column("read_schema_version"):
+            (version,), (their_version,) = (one.column("read_schema_version") for one in (tx, to_tx))
+            refuse_newer(source.location, found=version, migrations=sql.migrations())
+            if version != their_version:
                 raise LedgerError(
                     "The two ledgers have different schemas: update surgical-pipeline on both sides."
                 )

@@ -86,7 +86,7 @@ class DuckDBLedger:
             self._look_before_writing(window)
             with self._connection(window, read_only=False) as connection:
                 found = ledger_file.schema_version(connection)
-                due = ledger_file.check_version(self.path, found=found, migrations=self.schema)
+                due = ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
                 ledger_file.make_log(self.path)
                 with self._transaction(connection) as transaction:
                     if due:
@@ -106,7 +106,8 @@ class DuckDBLedger:
                 self._connection(window, read_only=True) as connection,
             ):
                 found = ledger_file.schema_version(connection)
-                if not ledger_file.check_version(self.path, found=found, migrations=self.schema):
+                due = ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
+                if not due:
                     with self._transaction(connection) as transaction:
                         yield transaction
                     return
@@ -183,7 +184,7 @@ class DuckDBLedger:
         check_magic(self.path)
         with self._connection(window, read_only=True) as connection:
             found = ledger_file.schema_version(connection)
-        ledger_file.check_version(self.path, found=found, migrations=self.schema)
+            ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
         self._engine.looked_at = inode
 
     async def in_write(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:

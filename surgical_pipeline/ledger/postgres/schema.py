@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.errors import LedgerError, LedgerVersionError
+from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.postgres.connections import Connection
 from surgical_pipeline.ledger.postgres.statements import DATABASE, bare, statement, table_text
 from surgical_pipeline.ledger.postgres.turns import LEDGER_TURNS, MIGRATIONS
+from surgical_pipeline.ledger.versions import newest_version
 
 _LOG = logging.getLogger(__name__)
 
@@ -39,41 +40,41 @@ def schema_version(connection: Connection) -> int:
     return int(str(row[0])) if row else 0
 
 
-def newest_version(migrations: Sequence[sql.Migration]) -> int:
-    return migrations[-1].version if migrations else 0
-
-
-def check_version(shown: str, *, found: Look, migrations: Sequence[sql.Migration]) -> bool:
-    """True if migrations are due.
-
-    Raises:
-        LedgerVersionError: the ledger is from a newer version of this program.
-    """
-    known = newest_version(migrations)
-    if found.version > known:
-        raise LedgerVersionError(shown, found=found.version, known=known)
-    return found.version < known
-
-
 def views_are_due(found: Look, migrations: Sequence[sql.Migration]) -> bool:
     """Whether they are missing, or of an older version. Who only reads may lack the right to make them."""
     newest = newest_version(migrations)
-    return newest >= sql.VIEWS_SINCE and (not found.views or found.version < newest)
+    if newest < sql.VIEWS_SINCE or found.version > newest:
+        return False
+    return not found.views or found.version < newest
+
+
+def oldest_program(connection: Connection) -> int:
+    """Which version of the schema a program must know at least; of a ledger that is newer than this program."""
+    ((version,),) = connection.execute(statement("read_oldest_program")).fetchall()
+    return int(str(version))
 
 
 def migrate(connection: Connection, migrations: Sequence[sql.Migration], *, now: datetime | None) -> None:
     """Apply missing migrations, each with its record, in the open transaction; others that want to, wait.
+
+    No window that writes is open meanwhile: each has read the version, whose table is locked here. So none goes on
+    that looked at the older schema. The transaction must be a new one in which nothing was written.
 
     ``now``: when they were applied; None: by the server's clock.
 
     Raises:
         LedgerError: the schema of the typed views belongs to somebody else.
     """
+    # What was looked at must not stay locked while this waits for its turn: two would wait for each other.
+    connection.execute(bare("roll_back_window"))
+    connection.execute(bare("begin_write"))
     connection.execute(statement("take_turn"), {"ledger_turns": LEDGER_TURNS, "turn": MIGRATIONS})
     ((there,),) = connection.execute(bare("find_ledger_schema")).fetchall()
     if not there:
         connection.execute(bare("make_ledger_schema"))
     found = look(connection)
+    if 0 < found.version < newest_version(migrations):
+        connection.execute(bare("lock_version"))
     for migration in migrations:
         if migration.version > found.version:
             connection.execute(table_text(migration.text))
@@ -81,6 +82,11 @@ def migrate(connection: Connection, migrations: Sequence[sql.Migration], *, now:
                 statement("record_migration"),
                 {"version": migration.version, "name": migration.name, "applied_at": now or found.now},
             )
+            if migration.oldest_program < migration.version:
+                connection.execute(
+                    statement("record_oldest_program"),
+                    {"version": migration.version, "oldest_program": migration.oldest_program},
+                )
             _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)
     connection.execute(sql.indexes())
     if views_are_due(found, migrations):

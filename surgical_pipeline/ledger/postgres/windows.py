@@ -23,9 +23,10 @@ from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.postgres.address import Address
 from surgical_pipeline.ledger.postgres.connections import Connection, close, connections_to
 from surgical_pipeline.ledger.postgres.faults import fault, storage_errors
-from surgical_pipeline.ledger.postgres.schema import Look, check_version, look, migrate, views_are_due
+from surgical_pipeline.ledger.postgres.schema import Look, look, migrate, oldest_program, views_are_due
 from surgical_pipeline.ledger.postgres.statements import DATABASE, bare
 from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
+from surgical_pipeline.ledger.versions import migrations_due
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -106,8 +107,8 @@ class PostgresLedger:
     @contextmanager
     def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[PostgresTransaction]:
         self._migrate_if_due(cancelled)
-        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, found, _):
-            self._check(found)
+        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, found, connection):
+            self._check(found, connection)
             yield transaction
 
     @contextmanager
@@ -115,10 +116,10 @@ class PostgresLedger:
         self, purpose: str = "read", *, cancelled: threading.Event | None = None
     ) -> Iterator[PostgresTransaction]:
         while True:
-            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, found, _):
+            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, found, connection):
                 if found.version == 0:
                     raise LedgerGoneError(self.location) if self._seen else LedgerMissingError(self.location)
-                if not self._check(found):
+                if not self._check(found, connection):
                     yield transaction
                     return
             self._migrate_if_due(cancelled)
@@ -141,9 +142,14 @@ class PostgresLedger:
         """Close the connections that no window uses now; the next window makes another."""
         self._connections.forget()
 
-    def _check(self, found: Look) -> bool:
-        """True if migrations are due; errors as ``check_version``."""
-        due = check_version(self.location, found=found, migrations=self.schema)
+    def _check(self, found: Look, connection: Connection) -> bool:
+        """True if migrations are due; errors as ``migrations_due``."""
+        due = migrations_due(
+            self.location,
+            found=found.version,
+            migrations=self.schema,
+            read_oldest_program=lambda: oldest_program(connection),
+        )
         self._seen = self._seen or not due
         return due
 
@@ -156,7 +162,7 @@ class PostgresLedger:
             found,
             connection,
         ):
-            if self._check(found) or views_are_due(found, self.schema):
+            if self._check(found, connection) or views_are_due(found, self.schema):
                 with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
                     now = None if self._given_clock is None else self._given_clock()
                     migrate(connection, self.schema, now=now)

@@ -24,6 +24,10 @@ WHERE relnamespace = to_regnamespace('gitlab')
 ORDER BY relname
 LIMIT 1;
 
+-- name: lock_version
+-- Wait until no window is open that has looked at the schema's version, and let none begin before the end.
+LOCK TABLE schema_migrations IN ACCESS EXCLUSIVE MODE;
+
 -- name: commit_window
 -- Keep all of it.
 COMMIT;

@@ -20,7 +20,9 @@ from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline_tests.integration.ledger.examples import read_sql, run_sql, start
 from surgical_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
-NEXT = sql.Migration(len(sql.migrations()) + 1, "painted", "ALTER TABLE sync_runs ADD COLUMN colour VARCHAR;")
+NEXT = sql.Migration(
+    sql.migrations()[-1].version + 1, "painted", "ALTER TABLE sync_runs ADD COLUMN colour VARCHAR;"
+)
 
 
 def test_nothing_is_made_by_looking(new_ledger: PostgresLedger) -> None:
