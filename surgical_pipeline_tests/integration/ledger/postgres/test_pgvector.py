@@ -43,7 +43,7 @@ def server() -> Iterator[PostgresServer]:
         there.chmod(0o755)
         for folder in (installed, installed.with_name(f"{PACKAGE}.libs")):
             shutil.copytree(folder, there / folder.name, ignore=shutil.ignore_patterns("include", "__pycache__"))
-        with postgres_server(there / PACKAGE / "pginstall" / "bin") as started:
+        with postgres_server(programs=there / PACKAGE / "pginstall" / "bin") as started:
             yield started
 
 
