@@ -157,21 +157,11 @@ RULES: Mapping[str, Callable[[], Any]] = {
 }
 
 ON_POSTGRES: Mapping[str, Callable[[], Any]] = {
-    "the settle rule": _settle_rule,
     "the freshness guard": _freshness_guard,
     "deduplication of deliveries": _same_delivery,
     "one ask at a time": _one_ask_at_a_time,
     "the time after a wait": _time_after_a_wait,
     "the turn of runs' numbers": _turns_before("insert_run", "queue_run"),
-    "the lock of a run before its outcomes": _turns_before(
-        "update_outcomes", "delete_failures", "insert_failures"
-    ),
-    "the lock of entities whose dependents are replaced": _turns_before("claim_dependents"),
-    "the lock of entities that are written": _turns_before("upsert_entities"),
-    "the lock of entities whose documents are written": _turns_before("load_entity_versions"),
-    "the lock of documents that are embedded": _turns_before("load_unchanged_documents"),
-    "the lock of events that are settled": _turns_before("load_pending_events_of_run"),
-    "the turn of a path": _turns_before("upsert_project"),
-    "the lock of entities that are compared": _turns_before("load_live_entities"),
+    "the lock of a run before its outcomes": _turns_before("update_outcomes", "insert_failures"),
 }
 """Those that matter where windows overlap."""
