@@ -47,11 +47,8 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
     with _making_errors(home), alone_in(home):
         instance = _made()
         id_of(instance)
-    with instance:
-        try:
-            yield instance
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _fault(home, error) from error
+    with instance, _database_errors(home):
+        yield instance
 
 
 def id_of(instance: dg.DagsterInstance) -> str | None:
@@ -145,9 +142,23 @@ def _made() -> dg.DagsterInstance:
 @contextmanager
 def _making_errors(home: Path) -> Iterator[None]:
     try:
-        yield
-    except (OSError, dg.DagsterError, yaml.YAMLError, DBAPIError, sqlite3.Error) as error:
+        with _database_errors(home):
+            yield
+    except (OSError, dg.DagsterError, yaml.YAMLError) as error:
         raise _fault(home, error) from error
+
+
+@contextmanager
+def _database_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _fault(home, error) from error
+    except Exception as error:
+        # dagster-postgres, which need not be installed, has a class of its own for a database that is not there.
+        if not isinstance(error.__cause__, DBAPIError):
+            raise
+        raise _fault(home, error.__cause__) from error
 
 
 def _fault(home: Path, error: Exception) -> DagsterHomeError:

@@ -184,6 +184,17 @@ def again(instance: dg.DagsterInstance, run_id: str) -> Any:
     return execute_job.apply(kwargs={"execute_job_args_packed": pack_value(task)}).get()
 
 
+def test_a_run_of_which_redis_forgot_everything_comes_to_its_end(celery: Installed) -> None:
+    """As after a restart without persistence: Celery calls the task pending, while run monitoring looks."""
+    celery.sandbox.control.add_fault("*/issues/24/discussions", delay_ms=12_000)
+    celery.launch("24-25")
+    first = celery.begun("acme/rocket#24+25")
+    with celery.redis.client() as client:
+        client.flushall()
+    ended = celery.ended(first["run_id"])
+    assert (ended["status"], ended["dagster_status"]) == ("succeeded", "SUCCESS")
+
+
 def test_a_run_whose_process_is_killed_is_lost_in_ledger_and_dagster_and_the_worker_takes_the_next(
     celery: Installed,
 ) -> None:

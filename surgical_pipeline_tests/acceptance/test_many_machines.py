@@ -13,7 +13,7 @@ from surgical_pipeline_tests.surroundings import REPOSITORY, skip_or_fail
 
 pytestmark = pytest.mark.processes
 
-LIMIT_SECONDS = 600
+LIMIT_SECONDS = 900
 PROGRAMS = {"ip": "iproute2", "redis-server": "redis-server", "faketime": "faketime"}
 LOST, FINE = ["failed", "WORKER_LOST", "FAILURE"], ["succeeded", None, "SUCCESS"]
 

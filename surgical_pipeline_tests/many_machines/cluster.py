@@ -22,8 +22,8 @@ from surgical_pipeline_tests.surroundings import REPOSITORY
 SETTINGS = REPOSITORY / "deploy" / "celery" / "dagster.yaml"
 ISSUES = range(121, 621)
 """Those before are written by hand, and some of them are not there."""
-PROCESSES = 2
-"""Of each worker; together they are as many as Dagster launches runs at a time."""
+PROCESSES = 1
+"""Of each worker: fewer than Dagster launches runs at a time, so that one waits in the broker."""
 _PROGRAMS = Path(sys.executable).parent
 _WORKER = (
     *(

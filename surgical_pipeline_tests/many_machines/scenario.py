@@ -29,7 +29,7 @@ PROJECT = "acme/rocket"
 CHUNK = 50
 LATENCY_MS = 100
 """So that a run takes some seconds, in which its machine can fail."""
-LIMIT_SECONDS = 150
+LIMIT_SECONDS = 300
 MOST_RESUMPTIONS = 5
 _SAME = {
     "succeeded": "SUCCESS",

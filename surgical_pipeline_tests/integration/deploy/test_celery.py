@@ -15,7 +15,9 @@ import pytest
 import yaml
 from compose_spec import PyOptions
 from dagster._serdes import serialize_value
+from dagster_celery.tags import DAGSTER_CELERY_QUEUE_TAG
 
+from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.celery_launcher import HeartbeatCeleryRunLauncher
 from surgical_pipeline.defs.celery_worker import SETTINGS, app
 from surgical_pipeline_tests.postgres_server import PASSWORD, USER, PostgresServer
@@ -117,6 +119,12 @@ def test_the_compose_file_starts_what_the_units_start() -> None:
     everywhere = "0.0.0.0"  # noqa: S104  inside a container
     in_containers = [[word.replace(everywhere, "127.0.0.1") for word in words] for words in commands_of_compose()]
     assert sorted(in_containers) == sorted(in_units)
+
+
+@pytest.mark.parametrize("job", ["prune", "published", "report_job"])
+def test_jobs_that_make_or_delete_files_go_to_the_control_machines_worker(job: str) -> None:
+    unit = (FOLDER / "systemd" / "surgical-control-worker.service").read_text()
+    assert f"--queues {defs.resolve_job_def(job).run_tags[DAGSTER_CELERY_QUEUE_TAG]} " in unit
 
 
 @pytest.mark.parametrize("words", commands_of_units(), ids=[unit.stem for unit in UNITS])
