@@ -14,6 +14,7 @@ from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerVersionError
 from surgical_pipeline.ledger.postgres.rows import PostgresRows
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.rows import RowLedger
 from surgical_pipeline.ledger.runs import load_result
