@@ -107,6 +107,7 @@ bench: $(VENV)/.dev ## Measure everything, then ours beside dlt and others, whic
 	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.politeness
 	@$(BIN)/python -m benchmarks.backfill
+	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.events
 	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents

@@ -14,7 +14,6 @@ import tarfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -197,8 +196,10 @@ def test_two_programs_that_migrate_at_once_both_work(shared: Shared, tmp_path: P
 @pytest.fixture
 def previous(tmp_path: Path) -> Path:
     """The package of the commit before this one."""
-    git = partial(subprocess.run, cwd=REPOSITORY, capture_output=True, check=False)
-    found = git(["git", "archive", "HEAD~1", "surgical_pipeline"]) if shutil.which("git") else None
+    command = ["git", "archive", "HEAD~1", "surgical_pipeline"]
+    found = (
+        subprocess.run(command, cwd=REPOSITORY, capture_output=True, check=False) if shutil.which("git") else None
+    )
     if found is None or found.returncode:
         pytest.skip("this checkout has no history: an export, or a clone of one commit")
     with tarfile.open(fileobj=io.BytesIO(found.stdout)) as archive:

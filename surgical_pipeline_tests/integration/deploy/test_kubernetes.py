@@ -12,6 +12,7 @@ import yaml
 from dagster._core.code_pointer import ModuleCodePointer
 from dagster._core.instance.ref import InstanceRef
 from dagster._core.origin import JobPythonOrigin, RepositoryPythonOrigin
+from dagster._core.run_coordinator import QueuedRunCoordinator
 from dagster_k8s import K8sRunLauncher
 from dagster_k8s.container_context import K8sContainerContext
 from dagster_k8s.job import construct_dagster_k8s_job
@@ -165,10 +166,10 @@ def instance(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.Dag
         assert storage.config_dict["postgres_db"]["hostname"] == "POSTGRES_HOST"
     with dg.DagsterInstance.ephemeral(str(tmp_path)) as made:
         launcher, coordinator = reference.run_launcher, reference.run_coordinator
-        made._run_launcher, made._run_coordinator = launcher, coordinator
-        for each in (launcher, coordinator):
-            assert each is not None
-            each.register_instance(made)
+        assert launcher is not None
+        assert isinstance(coordinator, QueuedRunCoordinator)
+        launcher.register_instance(made)
+        made._run_launcher = launcher
         yield made
 
 

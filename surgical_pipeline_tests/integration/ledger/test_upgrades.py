@@ -14,7 +14,9 @@ from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LedgerVersionError
 from surgical_pipeline.ledger.postgres.rows import PostgresRows
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline.ledger.rows import RowLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, read_sql, start
@@ -83,14 +85,19 @@ def test_what_handles_all_tables_refuses_those_that_it_does_not_know(new_ledger:
     """A copy without them would be less than the ledger, and nobody would see it."""
     start(new_ledger, "run-1")
     migrate(new_ledger, expansion())
-    rows = DuckDBRows(new_ledger) if isinstance(new_ledger, DuckDBLedger) else None
-    rows = rows or PostgresRows(new_ledger)
     with pytest.raises(LedgerVersionError):
-        copy_ledger(rows, DuckDBRows(DuckDBLedger(tmp_path / "copy.duckdb")))
+        copy_ledger(rows_of(new_ledger), DuckDBRows(DuckDBLedger(tmp_path / "copy.duckdb")))
     if isinstance(new_ledger, DuckDBLedger):
         with pytest.raises(LedgerVersionError):
             compact(new_ledger)
         assert backup(new_ledger, tmp_path / "backup.duckdb").size_bytes > 0
+
+
+def rows_of(ledger: Ledger) -> RowLedger:
+    if isinstance(ledger, PostgresLedger):
+        return PostgresRows(ledger)
+    assert isinstance(ledger, DuckDBLedger)
+    return DuckDBRows(ledger)
 
 
 class TestOnPostgres:
