@@ -44,7 +44,7 @@ from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.joinable import JoinableRecorder
-from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.opening import open_ledger, open_request_pacing
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
@@ -252,6 +252,7 @@ def open_gitlab(
         ca_bundle=gitlab.ca_bundle,
         clock=clock,
         limits_folder=_folder_of_all(settings),
+        limits_of_all=open_request_pacing(settings),
         priority=priority,
     )
 
@@ -259,7 +260,7 @@ def open_gitlab(
 def _folder_of_all(settings: Settings) -> Path | None:
     """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used.
 
-    Of a ledger in PostgreSQL, DAGSTER_HOME: all runs of this machine share it.
+    Of a ledger in PostgreSQL, DAGSTER_HOME: all runs of this machine share it, and machines share a row.
     """
     with suppress(SettingsError):
         if settings.ledger_address is not None:

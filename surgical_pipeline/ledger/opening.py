@@ -13,6 +13,7 @@ from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from surgical_pipeline.ledger.postgres.pacing import RequestPacing
     from surgical_pipeline.ledger.postgres.windows import PostgresLedger
     from surgical_pipeline.ledger.rows import RowLedger
 
@@ -59,6 +60,20 @@ def open_postgres(settings: Settings, *, wait_at_most_seconds: float | None = No
     except LedgerError as error:
         raise SettingsError(str(error)) from None
     return PostgresLedger(address, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
+
+
+def open_request_pacing(settings: Settings) -> "RequestPacing | None":
+    """Where machines that share a ledger share when requests to GitLab may begin; nothing is opened yet.
+
+    None: the ledger is a file, or the settings name none that could be used.
+    """
+    try:
+        ledger = open_postgres(settings)
+    except SettingsError:
+        return None
+    from surgical_pipeline.ledger.postgres.pacing import RequestPacing  # noqa: PLC0415  an extra
+
+    return RequestPacing(ledger.address)
 
 
 def open_rows(settings: Settings) -> "RowLedger":
