@@ -68,14 +68,14 @@ class CommonPacing:
         self._wishes: list[_Wish] = []
         self._look_wanted = False
         self._thread: threading.Thread | None = None
-        self._together: bool | None = None
+        self.together: bool | None = None
         """Whether the common value could be reached; None: it was not tried yet."""
         self._tried_at = float("-inf")
         self._warned = False
 
     def read(self) -> Pacing:
         """What this machine knows."""
-        every = RETRY_SECONDS if self._together is False else LOOK_SECONDS
+        every = RETRY_SECONDS if self.together is False else LOOK_SECONDS
         if self._clock() - self._tried_at > every:
             self._send(None)
         return self._own.read()
@@ -83,15 +83,15 @@ class CommonPacing:
     def update(self, change: Callable[[Pacing], tuple[Pacing, T]]) -> T:
         """At once for this machine, and soon for the others."""
         result = self._own.update(change)
-        if self._together is not False:
+        if self.together is not False:
             self._send(_Wish(change))
         return result
 
     async def reserve(self, priority: Priority, clock: MonotonicClock) -> float:
         known, now = self.read(), clock()
-        if self._together and not known.spreads(now):
+        if self.together and not known.spreads(now):
             return max(now, known.paused_until)
-        if self._together is not False:
+        if self.together is not False:
             place: Future[float] = Future()
             self._send(_Wish(lambda pacing: pacing.reserved(clock(), priority), place))
             try:
@@ -126,7 +126,7 @@ class CommonPacing:
     def _meet(self, wishes: Sequence[_Wish]) -> None:
         """Carry out the wishes in the common value and take over what it is then."""
         try:
-            if wishes or not self._together:
+            if wishes or not self.together:
                 value, results = self._common.exchange(self._key, lambda *told: self._changed(wishes, *told))
             else:
                 times, now = self._common.look(self._key)
@@ -143,9 +143,9 @@ class CommonPacing:
         self._own.update(
             lambda own: (replace(value, paused_until=max(value.paused_until, own.paused_until)), None)
         )
-        if self._together is False:
+        if self.together is False:
             _LOG.info("the rate limit is shared with other machines again")
-        self._together = True
+        self.together = True
         for wish, result in zip(wishes, results, strict=True):
             if wish.place is not None:
                 wish.place.set_result(result)
@@ -156,7 +156,7 @@ class CommonPacing:
         """By this machine's clock, whatever it says: the other one is read at the same moment."""
         ahead = self._clock() - now
         value = _pacing(times, now).shifted(ahead)
-        if not self._together:
+        if not self.together:
             value = value.joined(self._own.read())
         results = []
         for wish in wishes:
@@ -165,7 +165,7 @@ class CommonPacing:
         return _times(value.shifted(-ahead)), (value, results)
 
     def _go_on_alone(self, error: OSError) -> None:
-        self._together = False
+        self.together = False
         if not self._warned:
             reason = str(error) or "it does not answer"
             _LOG.warning("the rate limit is not shared with other machines, so it is used slowly: %s", reason)

@@ -21,6 +21,7 @@ Times = tuple[float, ...]
 _SECONDS = 2
 """Longest wait for the server in each step; requests go on without it meanwhile."""
 _PARAMETERS = {
+    "application_name": "surgical_pipeline requests",
     "connect_timeout": _SECONDS,
     "tcp_user_timeout": _SECONDS * 1000,
     "keepalives_idle": 5,
