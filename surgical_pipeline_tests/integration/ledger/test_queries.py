@@ -1,5 +1,6 @@
 """One run's whole story, and beside it what others do to the ledger: together they use every query there is."""
 
+from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 
@@ -50,9 +51,11 @@ from surgical_pipeline.ledger.inbox import insert_events, load_deliveries, recor
 from surgical_pipeline.ledger.invariants import check
 from surgical_pipeline.ledger.known import known_entities, known_projects
 from surgical_pipeline.ledger.polling import count_announced, load_standings, load_watched_projects
+from surgical_pipeline.ledger.postgres import pacing as postgres_pacing
 from surgical_pipeline.ledger.postgres import schema as postgres_schema
 from surgical_pipeline.ledger.postgres import transaction as postgres_transaction
 from surgical_pipeline.ledger.postgres import windows as postgres_windows
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.pruning import prune_ledger, run_statuses
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
@@ -122,9 +125,9 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     monkeypatch.setattr(transaction, "_parsed", parsed)  # the texts are read once for all tests
     note(sql, "query")
     note(transaction, "query")
-    for module in (postgres_transaction, postgres_schema):
+    for module in (postgres_transaction, postgres_schema, postgres_pacing):
         note(module, "statement")
-    for module in (postgres_windows, postgres_schema):
+    for module in (postgres_windows, postgres_schema, postgres_pacing):
         note(module, "bare")
     return names
 
@@ -181,7 +184,7 @@ def test_one_story_runs_every_named_query(
     if isinstance(ledger, DuckDBLedger):
         compact(ledger)
     else:
-        roll_back(ledger)
+        use_what_postgres_alone_has(ledger)
     assert sorted(asked_for) == sorted(sql.queries(backend))
 
 
@@ -192,10 +195,14 @@ def look_at_its_standing(ledger: Ledger) -> None:
             assert standing.runs == len(tx.arrow("SELECT run_id FROM runs", {}))
 
 
-def roll_back(ledger: Ledger) -> None:
+def use_what_postgres_alone_has(ledger: Ledger) -> None:
     with pytest.raises(ZeroDivisionError), ledger.write("in vain") as tx:
         assert tx.column("measure_ledger")[0] > 0
         raise ZeroDivisionError
+    assert isinstance(ledger, PostgresLedger)
+    with closing(postgres_pacing.RequestPacing(ledger.address)) as pacing:
+        times, now = pacing.look("a")
+        assert times[0] < now
 
 
 def report(ledger: Ledger) -> None:
