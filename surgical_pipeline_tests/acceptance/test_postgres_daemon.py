@@ -90,12 +90,10 @@ def test_an_edit_comes_by_polling_and_another_by_a_hook(installed: Installed) ->
     installed.sandbox.control.hooks.clear()
     done = f"SELECT seq FROM gitlab_events WHERE iid = {HOOKED} AND state = 'done'"
     assert installed.wait_for(done, what="the event is done") == [(1,)]
-    runs = installed.rows("SELECT mode, trigger, scope, events_upto FROM sync_runs ORDER BY number LIMIT 2")
-    assert [(mode, trigger, upto) for mode, trigger, _, upto in runs] == [
-        ("incremental", "sensor", None),
-        ("incremental", "sensor", 1),
-    ]
-    assert [scope.rpartition("#")[2] for _, _, scope, _ in runs] == [str(POLLED), str(HOOKED)]
+    ours = "FROM sync_runs WHERE mode = 'incremental' AND trigger = 'sensor'"
+    ((polled,), *_) = installed.rows(f"SELECT scope {ours} AND events_upto IS NULL ORDER BY number")
+    ((hooked,),) = installed.rows(f"SELECT scope {ours} AND events_upto = 1")
+    assert (polled.rpartition("#")[2], hooked.rpartition("#")[2]) == (str(POLLED), str(HOOKED))
 
 
 def test_a_backfill_is_shown_to_its_end_and_what_is_left_is_resumed(installed: Installed) -> None:
@@ -129,16 +127,13 @@ def test_what_people_and_prometheus_ask_is_answered(installed: Installed) -> Non
     assert asked("events", "retry", str(seq))["changed"] == [seq]
     assert asked("events", "drop", str(seq))["changed"] == [seq]
 
-    installed.wait_for(
-        "SELECT 1 WHERE NOT EXISTS (SELECT 1 FROM sync_runs WHERE finished_at IS NULL)", what="rest"
-    )
     assert called("runs", "reconcile").exit_code == 0
-    apart = "dagster_status IS NULL OR (dagster_status = 'SUCCESS') = (status = 'failed')"
+    apart = "finished_at IS NOT NULL AND (dagster_status = 'SUCCESS') IS DISTINCT FROM (status <> 'failed')"
     assert installed.rows(f"SELECT run_id FROM sync_runs WHERE {apart}") == []
-    runs = len(asked("runs", "list"))
-    assert runs == installed.rows("SELECT count(*) FROM sync_runs")[0][0]
+    ((ended,),) = installed.rows("SELECT count(*) FROM sync_runs WHERE finished_at IS NOT NULL")
+    assert len(asked("runs", "list")) >= ended >= 5
     report = asked("report", "--html", str(installed.home / "page.html"))
-    assert report["newest_runs"]["total"] == runs
+    assert report["newest_runs"]["total"] >= ended
     checks = {one["check"]: one for one in asked("doctor", exit_code=0)}
     assert "1 done" in checks["events"]["found"]
     with serving(installed.home, SURGICAL_LEDGER=installed.url) as (url, _process):
