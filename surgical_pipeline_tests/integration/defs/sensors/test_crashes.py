@@ -38,12 +38,18 @@ The first point is the one after the sensor's answer and before anything of it i
 
 
 @pytest.fixture
+def backend() -> str:
+    """What the daemon leaves is Dagster's alone."""
+    return "duckdb"
+
+
+@pytest.fixture
 def daemon(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SensorDaemon]:
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)
     environment = {
         "DAGSTER_HOME": str(tmp_path),
-        "SURGICAL_LEDGER": str(inbox.ledger.path),
+        "SURGICAL_LEDGER": str(tmp_path / "ledger.duckdb"),
         "SURGICAL_WEBHOOK_SECRET": "a-secret-of-tests",
     }
     for name, value in environment.items():
