@@ -2,6 +2,7 @@
 
 import subprocess
 from pathlib import Path
+from typing import Any
 
 from surgical_pipeline.dataset.schema import views
 from surgical_pipeline.ledger.copying import copy_ledger
@@ -23,11 +24,11 @@ def test_a_restored_dump_is_the_same_ledger_with_its_views_and_goes_on(
     copy_ledger(DuckDBRows(filled_ledger(tmp_path / "ledger.duckdb")), PostgresRows(new_ledger))
     dump = tmp_path / "ledger.dump"
     with dump.open("wb") as file:
-        command = [str(postgres.binaries / "pg_dump"), "--format=custom", new_ledger.address.text]
+        command: list[Any] = [postgres.binaries / "pg_dump", "--format=custom", new_ledger.address.text]
         subprocess.run(command, check=True, stdout=file)
     with postgres.temporary() as database:
-        into = ["--no-owner", "--exit-on-error", "--dbname", postgres.url(database)]
-        subprocess.run([str(postgres.binaries / "pg_restore"), *into, str(dump)], check=True)
+        into: list[Any] = ["--no-owner", "--exit-on-error", "--dbname", postgres.url(database)]
+        subprocess.run([postgres.binaries / "pg_restore", *into, dump], check=True)
         restored = postgres.ledger(database)
         with new_ledger.read() as tx, restored.read() as copied:
             assert check(copied) == check(tx)
