@@ -158,8 +158,6 @@ RULES: Mapping[str, Callable[[], Any]] = {
 
 ON_POSTGRES: Mapping[str, Callable[[], Any]] = {
     "the freshness guard": _freshness_guard,
-    "deduplication of deliveries": _same_delivery,
-    "one ask at a time": _one_ask_at_a_time,
     "the time after a wait": _time_after_a_wait,
     "the turn of runs' numbers": _turns_before("insert_run", "queue_run"),
     "the lock of a run before its outcomes": _turns_before("update_outcomes", "insert_failures"),
