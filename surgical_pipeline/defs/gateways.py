@@ -115,10 +115,6 @@ class RunGateways:
         elif not begins:
             self.run.join(phase)
             self._alive.enter_context(self.heartbeat())
-            if not handed_on:
-                self._phase = phase
-                failure = Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase))
-                raise StageFailedError(failure)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             self._began_in = phase if handed_on else Phase.PREFLIGHT
@@ -139,6 +135,8 @@ class RunGateways:
             )
             self._discard_old_snapshots()
         self._phase = phase
+        if not handed_on and not begins:
+            raise StageFailedError(Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase)))
         return begins and self._began_in is not Phase.PREFLIGHT
 
     def with_gitlab_time(self, result: PreflightResult) -> PreflightResult:
