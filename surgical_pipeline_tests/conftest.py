@@ -12,6 +12,7 @@ import pytest
 
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_home import move_in, prepare, run_job
 from surgical_pipeline_tests.postgres_server import PostgresServer, postgres_server
@@ -23,6 +24,12 @@ Sync = Callable[..., SyncResult]
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: turn(item.path))
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Tests marked ``both_ledgers`` that have a ledger run over a DuckDB file and over PostgreSQL."""
+    if metafunc.definition.get_closest_marker("both_ledgers") and "backend" in metafunc.fixturenames:
+        metafunc.parametrize("backend", ["duckdb", "postgres"], indirect=True)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -79,19 +86,45 @@ def prepared_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def home(tmp_path: Path, sandbox: RunningSandbox, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty DAGSTER_HOME, with the environment pointing at it and at the sandbox."""
+def backend(request: pytest.FixtureRequest) -> str:
+    """Where the ledger is."""
+    return str(getattr(request, "param", "duckdb"))
+
+
+@pytest.fixture
+def ledger_database(postgres: PostgresServer) -> Iterator[str]:
+    """An empty database for the ledger of one test."""
+    with postgres.temporary() as database:
+        yield database
+
+
+@pytest.fixture
+def home(
+    tmp_path: Path,
+    sandbox: RunningSandbox,
+    backend: str,
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Path:
+    """An empty DAGSTER_HOME, with the environment pointing at it, at the sandbox and at the ledger."""
     move_in(tmp_path, sandbox, monkeypatch=monkeypatch)
+    if backend == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        monkeypatch.setenv("SURGICAL_LEDGER", server.url(request.getfixturevalue("ledger_database")))
     return tmp_path
 
 
 @pytest.fixture
-def ledger(home: Path) -> DuckDBLedger:
-    return DuckDBLedger(home / "ledger.duckdb")
+def ledger(home: Path, backend: str, request: pytest.FixtureRequest) -> Ledger:
+    """Where ``backend`` says; nothing was ever written to it."""
+    if backend == "duckdb":
+        return DuckDBLedger(home / "ledger.duckdb")
+    server: PostgresServer = request.getfixturevalue("postgres")
+    return server.ledger(request.getfixturevalue("ledger_database"))
 
 
 @pytest.fixture
-def sync(home: Path, ledger: DuckDBLedger, prepared_home: Path) -> Sync:
+def sync(home: Path, ledger: Ledger, prepared_home: Path) -> Sync:
     """Run the real job over a scope text, in this process; gives what the ledger says of it."""
     shutil.copytree(prepared_home, home, dirs_exist_ok=True)
     return partial(run_job, ledger)

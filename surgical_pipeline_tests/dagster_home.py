@@ -9,7 +9,7 @@ from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.domain.scope import Scope
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.published_schemas import check_document
@@ -40,7 +40,7 @@ def move_in(home: Path, sandbox: RunningSandbox, *, monkeypatch: pytest.MonkeyPa
 
 
 def run_job(
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     scope: str,
     *,
     budgets: Budgets | None = None,

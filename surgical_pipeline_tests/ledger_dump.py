@@ -1,8 +1,17 @@
-"""Reading a ledger with plain DuckDB, as somebody outside this project would."""
+"""Reading a ledger with plain DuckDB or psycopg, as somebody outside this project would."""
 
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 
 import duckdb
+import psycopg
+from psycopg.types.string import TextLoader
+
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.postgres.windows import PostgresLedger
+from surgical_pipeline.ledger.protocol import Ledger
 
 CONTENT_TABLES = (
     "projects",
@@ -25,22 +34,51 @@ RUN_COLUMNS = {"run_id", "fetched_at", "missed_run_id", "embedded_at"}
 """Which run wrote a row, and when: they change though the content does not."""
 
 Row = tuple[object, ...]
+Ask = Callable[[str], list[Row]]
 
 
-def content_of(path: Path, *, with_run_columns: bool = False) -> dict[str, list[Row]]:
+def content_of(place: Path | Ledger, *, with_run_columns: bool = False) -> dict[str, list[Row]]:
     """Every row of every content table, ordered."""
+    with _asking(place) as ask:
+        return {table: _rows(ask, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
+
+
+def query(place: Path | Ledger, sql: str) -> list[Row]:
+    """Of a file, or of a ledger wherever it is: then in the SQL that both databases understand. JSON is text."""
+    with _asking(place) as ask:
+        return ask(sql)
+
+
+def setting_of(ledger: Ledger) -> str:
+    """What SURGICAL_LEDGER is for it, with the password."""
+    return ledger.address.text if isinstance(ledger, PostgresLedger) else ledger.location
+
+
+@contextmanager
+def _asking(place: Path | Ledger) -> Iterator[Ask]:
+    if isinstance(place, PostgresLedger):
+        parameters: dict[str, Any] = place.address.parameters
+        with closing(psycopg.connect(**parameters, autocommit=True)) as server:
+            server.adapters.register_loader("json", TextLoader)
+            server.execute("SET search_path = main")
+            server.execute("SET TimeZone = 'UTC'")
+            yield lambda sql: server.execute(sql.encode()).fetchall()
+        return
+    path = place.path if isinstance(place, DuckDBLedger) else place
     with duckdb.connect(str(path), read_only=True) as connection:
         connection.execute("SET TimeZone = 'UTC'")
-        return {table: _rows(connection, table, with_run_columns=with_run_columns) for table in CONTENT_TABLES}
+        yield lambda sql: connection.execute(sql).fetchall()
 
 
-def query(path: Path, sql: str) -> list[Row]:
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute(sql).fetchall()
+def _rows(ask: Ask, table: str, *, with_run_columns: bool) -> list[Row]:
+    columns = ask(
+        "SELECT column_name FROM information_schema.columns "
+        f"WHERE table_schema = 'main' AND table_name = '{table}' ORDER BY ordinal_position"
+    )
+    kept = [str(column) for (column,) in columns if with_run_columns or column not in RUN_COLUMNS]
+    rows = ask(f"SELECT {', '.join(kept)} FROM {table}")
+    return sorted((tuple(map(_hashable, row)) for row in rows), key=repr)
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, table: str, *, with_run_columns: bool) -> list[Row]:
-    columns = [row[0] for row in connection.execute(f"DESCRIBE {table}").fetchall()]
-    kept = [column for column in columns if with_run_columns or column not in RUN_COLUMNS]
-    rows = connection.execute(f"SELECT {', '.join(kept)} FROM {table} ORDER BY ALL").fetchall()
-    return [tuple(tuple(value) if isinstance(value, list) else value for value in row) for row in rows]
+def _hashable(value: object) -> object:
+    return tuple(value) if isinstance(value, list) else value

@@ -94,6 +94,7 @@ def trouble(
     sandbox.control.reset()
 
 
+@pytest.mark.both_ledgers
 @pytest.mark.parametrize("code", HERE, ids=str)
 def test_a_run_that_meets_it_says_so(trouble: Trouble, code: FailureCode) -> None:
     result = HERE[code](trouble)

@@ -1,25 +1,26 @@
-"""The real Dagster job, over real HTTP, into a real DuckDB file."""
+"""The real Dagster job, over real HTTP, into a real DuckDB file and into real PostgreSQL."""
 
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import CONTENT_TABLES, content_of, query
 
+pytestmark = pytest.mark.both_ledgers
 
-def test_named_entities_arrive_with_dependents_documents_and_vectors(sync: Sync, home: Path) -> None:
+
+def test_named_entities_arrive_with_dependents_documents_and_vectors(sync: Sync, ledger: Ledger) -> None:
     result = sync("acme/rocket#12+13!34")
     assert result.completion_status == "succeeded"
     assert result.phase == "done"
     assert [one.entity for one in result.entity_outcomes] == ["acme/rocket#12", "acme/rocket#13", "acme/rocket!34"]
     assert all(one.fetched and one.ingested and one.failure is None for one in result.entity_outcomes)
-    ledger = home / "ledger.duckdb"
     assert query(ledger, "SELECT iid FROM issues ORDER BY iid") == [(12,), (13,)]
     assert query(ledger, "SELECT iid FROM merge_requests") == [(34,)]
     assert query(ledger, "SELECT count(*) > 10 FROM notes") == [(True,)]
@@ -31,11 +32,11 @@ def test_named_entities_arrive_with_dependents_documents_and_vectors(sync: Sync,
     assert written == {row[0] for row in query(ledger, "SELECT DISTINCT document_id FROM embeddings")}
 
 
-def test_same_scope_twice_gives_the_same_bytes_and_no_embedding_work(sync: Sync, home: Path) -> None:
+def test_same_scope_twice_gives_the_same_bytes_and_no_embedding_work(sync: Sync, ledger: Ledger) -> None:
     first = sync("acme/rocket#12-14!34+35")
-    before = content_of(home / "ledger.duckdb")
+    before = content_of(ledger)
     second = sync("acme/rocket#12-14!34+35")
-    assert content_of(home / "ledger.duckdb") == before
+    assert content_of(ledger) == before
     assert first.counters.documents_embedded > 5
     assert second.counters.ingested == 5
     assert second.counters.documents_unchanged == first.counters.documents_regenerated
@@ -43,16 +44,16 @@ def test_same_scope_twice_gives_the_same_bytes_and_no_embedding_work(sync: Sync,
     assert second.run_id != first.run_id
 
 
-def test_rows_outside_the_scope_keep_every_byte(sync: Sync, home: Path, sandbox: RunningSandbox) -> None:
+def test_rows_outside_the_scope_keep_every_byte(sync: Sync, ledger: Ledger, sandbox: RunningSandbox) -> None:
     sync("acme/rocket#12+14!34")
-    before = content_of(home / "ledger.duckdb", with_run_columns=True)
+    before = content_of(ledger, with_run_columns=True)
     for iid in (12, 13, 14):
         sandbox.control.update_issue(iid, title=f"a new title for #{iid}")
     sync("acme/rocket#13")
-    after = content_of(home / "ledger.duckdb", with_run_columns=True)
+    after = content_of(ledger, with_run_columns=True)
     for table in set(CONTENT_TABLES) - {"projects"}:
         assert set(before[table]) <= set(after[table]), table
-    assert query(home / "ledger.duckdb", "SELECT title FROM issues WHERE iid = 13") == [("a new title for #13",)]
+    assert query(ledger, "SELECT title FROM issues WHERE iid = 13") == [("a new title for #13",)]
 
 
 def test_an_iid_that_does_not_exist_is_named_and_the_others_arrive(sync: Sync) -> None:
@@ -84,7 +85,7 @@ def test_a_run_of_which_nothing_is_usable_failed(sync: Sync) -> None:
     ],
 )
 def test_project_mismatch_fails_preflight_with_zero_content_writes(
-    sync: Sync, home: Path, sandbox: RunningSandbox, path: str, override: dict[str, int]
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox, path: str, override: dict[str, int]
 ) -> None:
     sandbox.control.add_fault(path, override=override)
     result = sync("acme/rocket#12+13!34")
@@ -92,19 +93,19 @@ def test_project_mismatch_fails_preflight_with_zero_content_writes(
     assert result.phase == "preflight"
     assert result.error is not None
     assert result.error.code is FailureCode.PROJECT_MISMATCH
-    assert all(rows == [] for rows in content_of(home / "ledger.duckdb").values())
+    assert all(rows == [] for rows in content_of(ledger).values())
 
 
-def test_a_mismatch_leaves_what_was_there_before(sync: Sync, home: Path, sandbox: RunningSandbox) -> None:
+def test_a_mismatch_leaves_what_was_there_before(sync: Sync, ledger: Ledger, sandbox: RunningSandbox) -> None:
     sync("acme/rocket#12")
-    before = content_of(home / "ledger.duckdb", with_run_columns=True)
+    before = content_of(ledger, with_run_columns=True)
     sandbox.control.add_fault("/api/v4/projects/*/issues", override={"project_id": 999})
     sync("acme/rocket#12")
-    assert content_of(home / "ledger.duckdb", with_run_columns=True) == before
+    assert content_of(ledger, with_run_columns=True) == before
 
 
 def test_dependent_timeout_records_entity_failure_and_continues(
-    sync: Sync, home: Path, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     sandbox.control.add_fault("/api/v4/projects/*/issues/13/discussions", delay_ms=30_000)
     result = sync("acme/rocket#12-14", budgets=Budgets(entity_timeout_seconds=0.7))
@@ -113,7 +114,7 @@ def test_dependent_timeout_records_entity_failure_and_continues(
     assert slow.ingested
     assert [(one.code, one.dependent) for one in slow.dependent_failures] == [(FailureCode.TIMEOUT, "discussions")]
     assert all(not one.dependent_failures for one in result.entity_outcomes if one.iid != 13)
-    threads = query(home / "ledger.duckdb", "SELECT DISTINCT noteable_iid FROM discussions ORDER BY 1")
+    threads = query(ledger, "SELECT DISTINCT noteable_iid FROM discussions ORDER BY 1")
     assert threads == [(12,), (14,)]
 
 
@@ -132,29 +133,28 @@ def test_what_the_stage_budget_leaves_undone_is_a_timeout_that_names_the_stage(
 
 
 def test_a_deleted_note_vanishes_from_rows_document_and_vectors(
-    sync: Sync, home: Path, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     sync("acme/rocket#12")
     note = sandbox.control.add_note(12, "An unforgettable remark about marmalade.")
     sync("acme/rocket#12")
     remark = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND content LIKE '%marmalade%'"
     orphans = (
-        "SELECT count(*) FROM embeddings ANTI JOIN (FROM documents WHERE deleted_at IS NULL) USING (document_id)"
+        "SELECT count(*) FROM embeddings "
+        "WHERE document_id NOT IN (SELECT document_id FROM documents WHERE deleted_at IS NULL)"
     )
-    assert query(home / "ledger.duckdb", remark) == [(1,)]
+    assert query(ledger, remark) == [(1,)]
     note_id = note.note["id"]
     sandbox.control.delete_note(note_id)
     sync("acme/rocket#12")
-    ledger = home / "ledger.duckdb"
     assert query(ledger, remark) == [(0,)]
     assert query(ledger, f"SELECT count(*) FROM notes WHERE note_id = {note_id}") == [(0,)]
     assert query(ledger, orphans) == [(0,)]
 
 
 def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
-    sync: Sync, home: Path, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
-    ledger = home / "ledger.duckdb"
     live = "SELECT count(*) FROM documents WHERE deleted_at IS NULL AND iid = 12"
     sync("acme/rocket#12+13")
     vectors = f"SELECT count(*) FROM embeddings WHERE document_id IN ({live.replace('count(*)', 'document_id')})"
@@ -177,48 +177,48 @@ def test_a_second_miss_in_a_row_tombstones_and_a_reappearance_revives(
 
 
 def test_an_unauthorized_token_fails_the_run_and_writes_nothing(
-    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITLAB_TOKEN", "not-the-token")
     result = sync("acme/rocket#12")
     assert (result.completion_status, result.error and result.error.code) == ("failed", FailureCode.UNAUTHORIZED)
-    assert all(rows == [] for rows in content_of(home / "ledger.duckdb").values())
+    assert all(rows == [] for rows in content_of(ledger).values())
 
 
-def test_an_unknown_project_fails_the_run_and_tombstones_nothing(sync: Sync, home: Path) -> None:
+def test_an_unknown_project_fails_the_run_and_tombstones_nothing(sync: Sync, ledger: Ledger) -> None:
     sync("acme/rocket#12")
-    before = content_of(home / "ledger.duckdb", with_run_columns=True)
+    before = content_of(ledger, with_run_columns=True)
     for _ in range(3):
         result = sync("acme/nowhere#12")
         assert result.error is not None
         assert result.error.code is FailureCode.PROJECT_NOT_FOUND
-    assert content_of(home / "ledger.duckdb", with_run_columns=True) == before
+    assert content_of(ledger, with_run_columns=True) == before
 
 
 def test_a_project_that_goes_while_dependents_are_fetched_fails_the_run_and_tombstones_nothing(
-    sync: Sync, home: Path, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     sync("acme/rocket#12")
-    before = content_of(home / "ledger.duckdb")
+    before = content_of(ledger)
     sandbox.control.add_fault("*/discussions", status=404, body='{"message": "404 Project Not Found"}')
     for _ in range(2):
         result = sync("acme/rocket#12")
         assert (result.completion_status, result.phase) == ("failed", "dependents")
         assert result.error is not None
         assert result.error.code is FailureCode.PROJECT_NOT_FOUND
-    assert content_of(home / "ledger.duckdb") == before
+    assert content_of(ledger) == before
 
 
 def test_an_unreachable_gitlab_fails_the_run_and_writes_nothing(
-    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GITLAB_URL", "http://127.0.0.1:9")
     result = sync("acme/rocket#12", budgets=Budgets(preflight_budget_seconds=5))
     assert (result.completion_status, result.error and result.error.code) == ("failed", FailureCode.NETWORK_ERROR)
-    assert all(rows == [] for rows in content_of(home / "ledger.duckdb").values())
+    assert all(rows == [] for rows in content_of(ledger).values())
 
 
-def test_the_ledger_row_carries_lock_http_and_process_figures(sync: Sync, home: Path) -> None:
+def test_the_ledger_row_carries_lock_http_and_process_figures(sync: Sync, ledger: Ledger) -> None:
     started = datetime.now(UTC)
     result = sync("acme/rocket#12!34")
     assert result.http.requests == 1 + 2 + 8
@@ -227,12 +227,10 @@ def test_the_ledger_row_carries_lock_http_and_process_figures(sync: Sync, home: 
     assert result.started_at is not None
     assert result.finished_at is not None
     assert started <= result.started_at <= result.finished_at
-    row = query(
-        home / "ledger.duckdb", "SELECT trigger, mode, host IS NOT NULL, pid > 0, http_requests FROM sync_runs"
-    )
+    row = query(ledger, "SELECT trigger, mode, host IS NOT NULL, pid > 0, http_requests FROM sync_runs")
     assert row == [("cli", "surgical", True, True, 11)]
     phases = query(
-        home / "ledger.duckdb",
+        ledger,
         "SELECT phase FROM sync_run_phases WHERE finished_at IS NOT NULL ORDER BY started_at",
     )
     assert [phase for (phase,) in phases] == ["preflight", "ingest", "dependents", "docs", "embed"]
@@ -244,10 +242,10 @@ def test_no_more_requests_are_in_flight_than_the_run_is_allowed(sync: Sync, sand
     assert sandbox.control.requests().max_in_flight == 3
 
 
-def test_every_dependent_that_gitlab_has_can_be_asked_for(sync: Sync, home: Path) -> None:
+def test_every_dependent_that_gitlab_has_can_be_asked_for(sync: Sync, ledger: Ledger) -> None:
     result = sync("acme/rocket#1-40!20-40", dependents=tuple(Dependent))
     assert not [failure for one in result.entity_outcomes for failure in one.dependent_failures]
-    content = content_of(home / "ledger.duckdb")
+    content = content_of(ledger)
     assert [table for table in CONTENT_TABLES if not content[table]] == []
 
 
@@ -262,7 +260,7 @@ def test_unchanged_code_of_a_merge_request_is_not_fetched_again(sync: Sync, sand
 
 
 def test_a_setting_that_is_missing_where_dagster_runs_ends_the_run_in_the_ledger(
-    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("GITLAB_URL")
     result = sync("acme/rocket#12")
@@ -270,11 +268,11 @@ def test_a_setting_that_is_missing_where_dagster_runs_ends_the_run_in_the_ledger
     assert result.error is not None
     assert result.error.code is FailureCode.NETWORK_ERROR
     assert "GITLAB_URL" in result.error.message
-    assert all(rows == [] for rows in content_of(home / "ledger.duckdb").values())
+    assert all(rows == [] for rows in content_of(ledger).values())
 
 
 def test_a_dead_embedder_is_a_warning_and_the_next_run_makes_it_good(
-    sync: Sync, home: Path, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SURGICAL_EMBEDDER", "http")
     monkeypatch.setenv("SURGICAL_EMBEDDER_URL", "http://127.0.0.1:9/v1/embeddings")
@@ -289,5 +287,5 @@ def test_a_dead_embedder_is_a_warning_and_the_next_run_makes_it_good(
     assert again.completion_status == "succeeded"
     assert again.counters.documents_embedded == dead.counters.documents_regenerated > 0
     assert query(
-        home / "ledger.duckdb", "SELECT count(*) FROM documents ANTI JOIN embeddings USING (document_id)"
+        ledger, "SELECT count(*) FROM documents WHERE document_id NOT IN (SELECT document_id FROM embeddings)"
     ) == [(0,)]

@@ -11,12 +11,14 @@ import pytest
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.dagster_runs import SYNC_JOB
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.payloads import WEB
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.acceptance.installation import called
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import content_of, query
+
+pytestmark = pytest.mark.both_ledgers
 
 STAGING = "https://staging.acme.example/git"
 SCOPE = "acme/rocket#1!34"
@@ -44,10 +46,10 @@ def doctors_word(check: str) -> tuple[int, dict[str, Any]]:
 
 
 def test_another_gitlab_is_refused_in_preflight_until_a_person_says_that_gitlab_has_moved(
-    sync: Sync, ledger: DuckDBLedger, staging: RunningSandbox, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, staging: RunningSandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert sync(SCOPE).completion_status == "succeeded"
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     staging.control.update_issue(1, title="Not ours")
     monkeypatch.setenv("GITLAB_URL", staging.url)
 
@@ -57,7 +59,7 @@ def test_another_gitlab_is_refused_in_preflight_until_a_person_says_that_gitlab_
     assert refused.error.code is FailureCode.PROJECT_MISMATCH
     assert WEB in refused.error.message
     assert f"`surgical-pipeline ledger rebase --gitlab {STAGING}`" in refused.error.message
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before
     code, finding = doctors_word("ledger's gitlab")
     assert (code, finding["ok"]) == (1, False)
     assert WEB in finding["found"]
@@ -66,11 +68,11 @@ def test_another_gitlab_is_refused_in_preflight_until_a_person_says_that_gitlab_
 
     done = called("ledger", "rebase", "--gitlab", f"{STAGING}/", "--json")
     assert done.exit_code == 0
-    assert json.loads(done.stdout) == {"path": str(ledger.path), "before": WEB, "after": STAGING}
-    assert content_of(ledger.path) == before
+    assert json.loads(done.stdout) == {"path": ledger.location, "before": WEB, "after": STAGING}
+    assert content_of(ledger) == before
     assert sync(SCOPE).completion_status == "succeeded"
-    assert query(ledger.path, "SELECT title FROM issues") == [("Not ours",)]
-    addresses = query(ledger.path, "SELECT web_url FROM documents WHERE iid IN (1, 34)")
+    assert query(ledger, "SELECT title FROM issues") == [("Not ours",)]
+    addresses = query(ledger, "SELECT web_url FROM documents WHERE iid IN (1, 34)")
     assert addresses
     assert all(str(url).startswith(f"{STAGING}/acme/rocket/-/") for (url,) in addresses)
 
@@ -88,9 +90,9 @@ def test_one_gitlab_behind_another_address_is_the_same(
     assert finding["found"] == f"the ledger belongs to {WEB}"
 
 
-def test_rebase_wants_an_address_and_a_ledger(sync: Sync, ledger: DuckDBLedger) -> None:
+def test_rebase_wants_an_address_and_a_ledger(sync: Sync, ledger: Ledger) -> None:
     assert called("ledger", "rebase", "--gitlab", STAGING).exit_code == 1
-    assert not ledger.path.exists()
+    assert not ledger.exists
     sync("acme/rocket#1")
     refused = called("ledger", "rebase", "--gitlab", "gitlab.example.com")
     assert refused.exit_code == 2
@@ -100,10 +102,10 @@ def test_rebase_wants_an_address_and_a_ledger(sync: Sync, ledger: DuckDBLedger) 
 
 
 def test_a_project_made_anew_leaves_the_older_one_out_of_search_and_names_it(
-    sync: Sync, ledger: DuckDBLedger, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     sync("acme/rocket#1")
-    kept = query(ledger.path, "SELECT payload FROM issues")
+    kept = query(ledger, "SELECT payload FROM issues")
     new_id = sandbox.control.recreate_project()["id"]
     sandbox.control.create_issue(title="The booster, made anew")
 
@@ -114,7 +116,7 @@ def test_a_project_made_anew_leaves_the_older_one_out_of_search_and_names_it(
     assert "was project 4201 before" in warning.message
     found = json.loads(called("search", "acme/rocket#1", "--json").stdout)
     assert [(hit["project_id"], hit["title"]) for hit in found] == [(new_id, "The booster, made anew")]
-    assert set(kept) < set(query(ledger.path, "SELECT payload FROM issues"))
+    assert set(kept) < set(query(ledger, "SELECT payload FROM issues"))
     checked = called("ledger", "check", "--json")
     assert checked.exit_code == 0
     (superseded,) = json.loads(checked.stdout)["superseded_projects"]
@@ -124,7 +126,7 @@ def test_a_project_made_anew_leaves_the_older_one_out_of_search_and_names_it(
 
 def test_a_re_execution_from_dependents_does_not_fetch_from_another_gitlab(
     sync: Sync,
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     home: Path,
     sandbox: RunningSandbox,
     staging: RunningSandbox,
@@ -133,7 +135,7 @@ def test_a_re_execution_from_dependents_does_not_fetch_from_another_gitlab(
     sandbox.control.add_fault("/api/v4/projects/4201/issues/1/*", status=401)
     failed = sync("acme/rocket#1")
     assert (failed.completion_status, failed.phase) == ("failed", "dependents")
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     monkeypatch.setenv("GITLAB_URL", staging.url)
     with dg.DagsterInstance.from_config(str(home)) as instance:
         again = dg.execute_job(
@@ -141,7 +143,7 @@ def test_a_re_execution_from_dependents_does_not_fetch_from_another_gitlab(
             instance=instance,
             reexecution_options=dg.ReexecutionOptions.from_failure(failed.run_id, instance),
         )
-    told = query(ledger.path, f"SELECT phase, failure_code FROM sync_runs WHERE run_id = '{again.run_id}'")
+    told = query(ledger, f"SELECT phase, failure_code FROM sync_runs WHERE run_id = '{again.run_id}'")
     assert told == [("dependents", "PROJECT_MISMATCH")]
     assert [one.path for one in staging.control.requests().requests] == ["/api/v4/projects/4201"]
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before

@@ -15,6 +15,7 @@ from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.documents import EntityDocuments, load_sources, write_documents
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.stages.shared.backlog import run_embed_backlog
 from surgical_pipeline_tests.integration.ledger.examples import NOON, PROJECT, entity
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 
 def fill(
-    ledger: DuckDBLedger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT
+    ledger: Ledger, count: int, *, text: str = "a text", project: ProjectRecord = PROJECT
 ) -> list[DocumentVersion]:
     """Issues 1 to ``count`` with a document each, which are given back; ``text`` stands in all of them."""
     keys = [EntityKey(EntityType.ISSUE, iid) for iid in range(1, count + 1)]

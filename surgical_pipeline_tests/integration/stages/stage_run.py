@@ -20,7 +20,7 @@ from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.gitlab.retry import RetryPolicy
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.ledger.clock import Clock, utc_now
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.tokens import SANDBOX_TOKEN
 from surgical_pipeline.stages.dependents import run_dependents
@@ -48,7 +48,8 @@ def merge_request(iid: int) -> EntityKey:
 class StageRun:
     """A running run over ``scope``.
 
-    ``recorder``: another one than the usual, made for this ledger. ``wall``: the clock of the run's machine.
+    ``folder``: for its snapshots. ``recorder``: another one than the usual, made for this ledger. ``wall``: the
+    clock of the run's machine.
     """
 
     def __init__(
@@ -56,17 +57,18 @@ class StageRun:
         scope: str,
         *,
         url: str,
-        ledger: DuckDBLedger,
+        ledger: Ledger,
         run_id: str,
+        folder: Path,
         token: str = SANDBOX_TOKEN,
-        recorder: Callable[[DuckDBLedger, str], SyncRunRecorder] = SyncRunRecorder,
+        recorder: Callable[[Ledger, str], SyncRunRecorder] = SyncRunRecorder,
         wall: Clock = utc_now,
     ) -> None:
         self.scope = Scope.parse(scope)
         self.ledger = ledger
         self.recorder = recorder(ledger, run_id)
         self._url, self._token = url, token
-        self._folder: Path = ledger.path.parent
+        self._folder = folder
         self.clock = GitLabClock(wall)
         self.recorder.start_surgical(self.scope, mode=RunMode.SURGICAL, trigger=Trigger.CLI)
 

@@ -3,16 +3,19 @@
 import itertools
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.stage_run import StageRun, issue, merge_request
 from surgical_pipeline_tests.ledger_dump import query
+
+pytestmark = pytest.mark.both_ledgers
 
 DAY = timedelta(days=1)
 CORE = set(map(str, CORE_DEPENDENTS))
@@ -21,15 +24,20 @@ CORE = set(map(str, CORE_DEPENDENTS))
 class GitLab:
     """A sandbox whose clock is ``ahead`` of ours, with one ledger, and runs on machines of any clock."""
 
-    def __init__(self, sandbox: RunningSandbox, ledger: DuckDBLedger) -> None:
-        self.sandbox, self.ledger = sandbox, ledger
+    def __init__(self, sandbox: RunningSandbox, ledger: Ledger, folder: Path) -> None:
+        self.sandbox, self.ledger, self.folder = sandbox, ledger, folder
         self.numbers = itertools.count(1)
 
     def run(self, scope: str = "acme/rocket#12", *, wrong: timedelta = timedelta()) -> StageRun:
         """A run through all stages up to dependents. ``wrong``: how far its machine's clock is ahead of ours."""
         run_id = f"run-{next(self.numbers)}"
         run = StageRun(
-            scope, url=self.sandbox.url, ledger=self.ledger, run_id=run_id, wall=lambda: utc_now() + wrong
+            scope,
+            url=self.sandbox.url,
+            ledger=self.ledger,
+            run_id=run_id,
+            folder=self.folder,
+            wall=lambda: utc_now() + wrong,
         )
         run.up_to_dependents()
         return run
@@ -42,9 +50,9 @@ def clock() -> list[timedelta]:
 
 
 @pytest.fixture
-def gitlab(clock: list[timedelta], ledger: DuckDBLedger) -> Iterator[GitLab]:
+def gitlab(clock: list[timedelta], ledger: Ledger, tmp_path: Path) -> Iterator[GitLab]:
     with RunningSandbox(clock=lambda: datetime.now(UTC) + clock[0]) as sandbox:
-        yield GitLab(sandbox, ledger)
+        yield GitLab(sandbox, ledger, tmp_path)
 
 
 @pytest.mark.parametrize("wrong", [DAY, -DAY], ids=["a day ahead", "a day behind"])
@@ -61,12 +69,12 @@ def test_the_later_fetch_counts_though_one_machines_clock_is_wrong(
     outcome = run.outcome(issue(12))
     assert outcome.ingested
     assert (outcome.warnings, outcome.dependents_stale_skipped) == ((), ())
-    assert query(gitlab.ledger.path, f"SELECT count(*) FROM notes WHERE note_id = {remark}") == [(0,)]
-    assert query(gitlab.ledger.path, "SELECT title FROM issues") == [("New",)]
+    assert query(gitlab.ledger, f"SELECT count(*) FROM notes WHERE note_id = {remark}") == [(0,)]
+    assert query(gitlab.ledger, "SELECT title FROM issues") == [("New",)]
 
 
 def test_what_was_fetched_while_gitlabs_clock_was_ahead_is_replaced_and_the_run_says_so(
-    gitlab: GitLab, clock: list[timedelta], ledger: DuckDBLedger
+    gitlab: GitLab, clock: list[timedelta], ledger: Ledger
 ) -> None:
     clock[0] = DAY
     remark = gitlab.sandbox.control.add_note(12, "An unforgettable remark.").note["id"]
@@ -79,7 +87,7 @@ def test_what_was_fetched_while_gitlabs_clock_was_ahead_is_replaced_and_the_run_
         assert outcome.ingested
         assert [warning.stage for warning in outcome.warnings] == ["ingest", *["dependents"] * len(CORE)]
         assert all("in the future of GitLab's clock" in warning.message for warning in outcome.warnings)
-    assert query(ledger.path, f"SELECT count(*) FROM notes WHERE note_id = {remark}") == [(0,)]
+    assert query(ledger, f"SELECT count(*) FROM notes WHERE note_id = {remark}") == [(0,)]
     assert run.recorder.finish_succeeded_with_warnings()
     with ledger.read() as tx:
         result = load_result(tx, run.recorder.run_id)
@@ -89,7 +97,7 @@ def test_what_was_fetched_while_gitlabs_clock_was_ahead_is_replaced_and_the_run_
 
 
 def test_an_updated_at_that_an_owner_set_back_is_written_after_a_minute_and_the_run_says_so(
-    gitlab: GitLab, clock: list[timedelta], ledger: DuckDBLedger
+    gitlab: GitLab, clock: list[timedelta], ledger: Ledger
 ) -> None:
     """Within the minute a replica that lags may have given it."""
     clock[0] = timedelta(seconds=-300)
@@ -104,17 +112,17 @@ def test_an_updated_at_that_an_owner_set_back_is_written_after_a_minute_and_the_
     assert later.ingested
     assert "updated_at went back from " in warning.message
     assert " to 2020-01-01 00:00:00 UTC" in warning.message
-    assert query(ledger.path, "SELECT title FROM issues") == [("Backdated",)]
+    assert query(ledger, "SELECT title FROM issues") == [("Backdated",)]
     assert not gitlab.run().outcome(issue(12)).warnings
 
 
 @pytest.mark.parametrize("date", ["", "yesterday"], ids=["no Date", "garbage"])
 def test_a_gitlab_that_does_not_tell_its_time_is_synced_by_the_machines_clock(
-    gitlab: GitLab, ledger: DuckDBLedger, date: str
+    gitlab: GitLab, ledger: Ledger, date: str
 ) -> None:
     gitlab.sandbox.control.add_fault("*", headers={"date": date})
     before = utc_now()
     assert gitlab.run().outcome(issue(12)).ingested
-    ((fetched_at,),) = query(ledger.path, "SELECT fetched_at FROM issues")
+    ((fetched_at,),) = query(ledger, "SELECT fetched_at FROM issues")
     assert isinstance(fetched_at, datetime)
     assert before <= fetched_at <= utc_now()

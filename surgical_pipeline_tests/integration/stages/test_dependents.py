@@ -1,9 +1,13 @@
+import pytest
+
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import ISSUES, MERGE_REQUESTS, issue, merge_request
+
+pytestmark = pytest.mark.both_ledgers
 
 LONG_THREAD = 51
 """An issue whose discussions fill two pages."""
@@ -149,7 +153,7 @@ def test_emoji_and_approvals_are_replaced_whole(start: Start, rows: Rows, sandbo
     wanted = [Dependent.AWARD_EMOJI, Dependent.APPROVALS]
     emoji = (
         "SELECT noteable_type, noteable_iid, record_id::BIGINT FROM award_emoji "
-        "WHERE payload->>'name' = 'rocket' ORDER BY ALL"
+        "WHERE payload->>'name' = 'rocket' ORDER BY 1, 2"
     )
     approved = "SELECT iid, record_id, payload->>'approved' FROM merge_request_approvals"
 

@@ -8,11 +8,13 @@ import pytest
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import EntityKey, EntityType
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue, merge_request
 from surgical_pipeline_tests.ledger_dump import content_of
+
+pytestmark = pytest.mark.both_ledgers
 
 SCOPE = "acme/rocket#12+13!12+34"
 PATHS = {EntityType.ISSUE: "issues", EntityType.MERGE_REQUEST: "merge_requests"}
@@ -46,7 +48,7 @@ def served(sandbox: RunningSandbox, key: EntityKey, name: str) -> list[dict[str,
 def test_the_dependents_of_another_entity_are_refused_and_nothing_of_them_is_written(
     start: Start,
     sandbox: RunningSandbox,
-    ledger: DuckDBLedger,
+    ledger: Ledger,
     dependent: Dependent,
     name: str,
     key: EntityKey,
@@ -58,7 +60,7 @@ def test_the_dependents_of_another_entity_are_refused_and_nothing_of_them_is_wri
         sandbox.control.add_award(iid, kind=kind)  # type: ignore[arg-type]
     run = start(SCOPE)
     run.dependents(run.up_to_ingest(), wanted=tuple(Dependent))
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     rows = served(sandbox, other, name)
     if not rows:  # the sample gives no milestone to this one
         rows = [{"id": 987_654, "resource_type": "Issue", "resource_id": 1}]
@@ -72,4 +74,4 @@ def test_the_dependents_of_another_entity_are_refused_and_nothing_of_them_is_wri
     assert [(one.code, one.dependent) for one in failures] == [(FailureCode.INVALID_PAYLOAD, str(dependent))]
     assert f"where those of {key} in project 4201 were asked for" in failures[0].message
     assert not any(run.outcome(one).dependent_failures for one in tuple(run.scope.keys()) if one != key)
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before

@@ -4,20 +4,21 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TypeVar
 
-import duckdb
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.docs import MAX_ATTEMPTS
+from surgical_pipeline_tests.integration.ledger.examples import run_sql
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import query
+
+pytestmark = pytest.mark.both_ledgers
 
 T = TypeVar("T")
 TITLES = "SELECT title FROM documents WHERE kind = 'issue' ORDER BY iid"
@@ -26,7 +27,7 @@ TITLES = "SELECT title FROM documents WHERE kind = 'issue' ORDER BY iid"
 class OvertakenRecorder(SyncRunRecorder):
     """After each read of this run, as long as there are any, the next of ``changes`` happens."""
 
-    def __init__(self, ledger: DuckDBLedger, run_id: str, *, changes: Iterable[Callable[[], object]]) -> None:
+    def __init__(self, ledger: Ledger, run_id: str, *, changes: Iterable[Callable[[], object]]) -> None:
         super().__init__(ledger, run_id)
         self._changes = iter(changes)
 
@@ -52,7 +53,7 @@ def retitled(start: Start, sandbox: RunningSandbox) -> Retitled:
     return lambda title: partial(change, title)
 
 
-def overtaken_by(*changes: Callable[[], object]) -> Callable[[DuckDBLedger, str], SyncRunRecorder]:
+def overtaken_by(*changes: Callable[[], object]) -> Callable[[Ledger, str], SyncRunRecorder]:
     return partial(OvertakenRecorder, changes=changes)
 
 
@@ -158,22 +159,22 @@ def test_documents_of_an_entity_that_was_tombstoned_meanwhile_stay_tombstoned(
 
 @pytest.mark.parametrize("broken", ['{"iid": 13, "labels": 5}', "[]", '{"title": {"not": "text"}}'])
 def test_a_payload_that_cannot_be_rendered_fails_the_documents_of_its_entity_alone(
-    start: Start, ledger: DuckDBLedger, broken: str
+    start: Start, ledger: Ledger, broken: str
 ) -> None:
     run = start("acme/rocket#12-14")
     sources = run.up_to_dependents()
-    with duckdb.connect(str(ledger.path)) as connection:
-        connection.execute("UPDATE entities SET payload = $payload WHERE iid = 13", {"payload": broken})
+    with ledger.write("break") as tx:
+        run_sql(tx, f"UPDATE entities SET payload = '{broken}' WHERE iid = 13")
     result = run.docs(sources)
     failure = run.outcome(issue(13)).failure
     assert failure is not None
     assert failure.code is FailureCode.DOCUMENT_ERROR
     assert result.errored == 1
-    assert query(ledger.path, "SELECT DISTINCT iid FROM documents ORDER BY iid") == [(12,), (14,)]
-    assert query(ledger.path, "SELECT documents_errored FROM sync_runs") == [(1,)]
+    assert query(ledger, "SELECT DISTINCT iid FROM documents ORDER BY iid") == [(12,), (14,)]
+    assert query(ledger, "SELECT documents_errored FROM sync_runs") == [(1,)]
 
 
-def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: DuckDBLedger) -> None:
+def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: Ledger) -> None:
     """Between reading and writing, another thread gets a write window at once."""
     got_it = threading.Event()
 
@@ -185,10 +186,10 @@ def test_documents_are_rendered_with_the_lock_released(start: Start, ledger: Duc
     assert got_it.is_set()
 
 
-def test_a_run_that_was_cancelled_meanwhile_writes_no_document(start: Start, ledger: DuckDBLedger) -> None:
+def test_a_run_that_was_cancelled_meanwhile_writes_no_document(start: Start, ledger: Ledger) -> None:
     run = start("acme/rocket#12")
     sources = run.up_to_dependents()
     SyncRunRecorder(ledger, run.recorder.run_id).finish_cancelled()
     with pytest.raises(RunLostError):
         run.docs(sources)
-    assert query(ledger.path, "SELECT count(*) FROM documents") == [(0,)]
+    assert query(ledger, "SELECT count(*) FROM documents") == [(0,)]

@@ -1,10 +1,11 @@
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from surgical_pipeline.domain.records import DocumentVersion
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.stages.shared.vectorizing import CALL_SIZE, WINDOW_CHARACTERS, WINDOW_SIZE
 from surgical_pipeline_tests.integration.stages.beside import run_beside
@@ -14,11 +15,13 @@ from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedde
 from surgical_pipeline_tests.integration.stages.filled_ledger import fill
 from surgical_pipeline_tests.ledger_dump import query
 
+pytestmark = pytest.mark.both_ledgers
+
 if TYPE_CHECKING:
     from surgical_pipeline.embedders.protocol import Vectors
 
 
-def test_exactly_the_given_documents_get_vectors(start: Start, ledger: DuckDBLedger) -> None:
+def test_exactly_the_given_documents_get_vectors(start: Start, ledger: Ledger) -> None:
     run = start("acme/rocket#12!34")
     docs = run.up_to_docs()
     result = run.embed(docs.documents, embedder=FakeEmbedder())
@@ -29,20 +32,18 @@ def test_exactly_the_given_documents_get_vectors(start: Start, ledger: DuckDBLed
 
 
 def test_scoped_embed_does_not_embed_unrelated_docs_created_after_docs_stage(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, ledger: Ledger, sandbox: RunningSandbox, tmp_path: Path
 ) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
-    run_beside("acme/rocket#13!34", url=sandbox.url, ledger=ledger)
+    run_beside("acme/rocket#13!34", url=sandbox.url, ledger=ledger, folder=tmp_path)
     run.embed(docs.documents, embedder=FakeEmbedder())
-    other = query(ledger.path, "SELECT DISTINCT iid FROM documents WHERE run_id = 'run-beside' ORDER BY iid")
+    other = query(ledger, "SELECT DISTINCT iid FROM documents WHERE run_id = 'run-beside' ORDER BY iid")
     assert other == [(13,), (34,)]
     assert embedded_ids(ledger) == set(docs.regenerated_document_ids)
 
 
-def test_documents_without_a_vector_are_left_alone_unless_they_are_named(
-    start: Start, ledger: DuckDBLedger
-) -> None:
+def test_documents_without_a_vector_are_left_alone_unless_they_are_named(start: Start, ledger: Ledger) -> None:
     run = start("acme/rocket#12+13")
     chosen, *_ = run.up_to_docs().documents
     run.embed([chosen], embedder=FakeEmbedder())
@@ -77,7 +78,7 @@ def test_another_model_does_not_reuse_the_vectors_of_the_first(start: Start, row
 
 
 def test_a_document_whose_text_changed_since_is_superseded(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox
+    start: Start, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     run = start("acme/rocket#12")
     docs = run.up_to_docs()
@@ -89,7 +90,7 @@ def test_a_document_whose_text_changed_since_is_superseded(
     assert set(result.superseded) == changed & set(docs.regenerated_document_ids)
     assert embedded_ids(ledger) == set(docs.regenerated_document_ids) - changed
     counted = "SELECT documents_superseded FROM sync_runs WHERE run_id = 'run-1'"
-    assert query(ledger.path, counted) == [(len(result.superseded),)]
+    assert query(ledger, counted) == [(len(result.superseded),)]
 
 
 def test_a_vector_to_reuse_is_superseded_if_the_text_changes_while_others_are_computed(
@@ -116,9 +117,7 @@ def test_a_document_that_does_not_exist_is_superseded(start: Start) -> None:
     assert result.superseded == ("issue:4201:77",)
 
 
-def test_documents_of_several_calls_share_one_read_and_one_write_window(
-    start: Start, ledger: DuckDBLedger
-) -> None:
+def test_documents_of_several_calls_share_one_read_and_one_write_window(start: Start, ledger: Ledger) -> None:
     run = start(f"acme/rocket#{LONG_THREAD}")
     docs = run.up_to_docs()
     embedder = FakeEmbedder()
@@ -139,7 +138,7 @@ def test_documents_of_several_calls_share_one_read_and_one_write_window(
     ],
 )
 def test_a_window_takes_so_many_documents_and_so_much_text(
-    start: Start, ledger: DuckDBLedger, count: int, characters: int, windows: int
+    start: Start, ledger: Ledger, count: int, characters: int, windows: int
 ) -> None:
     documents = fill(ledger, count, text="x" * (characters - 200))
     run, embedder = start("acme/rocket#12"), FakeEmbedder()
@@ -147,9 +146,7 @@ def test_a_window_takes_so_many_documents_and_so_much_text(
     assert embedded_ids(ledger) == {one.document_id for one in documents}
 
 
-def test_each_document_is_told_once_however_often_its_window_is_written(
-    start: Start, ledger: DuckDBLedger
-) -> None:
+def test_each_document_is_told_once_however_often_its_window_is_written(start: Start, ledger: Ledger) -> None:
     first, *others = fill(ledger, 2 * CALL_SIZE + 1)
     run = start("acme/rocket#12")
     gone = DocumentVersion("issue:7:0", "a hash")
@@ -159,7 +156,7 @@ def test_each_document_is_told_once_however_often_its_window_is_written(
     assert (len(result.failed), len(result.embedded)) == (CALL_SIZE, CALL_SIZE)
     assert {*result.failed, *result.embedded} == {one.document_id for one in others}
     figures = "documents_embedded, documents_reused, documents_superseded, documents_embed_failed"
-    assert query(ledger.path, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
+    assert query(ledger, f"SELECT {figures} FROM sync_runs") == [(1 + CALL_SIZE, 1, 1, CALL_SIZE)]
 
 
 def test_a_long_document_gets_a_vector_for_each_chunk(start: Start, rows: Rows) -> None:

@@ -9,14 +9,15 @@ from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.outcomes import EntityOutcome
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.gitlab.snapshots import SnapshotFile
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import RunLostError
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import ISSUES, MERGE_REQUESTS, issue, merge_request
 from surgical_pipeline_tests.ledger_dump import Row, content_of
+
+pytestmark = pytest.mark.both_ledgers
 
 TITLE = "SELECT title, run_id FROM issues WHERE iid = 12"
 
@@ -90,13 +91,13 @@ def test_counters_are_those_of_the_windows_that_were_written(start: Start, rows:
     assert told == [(100, 100)]
 
 
-def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: DuckDBLedger) -> None:
+def test_a_run_that_was_cancelled_meanwhile_writes_nothing(start: Start, ledger: Ledger) -> None:
     run = start("acme/rocket#12")
     preflight = run.preflight()
     SyncRunRecorder(ledger, run.recorder.run_id).finish_cancelled()
     with pytest.raises(RunLostError):
         run.ingest(preflight)
-    assert all(rows == [] for rows in content_of(ledger.path).values())
+    assert all(rows == [] for rows in content_of(ledger).values())
 
 
 def test_the_second_miss_in_a_row_tombstones_and_is_usable(
@@ -123,7 +124,7 @@ def test_a_miss_changes_no_row_of_an_entity_that_was_not_asked_for(
     start: Start, rows: Rows, sandbox: RunningSandbox, table: str, scope: str, gone: tuple[int, int, int]
 ) -> None:
     def rows_but(*asked_for: int) -> list[Row]:
-        return rows(f"FROM {table} WHERE iid NOT IN {(*asked_for, 0)} ORDER BY iid")
+        return rows(f"SELECT * FROM {table} WHERE iid NOT IN {(*asked_for, 0)} ORDER BY iid")
 
     first, second, third = gone
     start(scope.format(f"{first}+{second}+{third}")).up_to_ingest()

@@ -3,7 +3,7 @@
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import (
@@ -14,6 +14,8 @@ from surgical_pipeline_tests.integration.stages.stage_run import (
     merge_request,
 )
 from surgical_pipeline_tests.ledger_dump import content_of
+
+pytestmark = pytest.mark.both_ledgers
 
 MISSED = "SELECT count(*) FROM merge_requests WHERE missed_at IS NOT NULL OR deleted_at IS NOT NULL"
 
@@ -50,10 +52,10 @@ def test_one_merge_request_that_may_not_be_read_fails_alone_and_is_no_miss(
 
 @pytest.mark.parametrize("gone", [ISSUES, f"{ISSUES}/13"], ids=["before the lists", "before the single answers"])
 def test_a_project_that_goes_during_preflight_fails_the_run_and_tombstones_nothing(
-    start: Start, ledger: DuckDBLedger, sandbox: RunningSandbox, gone: str
+    start: Start, ledger: Ledger, sandbox: RunningSandbox, gone: str
 ) -> None:
     start("acme/rocket#12+13").up_to_ingest()
-    before = content_of(ledger.path, with_run_columns=True)
+    before = content_of(ledger, with_run_columns=True)
     if gone != ISSUES:
         sandbox.control.add_fault(ISSUES, leave_out_iids=[13])
     sandbox.control.add_fault(gone, status=404, body='{"message": "404 Project Not Found"}')
@@ -61,7 +63,7 @@ def test_a_project_that_goes_during_preflight_fails_the_run_and_tombstones_nothi
         with pytest.raises(StageFailedError) as caught:
             start("acme/rocket#12+13").up_to_ingest()
         assert caught.value.failure.code is FailureCode.PROJECT_NOT_FOUND
-    assert content_of(ledger.path, with_run_columns=True) == before
+    assert content_of(ledger, with_run_columns=True) == before
 
 
 def test_an_issue_made_confidential_keeps_its_flag_and_vanishes_for_a_token_without_the_right(

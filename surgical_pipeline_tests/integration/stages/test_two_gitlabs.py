@@ -6,13 +6,15 @@ from dataclasses import replace
 import pytest
 
 from surgical_pipeline.domain.failures import FailureCode, StageFailedError
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.search import Filters, count_searchable, list_projects, search
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline.search.question import Question
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue
 from surgical_pipeline_tests.ledger_dump import content_of
+
+pytestmark = pytest.mark.both_ledgers
 
 STAGING = "https://staging.acme.example"
 OURS = "https://gitlab.acme.example"
@@ -26,27 +28,27 @@ def staging() -> Iterator[RunningSandbox]:
 
 
 def test_of_two_gitlabs_at_once_the_first_to_write_has_a_new_ledger(
-    start: Start, staging: RunningSandbox, ledger: DuckDBLedger, rows: Rows
+    start: Start, staging: RunningSandbox, ledger: Ledger, rows: Rows
 ) -> None:
     ours, theirs = start("acme/rocket#1"), start("acme/rocket#1", url=staging.url)
     of_ours, of_theirs = ours.preflight(), theirs.preflight()
     ours.ingest(of_ours)
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     with pytest.raises(StageFailedError) as caught:
         theirs.ingest(of_theirs)
     failure = caught.value.failure
     assert failure.code is FailureCode.PROJECT_MISMATCH
     assert OURS in failure.message
     assert f"ledger rebase --gitlab {STAGING}" in failure.message
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before
     assert rows("SELECT gitlab_url, run_id FROM ledger_gitlab") == [(OURS, "run-1")]
 
 
 def test_a_known_project_that_was_created_at_another_time_is_refused_before_and_in_the_window(
-    start: Start, sandbox: RunningSandbox, ledger: DuckDBLedger
+    start: Start, sandbox: RunningSandbox, ledger: Ledger
 ) -> None:
     start("acme/rocket#1").up_to_ingest()
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     run = start("acme/rocket#1")
     fetched = run.preflight()
     assert fetched.project.created_at is not None
@@ -56,7 +58,7 @@ def test_a_known_project_that_was_created_at_another_time_is_refused_before_and_
     sandbox.control.add_fault("/api/v4/projects/acme*", override={"created_at": "2020-01-05T08:00:00.000Z"})
     with pytest.raises(StageFailedError, match="PROJECT_MISMATCH"):
         start("acme/rocket#1").preflight()
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before
 
 
 def test_what_gitlab_does_not_tell_is_not_compared_and_kept_when_it_first_does(
@@ -78,7 +80,7 @@ def test_preflight_takes_no_window_to_know_the_ledgers_gitlab(start: Start) -> N
 
 
 def test_a_project_made_anew_supersedes_the_older_one_whose_rows_stay(
-    start: Start, sandbox: RunningSandbox, ledger: DuckDBLedger, rows: Rows
+    start: Start, sandbox: RunningSandbox, ledger: Ledger, rows: Rows
 ) -> None:
     start("acme/rocket#1+2").up_to_docs()
     kept = rows("SELECT document_id, title, deleted_at FROM documents ORDER BY document_id")
@@ -117,16 +119,16 @@ def test_a_run_tells_once_that_a_project_is_superseded(start: Start, sandbox: Ru
 
 
 def test_a_run_that_goes_on_in_dependents_asks_first_whether_it_is_still_the_same_gitlab(
-    start: Start, sandbox: RunningSandbox, staging: RunningSandbox, ledger: DuckDBLedger
+    start: Start, sandbox: RunningSandbox, staging: RunningSandbox, ledger: Ledger
 ) -> None:
     sources = start("acme/rocket#1").up_to_ingest()
-    before = content_of(ledger.path)
+    before = content_of(ledger)
     again = start("acme/rocket#1", url=staging.url)
     with pytest.raises(StageFailedError, match="PROJECT_MISMATCH"):
         again.dependents(sources, belongs_to=again.recorder.belongs_to)
-    assert content_of(ledger.path) == before
+    assert content_of(ledger) == before
     here = start("acme/rocket#1")
     sandbox.control.clear_requests()
     here.dependents(sources, belongs_to=here.recorder.belongs_to)
     assert sandbox.control.requests().requests[0].path == "/api/v4/projects/4201"
-    assert content_of(ledger.path) != before
+    assert content_of(ledger) != before

@@ -11,13 +11,14 @@ import pytest
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.handover import PreflightResult, Sources
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.integration.stages.conftest import Rows, Start
 from surgical_pipeline_tests.integration.stages.stage_run import issue
+
+pytestmark = pytest.mark.both_ledgers
 
 T = TypeVar("T")
 
@@ -30,7 +31,7 @@ REMARKS = "SELECT payload->>'body' FROM notes WHERE payload->>'body' LIKE 'remar
 class HeldBack(SyncRunRecorder):
     """Its dependents, once fetched, are written when ``go`` is set."""
 
-    def __init__(self, ledger: DuckDBLedger, run_id: str) -> None:
+    def __init__(self, ledger: Ledger, run_id: str) -> None:
         super().__init__(ledger, run_id)
         self.fetched, self.go = threading.Event(), threading.Event()
 
@@ -97,7 +98,7 @@ def test_the_notes_of_the_later_whole_fetch_stand_and_deleted_ones_vanish(
 
 
 def test_dependents_that_another_run_fetched_later_are_told_and_are_no_warning(
-    start: Start, ledger: DuckDBLedger
+    start: Start, ledger: Ledger
 ) -> None:
     late, other = start("acme/rocket#12", recorder=HeldBack), start("acme/rocket#12")
     assert isinstance(late.recorder, HeldBack)
