@@ -40,7 +40,7 @@ from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.pacing import Priority
-from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.gitlab.snapshots import SnapshotFile, discard_old_snapshots
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.joinable import JoinableRecorder
@@ -115,10 +115,6 @@ class RunGateways:
         elif not begins:
             self.run.join(phase)
             self._alive.enter_context(self.heartbeat())
-            if not handed_on:
-                self._phase = phase
-                failure = Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase))
-                raise StageFailedError(failure)
         else:
             record = instance.get_run_record_by_id(run.run_id)
             self._began_in = phase if handed_on else Phase.PREFLIGHT
@@ -137,8 +133,10 @@ class RunGateways:
                 run.run_id,
                 {LEDGER_TAG: ledger, **missing_tags(run, scope), **({} if conductor is None else OWN_PROCESSES)},
             )
-            self._discard_old_snapshots()
+            discard_old_snapshots(self._snapshot_folder, kept_seconds=SNAPSHOTS_KEPT_SECONDS)
         self._phase = phase
+        if not handed_on and not begins:
+            raise StageFailedError(Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase)))
         return begins and self._began_in is not Phase.PREFLIGHT
 
     def with_gitlab_time(self, result: PreflightResult) -> PreflightResult:
@@ -219,16 +217,6 @@ class RunGateways:
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
-
-    def _discard_old_snapshots(self) -> None:
-        """Remove what failed runs left for a re-execution that did not happen within a week."""
-        if not self._snapshot_folder.is_dir():
-            return
-        oldest = time.time() - SNAPSHOTS_KEPT_SECONDS
-        for path in self._snapshot_folder.glob("*.jsonl"):
-            with suppress(FileNotFoundError):  # another run tidies up, too
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
 
     @property
     def _snapshot_folder(self) -> Path:
