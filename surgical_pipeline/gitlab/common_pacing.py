@@ -121,6 +121,7 @@ class CommonPacing:
                     self._common.close()
                     return
                 wishes, self._wishes, self._look_wanted = self._wishes, [], False
+                self._tried_at = self._clock()
             self._meet([wish for wish in wishes if not wish.called_off])
 
     def _meet(self, wishes: Sequence[_Wish]) -> None:

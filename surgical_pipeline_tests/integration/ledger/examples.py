@@ -49,11 +49,6 @@ def of_another_process(ledger: AnyLedger) -> AnyLedger:
     return DuckDBLedger(ledger.path) if isinstance(ledger, DuckDBLedger) else PostgresLedger(ledger.address)
 
 
-def place_of(ledger: AnyLedger) -> str:
-    """What SURGICAL_LEDGER says where it is meant."""
-    return str(ledger.path) if isinstance(ledger, DuckDBLedger) else ledger.address.text
-
-
 def columns_of(tx: Transaction, table: str) -> list[str]:
     """The names of a table's or view's columns, in their order."""
     named = (

@@ -15,12 +15,6 @@ from surgical_pipeline_tests.integration.ledger.examples import AnyLedger
 from surgical_pipeline_tests.postgres_server import PostgresServer
 
 
-@pytest.fixture(params=["duckdb", "postgres"])
-def backend(request: pytest.FixtureRequest) -> str:
-    """Where ledgers are; files whose tests need one of them have a fixture of this name that says which."""
-    return str(request.param)
-
-
 @pytest.fixture
 def new_ledger(
     backend: str, tmp_path: Path, request: pytest.FixtureRequest

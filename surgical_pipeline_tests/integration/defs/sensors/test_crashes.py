@@ -38,12 +38,6 @@ The first point is the one after the sensor's answer and before anything of it i
 
 
 @pytest.fixture
-def backend() -> str:
-    """What the daemon leaves is Dagster's alone."""
-    return "duckdb"
-
-
-@pytest.fixture
 def daemon(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SensorDaemon]:
     for name in [name for name in os.environ if name.startswith(OURS)]:
         monkeypatch.delenv(name)

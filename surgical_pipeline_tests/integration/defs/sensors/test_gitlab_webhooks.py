@@ -13,8 +13,11 @@ from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.cursor import MAX_BYTES, InboxCursor
 from surgical_pipeline_tests.integration.defs.sensors.webhooks import Inbox, scopes
-from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, HandClock, issue, place_of, run_sql
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, HandClock, issue, run_sql
 from surgical_pipeline_tests.integration.ledger.inbox import fetch, take
+from surgical_pipeline_tests.ledger_dump import setting_of
+
+pytestmark = pytest.mark.both_ledgers
 
 
 def test_events_of_a_project_become_one_run_with_its_tags(inbox: Inbox) -> None:
@@ -235,7 +238,7 @@ def test_the_sensor_itself_answers_with_requests_or_a_reason(
     for name in [name for name in os.environ if name.startswith("SURGICAL_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
-    monkeypatch.setenv("SURGICAL_LEDGER", place_of(inbox.ledger))
+    monkeypatch.setenv("SURGICAL_LEDGER", setting_of(inbox.ledger))
     inbox.receive(1)
     answers = []
     cursor = None

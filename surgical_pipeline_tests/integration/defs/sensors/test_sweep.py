@@ -1,17 +1,16 @@
 """The schedule as Dagster evaluates it, over a real ledger, and a run that it asks for."""
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
-from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, place_of, read_sql
+from surgical_pipeline_tests.ledger_dump import query
 
 SCOPE = "acme/rocket#12-14!34"
 
@@ -38,31 +37,10 @@ def run(request: dg.RunRequest) -> None:
         )
 
 
-@pytest.fixture
-def backend() -> str:
-    return "duckdb"
-
-
-@pytest.fixture
-def ledger(
-    home: Path,  # noqa: ARG001  a fixture that sets the environment
-    new_ledger: Callable[[str], AnyLedger],
-    monkeypatch: pytest.MonkeyPatch,
-) -> AnyLedger:
-    made = new_ledger("ledger")
-    monkeypatch.setenv("SURGICAL_LEDGER", place_of(made))
-    return made
-
-
 @pytest.fixture(autouse=True)
-def watched(ledger: AnyLedger, monkeypatch: pytest.MonkeyPatch) -> AnyLedger:
+def watched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home  # which sets the environment
     monkeypatch.setenv("SURGICAL_PROJECTS", "acme/*")
-    return ledger
-
-
-def rows(ledger: AnyLedger, text: str) -> list[tuple[Any, ...]]:
-    with ledger.read() as tx:
-        return read_sql(tx, text)
 
 
 def test_all_that_the_ledger_knows_is_asked_for_in_the_background(sync: Sync) -> None:
@@ -76,18 +54,18 @@ def test_all_that_the_ledger_knows_is_asked_for_in_the_background(sync: Sync) ->
     assert request.tags["surgical/background"]
 
 
-@pytest.mark.parametrize("backend", ["duckdb", "postgres"])
+@pytest.mark.both_ledgers
 def test_a_sweep_syncs_what_changed_and_what_vanished_and_nothing_else(
-    sync: Sync, sandbox: RunningSandbox, watched: AnyLedger
+    sync: Sync, sandbox: RunningSandbox, ledger: Ledger
 ) -> None:
     sync(SCOPE)
     sandbox.control.update_issue(12, title="renamed", bump_updated_at=False)
     sandbox.control.delete_issue(13)
     for _ in range(2):
         run(only_one(evaluated()))
-    assert rows(watched, "SELECT iid FROM issues WHERE title = 'renamed'") == [(12,)]
-    assert rows(watched, "SELECT iid FROM issues WHERE deleted_at IS NOT NULL") == [(13,)]
-    assert rows(watched, "SELECT DISTINCT project_path, trigger FROM sync_runs ORDER BY trigger DESC") == [
+    assert query(ledger, "SELECT iid FROM issues WHERE title = 'renamed'") == [(12,)]
+    assert query(ledger, "SELECT iid FROM issues WHERE deleted_at IS NOT NULL") == [(13,)]
+    assert query(ledger, "SELECT DISTINCT project_path, trigger FROM sync_runs ORDER BY trigger DESC") == [
         ("acme/rocket", "sensor"),
         ("acme/rocket", "cli"),
     ]
