@@ -1,7 +1,7 @@
 """Ten of 500 issues change: what it takes to bring them up to date, and what is not seen.
 
-`python -m benchmarks.peers.refresh [--rounds 3]`: everybody has read all 500 before. Ours is told the ten; the others
-have no way to be told, and ask for what changed since they stopped.
+`python -m benchmarks.peers.refresh [--rounds 3]`: everybody has read all 500 before. Ours is told the ten; the
+others have no way to be told, and ask for what changed since they stopped.
 """
 
 import tempfile
@@ -42,8 +42,8 @@ def section(options: Options) -> Section:
         f"All {ISSUES} issues were read before. Then ten change: four titles, two new notes, two labels within a "
         f"minute of another change and two deleted notes, neither of which moves `updated_at`. Answers take "
         f"{LATENCY_MS} ms. Ours is told the ten, fetches each with discussions and events and stores it with "
-        "documents and embeddings; the others ask for the issues that changed since their last time and write them "
-        "to stdout, without a destination that would store them.",
+        "documents and embeddings; the others ask for the issues that changed since their last time and write "
+        "them to stdout, without a destination that would store them.",
         HEAD,
     )
     with (
@@ -87,9 +87,9 @@ def _extractors(folder: Path, found: Section, *, url: str, token: str) -> Iterab
         if name == SINGER:
             asked = base_url_of_singer(folder, url)
             found.notes.append(
-                f"{name} asks {asked} even if its configuration names another address, so it reads no other GitLab; "
-                "here its address was replaced while it ran. It sends `updated_since`, which GitLab does not know, "
-                "and reads the whole list each time."
+                f"{name} asks {asked} even if its configuration names another address, so it reads no other "
+                "GitLab; here its address was replaced while it ran. It sends `updated_since`, which GitLab does "
+                "not know, and reads the whole list each time."
                 if not asked.startswith(url)
                 else f"{name} asks the address that its configuration names."
             )
@@ -156,9 +156,9 @@ def _compare(found: Section, taken: dict[str, list[Taken]], looks: Looks) -> Non
         ours_right, right = (Spread.of([one.issues for one in looks[who]]).median for who in (OURS, name))
         run = spread(mine, lambda one: one.told["seconds"])
         why = (
-            f"it reads the list of issues alone, and of the ten {right:g} were right afterwards, ours {ours_right:g}; "
-            f"ours also asks {4 * ten_changes.NUMBER} times for notes and events, and of its seconds the run takes "
-            f"{run.median:.3g}"
+            f"it reads the list of issues alone, and of the ten {right:g} were right afterwards, of ours "
+            f"{ours_right:g}; ours also asks {4 * ten_changes.NUMBER} times for notes and events, and of its "
+            f"seconds the run takes {run.median:.3g}"
         )
         found.contests += [
             Contest(what, name, spread(mine, value), spread(rounds, value), why=why)

@@ -1,6 +1,7 @@
 """The one writer of results.md: tables of medians with their spread, who wins where, machine and versions.
 
-The summary is made of the figures alone. Why a peer wins is said by the part that measured it, from what it measured.
+The summary is made of the figures alone. Why a peer wins is said by the part that measured it, from what it
+measured.
 """
 
 import os
@@ -25,8 +26,8 @@ HIGHEST_FLOOR = 1.3
 class Contest:
     """One figure of ours beside a peer's; less is better.
 
-    ``goal``: the least ratio that we want; None: there is none. ``why``: what else was measured that tells where the
-    difference comes from; it is printed if the peer wins.
+    ``goal``: the least ratio that we want; None: there is none. ``why``: what else was measured that tells where
+    the difference comes from; it is printed if the peer wins.
     """
 
     what: str
