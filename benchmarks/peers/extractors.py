@@ -34,7 +34,13 @@ class Extractor:
     def read(self, control: SandboxControl) -> Taken:
         """From where it stopped, or everything if it never ran. Its own state is kept for the next time."""
         state = self.folder / "state.json"
-        words: list[str | Path] = [*self.command, "--config", self.folder / "config.json", "--catalog", self.folder / "catalog.json"]
+        words: list[str | Path] = [
+            *self.command,
+            "--config",
+            self.folder / "config.json",
+            "--catalog",
+            self.folder / "catalog.json",
+        ]
         words += ["--state", state] if state.exists() else []
         taken = must_succeed(measured(words, cwd=self.folder, environment={}, control=control), self.name)
         for line in taken.stdout.splitlines():

@@ -8,8 +8,8 @@ import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from benchmarks.fetching import IN_FLIGHT, existing_issues, sandbox
-from benchmarks.peers import ours, ten_changes
+from benchmarks.fetching import existing_issues, sandbox
+from benchmarks.peers import floors, ours, ten_changes
 from benchmarks.peers.environments import NotToBeHadError
 from benchmarks.peers.extractors import AIRBYTE, SINGER, Extractor, airbyte, base_url_of_singer, singer
 from benchmarks.peers.measuring import Spread, Taken, must_succeed, spread
@@ -20,8 +20,6 @@ from surgical_pipeline.sandbox.control_client import SandboxControl
 
 ISSUES = 500
 LATENCY_MS = 20
-FEWEST_REQUESTS = 1 + 1 + 4 * ten_changes.NUMBER
-"""The project, one list of the ten, and of each the discussions and the three events."""
 HEAD = (
     "tool",
     "requests",
@@ -70,7 +68,8 @@ def section(options: Options) -> Section:
     for name in (OURS, *(one.name for one in peers)):
         found.rows.append(_row(name, taken[name], looks[name], next((p for p in peers if p.name == name), None)))
     found.notes += [f"{name} read all {ISSUES} with {one.requests} requests." for name, one in first.items()]
-    _compare(found, taken, looks)
+    floor = floors.seconds_of(ten.iids, latency_ms=LATENCY_MS, url=url, token=token)
+    _compare(found, taken, looks, floor=floor)
     return found
 
 
@@ -144,7 +143,7 @@ def _row(name: str, taken: list[Taken], looks: list[ten_changes.Look], peer: Ext
     ]
 
 
-def _compare(found: Section, taken: dict[str, list[Taken]], looks: Looks) -> None:
+def _compare(found: Section, taken: dict[str, list[Taken]], looks: Looks, *, floor: float) -> None:
     mine = taken[OURS]
     figures: dict[str, Callable[[Taken], float]] = {
         f"requests to refresh ten of {ISSUES}": lambda one: one.requests,
@@ -164,9 +163,9 @@ def _compare(found: Section, taken: dict[str, list[Taken]], looks: Looks) -> Non
             Contest(what, name, spread(mine, value), spread(rounds, value), why=why)
             for what, value in figures.items()
         ]
-    floor = FEWEST_REQUESTS * LATENCY_MS / 1000 / IN_FLIGHT
+    fewest = floors.fewest_requests(ten_changes.NUMBER)
     found.floors += [
-        Floor("requests for the ten", spread(mine, lambda one: one.requests), FEWEST_REQUESTS),
+        Floor("requests for the ten", spread(mine, lambda one: one.requests), fewest),
         Floor("fetch and store the ten, s", spread(mine, lambda one: one.told["fetching_seconds"]), floor),
         Floor("the whole command for the ten, s", spread(mine, lambda one: one.seconds), floor),
     ]
