@@ -56,7 +56,7 @@ def section(options: Options) -> Section:
             seconds: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
             work: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
             failed: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
-            for turn in range(options.rounds):
+            for turn in range(options.fewer_rounds):
                 names = [OURS, IO_MANAGER][:: 1 if turn % 2 == 0 else -1]
                 for name in names:
                     path = Path(folder, f"{number}-{turn}-{name.replace(' ', '-')}.duckdb")

@@ -1,6 +1,6 @@
 """Embedding and search beside what a user would take instead: sentence-transformers' MiniLM, and bm25s.
 
-`python -m benchmarks.peers.embedding [--texts 5000]`: the same texts and questions for all, of the sample's words.
+`python -m benchmarks.peers.embedding [--texts 2000]`: the same texts and questions for all, of the sample's words.
 How well answers fit is measured elsewhere (`benchmarks.search`).
 """
 

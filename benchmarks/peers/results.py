@@ -100,8 +100,8 @@ def page(sections: Sequence[Section], *, rounds: int) -> str:
         "",
         (
             f"Written by `python -m benchmarks.peers --write` at {datetime.now(UTC):%Y-%m-%d %H:%M} UTC: medians "
-            f"of {rounds} rounds in which ours and the peers took turns against one sandbox, with the least and "
-            "the most in parentheses."
+            f"of {rounds} rounds, of two where a round takes minutes and of one from 5,000 issues on, in which "
+            "ours and the peers took turns against one sandbox, with the least and the most in parentheses."
         ),
         "",
         *summary(contests, floors),

@@ -1,6 +1,6 @@
 """Many one-issue syncs in turn on one database, beside as many loads of dlt: seconds, growth, size of the file.
 
-`python -m benchmarks.peers.small_loads [--loads 200] [--rounds 3]`
+`python -m benchmarks.peers.small_loads [--loads 200] [--rounds 2]`
 """
 
 import statistics
@@ -45,11 +45,11 @@ def section(options: Options) -> Section:
     with tempfile.TemporaryDirectory() as folder, sandbox(issues=150) as (url, token):
         home = ours.settle_in(Path(folder) / "home", url=url, token=token)
         tools = contestants(Path(folder), home, loads)
-        taken = alternating(tools, rounds=options.rounds)
+        taken = alternating(tools, rounds=options.fewer_rounds)
         for name, rounds in taken.items():
             first = spread(rounds, lambda one: statistics.median(one.told["each"][:GROUP]))
             last = spread(rounds, lambda one: statistics.median(one.told["each"][-GROUP:]))
-            files = [database_of(Path(folder), name, number) for number in range(options.rounds)]
+            files = [database_of(Path(folder), name, number) for number in range(options.fewer_rounds)]
             size = f"{statistics.median(map(on_disk, files)):.2f}" if name != EMPTY else "-"
             found.rows.append(
                 [

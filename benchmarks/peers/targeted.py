@@ -1,6 +1,6 @@
 """Targeted re-sync: the same issues with discussions and the three resource events into DuckDB, rows compared.
 
-`python -m benchmarks.peers.targeted [--sizes 10 100 1000] [--latencies 0 20 100] [--rounds 5]`
+`python -m benchmarks.peers.targeted [--sizes 10 100 1000] [--latencies 0 20 100] [--rounds 3]`
 """
 
 import tempfile
