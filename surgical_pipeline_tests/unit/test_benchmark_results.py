@@ -1,6 +1,13 @@
 """The summary of results.md tells where others are better before it tells where we are."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.peers import parts
 from benchmarks.peers.measuring import Spread
+from benchmarks.peers.options import Options
 from benchmarks.peers.results import Contest, Floor, Section, summary
 
 
@@ -57,3 +64,19 @@ def test_a_section_is_a_table_with_its_floors_and_notes() -> None:
         "",
         "- a remark",
     ]
+
+
+def test_a_part_that_ended_is_taken_again_if_options_and_code_are_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(parts, "FOLDER", tmp_path)
+    section = Section("Small runs", "What it is.", ["tool", "s"], rows=[["ours", "3"]], measured="At noon.")
+    section.contests.append(contest("a, s", ours=1, theirs=4, goal=3, why="that"))
+    section.floors.append(Floor("fetch, s", Spread.of([3.0, 2.0, 4.0]), 2.0))
+    options = Options()
+    parts.keep("small", section, options)
+    assert parts.kept("small", options) == section
+    assert parts.kept("small", replace(options, rounds=9)) is None
+    assert parts.kept("growth", options) is None
+    monkeypatch.setattr(parts, "commit", lambda: "another")
+    assert parts.kept("small", options) is None
