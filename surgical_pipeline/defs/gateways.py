@@ -36,7 +36,6 @@ from surgical_pipeline.domain.outcomes import outcome_of
 from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
-from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.pacing import Priority
@@ -198,7 +197,7 @@ class RunGateways:
 
     @cached_property
     def embedder(self) -> Embedder:
-        return open_embedder(self.settings)
+        return self.settings.embedder.create()
 
     def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of a stage."""
@@ -268,16 +267,6 @@ def _folder_of_all(settings: Settings) -> Path | None:
             return settings.dagster_home
         return settings.ledger_path.resolve().parent
     return None
-
-
-def open_embedder(settings: Settings) -> Embedder:
-    embedder = settings.embedder
-    return create_embedder(
-        embedder.name,
-        url=embedder.url,
-        model=embedder.model,
-        api_key=embedder.api_key.get_secret_value() if embedder.api_key else None,
-    )
 
 
 class _WithResources(Protocol):
