@@ -21,6 +21,7 @@ from surgical_pipeline.domain.records import DependentRecords, DependentSet, Pro
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
+from surgical_pipeline.gitlab.base_url import validate_base_url
 from surgical_pipeline.gitlab.changes import ONE_LOOK, ListLook
 from surgical_pipeline.gitlab.clock import GitLabClock, uptime
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
@@ -36,7 +37,7 @@ from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
-from surgical_pipeline.gitlab.urls import ApiUrls, split_api, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, split_api
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 

@@ -1,5 +1,6 @@
 """The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if its address is one."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -110,17 +111,19 @@ class CopiedOut:
     def read(self, purpose: str = "read") -> AbstractContextManager[Transaction]:
         return self._ledger.read(purpose)
 
-    def copy_to(self, destination: Path) -> None:
-        """Make a DuckDB file of all that was committed until now; nobody waits for it.
+    def copy_to(self, destination: Path, *, without: Collection[str] = ()) -> None:
+        """Make a DuckDB file of what typed views show, as it was committed until now; nobody waits for it.
+
+        ``without``: tables that nobody will read in the copy.
 
         Raises:
             LedgerError: the ledger is missing or cannot be read, or the file cannot be written.
         """
-        from surgical_pipeline.ledger.copying import copy_ledger  # noqa: PLC0415  few starts need it
+        from surgical_pipeline.ledger.copying import copy_to_read  # noqa: PLC0415  few starts need it
         from surgical_pipeline.ledger.duckdb.rows import DuckDBRows  # noqa: PLC0415
 
         made = DuckDBLedger(destination)
-        copy_ledger(self._rows, DuckDBRows(made))
+        copy_to_read(self._rows, DuckDBRows(made), without=without)
         made.checkpoint()
 
 
