@@ -12,6 +12,7 @@ WORKERS ?= logical
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # What `make simulate` takes on, and how many of it side by side.
 SEEDS ?= 200
+LEDGER ?= duckdb
 SIMULATIONS ?= $(shell nproc)
 # Where it is set, each of the hundreds of processes that tests start would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
@@ -76,8 +77,8 @@ pictures: $(VENV)/.dev ## Make the pictures in docs/images anew
 		test_ui.py test_backfills_ui.py test_report_page.py)
 
 .PHONY: simulate
-simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200 of them
-	@$(BIN)/python -m surgical_pipeline_tests.simulation --seeds $(SEEDS) --processes $(SIMULATIONS)
+simulate: $(VENV)/.dev ## Simulate an installation, GitLab and all that goes wrong, on virtual time: SEEDS=200, LEDGER=duckdb
+	@$(BIN)/python -m surgical_pipeline_tests.simulation --ledger $(LEDGER) --seeds $(SEEDS) --processes $(SIMULATIONS)
 
 .PHONY: views
 views: $(VENV)/.dev ## Write the typed views' SQL and docs/data.md anew from the tables' columns
@@ -94,6 +95,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 	@$(BIN)/python -m surgical_pipeline_tests.soak readers
 	@$(BIN)/python -m surgical_pipeline_tests.soak partitions --partitions 3500
+	@$(BIN)/python -m surgical_pipeline_tests.soak machines
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 

@@ -1,5 +1,6 @@
 """When an answer of GitLab can be trusted to be its latest state. All times are by GitLab's clock."""
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from surgical_pipeline.domain.records import EntityRecord
@@ -40,12 +41,18 @@ def replaces(new: EntityRecord, stored: EntityRecord) -> bool:
     return (new.updated_at, new.fetched_at) >= (stored.updated_at, stored.fetched_at)
 
 
-def latest_believed(present: datetime | None) -> datetime:
+Present = Callable[[], datetime | None]
+"""Gives GitLab's present time; None: it is not known."""
+
+
+def latest_believed(present: Present | None) -> datetime:
     """The latest stored ``fetched_at`` that is believed: one in GitLab's future comes from a wrong clock.
 
-    ``present``: GitLab's present time when the ledger is written; None if not known: all is believed.
+    ``present`` is asked now, which must be when nobody else can write what it judges. None, or if it is not known:
+    all is believed.
     """
-    return END_OF_TIME if present is None else present + CLOCK_MARGIN
+    moment = present() if present is not None else None
+    return END_OF_TIME if moment is None else moment + CLOCK_MARGIN
 
 
 def shown_time(moment: datetime) -> str:

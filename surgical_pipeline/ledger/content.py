@@ -1,7 +1,7 @@
 """Projects, issues and merge requests: fresher replaces older, and what GitLab lost is marked, then tombstoned.
 
-``present`` is GitLab's present time, asked for within the window that writes: what the ledger has as fetched later
-than that is not believed (``domain.freshness.latest_believed``). None: all is believed.
+``present`` gives GitLab's present time, and is asked once nobody else can write what it judges: what the ledger
+has as fetched later than that is not believed (``domain.freshness.latest_believed``). None: all is believed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -10,7 +10,14 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Any
 
-from surgical_pipeline.domain.freshness import REPLICA_LAG, latest_believed, replaces, shown_time, unbelieved_text
+from surgical_pipeline.domain.freshness import (
+    REPLICA_LAG,
+    Present,
+    latest_believed,
+    replaces,
+    shown_time,
+    unbelieved_text,
+)
 from surgical_pipeline.domain.records import EntityRecord, ProjectRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
@@ -34,24 +41,24 @@ def upsert_project(
     project: ProjectRecord,
     fetched_at: datetime,
     *,
-    present: datetime | None = None,
+    present: Present | None = None,
 ) -> dict[int, int]:
     """Write the project unless the ledger has a later fetch of it.
 
     Returns the projects that are no longer current, each with the one that has its path now. GitLab has one
     project per path: the one fetched last.
     """
+    upsert = {
+        "project_id": project.project_id,
+        "path": project.path,
+        "created_at": project.created_at,
+        "run_id": run_id,
+        "fetched_at": fetched_at,
+        "payload": storable_json(project.payload),
+    }
+    tx.wait_for_turn("upsert_project", **upsert)
     believed = latest_believed(present)
-    tx.execute(
-        "upsert_project",
-        project_id=project.project_id,
-        path=project.path,
-        created_at=project.created_at,
-        run_id=run_id,
-        fetched_at=fetched_at,
-        payload=storable_json(project.payload),
-        believed=believed,
-    )
+    tx.execute("upsert_project", believed=believed, **upsert)
     changed = tx.execute("supersede_projects", path=project.path, believed=believed)
     return {older: current for older, current in changed if current is not None}
 
@@ -61,7 +68,7 @@ def upsert_entities(
     run_id: str,
     records: Iterable[EntityRecord],
     *,
-    present: datetime | None = None,
+    present: Present | None = None,
     same_since: Mapping[EntityKey, datetime] = NOTHING_SAME,
 ) -> dict[EntityKey, tuple[str, ...]]:
     """Write the entities that are not older than the ledger's; return their keys, with what was odd about each.
@@ -72,10 +79,11 @@ def upsert_entities(
     are as the ledger has them, as ``find_unchanged`` gives it.
     """
     fresh = _freshest(records)
-    believed = latest_believed(present)
-    upsert = {"run_id": run_id, "replica_lag": REPLICA_LAG, "believed": believed, **_entity_columns(fresh)}
+    upsert = {"run_id": run_id, "replica_lag": REPLICA_LAG, **_entity_columns(fresh)}
     upsert["same_since"] = [same_since.get(record.key) for record in fresh]
-    rows = tx.rows("upsert_entities", **upsert)
+    tx.wait_for_turn("upsert_entities", **upsert)
+    believed = latest_believed(present)
+    rows = tx.rows("upsert_entities", believed=believed, **upsert)
     written = {key_of(row): tuple(_oddities(row, believed=believed)) for row in rows}
     stale = [record for record in fresh if record.key not in written]
     if stale:
@@ -142,7 +150,7 @@ def record_misses(
     keys: Collection[EntityKey],
     *,
     missed_at: datetime,
-    present: datetime | None = None,
+    present: Present | None = None,
 ) -> Misses:
     """Record that GitLab answered without these entities. ``missed_at``: when the asking began, by GitLab's clock.
 
@@ -152,13 +160,9 @@ def record_misses(
     """
     if not keys:
         return Misses(frozenset(), frozenset())
-    miss = {
-        "run_id": run_id,
-        "project_id": project_id,
-        "missed_at": missed_at,
-        "believed": latest_believed(present),
-        **key_columns(keys),
-    }
+    miss = {"run_id": run_id, "project_id": project_id, "missed_at": missed_at, **key_columns(keys)}
+    tx.wait_for_turn("tombstone_entities", **miss)
+    miss["believed"] = latest_believed(present)
     tombstoned = _keys(tx.execute("tombstone_entities", **miss))
     tx.execute("mark_missed", **miss)
     if tombstoned:

@@ -3,13 +3,14 @@
 What is there is not copied again, so a copy that was stopped goes on where it ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
-from surgical_pipeline.ledger.rows import TABLES, Fingerprint, Row, RowLedger, Tables
+from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.rows import NO_READERS, TABLES, Fingerprint, Row, RowLedger, Tables
 from surgical_pipeline.ledger.search_index import index_documents
 from surgical_pipeline.ledger.versions import refuse_newer
 
@@ -65,9 +66,35 @@ def copy_ledger(
         done = _compared(expected, tables, destination)
         _index_words(destination)
         with destination.writing() as (to_tx, _):
-            for row in tx.rows("list_migrations"):
-                to_tx.execute("set_migration_time", **row)
+            _take_name(tx, to_tx)
     return Copied(source=source.location, destination=destination.location, tables=done)
+
+
+def copy_to_read(source: RowLedger, destination: RowLedger, *, without: Collection[str]) -> None:
+    """What typed views show, of one moment, in a new ledger that nobody else has open. It is not compared.
+
+    ``without``: tables that nobody will read there. All rows go in one window: a file's log would be replayed in
+    each.
+
+    Raises:
+        LedgerMissingError: there is nothing to copy.
+        LedgerError: one of the two cannot be used.
+    """
+    with source.reading() as (tx, tables), destination.writing() as (to_tx, to_tables):
+        for table in TABLES.keys() - NO_READERS - set(without):
+            columns = tables.columns(table)
+            for rows in tables.stream(table, columns):
+                to_tables.insert(table, columns, rows)
+        if "embeddings" in without:
+            # By its time it is told how far a ledger has come.
+            for row in tx.rows("load_newest_vector"):
+                to_tables.insert("embeddings", list(row), [tuple(row.values())])
+        _take_name(tx, to_tx)
+
+
+def _take_name(source: Transaction, destination: Transaction) -> None:
+    for row in source.rows("list_migrations"):
+        destination.execute("set_migration_time", **row)
 
 
 def _refuse_others(ours: Tables, theirs: Tables, *, destination: str) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, cast
 
 from surgical_pipeline.domain.dependents import EVENT_DEPENDENTS, Dependent
-from surgical_pipeline.domain.freshness import latest_believed
+from surgical_pipeline.domain.freshness import Present, latest_believed
 from surgical_pipeline.domain.records import DependentSet, DiscussionRecord, LinkedRecord, ResourceEventRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.columns import columns, key_columns, key_of
@@ -51,7 +51,7 @@ def replace_dependents(
     project_id: int,
     sets: Sequence[DependentSet],
     *,
-    present: datetime | None = None,
+    present: Present | None = None,
 ) -> Replacement:
     """Replace each set's dependent of its entity.
 
@@ -64,16 +64,15 @@ def replace_dependents(
         run_id: the run that fetched them.
         project_id: of all the sets' entities.
         sets: each complete to its last page.
-        present: GitLab's present time, asked for within this window; a fetch that the ledger has as begun later
-            than that is not believed. None: all is believed.
+        present: gives GitLab's present time, and is asked once nobody else can write these; a fetch that the
+            ledger has as begun later than that is not believed. None: all is believed.
     """
     latest = _latest(sets)
     foreign = find_foreign(tx, project_id, latest)
     own = [one for one in latest if (one.key, one.dependent) not in foreign]
     if not own:
         return Replacement(foreign=foreign)
-    believed = latest_believed(present)
-    claimed = _claim(tx, run_id, project_id, own, believed=believed)
+    claimed, believed = _claim(tx, run_id, project_id, own, present=present)
     for replace in (_replace_discussions, _replace_events, _replace_linked):
         mine = [
             one for one in own if (one.key, one.dependent) in claimed and _how_replaced(one.dependent) is replace
@@ -115,9 +114,9 @@ def _latest(sets: Iterable[DependentSet]) -> list[DependentSet]:
 
 
 def _claim(
-    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet], *, believed: datetime
-) -> dict[Held, datetime | None]:
-    """What was claimed, and when the previous fetch began."""
+    tx: Transaction, run_id: str, project_id: int, sets: Sequence[DependentSet], *, present: Present | None
+) -> tuple[dict[Held, datetime | None], datetime]:
+    """What was claimed with when its previous fetch began, and until when that is believed."""
     rows = [
         (
             str(one.key.entity_type),
@@ -130,8 +129,11 @@ def _claim(
         for one in sets
     ]
     names = ("entity_type", "iid", "dependent", "fetched_at", "row_count", "source_version")
-    claim = {"run_id": run_id, "project_id": project_id, "believed": believed, **columns(rows, *names)}
-    return {_held(row): row["replaced_fetched_at"] for row in tx.rows("claim_dependents", **claim)}
+    claim = {"run_id": run_id, "project_id": project_id, **columns(rows, *names)}
+    tx.wait_for_turn("claim_dependents", **claim)
+    believed = latest_believed(present)
+    claimed = tx.rows("claim_dependents", believed=believed, **claim)
+    return {_held(row): row["replaced_fetched_at"] for row in claimed}, believed
 
 
 def _held(row: Mapping[str, Any]) -> Held:

@@ -14,6 +14,7 @@
     ├── AmbiguousRunError       a run id prefix that fits several runs
     ├── WaitAbandonedError      the wait for the lock was called off; nothing was written
     └── RunLostError            code WORKER_LOST: the run's row is no longer ``running``
+    ReaderSqlError              a reader's own SQL is wrong; nothing is wrong with the ledger
 """
 
 from pathlib import Path
@@ -143,3 +144,7 @@ class RunLostError(LedgerError):
             f"Run {run_id} is no longer running in the ledger: it was cancelled, or given up because its "
             "heartbeat stopped. Nothing more is written for it; start it again if it is still wanted."
         )
+
+
+class ReaderSqlError(Exception):
+    """In the database's words."""

@@ -49,5 +49,9 @@ class OpenTransaction(ABC):
         return [row[0] for row in self.execute(query_name, **params)]
 
     @abstractmethod
+    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
+        """Wait until nobody else can write what this query will."""
+
+    @abstractmethod
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         """The names of its columns, and its rows; both empty if it gives none."""

@@ -29,6 +29,12 @@ class Transaction(Protocol):
     def on_rollback(self, undo: Callable[[], None]) -> None:
         """Call ``undo``, which resets what an object remembers as written, if the window is not committed."""
 
+    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
+        """Wait until nobody else can write what this query will, if it guards by the present time.
+
+        A time that was told before such a wait is too early after it. A parameter that tells it may be left out.
+        """
+
     def execute(self, query_name: str, /, **params: Any) -> list[tuple[Any, ...]]:
         """Run a named query and return all its rows.
 
@@ -53,7 +59,7 @@ class Transaction(Protocol):
         A name without a schema is first looked for among the typed views, then among the ledger's tables.
 
         Raises:
-            Exception: the database's own, if the SQL is wrong.
+            ReaderSqlError: the SQL is wrong; on DuckDB its own exception.
             LedgerError: as for ``execute``.
         """
 

@@ -5,7 +5,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 
 from surgical_pipeline.domain.dependents import Dependent
-from surgical_pipeline.domain.freshness import latest_believed
+from surgical_pipeline.domain.freshness import Present, latest_believed
 from surgical_pipeline.domain.records import EntityRecord
 from surgical_pipeline.domain.scope import EntityKey
 from surgical_pipeline.domain.unchanged import StoredEntity, is_unchanged
@@ -19,7 +19,7 @@ def find_unchanged(
     records: Sequence[EntityRecord],
     *,
     dependents: Collection[Dependent],
-    present: datetime | None,
+    present: Present | None,
 ) -> dict[EntityKey, datetime]:
     """Those of these records that change nothing, by ``domain.unchanged``, each with since when it is the same.
 
@@ -27,7 +27,7 @@ def find_unchanged(
         tx: the window that will write the records.
         records: of one project, just fetched.
         dependents: the run fetches these of the others.
-        present: GitLab's present time, as in ``upsert_entities``.
+        present: gives GitLab's present time, as in ``upsert_entities``.
     """
     if not records:
         return {}
@@ -44,12 +44,13 @@ def find_unchanged(
 def _stored(tx: Transaction, project_id: int, keys: Collection[EntityKey]) -> dict[EntityKey, StoredEntity]:
     """Missed and tombstoned entities are not among them: they have changed by being there again."""
     of_these = {"project_id": project_id, **key_columns(keys)}
+    live = tx.rows("load_live_entities", **of_these)
     fetches: dict[EntityKey, dict[Dependent, datetime]] = defaultdict(dict)
     for row in tx.rows("load_dependent_fetches", **of_these):
         fetches[key_of(row)][Dependent[row["dependent"].upper()]] = row["fetched_at"]
     versions = code_versions(tx, project_id, keys)
     stored = {}
-    for row in tx.rows("load_live_entities", **of_these):
+    for row in live:
         key = key_of(row)
         code = versions.get(key)
         stored[key] = StoredEntity(

@@ -249,7 +249,7 @@ def _write_group(
 ) -> int:
     """Returns how many entities of the group lack something."""
     sets = [one for entity in group for one in entity.sets]
-    done = store.replace_dependents(tx, run.run_id, project_id, sets, present=clock.present())
+    done = store.replace_dependents(tx, run.run_id, project_id, sets, present=clock.present)
     failures = {entity.key: (*entity.failures, *_refused(entity.key, done)) for entity in group}
     told = {key for key, found in failures.items() if found} | {key for key, _ in (*done.stale, *done.unbelieved)}
     if told:

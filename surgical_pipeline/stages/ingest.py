@@ -5,12 +5,11 @@ that GitLab no longer has is marked as missed, and tombstoned at the second miss
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
 from functools import partial
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import Failure, FailureCode, StageFailedError, none_usable
-from surgical_pipeline.domain.freshness import is_settled
+from surgical_pipeline.domain.freshness import Present, is_settled
 from surgical_pipeline.domain.handover import PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import EntityOutcome, EntityWarning, failures_of, outcome_of
@@ -92,8 +91,8 @@ def _write(
     write_entities = partial(_write_entities, run=run, batch=batch, clock=clock, only_changed=only_changed)
     if absences is None:
         return write_entities(tx)
-    warnings = _write_project(tx, run=run, preflight=absences, present=clock.present())
-    outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present())
+    warnings = _write_project(tx, run=run, preflight=absences, present=clock.present)
+    outcomes = _write_absences(tx, run=run, preflight=absences, present=clock.present)
     outcomes += write_entities(tx)
     return _warned(tx, outcomes, run=run, warnings=warnings)
 
@@ -109,7 +108,7 @@ def _write_last(
 
 
 def _write_project(
-    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
+    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: Present | None
 ) -> tuple[EntityWarning, ...]:
     """Write the project, unless it is another GitLab's; returns a warning for each project that it supersedes."""
     project = preflight.project
@@ -145,7 +144,7 @@ def _warned(
 
 
 def _write_absences(
-    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: datetime | None
+    tx: Transaction, *, run: SyncRunRecorder, preflight: PreflightResult, present: Present | None
 ) -> list[EntityOutcome]:
     """Entities that could not be fetched: known before the first entity is written."""
     project = preflight.project
@@ -175,9 +174,9 @@ def _write_entities(
     clock: GitLabClock,
     only_changed: Sequence[Dependent],
 ) -> list[EntityOutcome]:
-    present = clock.present()
-    unchanged = find_unchanged(tx, batch, dependents=only_changed, present=present) if only_changed else {}
-    written = content.upsert_entities(tx, run.run_id, records=batch, present=present, same_since=unchanged)
+    asked = clock.present
+    unchanged = find_unchanged(tx, batch, dependents=only_changed, present=asked) if only_changed else {}
+    written = content.upsert_entities(tx, run.run_id, records=batch, present=asked, same_since=unchanged)
     outcomes = [
         EntityOutcome(
             entity_type=record.key.entity_type,

@@ -5,9 +5,11 @@ import sys
 import time
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from multiprocessing import get_context
 
+from surgical_pipeline_tests.postgres_server import PostgresServer, postgres_server
 from surgical_pipeline_tests.simulation.runner import Result, a_database, run_seed, run_seeds, shrunk
 
 _AT_ONCE = 5
@@ -16,17 +18,22 @@ _AT_ONCE = 5
 
 def main() -> int:
     arguments = _arguments()
-    if arguments.seed is not None:
-        return _replay(arguments.seed)
+    with postgres_server() if arguments.ledger == "postgres" else nullcontext() as server:
+        if arguments.seed is not None:
+            return _replay(arguments.seed, server)
+        return _run_many(arguments, server)
+
+
+def _run_many(arguments: argparse.Namespace, server: PostgresServer | None) -> int:
     began = time.monotonic()
     runs = seeds = 0
     failing: list[Result] = []
-    for result in _results(arguments.first, arguments.seeds, arguments.processes, arguments.runs):
+    for result in _results(arguments, server):
         seeds += 1
         runs += result.runs
         if result.failure is not None:
             failing.append(result)
-            _say(f"seed {result.seed} fails: {result.failure}\n  {_command(result.seed)}")
+            _say(f"seed {result.seed} fails: {result.failure}\n  {_command(result.seed, arguments.ledger)}")
             if len(failing) >= arguments.most_failures:
                 break
     minutes = (time.monotonic() - began) / 60
@@ -39,6 +46,7 @@ def main() -> int:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--ledger", choices=("duckdb", "postgres"), default="duckdb", help="what it is stored in")
     parser.add_argument("--seeds", type=int, default=200, help="how many (default 200)")
     parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
     parser.add_argument("--runs", type=int, help="stop once Dagster has made so many runs")
@@ -48,8 +56,8 @@ def _arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _replay(seed: int) -> int:
-    with a_database() as database:
+def _replay(seed: int, server: PostgresServer | None) -> int:
+    with a_database(server) as database:
         result = run_seed(database, seed, on_line=_say)
         if result.failure is None:
             _say(f"seed {seed} holds: {result.runs} runs, trace {result.fingerprint}")
@@ -63,21 +71,21 @@ def _replay(seed: int) -> int:
     return 1
 
 
-def _results(first: int, seeds: int, processes: int, most_runs: int | None) -> Iterator[Result]:
-    runs = 0
-    starts = range(first, first + seeds, _AT_ONCE)
-    groups = [range(start, min(start + _AT_ONCE, first + seeds)) for start in starts]
-    if processes == 1:
-        with a_database() as database:
-            for seed in range(first, first + seeds):
+def _results(arguments: argparse.Namespace, server: PostgresServer | None) -> Iterator[Result]:
+    runs, most_runs = 0, arguments.runs
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    groups = [seeds[start : start + _AT_ONCE] for start in range(0, len(seeds), _AT_ONCE)]
+    if arguments.processes == 1:
+        with a_database(server) as database:
+            for seed in seeds:
                 result = run_seed(database, seed)
                 yield result
                 runs += result.runs
                 if most_runs is not None and runs >= most_runs:
                     return
         return
-    with ProcessPoolExecutor(processes, mp_context=get_context("spawn")) as pool:
-        for results in pool.map(run_seeds, groups):
+    with ProcessPoolExecutor(arguments.processes, mp_context=get_context("spawn")) as pool:
+        for results in pool.map(partial(run_seeds, server=server), groups):
             for result in results:
                 yield result
                 runs += result.runs
@@ -91,8 +99,9 @@ def _say(text: str) -> None:
     sys.stdout.flush()
 
 
-def _command(seed: int) -> str:
-    return f"python -m surgical_pipeline_tests.simulation --seed {seed}"
+def _command(seed: int, ledger: str) -> str:
+    where = "" if ledger == "duckdb" else f" --ledger {ledger}"
+    return f"python -m surgical_pipeline_tests.simulation --seed {seed}{where}"
 
 
 if __name__ == "__main__":

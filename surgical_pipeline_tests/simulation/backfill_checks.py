@@ -13,7 +13,7 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline_tests.simulation.backfill_daemon import UNDER_WAY
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterConnection, DagsterStorage, StoredRun
-from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.processes import Process
 
 _OUTCOMES = """
@@ -24,7 +24,7 @@ JOIN sync_runs AS run ON run.run_id = outcome.run_id
 LEFT JOIN entity_failures AS failure ON failure.run_id = outcome.run_id
     AND failure.entity_type = outcome.entity_type AND failure.iid = outcome.iid
 WHERE run.finished_at IS NOT NULL AND outcome.run_id IN (SELECT unnest($run_ids::VARCHAR[]))
-GROUP BY ALL
+GROUP BY 1, 2, 3, 4, 6
 """
 
 
@@ -32,7 +32,7 @@ GROUP BY ALL
 class BackfillChecks:
     """``broken``: called with what did not hold within a process."""
 
-    file: LedgerFile
+    file: StoredLedger
     storage: DagsterStorage
     broken: Callable[[str], None]
 
@@ -76,7 +76,7 @@ class BackfillChecks:
 
     def _told(self, backfill: Backfill, observer: Process) -> Iterable[str]:
         """Each entity is done, or failed for good and said so, or a resumption takes it; and is so counted."""
-        ledger, runs = SimulatedLedger(self.file, observer), self._runs(backfill, observer)
+        ledger, runs = self.file.opened_by(observer), self._runs(backfill, observer)
         done, failed = set(self._done(backfill, observer)), self._failed(backfill, observer)
         left = self._left(backfill, observer)
         progress = progress_of(ledger, backfill, [one.run for one in runs])
@@ -93,7 +93,7 @@ class BackfillChecks:
 
     def _left(self, backfill: Backfill, observer: Process) -> set[EntityKey]:
         runs = [one.run for one in self._runs(backfill, observer)]
-        scopes = left_of(SimulatedLedger(self.file, observer), backfill, runs)
+        scopes = left_of(self.file.opened_by(observer), backfill, runs)
         return {key for scope in scopes for key in tuple(scope.keys())}
 
     def _done(self, backfill: Backfill, observer: Process) -> dict[EntityKey, list[str]]:

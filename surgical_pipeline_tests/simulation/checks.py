@@ -13,21 +13,24 @@ from surgical_pipeline.ledger import checks as ledger_checks
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, StoredRun
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
 from surgical_pipeline_tests.simulation.gitlab import NEIGHBOUR
-from surgical_pipeline_tests.simulation.ledger import LedgerFile
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.processes import Process
 from surgical_pipeline_tests.simulation.receiver import Hooks, Receiver
 
 _ROWS_BY_ENTITY = """
-SELECT project_id, entity_type, iid, CAST(SUM(hash) AS VARCHAR) FROM (
-    SELECT project_id, entity_type, iid, hash(run_id, fetched_at, missed_at, deleted_at, payload) AS hash
+SELECT project_id, entity_type, iid, md5(string_agg(content, '' ORDER BY content)) FROM (
+    SELECT project_id, entity_type, iid,
+        concat_ws('|', run_id, fetched_at, missed_at, '|', deleted_at, payload) AS content
         FROM entities
-    UNION ALL SELECT project_id, noteable_type, noteable_iid, hash(note_id, run_id, payload) FROM notes
-    UNION ALL SELECT project_id, noteable_type, noteable_iid, hash(event_type, event_id, run_id, payload)
+    UNION ALL SELECT project_id, noteable_type, noteable_iid, concat_ws('|', note_id, run_id, payload) FROM notes
+    UNION ALL SELECT project_id, noteable_type, noteable_iid, concat_ws('|', event_type, event_id, run_id, payload)
         FROM resource_events
-    UNION ALL SELECT project_id, entity_type, iid, hash(dependent, fetched_at, run_id) FROM dependent_fetches
+    UNION ALL SELECT project_id, entity_type, iid, concat_ws('|', dependent, fetched_at, run_id)
+        FROM dependent_fetches
     UNION ALL SELECT project_id, CASE kind WHEN 'issue' THEN 'issue' ELSE 'merge_request' END, iid,
-        hash(document_id, content_hash, deleted_at) FROM documents WHERE kind IN ('issue', 'merge_request')
-) GROUP BY ALL
+        concat_ws('|', document_id, content_hash, deleted_at) FROM documents
+        WHERE kind IN ('issue', 'merge_request')
+) AS contents GROUP BY 1, 2, 3
 """
 _NOT_ONE_OUTCOME = """
 SELECT run.run_id, run.requested, COUNT(outcome.iid), COUNT(*) FILTER (WHERE
@@ -71,7 +74,7 @@ class BrokenError(AssertionError):
 class Checks:
     """``thorough``: compare all content before and after each window of a run, which takes as long as the run."""
 
-    file: LedgerFile
+    file: StoredLedger
     storage: DagsterStorage
     hooks: Hooks
     thorough: bool
@@ -83,6 +86,7 @@ class Checks:
 
     def __post_init__(self) -> None:
         self.file.after_write = self.after_write
+        self.file.tell_broken = self.tell_broken
 
     def after_write(self, process: Process, purpose: str) -> None:
         """Called when a window was committed."""
@@ -202,7 +206,7 @@ class Checks:
     def _later_dependents_replace_earlier(self) -> None:
         for *key, fetched_at in self.file.rows(_DEPENDENT_FETCHES):
             before = self._dependents.get(tuple(key))
-            if before is not None and fetched_at < before:  # type: ignore[operator]
+            if before is not None and fetched_at < before:
                 self.tell_broken(f"{key} fetched at {before} was replaced by what was fetched at {fetched_at}")
             self._dependents[tuple(key)] = fetched_at
 

@@ -16,11 +16,12 @@ from surgical_pipeline.gitlab.rate_limit import RateLimiter
 from surgical_pipeline.ledger.errors import LedgerError, LedgerReplacedError, RunLostError
 from surgical_pipeline.ledger.heartbeat import CHECK_SECONDS
 from surgical_pipeline.ledger.joinable import JoinableRecorder
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.integration.stages.fake_embedder import FakeEmbedder
 from surgical_pipeline_tests.simulation.gitlab import SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible, wait_for
-from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.network import client_of
 from surgical_pipeline_tests.simulation.processes import Process
 
@@ -32,7 +33,7 @@ class SimulatedGateways(RunGateways):
     """``interrupted``: set when Dagster interrupts the process to cancel the run."""
 
     def __init__(
-        self, run_id: str, *, process: Process, gitlab: SimulatedGitLab, file: LedgerFile, folder: Path
+        self, run_id: str, *, process: Process, gitlab: SimulatedGitLab, file: StoredLedger, folder: Path
     ) -> None:
         super().__init__(_NO_SETTINGS, run_id)
         machine = process.machine
@@ -43,13 +44,12 @@ class SimulatedGateways(RunGateways):
         self.interrupted = asyncio.Event()
 
     @cached_property
-    def ledger(self) -> SimulatedLedger:
-        return SimulatedLedger(self._file, self._process)
+    def ledger(self) -> Ledger:
+        return self._file.opened_by(self._process)
 
     @cached_property
     def run(self) -> JoinableRecorder:
-        wall = self._process.machine.wall
-        return JoinableRecorder(self.ledger, self._run_id, clock=wall, worker=self._process.identity)
+        return JoinableRecorder(self.ledger, self._run_id, worker=self._process.identity)
 
     @cached_property
     def embedder(self) -> FakeEmbedder:

@@ -20,21 +20,27 @@ from surgical_pipeline.sandbox.world import World
 from surgical_pipeline_tests.simulation.gitlab_edits import EDITS
 from surgical_pipeline_tests.simulation.processes import NOON
 from surgical_pipeline_tests.simulation.schedule import Surroundings
-from surgical_pipeline_tests.simulation.steps import Edit, Lag, Trouble
+from surgical_pipeline_tests.simulation.steps import Edit, EditName, Lag, Trouble
 
 PROJECT, GROUP, NEIGHBOUR = "acme/rocket", "acme", "acme/neighbour"
 _FIRST_FREE_ID = 90_000_000
 _OPEN_TO = edits.THROTTLE
 """So long after a change further ones may leave `updated_at` as it is, and are found all the same."""
+_SHOWN: frozenset[EditName] = frozenset({"backdate", "delete_note"})
+"""What an entity's own record shows even if its `updated_at` has not moved on."""
 
 
 @dataclass
 class SimulatedGitLab:
-    """``unannounced``: what changed in a way that neither list nor settle rule can show; a sweep finds it."""
+    """``unannounced``: what changed in a way that neither list nor settle rule can show; a sweep finds it.
+
+    ``hidden``: those of them whose own record does not show it either, or that are gone; a deep sweep finds these.
+    """
 
     clock: Callable[[], datetime]
     surroundings: Surroundings
     unannounced: set[EntityKey] = field(default_factory=set)
+    hidden: set[EntityKey] = field(default_factory=set)
     edited: float = 0.0
     """When the last edit was made, in seconds of the simulation."""
     _neighbour: int | None = None
@@ -99,7 +105,7 @@ class SimulatedGitLab:
         touched = EDITS[step.what](self, step)
         self.edited = (self.clock() - NOON).total_seconds()
         for key in touched:
-            self._note(key)
+            self._note(key, shown=step.what in _SHOWN)
         if step.value % 3 == 0:
             self._edit_neighbour("issue" if step.value % 2 else "merge_request")
         announced, self.world.announced = self.world.announced, []
@@ -130,13 +136,16 @@ class SimulatedGitLab:
         self.traffic.faults.clear()
         self.world.behaviour.replica_lag_seconds = 0
 
-    def _note(self, key: EntityKey) -> None:
+    def _note(self, key: EntityKey, *, shown: bool) -> None:
         entity = self.world.find(*key)
         if entity is not None and key in self.visible():
             fresh = self.clock() - datetime.fromisoformat(entity.payload["updated_at"]) < _OPEN_TO
             if fresh:
                 self.unannounced.discard(key)
+                self.hidden.discard(key)
                 return
+        if entity is None or key not in self.visible() or not shown:
+            self.hidden.add(key)
         self.unannounced.add(key)
 
     def found(self, key: EntityKey) -> Entity:

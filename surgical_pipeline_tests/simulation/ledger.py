@@ -1,80 +1,50 @@
-"""A real DuckDB file as the processes of a simulation see it: windows, with moments to be killed around them."""
+"""What the processes of a simulation share as their ledger, whatever it is stored in."""
 
-import contextlib
-import shutil
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from datetime import datetime
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
-import duckdb
+from surgical_pipeline.ledger.protocol import Ledger
+from surgical_pipeline_tests.simulation.processes import Machine, Process
 
-from surgical_pipeline.domain.outcomes import LockStats
-from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.clock import Clock
-from surgical_pipeline.ledger.duckdb.engine import start
-from surgical_pipeline.ledger.duckdb.transaction import DuckDBTransaction
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline.ledger.errors import LockTimeoutError
-from surgical_pipeline_tests.simulation.interruptible import can_wait, wait_for
-from surgical_pipeline_tests.simulation.processes import NOON, Process
-
-T = TypeVar("T")
+Answer = tuple[list[str], list[tuple[Any, ...]]]
+"""The names of a query's columns, and its rows."""
 
 
-class Database:
-    """DuckDB and a new ledger, from which each simulation begins; made once, for it takes longer than a run."""
+class StoredLedger(ABC):
+    """``after_write`` is called when a write was committed, before anybody else does anything."""
 
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._template = folder / "template.duckdb"
-        ledger = DuckDBLedger(self._template, clock=lambda: NOON)
-        with ledger.write("make"):
-            pass
-        ledger.checkpoint()
-        self._running = start(str(folder / "spill"))
-        self._running.execute("SET threads = 1")
-
-    @contextmanager
-    def ledger(self, name: str) -> Iterator["LedgerFile"]:
-        """A new ledger, attached as long as the block lasts."""
-        path = self._folder / f"{name}.duckdb"
-        shutil.copyfile(self._template, path)
-        self._running.execute(sql.query("attach_ledger").text, {"path": str(path)})
-        connection = self._running.cursor()
-        try:
-            connection.execute(sql.query("use_ledger").text)
-            # The statements of a simulation are small and many: planning them is what takes time.
-            connection.execute("PRAGMA disable_optimizer")
-            yield LedgerFile(path, connection)
-        finally:
-            connection.close()
-            self._running.execute(sql.query("detach_ledger").text)
-            for file in (path, path.with_name(f"{path.name}.wal")):
-                file.unlink(missing_ok=True)
-
-    def close(self) -> None:
-        self._running.close()
-
-
-class LedgerFile:
-    """``held_until``: others have the file until then. ``after_write`` is called when a write was committed."""
-
-    def __init__(self, path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-        self.path = path
-        self.connection = connection
+    def __init__(self) -> None:
         self.held_until = 0.0
+        """Nobody else has the ledger until then."""
         self.version = 0
         """How many writes were committed."""
-        self.answers: dict[object, tuple[list[str], list[tuple[Any, ...]]]] = {}
+        self.answers: dict[object, Answer] = {}
         """What read windows were answered since the last write: most ticks ask what the last one asked."""
         self.after_write: Callable[[Process, str], None] = lambda _process, _purpose: None
+        self.tell_broken: Callable[[str], None] = lambda _what: None
+        """Called when windows got in each other's way as they must not."""
 
-    def rows(self, text: str, **params: object) -> list[tuple[object, ...]]:
+    @abstractmethod
+    def opened_by(self, process: Process, *, timeout_seconds: float = 60.0) -> Ledger:
+        """The ledger as one process has it, with moments to be killed in and around its windows.
+
+        ``timeout_seconds``: the longest wait for others.
+        """
+
+    @abstractmethod
+    def rows(self, text: str, **params: object) -> list[tuple[Any, ...]]:
         """What a query of the simulation itself gives, outside any window."""
-        return self.connection.execute(text, params or None).fetchall()
+
+    def runs_on(self, machine: Machine) -> None:
+        """Where the database's server is, if it has one."""
+        del machine
+
+    def hold(self, until: float) -> None:
+        """Nobody can use it until then."""
+        self.held_until = max(self.held_until, until)
 
     def rows_since_write(self, text: str) -> list[tuple[Any, ...]]:
         """The same of a query without parameters, asked once until something is written."""
@@ -83,113 +53,24 @@ class LedgerFile:
             answer = self.answers[text] = ([], self.rows(text))
         return answer[1]
 
-
-class _ReadTransaction(DuckDBTransaction):
-    """The same question to the same content has the same answer."""
-
-    def __init__(self, file: LedgerFile, *, now: datetime) -> None:
-        super().__init__(file.connection, file.path, now=now)
-        self._file = file
-
-    def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
-        asked = (query_name, repr(params))
-        answer = self._file.answers.get(asked)
-        if answer is None:
-            answer = self._file.answers[asked] = super()._run(query_name, params)
-        return answer[0], list(answer[1])
+    def written(self, process: Process, purpose: str) -> None:
+        """A window was committed."""
+        self.version += 1
+        self.answers.clear()
+        self.after_write(process, purpose)
 
 
-class SimulatedLedger:
-    """`ledger.protocol.Ledger` as one process has it. Windows never overlap, as under the real lock."""
+class Database(Protocol):
+    """Where each simulation gets a new ledger; made once, for it takes longer than a run.
 
-    def __init__(self, file: LedgerFile, process: Process, *, timeout_seconds: float = 60.0) -> None:
-        self._file = file
-        self._process = process
-        self._timeout_seconds = timeout_seconds
-        self._windows = 0
+    ``folder``: for whatever files a simulation needs.
+    """
 
     @property
-    def location(self) -> str:
-        return "the simulated ledger"
+    def folder(self) -> Path: ...
 
-    @property
-    def clock(self) -> Clock:
-        return self._process.machine.wall
+    def ledger(self, name: str) -> AbstractContextManager[StoredLedger]:
+        """A new ledger for as long as the block lasts."""
 
-    @property
-    def exists(self) -> bool:
-        self._process.must_live()
-        return True
-
-    @property
-    def stats(self) -> LockStats:
-        return LockStats(windows=self._windows)
-
-    @contextmanager
-    def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[DuckDBTransaction]:
-        del cancelled
-        if can_wait():
-            wait_for(self._turn(purpose))
-        with self._window(purpose, writes=True) as tx:
-            yield tx
-        if can_wait():
-            wait_for(self._process.pause(f"goes on after {purpose}"))
-
-    @contextmanager
-    def read(
-        self, purpose: str = "read", *, cancelled: threading.Event | None = None
-    ) -> Iterator[DuckDBTransaction]:
-        del cancelled
-        if can_wait():
-            wait_for(self._turn(purpose))
-        with self._window(purpose, writes=False) as tx:
-            yield tx
-
-    async def in_write(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:
-        await self._turn(purpose)
-        with self._window(purpose, writes=True) as tx:
-            result = work(tx)
-        await self._process.pause(f"goes on after {purpose}")
-        return result
-
-    async def in_read(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:
-        await self._turn(purpose)
-        with self._window(purpose, writes=False) as tx:
-            return work(tx)
-
-    async def _turn(self, purpose: str) -> None:
-        await self._process.pause(f"waits for {purpose}")
-        time = self._process.machine.time
-        waited = 0.0
-        while (wait := self._file.held_until - time()) > 0:
-            if waited + wait > self._timeout_seconds:
-                await self._process.sleep(self._timeout_seconds - waited)
-                raise LockTimeoutError(self._file.path, self._timeout_seconds)
-            await self._process.sleep(wait)
-            waited += wait
-
-    @contextmanager
-    def _window(self, purpose: str, *, writes: bool) -> Iterator[DuckDBTransaction]:
-        self._process.point(f"opens {purpose}")
-        self._windows += 1
-        connection, now = self._file.connection, self._process.machine.wall()
-        if not writes:
-            yield _ReadTransaction(self._file, now=now)
-            return
-        connection.execute("BEGIN TRANSACTION")
-        tx = DuckDBTransaction(connection, self._file.path, now=now)
-        try:
-            yield tx
-            tx.complete()
-            self._process.point(f"commits {purpose}")
-            connection.execute("COMMIT")
-            tx.committed()
-        except BaseException:
-            with contextlib.suppress(duckdb.Error):
-                connection.execute("ROLLBACK")
-            tx.forget()
-            raise
-        self._file.version += 1
-        self._file.answers.clear()
-        self._file.after_write(self._process, purpose)
-        self._process.point(f"committed {purpose}")
+    def close(self) -> None:
+        """Leave nothing of it."""

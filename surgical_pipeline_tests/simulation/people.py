@@ -35,7 +35,7 @@ from surgical_pipeline_tests.simulation.dagster_storage import (
 )
 from surgical_pipeline_tests.simulation.gitlab import PROJECT, SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible, wait_for
-from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.network import client_of
 from surgical_pipeline_tests.simulation.processes import Process
 from surgical_pipeline_tests.simulation.steps import (
@@ -59,7 +59,7 @@ class People:
 
     storage: DagsterStorage
     gitlab: SimulatedGitLab
-    file: LedgerFile
+    file: StoredLedger
     process_of: Callable[[str], Process]
     later: Callable[[float, Callable[[], object]], None]
     liveness_of: Callable[[RunSummary], Liveness]
@@ -211,8 +211,8 @@ class People:
             self.storage.backfills[backfill_id] = failing
 
     def _resume(self, process: Process, *, backfill_id: str, thinks: float) -> None:
-        connection, ledger = DagsterConnection(self.storage, process), SimulatedLedger(self.file, process)
-        mirror = Mirror(connection.instance, ledger, clock=process.machine.wall, liveness_of=self.liveness_of)
+        connection, ledger = DagsterConnection(self.storage, process), self.file.opened_by(process)
+        mirror = Mirror(connection.instance, ledger, liveness_of=self.liveness_of)
         left = resumption(connection.instance, ledger, self._backfill(backfill_id), mirror=mirror)
         wait_for(process.sleep(thinks))
         self._launch(process, left.plan, left.tags)
@@ -224,7 +224,7 @@ class People:
             self._give("retries", partial(self._retry_run, parent=parent))
 
     def _retry_run(self, process: Process, *, parent: dg.DagsterRun) -> None:
-        with SimulatedLedger(self.file, process).read("run") as tx:
+        with self.file.opened_by(process).read("run") as tx:
             result = load_result(tx, parent.run_id)
         scope = None if result is None or result.finished_at is None else plan_retry(result).scope
         if scope is None:

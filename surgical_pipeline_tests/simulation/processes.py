@@ -83,6 +83,10 @@ class Process:
     async def pause(self, what: str) -> None:
         """Such a moment, after which others may have had their turn."""
         self.point(what)
+        await self.rest()
+
+    async def rest(self) -> None:
+        """Let others have their turn."""
         await asyncio.sleep(self._pause_seconds())
         self.must_live()
         if self.stalls is not None:

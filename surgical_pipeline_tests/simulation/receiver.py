@@ -27,7 +27,7 @@ from surgical_pipeline.webhook.spool import Spool, _Request
 from surgical_pipeline.webhook.spool_file import SpoolError, Work
 from surgical_pipeline_tests.simulation.gitlab import GROUP, SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible
-from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.processes import Process
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ class Receiver:
 
     process: Process
     spool_path: Path
-    file: LedgerFile
+    file: StoredLedger
 
     def __post_init__(self) -> None:
         wall = self.process.machine.wall
@@ -80,7 +80,7 @@ class Receiver:
         self.spool.open()
         self.process.on_death.append(self.spool.close)
         self._app = create_app(self.spool, _SignedVerifier(secrets=[SecretStr(SECRET)]), clock=wall)
-        ledger = SimulatedLedger(self.file, self.process)
+        ledger = self.file.opened_by(self.process)
         self._drain = Drain(self.spool, lambda: ledger, clock=wall)
         self.process.start(self._bring_over())
 

@@ -11,6 +11,8 @@ from unittest.mock import patch
 from surgical_pipeline.events import debounce, hooks
 from surgical_pipeline.events.debounce import Waiting
 from surgical_pipeline.ledger import events
+from surgical_pipeline.ledger.postgres import turns
+from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
 from surgical_pipeline_tests.simulation.checks import AGAIN
 
 _ALWAYS_BEFORE = datetime.min.replace(tzinfo=UTC)
@@ -103,6 +105,13 @@ def _same_backfill() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _comparison() -> Iterator[None]:
+    """A run of what changed takes everything for unchanged whose dependents were fetched late enough."""
+    with patch("surgical_pipeline.domain.unchanged.same_content", lambda *_: True):
+        yield
+
+
 def _nothing_is_due(*_: Any, **__: Any) -> list[Any]:
     return []
 
@@ -117,6 +126,23 @@ def _all_that_wait(tx: Any, projects: Any, **options: Any) -> Any:
         return events.waiting_entities(tx, projects, **options)
 
 
+@contextmanager
+def _time_after_a_wait() -> Iterator[None]:
+    """What was written during a wait is judged by the time before it."""
+    with patch.object(PostgresTransaction, "wait_for_turn", lambda *_, **__: None):
+        yield
+
+
+def _turns_before(*queries: str) -> Callable[[], Any]:
+    """These queries wait for nobody."""
+
+    def off() -> Any:
+        kept = {query: before for query, before in turns.BEFORE.items() if query not in queries}
+        return patch("surgical_pipeline.ledger.postgres.transaction.BEFORE", kept)
+
+    return off
+
+
 RULES: Mapping[str, Callable[[], Any]] = {
     "the settle rule": _settle_rule,
     "the freshness guard": _freshness_guard,
@@ -127,4 +153,13 @@ RULES: Mapping[str, Callable[[], Any]] = {
     "retry of what polling found": _retry_of_polling,
     "resuming what is left": _rest_of_a_backfill,
     "one backfill under way": _same_backfill,
+    "the comparison of only_changed": _comparison,
 }
+
+ON_POSTGRES: Mapping[str, Callable[[], Any]] = {
+    "the freshness guard": _freshness_guard,
+    "the time after a wait": _time_after_a_wait,
+    "the turn of runs' numbers": _turns_before("insert_run", "queue_run"),
+    "the lock of a run before its outcomes": _turns_before("update_outcomes", "insert_failures"),
+}
+"""Those that matter where windows overlap."""

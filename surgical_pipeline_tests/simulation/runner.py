@@ -12,10 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from surgical_pipeline_tests.postgres_server import PostgresServer
 from surgical_pipeline_tests.simulation.checks import BrokenError
+from surgical_pipeline_tests.simulation.duckdb_ledger import DuckDBDatabase
 from surgical_pipeline_tests.simulation.inline import inline_threads
 from surgical_pipeline_tests.simulation.ledger import Database
 from surgical_pipeline_tests.simulation.loop import StuckError, VirtualLoop
+from surgical_pipeline_tests.simulation.postgres_ledger import PostgresDatabase
 from surgical_pipeline_tests.simulation.processes import Killed
 from surgical_pipeline_tests.simulation.rest import (
     check_at_rest,
@@ -46,11 +49,14 @@ class Result:
 
 
 @contextmanager
-def a_database() -> Iterator[Database]:
-    """In memory, where the system has a disk there. What it changes of the process is as it was afterwards."""
+def a_database(server: PostgresServer | None = None) -> Iterator[Database]:
+    """For ledgers in DuckDB files, or on a server. What it changes of the process is as it was afterwards.
+
+    Its files are in memory, where the system has a disk there.
+    """
     place = str(_RAM_DISK) if _RAM_DISK.is_dir() else None
     with tempfile.TemporaryDirectory(prefix="surgical-simulation-", dir=place) as folder, _a_quiet_process():
-        database = Database(Path(folder))
+        database = DuckDBDatabase(Path(folder)) if server is None else PostgresDatabase(server, Path(folder))
         try:
             yield database
         finally:
@@ -84,7 +90,7 @@ def run_seed(
     loop = VirtualLoop()
     trace = Trace(loop.time, on_line)
     with database.ledger(f"seed-{seed}") as file, inline_threads():
-        folder = Path(tempfile.mkdtemp(dir=file.path.parent))
+        folder = Path(tempfile.mkdtemp(dir=database.folder))
         simulation = Simulation(seed, surroundings_of(seed), file, folder, loop, trace)
         loop.set_exception_handler(lambda _, context: _defect(simulation, context))
         try:
@@ -103,9 +109,9 @@ def run_seed(
     )
 
 
-def run_seeds(seeds: Iterable[int]) -> list[Result]:
+def run_seeds(seeds: Iterable[int], server: PostgresServer | None = None) -> list[Result]:
     """Each in turn, in a process of their own; without their lines, which are long."""
-    with a_database() as database:
+    with a_database(server) as database:
         return [replace(run_seed(database, seed), lines=()) for seed in seeds]
 
 
@@ -119,12 +125,14 @@ def _failure_of(simulation: Simulation, steps: Sequence[Step]) -> str | None:
 
     try:
         loop.run_until_complete(until_rest())
-        check_at_rest(simulation, swept=False)
+        check_at_rest(simulation, swept="no")
         check_backfills(simulation, resumed=False)
         loop.run_until_complete(resume_backfills(simulation))
         check_backfills(simulation, resumed=True)
-        loop.run_until_complete(sweep(simulation))
-        check_at_rest(simulation, swept=True)
+        loop.run_until_complete(sweep(simulation, deep=False))
+        check_at_rest(simulation, swept="once")
+        loop.run_until_complete(sweep(simulation, deep=True))
+        check_at_rest(simulation, swept="deeply")
     except (BrokenError, StuckError) as error:
         return str(error)
     return None

@@ -67,6 +67,7 @@ class Surroundings:
         signed: hooks are signed, so that events have GitLab's time.
         hooks: whether there are any.
         clocks: how far the clocks of the machines are ahead of GitLab's, in seconds.
+        database: the same of the machine of the ledger's server, if it has one.
         drift: seconds that these clocks gain per second.
         noticed: the share of dead runs whose end Dagster notices by itself.
         slow: the share of pauses in a process that take seconds.
@@ -85,6 +86,7 @@ class Surroundings:
     signed: bool
     hooks: bool
     clocks: tuple[float, float]
+    database: float
     drift: float
     noticed: float
     slow: float
@@ -106,6 +108,7 @@ def surroundings_of(seed: int) -> Surroundings:
         signed=random.random() < 0.5,
         hooks=random.random() < 0.7,
         clocks=(_offset(random), _offset(random)),
+        database=_offset(Random(f"{seed}/database")),
         drift=random.choice((0.0, 0.0, 1e-4, -1e-4)),
         noticed=random.choice((0.0, 0.5, 1.0)),
         slow=random.choice((0.0, 0.01, 0.03, 0.1)),

@@ -17,6 +17,7 @@ from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.poll_cursor import States
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.rate_limit import RateLimiter
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.runs import RunSummary
 from surgical_pipeline.ledger.settling import due_entities
 from surgical_pipeline.settings import Settings
@@ -24,7 +25,7 @@ from surgical_pipeline_tests.simulation.daemon import Evaluation, Sensor
 from surgical_pipeline_tests.simulation.dagster_storage import DagsterConnection, DagsterStorage
 from surgical_pipeline_tests.simulation.gitlab import GROUP, PROJECT, SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import wait_for
-from surgical_pipeline_tests.simulation.ledger import LedgerFile, SimulatedLedger
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.network import client_of
 from surgical_pipeline_tests.simulation.processes import NOON, Process
 
@@ -40,7 +41,7 @@ class Sensors:
     process: Process
     storage: DagsterStorage
     gitlab: SimulatedGitLab
-    file: LedgerFile
+    file: StoredLedger
     liveness_of: Callable[[RunSummary], Liveness]
     given_up: Callable[[str, int], None]
 
@@ -64,7 +65,6 @@ class Sensors:
         look = Mirror(
             self._connection.instance,
             self._ledger(30),
-            clock=self.process.machine.wall,
             liveness_of=self.liveness_of,
         )
         return look.reconcile(datetime.fromisoformat(cursor) if cursor else None).isoformat(), []
@@ -82,9 +82,9 @@ class Sensors:
         following, requests = tick.evaluate(cursor)
         return str(following), requests
 
-    def sweep(self, cursor: str | None) -> Evaluation:
+    def sweep(self, cursor: str | None, *, deep: bool) -> Evaluation:
         """A schedule: its run keys have the time of its tick."""
-        requests = sweep.requests_of(self._ledger(30), self._settings.watches, deep=True)
+        requests = sweep.requests_of(self._ledger(30), self._settings.watches, deep=deep)
         at = f"{self.process.machine.time():.3f}"
         return cursor, [_keyed(request, f"{request.run_key} {at}") for request in requests]
 
@@ -116,8 +116,8 @@ class Sensors:
         for _, kind, iid in self.gitlab.changed_at(at):
             self.given_up(kind, iid)
 
-    def _ledger(self, seconds: float) -> SimulatedLedger:
-        return SimulatedLedger(self.file, self.process, timeout_seconds=seconds)
+    def _ledger(self, seconds: float) -> Ledger:
+        return self.file.opened_by(self.process, timeout_seconds=seconds)
 
 
 def _keyed(request: dg.RunRequest, run_key: str) -> dg.RunRequest:

@@ -23,7 +23,7 @@ from surgical_pipeline_tests.simulation.dagster_storage import DagsterStorage, S
 from surgical_pipeline_tests.simulation.gateways import SimulatedGateways
 from surgical_pipeline_tests.simulation.gitlab import SimulatedGitLab
 from surgical_pipeline_tests.simulation.interruptible import run_interruptible
-from surgical_pipeline_tests.simulation.ledger import LedgerFile
+from surgical_pipeline_tests.simulation.ledger import StoredLedger
 from surgical_pipeline_tests.simulation.loop import VirtualLoop
 from surgical_pipeline_tests.simulation.people import People
 from surgical_pipeline_tests.simulation.processes import Machine, Process
@@ -51,7 +51,7 @@ class Simulation:
 
     seed: int
     surroundings: Surroundings
-    file: LedgerFile
+    file: StoredLedger
     folder: Path
     loop: VirtualLoop
     trace: Trace
@@ -62,6 +62,7 @@ class Simulation:
     def __post_init__(self) -> None:
         around, time = self.surroundings, self.loop.time
         self.truth = Machine("gitlab", time)
+        self.file.runs_on(Machine("database", time, timedelta(seconds=around.database)))
         self.machines = [
             Machine(f"machine-{number}", time, timedelta(seconds=ahead), around.drift * (1 - 2 * number))
             for number, ahead in enumerate(around.clocks)
@@ -240,7 +241,7 @@ class Simulation:
             case Lag():
                 self.gitlab.lag(step)
             case Hold():
-                self.file.held_until = max(self.file.held_until, self.loop.time() + step.seconds)
+                self.file.hold(self.loop.time() + step.seconds)
             case SetClock():
                 self.machines[step.which].ahead = timedelta(seconds=step.ahead)
             case Cancel():

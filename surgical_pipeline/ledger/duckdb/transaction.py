@@ -33,6 +33,9 @@ class DuckDBTransaction(OpenTransaction):
             self._connection.execute(query("search_typed_views_first").text)
             return self._connection.sql(text, params=dict(params)).to_arrow_table()
 
+    def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
+        """Nobody else can write: the window has the file."""
+
     def _run(self, query_name: str, params: dict[str, Any]) -> tuple[list[str], list[tuple[Any, ...]]]:
         with storage_errors(self._path):
             result = self._connection.execute(_parsed(self._connection, query_name), params)

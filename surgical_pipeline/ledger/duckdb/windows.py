@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,7 +126,7 @@ class DuckDBLedger:
             self._must_exist()
             yield
 
-    def copy_to(self, destination: Path) -> None:
+    def copy_to(self, destination: Path, *, without: Collection[str] = ()) -> None:  # noqa: ARG002  a file is whole
         """Copy the file and its log, as they are at one moment; writers wait while bytes are copied.
 
         The copy is for the owner only, whoever may read the ledger. It takes the place of a file that is there.

@@ -20,8 +20,12 @@ def statement(name: str) -> str:
     Raises:
         KeyError: there is none.
     """
-    text = _TEXT.sub("TEXT", sql.queries(DATABASE)[name].text)
-    return _PARAMETER.sub(r"%(\1)s", text.replace("%", "%%"))
+    return as_statement(sql.queries(DATABASE)[name].text)
+
+
+def as_statement(text: str) -> str:
+    """SQL as it stands in our files, in PostgreSQL's form."""
+    return _PARAMETER.sub(r"%(\1)s", _TEXT.sub("TEXT", text).replace("%", "%%"))
 
 
 def bare(name: str) -> str:

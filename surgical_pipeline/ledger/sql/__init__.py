@@ -108,6 +108,12 @@ def views(database: str = "duckdb") -> str:
 
 
 @cache
+def views_head(database: str) -> str:
+    """What comes before the views in that file: their schema, without views, and what they use."""
+    return (resources.files(__name__) / "views" / f"{database}_head.sql").read_text(encoding="utf-8")
+
+
+@cache
 def computed_views() -> Mapping[str, str]:
     """What typed views select that are computed from others, by name."""
     text = (resources.files(__name__) / "views" / "computed.sql").read_text(encoding="utf-8")

@@ -60,7 +60,7 @@ def test_a_project_that_only_gave_its_path_away_is_current_again_under_its_new_o
 def test_a_project_stored_with_a_clock_that_ran_ahead_is_superseded_all_the_same(ledger: Ledger) -> None:
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, at(90_000))
-        assert upsert_project(tx, "run-2", ANEW, at(10), present=at(11)) == {7: 8}
+        assert upsert_project(tx, "run-2", ANEW, at(10), present=lambda: at(11)) == {7: 8}
 
 
 def test_what_is_superseded_is_named_by_the_check_kept_and_not_embedded(ledger: Ledger) -> None:

@@ -87,7 +87,7 @@ def after(tx: Transaction, records: list[EntityRecord]) -> tuple[str, datetime] 
     present = max(record.fetched_at for record in records)
     for record in records:
         before = stored(tx, record.project_id)
-        for oddities in upsert_entities(tx, "run", [record], present=present).values():
+        for oddities in upsert_entities(tx, "run", [record], present=lambda: present).values():
             assert bool(oddities) == (before is not None and before[1] > record.updated_at)
     return stored(tx, records[0].project_id)
 

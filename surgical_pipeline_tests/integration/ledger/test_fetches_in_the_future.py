@@ -1,6 +1,7 @@
 """A clock that was wrong wrote times of GitLab's future: they guard nothing, and who finds them says so."""
 
 from datetime import datetime, timedelta
+from functools import partial
 
 import pytest
 
@@ -41,10 +42,10 @@ def test_a_row_of_the_future_is_replaced_with_a_warning(ledger: Ledger, key: Ent
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + ahead)])
         new = entity(key, fetched=99, title="New")
-        (warning,) = upsert_entities(tx, "run-2", [new], present=at(100))[key]
+        (warning,) = upsert_entities(tx, "run-2", [new], present=lambda: at(100))[key]
         assert f"as fetched at {at(100 + ahead):%Y-%m-%d %H:%M:%S} UTC" in warning
         assert state(tx, key, "title", "fetched_at") == ("New", at(99))
-        assert upsert_entities(tx, "run-3", [new], present=at(100)) == {key: ()}
+        assert upsert_entities(tx, "run-3", [new], present=lambda: at(100)) == {key: ()}
 
 
 @pytest.mark.parametrize("key", BOTH, ids=str)
@@ -53,7 +54,7 @@ def test_a_later_fetch_that_can_be_is_believed(ledger: Ledger, key: EntityKey, p
     with ledger.write("ingest") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=100 + MARGIN)])
         new = entity(key, fetched=99, title="New")
-        assert upsert_entities(tx, "run-2", [new], present=present) == {}
+        assert upsert_entities(tx, "run-2", [new], present=lambda: present) == {}
         assert state(tx, key, "title") == ("Engine",)
 
 
@@ -62,7 +63,7 @@ def test_an_updated_at_that_went_back_is_told_with_both_times(ledger: Ledger) ->
         upsert_entities(tx, "run-1", [entity(issue(1), updated=90), entity(issue(2), updated=90)])
         went = "from 2026-05-04 12:01:30 UTC to 2026-05-04 12:00:10 UTC"
         new = [entity(issue(1), updated=10, fetched=161), entity(issue(2), updated=90, fetched=161)]
-        assert upsert_entities(tx, "run-2", new, present=at(161)) == {
+        assert upsert_entities(tx, "run-2", new, present=lambda: at(161)) == {
             issue(1): (f"its updated_at went back {went}; the later fetch counts",),
             issue(2): (),
         }
@@ -75,7 +76,7 @@ def test_what_is_missed_is_tombstoned_though_its_row_or_its_miss_is_of_the_futur
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, fetched=DAY)])
         for number, when in ((2, DAY), (3, 200)):
-            done = record_misses(tx, f"run-{number}", 7, [key], missed_at=at(when), present=at(when))
+            done = record_misses(tx, f"run-{number}", 7, [key], missed_at=at(when), present=partial(at, when))
             assert done.tombstoned == ({key} if number == 3 else set())
         assert state(tx, key, "missed_at", "deleted_at") == (at(200), at(200))
 
@@ -85,9 +86,9 @@ def test_what_is_missed_is_tombstoned_though_its_row_or_its_miss_is_of_the_futur
 def test_a_miss_of_the_future_is_taken_back_by_the_next_fetch(ledger: Ledger, key: EntityKey, stale: bool) -> None:
     with ledger.write("miss") as tx:
         upsert_entities(tx, "run-1", [entity(key, updated=50, fetched=100)])
-        record_misses(tx, "run-2", 7, [key], missed_at=at(DAY), present=at(DAY))
+        record_misses(tx, "run-2", 7, [key], missed_at=at(DAY), present=lambda: at(DAY))
         new = entity(key, updated=40 if stale else 60, fetched=120)
-        assert upsert_entities(tx, "run-3", [new], present=at(120)).keys() == (set() if stale else {key})
+        assert upsert_entities(tx, "run-3", [new], present=lambda: at(120)).keys() == (set() if stale else {key})
         assert state(tx, key, "missed_at", "missed_run_id", "deleted_at") == (None, None, None)
 
 
@@ -97,7 +98,7 @@ def test_a_project_of_the_future_is_replaced(ledger: Ledger) -> None:
         upsert_project(tx, "run-1", PROJECT, at(DAY))
         upsert_project(tx, "run-2", renamed, at(10))
         assert read_sql(tx, "SELECT path FROM projects") == [(PROJECT.path,)]
-        upsert_project(tx, "run-2", renamed, at(10), present=at(10))
+        upsert_project(tx, "run-2", renamed, at(10), present=lambda: at(10))
         assert read_sql(tx, "SELECT path FROM projects") == [("acme/renamed",)]
 
 
@@ -115,11 +116,11 @@ def test_dependents_of_the_future_are_replaced_and_named_and_later_ones_stay_and
             discussions(issue(1), fetched=101),
             linked(issue(1), Dependent.LINKS, [], fetched=101),
         ]
-        done = replace_dependents(tx, "run-2", 7, again, present=at(101))
+        done = replace_dependents(tx, "run-2", 7, again, present=lambda: at(101))
         assert done.replaced == {talks}
         assert done.stale == {links}
         assert done.unbelieved == {talks: at(DAY)}
         assert read_sql(tx, "SELECT COUNT(*) FROM notes") == [(0,)]
         assert read_sql(tx, "SELECT COUNT(*) FROM linked_records") == [(1,)]
-        once_more = replace_dependents(tx, "run-3", 7, again, present=at(101) + timedelta(seconds=1))
+        once_more = replace_dependents(tx, "run-3", 7, again, present=lambda: at(101) + timedelta(seconds=1))
         assert once_more.unbelieved == {}

@@ -10,6 +10,48 @@ SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, $turn::INTEGER);
 -- The same for what has this path.
 SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, hashtext(lower($path)));
 
+-- name: lock_project
+-- The project, which is about to be written.
+SELECT project_id FROM projects WHERE project_id = $project_id FOR NO KEY UPDATE;
+
+-- name: lock_project_of_new
+-- The same if it does not have all of these entities yet: nobody else writes the missing ones.
+SELECT project_id
+FROM projects
+WHERE project_id = $project_id AND EXISTS (
+    SELECT FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGINT[]) AS iid) AS given
+    WHERE NOT EXISTS (
+        SELECT FROM entities
+        WHERE entities.project_id = $project_id AND entities.entity_type = given.entity_type
+          AND entities.iid = given.iid))
+FOR NO KEY UPDATE;
+
+-- name: lock_projects_of_new
+-- The same of entities that are about to be written.
+SELECT project_id
+FROM projects
+WHERE project_id IN (
+    SELECT given.project_id
+    FROM (
+        SELECT unnest($project_id::BIGINT[]) AS project_id, unnest($entity_type::VARCHAR[]) AS entity_type,
+            unnest($iid::BIGINT[]) AS iid
+    ) AS given
+    WHERE NOT EXISTS (
+        SELECT FROM entities
+        WHERE entities.project_id = given.project_id AND entities.entity_type = given.entity_type
+          AND entities.iid = given.iid))
+ORDER BY project_id
+FOR NO KEY UPDATE;
+
+-- name: lock_written_entities
+-- Entities that are about to be written.
+SELECT iid
+FROM entities
+WHERE (project_id, entity_type, iid) IN (
+    SELECT unnest($project_id::BIGINT[]), unnest($entity_type::VARCHAR[]), unnest($iid::BIGINT[]))
+ORDER BY project_id, entity_type, iid
+FOR UPDATE;
+
 -- name: lock_entities
 -- These entities: what their content is made of does not change until the end.
 SELECT iid
