@@ -95,6 +95,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak backfill --kills 3
 	@$(BIN)/python -m surgical_pipeline_tests.soak readers
 	@$(BIN)/python -m surgical_pipeline_tests.soak partitions --partitions 3500
+	@$(BIN)/python -m surgical_pipeline_tests.soak machines
 	@$(BIN)/python -m surgical_pipeline_tests.soak hour
 	@$(BIN)/python -m surgical_pipeline_tests.simulation --first 1000 --runs 20000 --seeds 100000 --processes $(SIMULATIONS)
 
@@ -107,6 +108,7 @@ bench: $(VENV)/.dev ## Measure everything, then ours beside dlt and others, whic
 	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.politeness
 	@$(BIN)/python -m benchmarks.backfill
+	@$(BIN)/python -m benchmarks.scale
 	@$(BIN)/python -m benchmarks.events
 	@$(BIN)/python -m benchmarks.pruning
 	@$(BIN)/python -m benchmarks.documents

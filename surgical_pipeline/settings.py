@@ -17,8 +17,8 @@ from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import Scope, ScopeError
 from surgical_pipeline.domain.watches import Watch, WatchError, parse_watches
-from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES
-from surgical_pipeline.gitlab.urls import validate_base_url
+from surgical_pipeline.embedders.registry import DEFAULT_EMBEDDER, EMBEDDER_NAMES, EmbedderSettings
+from surgical_pipeline.gitlab.base_url import validate_base_url
 
 LOCK_TIMEOUT_SECONDS = 60.0
 _OWNER = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+|team:[A-Za-z0-9_.-]+")
@@ -52,15 +52,6 @@ class GitLabSettings(BaseModel):
     url: str
     token: SecretStr
     ca_bundle: Path | None = None
-
-
-class EmbedderSettings(BaseModel):
-    model_config = ConfigDict(frozen=True)
-
-    name: str = DEFAULT_EMBEDDER
-    url: str | None = None
-    model: str | None = None
-    api_key: SecretStr | None = None
 
 
 class Settings(BaseModel):

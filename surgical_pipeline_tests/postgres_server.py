@@ -19,7 +19,7 @@ from surgical_pipeline.ledger.postgres.windows import PostgresLedger
 from surgical_pipeline_tests.surroundings import skip_or_fail
 
 PASSWORD = "a-secret-of-the-ledger"
-_USER = "ledger"
+USER = "ledger"
 _SETTINGS = {
     # Nothing needs to outlive the machine.
     "fsync": "off",
@@ -39,10 +39,11 @@ class PostgresServer:
     folder: Path
     port: int
     binaries: Path
+    host: str = "127.0.0.1"
 
     def url(self, database: str, *, password: str | None = PASSWORD) -> str:
         secret = f":{password}" if password else ""
-        return f"postgresql://{_USER}{secret}@127.0.0.1:{self.port}/{database}"
+        return f"postgresql://{USER}{secret}@{self.host}:{self.port}/{database}"
 
     def new_database(self, template: str = "template0") -> str:
         """The name of a new database, as the template is; nobody may be connected to that."""
@@ -69,6 +70,10 @@ class PostgresServer:
         with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
             connection.execute("SET search_path = main")
             return connection.execute(text).fetchall()
+
+    def execute(self, database: str, text: str) -> None:
+        with closing(psycopg.connect(self.url(database), autocommit=True)) as connection:
+            connection.execute(text)
 
     def address(self, database: str) -> Address:
         return Address.parse(self.url(database))
@@ -110,9 +115,15 @@ def _binaries() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """A running server; stopped and removed at the end."""
-    binaries = _binaries()
+def postgres_server(
+    host: str = "127.0.0.1", *, network: str | None = None, programs: Path | None = None
+) -> Iterator[PostgresServer]:
+    """A running server; stopped and removed at the end.
+
+    ``network``: from which others may connect, too. ``programs``: the folder of its programs, which everybody can
+    read; None: the system's.
+    """
+    binaries = programs or _binaries()
     if binaries is None:
         skip_or_fail("no PostgreSQL is installed: apt-get install postgresql")
         return
@@ -123,17 +134,20 @@ def postgres_server() -> Iterator[PostgresServer]:
         for path in (folder, secret):
             shutil.chown(path, "postgres", "postgres")
     try:
-        access = ("-U", _USER, "--pwfile", secret, "--auth=scram-sha-256")
+        access = ("-U", USER, "--pwfile", secret, "--auth=scram-sha-256")
         made = ("--encoding=UTF8", "--locale=C.UTF-8", "--no-sync")
         _run([binaries / "initdb", "-D", folder / "data", *access, *made])
-        server = PostgresServer(folder, _free_port(), binaries)
+        server = PostgresServer(folder, _free_port(), binaries, host)
         settings = _SETTINGS | {
             "port": str(server.port),
-            "listen_addresses": "'127.0.0.1'",
+            "listen_addresses": f"'{host}'",
             "unix_socket_directories": f"'{folder}'",
         }
         with (folder / "data" / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = {value}\n" for name, value in settings.items())
+        if network is not None:
+            with (folder / "data" / "pg_hba.conf").open("a") as file:
+                file.write(f"host all all {network} scram-sha-256\n")
         _run([binaries / "pg_ctl", "-D", folder / "data", "-w", "-l", folder / "log", "start"])
         try:
             yield server

@@ -4,13 +4,12 @@ import hashlib
 import re
 
 from surgical_pipeline.dataset.columns import ColumnType
-from surgical_pipeline.dataset.dialect import DuckDBDialect
 from surgical_pipeline.dataset.schema import TABLES
-from surgical_pipeline.dataset.views import views_sql
+from surgical_pipeline.dataset.views import DIALECTS, views_sql
 from surgical_pipeline.ledger import sql
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
-SQL = REPOSITORY / "surgical_pipeline" / "ledger" / "sql" / "views" / "duckdb.sql"
+SQL = REPOSITORY / "surgical_pipeline" / "ledger" / "sql" / "views"
 MANUAL = REPOSITORY / "docs" / "data.md"
 BEGIN, END = "<!-- made by `make views` -->", "<!-- end -->"
 
@@ -26,14 +25,14 @@ _WORDS = {
 }
 
 
-def fingerprint() -> str:
-    """Of the views as the ledger makes them."""
-    return hashlib.sha256(sql.views().encode()).hexdigest()[:16]
+def fingerprint(database: str) -> str:
+    """Of the views as a ledger in that database makes them."""
+    return hashlib.sha256(sql.views(database).encode()).hexdigest()[:16]
 
 
-def announced() -> str | None:
+def announced(database: str) -> str | None:
     """The fingerprint of the views that the last migration with views names."""
-    found = [re.search(r"^-- views: (\w+)$", one.text, flags=re.MULTILINE) for one in sql.migrations()]
+    found = [re.search(r"^-- views: (\w+)$", one.text, flags=re.MULTILINE) for one in sql.migrations(database)]
     return [match[1] for match in found if match][-1] if any(found) else None
 
 
@@ -60,11 +59,14 @@ def manual(text: str) -> str:
 
 
 def main() -> None:
-    SQL.write_text(views_sql(DuckDBDialect()), encoding="utf-8")
+    for dialect in DIALECTS:
+        (SQL / f"{dialect.name}.sql").write_text(views_sql(dialect), encoding="utf-8")
     MANUAL.write_text(manual(MANUAL.read_text(encoding="utf-8")), encoding="utf-8")
     sql.views.cache_clear()
-    if announced() != fingerprint():
-        print(f"The views changed: add a migration with the line `-- views: {fingerprint()}`.")  # noqa: T201
+    for dialect in DIALECTS:
+        if announced(dialect.name) != (now := fingerprint(dialect.name)):
+            line = f"-- views: {now}"
+            print(f"The views changed: add a migration for {dialect.name} with the line `{line}`.")  # noqa: T201
 
 
 if __name__ == "__main__":

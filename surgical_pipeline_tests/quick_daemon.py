@@ -21,12 +21,14 @@ LOOK_SECONDS = 1
 
 
 @contextmanager
-def running_daemon(home: Path) -> Iterator["subprocess.Popen[bytes]"]:
-    """In this process's environment, with this repository's dagster.yaml in ``home``.
+def running_daemon(
+    home: Path, settings: Path = REPOSITORY / "dagster.yaml"
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """In this process's environment, with those settings in ``home``.
 
     Its whole process tree is ended afterwards.
     """
-    shutil.copy(REPOSITORY / "dagster.yaml", home)
+    shutil.copy(settings, home / "dagster.yaml")
     command = [sys.executable, "-m", __name__, "run", "-w", str(REPOSITORY / "workspace.yaml")]
     with (home / "daemon.log").open("ab") as log:
         process = subprocess.Popen(

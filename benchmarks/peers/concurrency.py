@@ -3,6 +3,7 @@
 `python -m benchmarks.peers.concurrency [--concurrent 8 32]`: processes that start at once, one issue each.
 """
 
+import os
 import statistics
 import tempfile
 import time
@@ -17,7 +18,7 @@ from benchmarks.peers import ours
 from benchmarks.peers.environments import PROGRAMS, environment
 from benchmarks.peers.measuring import Spread, Taken, measured, must_succeed
 from benchmarks.peers.options import Options, run_alone
-from benchmarks.peers.results import Contest, Section
+from benchmarks.peers.results import Contest, Floor, Section
 from benchmarks.peers.targeted import OURS
 from surgical_pipeline.sandbox.control_client import SandboxControl
 
@@ -40,7 +41,8 @@ def section(options: Options) -> Section:
         "DuckDB under Dagster",
         "Each run is a process that syncs one issue with discussions and events and stores it in the one file. "
         "Ours stores all of it, with documents and embeddings; the IO manager stores the notes alone, a partition "
-        "for each issue. Its runs do not tell how long they waited for the file.",
+        "for each issue. Its runs do not tell how long they waited for the file. The floor is the processor time "
+        "of all these processes, shared by all cores.",
         HEAD,
     )
     with (
@@ -52,13 +54,17 @@ def section(options: Options) -> Section:
         for number in options.concurrent:
             iids = existing_issues(150)[:number]
             seconds: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
-            for turn in range(options.rounds):
+            work: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
+            failed: dict[str, list[float]] = {OURS: [], IO_MANAGER: []}
+            for turn in range(options.fewer_rounds):
                 names = [OURS, IO_MANAGER][:: 1 if turn % 2 == 0 else -1]
                 for name in names:
                     path = Path(folder, f"{number}-{turn}-{name.replace(' ', '-')}.duckdb")
                     start = _ours(path, home, control) if name == OURS else _io_manager(path, home, iids)
                     taken, all_done = at_once(start, iids)
                     seconds[name].append(all_done)
+                    work[name].append(sum(one.cpu_seconds for one in taken))
+                    failed[name].append(sum(one.exit_code != 0 for one in taken))
                     found.rows.append(_row(name, taken, path, number=number, all_done=all_done))
                     found.notes += reasons(name, taken, number)
             found.contests.append(
@@ -67,6 +73,18 @@ def section(options: Options) -> Section:
                     IO_MANAGER,
                     Spread.of(seconds[OURS]),
                     Spread.of(seconds[IO_MANAGER]),
+                    why=(
+                        f"of its runs {Spread.of(failed[IO_MANAGER])} failed, of ours {Spread.of(failed[OURS])}; "
+                        f"processor seconds of all: ours {Spread.of(work[OURS])}, {IO_MANAGER} "
+                        f"{Spread.of(work[IO_MANAGER])}, which renders and embeds nothing"
+                    ),
+                )
+            )
+            found.floors.append(
+                Floor(
+                    f"{number} runs at once on one file, s",
+                    Spread.of(seconds[OURS]),
+                    statistics.median(work[OURS]) / (os.cpu_count() or 1),
                 )
             )
     return found

@@ -7,9 +7,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.fetching import existing_issues, sandbox
+from benchmarks.peers import floors
 from benchmarks.peers.measuring import alternating, spread
 from benchmarks.peers.options import Options, run_alone
-from benchmarks.peers.results import Contest, Section
+from benchmarks.peers.results import Contest, Floor, Section
 from benchmarks.peers.targeted import OURS, bound, contestants
 from surgical_pipeline.sandbox.control_client import SandboxControl
 
@@ -19,7 +20,8 @@ HEAD = ("issues", "tool", "whole command s", "ms for each issue", "peak MB", "KB
 def section(options: Options) -> Section:
     found = Section(
         "Growth",
-        "The targeted re-sync of ever more issues, without latency. More for each issue: the peak beyond that of "
+        "The targeted re-sync of ever more issues, without latency; the floor is a client that asks for the same "
+        "and understands nothing. More for each issue: the peak beyond that of "
         "the smallest size, divided by the issues beyond it.",
         HEAD,
     )
@@ -49,10 +51,17 @@ def section(options: Options) -> Section:
                         f"{more / beyond:.0f}" if beyond else "-",
                     ]
                 )
+            floor = floors.seconds_of(iids[:size], latency_ms=0, url=url, token=token)
+            found.floors.append(Floor(f"whole command, {size:,} issues, s", seconds[OURS], floor))
             for name in tools:
                 if name != OURS:
+                    why = (
+                        f"at {min(options.growth):,} issues ours has {smallest[OURS]:.0f} MB and {name} "
+                        f"{smallest[name]:.0f}; ours grew by {peaks[OURS].median - smallest[OURS]:.0f} "
+                        f"and {name} by {peaks[name].median - smallest[name]:.0f}"
+                    )
                     found.contests.append(
-                        Contest(f"peak memory, {size:,} issues, MB", name, peaks[OURS], peaks[name])
+                        Contest(f"peak memory, {size:,} issues, MB", name, peaks[OURS], peaks[name], why=why)
                     )
     return found
 

@@ -1,6 +1,6 @@
 """What a person waits for: one issue from launch to success beside an empty job, and commands that only read.
 
-`python -m benchmarks.peers.latency [--rounds 5]`: whole processes, taking turns.
+`python -m benchmarks.peers.latency [--rounds 3]`: whole processes, taking turns.
 """
 
 import sys

@@ -19,6 +19,19 @@ class ColumnType(StrEnum):
     TEXTS = "VARCHAR[]"
     VECTOR = "FLOAT[]"
 
+    @property
+    def anywhere(self) -> str:
+        """A name that PostgreSQL understands, too."""
+        return _ANYWHERE.get(self, str(self))
+
+
+_ANYWHERE = {
+    ColumnType.TEXT: "TEXT",
+    ColumnType.NUMBER: "DOUBLE PRECISION",
+    ColumnType.TEXTS: "TEXT[]",
+    ColumnType.VECTOR: "REAL[]",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Column:

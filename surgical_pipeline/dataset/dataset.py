@@ -18,7 +18,6 @@ from surgical_pipeline.dataset.selection import select
 from surgical_pipeline.dataset.sources import LedgerSource, PublishedSource, Source
 from surgical_pipeline.dataset.versions import current_version
 from surgical_pipeline.ledger.opening import open_ledger
-from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings
 
 if TYPE_CHECKING:
@@ -150,15 +149,15 @@ class Dataset:
     def sql(self, query: str, **parameters: object) -> "pd.DataFrame":
         """The rows of your own query. Tables are named as here; parameters are written ``$name``.
 
-        On the ledger, syncs wait while it runs.
+        On a ledger in a file, syncs wait while it runs. On one in PostgreSQL it is PostgreSQL's SQL.
 
         Raises:
-            DatasetError: it is no query, or a wrong one; the message is DuckDB's.
+            DatasetError: it is no query, or a wrong one; the message is the database's.
             LedgerError: the ledger cannot be read.
         """
         from surgical_pipeline.dataset.frames import to_frame  # noqa: PLC0415  pandas, only where it is used
 
-        check_reads_only(query)
+        self._source.check(query)
         return to_frame(self._source.arrow(query, parameters))
 
     def close(self) -> None:
@@ -180,8 +179,9 @@ def open_dataset(path: Path | str | None = None) -> Dataset:
     """What was synced, to be read.
 
     Args:
-        path: a folder of published copies, one of its versions, or a ledger. None: the folder that
-            ``SURGICAL_PUBLISH`` names if anything is published there, else the ledger that the settings name.
+        path: a folder of published copies, one of its versions, or a ledger: a file or a ``postgresql://``
+            address. None: the folder that ``SURGICAL_PUBLISH`` names if anything is published there, else the
+            ledger that the settings name.
 
     Raises:
         DatasetError: there is nothing to read, or it cannot be read.
@@ -192,7 +192,9 @@ def open_dataset(path: Path | str | None = None) -> Dataset:
     if path is None:
         folder = folder_of(settings)
         source = _published(folder) if folder else None
-        found: Source = source or _of_ledger(open_ledger(settings))
+        found: Source = source or _of_ledger(settings)
+    elif (there := _with_ledger(settings, str(path))).ledger_address is not None:
+        found = _of_ledger(there)
     else:
         found = _at(Path(path).expanduser().absolute(), settings)
     _LOG.info("reading %s", found.location)
@@ -211,8 +213,11 @@ def _at(path: Path, settings: Settings) -> Source:
         return source
     if (path.resolve().parent / FILE).exists():
         return _version(path.resolve().parent)
-    there = Settings(environment={**settings.environment, "SURGICAL_LEDGER": str(path)})
-    return _of_ledger(open_ledger(there))
+    return _of_ledger(_with_ledger(settings, str(path)))
+
+
+def _with_ledger(settings: Settings, ledger: str) -> Settings:
+    return Settings(environment={**settings.environment, "SURGICAL_LEDGER": ledger})
 
 
 def _published(folder: Path) -> Source | None:
@@ -230,7 +235,12 @@ def _version(version: Path) -> Source:
     return PublishedSource(version)
 
 
-def _of_ledger(ledger: Ledger) -> Source:
+def _of_ledger(settings: Settings) -> Source:
+    ledger = open_ledger(settings)
     with ledger.read("dataset"):  # says now what is wrong, and migrates an older one
         pass
-    return LedgerSource(ledger)
+    return LedgerSource(ledger, check=check_reads_only if settings.ledger_address is None else _by_the_server)
+
+
+def _by_the_server(text: str) -> None:
+    """It is the query of a cursor, in a transaction that only reads."""

@@ -7,7 +7,7 @@ when it is whole, and ``current`` is turned to it last; a kill at any moment lea
 import contextlib
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -48,7 +48,8 @@ class CopyableLedger(Protocol):
 
     def read(self, purpose: str = "read") -> AbstractContextManager[Any]: ...
 
-    def copy_to(self, destination: Path) -> None: ...
+    def copy_to(self, destination: Path, *, without: Collection[str] = ()) -> None:
+        """``without``: tables that nobody will read in the copy, if leaving them out saves work."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +83,15 @@ def publish(
         PublishError: the version could not be made; the one before stays.
         LedgerError: the ledger is missing or cannot be read.
     """
-    started = time.monotonic()
+    started, wanted = time.monotonic(), frozenset(also)
     with _writing_errors(folder):
         _prepare(folder)
         with publishing_alone(folder, timeout_seconds=wait_at_most_seconds):
             remove_leftovers(folder)
             number = max([0, *version_numbers(folder)]) + 1
             with _unfinished(folder, number) as version:
-                window_ms = _copy_of(ledger, version / _COPY)
-                tables = _conditions(confidential=confidential, also=frozenset(also))
+                window_ms = _copy_of(ledger, version / _COPY, also=wanted)
+                tables = _conditions(confidential=confidential, also=wanted)
                 with building_errors():
                     built = build_published(version / _COPY, version, tables)
                 manifest = _manifest(
@@ -150,12 +151,13 @@ def _unfinished(folder: Path, number: int) -> Iterator[Path]:
                 shutil.rmtree(version)
 
 
-def _copy_of(ledger: CopyableLedger, copy: Path) -> float:
+def _copy_of(ledger: CopyableLedger, copy: Path, *, also: frozenset[str]) -> float:
     """Copy the ledger; gives how long others had to wait for that, in milliseconds."""
     with ledger.read("publish"):  # an older one is migrated: the copy is only read
         pass
     before = ledger.stats.held_ms
-    ledger.copy_to(copy)
+    # A vector is shown with its document's address.
+    ledger.copy_to(copy, without=ON_REQUEST - also - ({"documents"} if "embeddings" in also else set()))
     return round(ledger.stats.held_ms - before, 3)
 
 

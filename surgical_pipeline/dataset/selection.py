@@ -66,14 +66,14 @@ def _meant(name: str, by_name: Mapping[str, Column], *, table: str) -> tuple[Col
     if name in by_name:
         column = by_name[name]
         if column.type is ColumnType.TEXTS:
-            return column, f"{{column}} @> CAST({{value}} AS {column.type})"
-        return column, f"{{column}} = ANY(CAST({{value}} AS {column.type}[]))"
+            return column, f"{{column}} @> CAST({{value}} AS {column.type.anywhere})"
+        return column, f"{{column}} = ANY(CAST({{value}} AS {column.type.anywhere}[]))"
     stem, _, bound = name.rpartition("_")
     for candidate in (f"{stem}_at", stem):
         if bound in _BOUNDS and candidate in by_name:
             column = by_name[candidate]
             if column.type in (ColumnType.TIME, ColumnType.DAY):
-                return column, f"{{column}} {_BOUNDS[bound]} CAST({{value}} AS {column.type})"
+                return column, f"{{column}} {_BOUNDS[bound]} CAST({{value}} AS {column.type.anywhere})"
     raise UnknownNameError(f"column of {_bare(table)}", name, by_name)
 
 

@@ -1,15 +1,17 @@
 """Where a dataset's rows come from: a published version, or the ledger itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
 from surgical_pipeline.dataset.columns import Column
-from surgical_pipeline.dataset.engine import PublishedFile, reading_errors
+from surgical_pipeline.dataset.engine import PublishedFile, check_reads_only, reading_errors
+from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.manifest import Manifest, read_manifest
 from surgical_pipeline.dataset.schema import SCHEMA, views
 from surgical_pipeline.dataset.versions import DATABASE
+from surgical_pipeline.ledger.errors import ReaderSqlError
 from surgical_pipeline.ledger.protocol import Ledger
 
 
@@ -27,6 +29,13 @@ class Source(Protocol):
         """What a published version says of itself; None: the ledger."""
 
     def sql_name(self, table: str) -> str: ...
+
+    def check(self, text: str) -> None:
+        """A reader's SQL is one query.
+
+        Raises:
+            DatasetError: it is none, several, or changes something.
+        """
 
     def arrow(self, text: str, params: Mapping[str, Any]) -> Any:
         """The rows of a query as a ``pyarrow.Table``.
@@ -54,6 +63,9 @@ class PublishedSource:
     def sql_name(self, table: str) -> str:
         return f'{SCHEMA}.main."{table}"'
 
+    def check(self, text: str) -> None:
+        check_reads_only(text)
+
     def arrow(self, text: str, params: Mapping[str, Any]) -> Any:
         return self._file.arrow(text, params)
 
@@ -62,12 +74,16 @@ class PublishedSource:
 
 
 class LedgerSource:
-    """The ledger as it is: each read is a window of its own, in which no sync can write."""
+    """The ledger as it is: each read is a window of its own, in which no sync can write to a file.
+
+    ``check``: whether a reader's SQL is one query; a server refuses anything else by itself.
+    """
 
     manifest: Manifest | None = None
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, *, check: Callable[[str], None]) -> None:
         self._ledger = ledger
+        self._check = check
         self.columns: Mapping[str, tuple[Column, ...]] = views()
 
     @property
@@ -77,9 +93,15 @@ class LedgerSource:
     def sql_name(self, table: str) -> str:
         return f'{SCHEMA}."{table}"'
 
+    def check(self, text: str) -> None:
+        self._check(text)
+
     def arrow(self, text: str, params: Mapping[str, Any]) -> Any:
-        with reading_errors(), self._ledger.read("dataset") as tx:
-            return tx.arrow(text, params)
+        try:
+            with reading_errors(), self._ledger.read("dataset") as tx:
+                return tx.arrow(text, params)
+        except ReaderSqlError as error:
+            raise DatasetError(str(error)) from error
 
     def close(self) -> None:
         """Nothing is open between reads."""

@@ -1,12 +1,14 @@
 """The SQL of the typed views, made from the tables' columns.
 
-`make views` keeps it in ``ledger/sql/views/duckdb.sql``, which a ledger reads when it is migrated.
+`make views` keeps it in ``ledger/sql/views/``, a file for each database, which a ledger reads when it is migrated.
 """
 
 import re
 
 from surgical_pipeline.dataset.columns import Column, Table
-from surgical_pipeline.dataset.dialect import DuckDBDialect
+from surgical_pipeline.dataset.dialects.dialect import Dialect
+from surgical_pipeline.dataset.dialects.duckdb import DuckDBDialect
+from surgical_pipeline.dataset.dialects.postgres import PostgresDialect
 from surgical_pipeline.dataset.schema import SCHEMA, TABLES
 from surgical_pipeline.ledger import sql
 
@@ -16,22 +18,21 @@ _HEAD = """\
 -- The typed views, which `make views` makes from surgical_pipeline/dataset/tables: do not change this file by
 -- hand. They hold no data, and are made anew whenever a ledger is migrated.
 
-DROP SCHEMA IF EXISTS {schema} CASCADE;
-
-CREATE SCHEMA {schema};
 """
 
+DIALECTS: tuple[Dialect, ...] = (DuckDBDialect(), PostgresDialect())
 
-def views_sql(dialect: DuckDBDialect) -> str:
+
+def views_sql(dialect: Dialect) -> str:
     """All views, in an order in which each finds what it refers to."""
-    return "\n".join([_HEAD.format(schema=SCHEMA), *(_views(table, dialect) for table in _in_order())])
+    return "\n".join([_HEAD + sql.views_head(dialect.name), *(_views(table, dialect) for table in _in_order())])
 
 
 def _in_order() -> list[Table]:
     return sorted(TABLES.values(), key=lambda table: table.computed)
 
 
-def _views(table: Table, dialect: DuckDBDialect) -> str:
+def _views(table: Table, dialect: Dialect) -> str:
     name = f"{SCHEMA}.{table.name}"
     if table.computed:
         return _view(name, table, dialect.resolved(_from_all(sql.computed_views()[table.name])))
@@ -52,7 +53,7 @@ def _view(name: str, table: Table, select: str) -> str:
     return f"-- Each row: {table.rows}.\nCREATE VIEW {name} AS\n{select};\n"
 
 
-def _select(table: Table, dialect: DuckDBDialect) -> str:
+def _select(table: Table, dialect: Dialect) -> str:
     columns = [f'    {_value(column, dialect)} AS "{column.name}"' for column in table.columns]
     if table.deletable:
         columns.append(f"    {table.deleted_at} AS deleted_at")
@@ -61,7 +62,7 @@ def _select(table: Table, dialect: DuckDBDialect) -> str:
     return f"SELECT\n{selected}\n{dialect.resolved(table.joins)}"
 
 
-def _value(column: Column, dialect: DuckDBDialect) -> str:
+def _value(column: Column, dialect: Dialect) -> str:
     if column.sql:
         return column.sql
     value = f"{{{column.path}:{column.type.partition('[')[0]}}}"

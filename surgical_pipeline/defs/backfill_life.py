@@ -23,9 +23,10 @@ from surgical_pipeline.defs.backfill_status import left_of
 from surgical_pipeline.defs.dagster_internals import BulkActionStatus
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.defs.sync.backfill_job import SCOPES
-from surgical_pipeline.domain.backfill import DEFAULT_CHUNK, BackfillError, BackfillPlan, chunks_of, plan_of
+from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, chunks_of, plan_of
 from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
+from surgical_pipeline.domain.limits import DEFAULT_CHUNK
 from surgical_pipeline.domain.reconciliation import Liveness
 from surgical_pipeline.domain.words import counted
 from surgical_pipeline.ledger.clock import Clock, utc_now

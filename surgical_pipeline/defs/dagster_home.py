@@ -30,6 +30,9 @@ _PAUSE_SECONDS = 0.2
 _MADE_BESIDE_US = ("already exists", "database is locked", "UNIQUE constraint failed: alembic_version")
 _FULL = ("full", "No space left", "File too large", "disk I/O error")
 _DAMAGED = ("not a database", "malformed")
+_NOT_FILES = (
+    "It is the database that dagster.yaml names under storage: is it there, and do host, user and password agree?"
+)
 
 
 @contextmanager
@@ -44,11 +47,8 @@ def opened_instance() -> Iterator[dg.DagsterInstance]:
     with _making_errors(home), alone_in(home):
         instance = _made()
         id_of(instance)
-    with instance:
-        try:
-            yield instance
-        except (DBAPIError, sqlite3.Error) as error:
-            raise _fault(home, error) from error
+    with instance, _database_errors(home):
+        yield instance
 
 
 def id_of(instance: dg.DagsterInstance) -> str | None:
@@ -142,9 +142,23 @@ def _made() -> dg.DagsterInstance:
 @contextmanager
 def _making_errors(home: Path) -> Iterator[None]:
     try:
-        yield
-    except (OSError, dg.DagsterError, yaml.YAMLError, DBAPIError, sqlite3.Error) as error:
+        with _database_errors(home):
+            yield
+    except (OSError, dg.DagsterError, yaml.YAMLError) as error:
         raise _fault(home, error) from error
+
+
+@contextmanager
+def _database_errors(home: Path) -> Iterator[None]:
+    try:
+        yield
+    except (DBAPIError, sqlite3.Error) as error:
+        raise _fault(home, error) from error
+    except Exception as error:
+        # dagster-postgres, which need not be installed, has a class of its own for a database that is not there.
+        if not isinstance(error.__cause__, DBAPIError):
+            raise
+        raise _fault(home, error.__cause__) from error
 
 
 def _fault(home: Path, error: Exception) -> DagsterHomeError:
@@ -153,9 +167,9 @@ def _fault(home: Path, error: Exception) -> DagsterHomeError:
     else:
         told = error.orig if isinstance(error, DBAPIError) else error
         reason = " ".join(str(told).split()).rstrip(".")
-    return DagsterHomeError(
-        f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {_advice(reason)}"
-    )
+    elsewhere = isinstance(error, DBAPIError) and not isinstance(error.orig, sqlite3.Error)
+    advice = _NOT_FILES if elsewhere else _advice(reason)
+    return DagsterHomeError(f"Dagster's storage in DAGSTER_HOME {home} cannot be used: {reason}. {advice}")
 
 
 def _advice(reason: str) -> str:

@@ -12,6 +12,9 @@ from dagster._core.execution.api import execute_run_iterator
 # these; the only other way is GraphQL, which needs a webserver.
 from dagster._core.execution.backfill import BulkActionsFilter, BulkActionStatus, PartitionBackfill
 
+# What a launcher answers when Dagster asks whether a run's process is alive; launchers are written against these.
+from dagster._core.launcher import CheckRunHealthResult, WorkerStatus
+
 # A backfill says where Dagster's daemon finds its job. If no run or sensor tells, these say what workspace.yaml
 # does.
 from dagster._core.remote_origin import (
@@ -43,10 +46,15 @@ from dagster._core.types.loadable_target_origin import LoadableTargetOrigin
 # Ids like those of all other backfills: the UI's addresses and tags are made for them.
 from dagster._core.utils import make_new_backfill_id
 
+# The config of a launcher in dagster.yaml, as `from_config_value` is given it.
+from dagster._serdes import ConfigurableClassData
+
 __all__ = [
     "AssetCheckExecutionsTable",
     "BulkActionStatus",
     "BulkActionsFilter",
+    "CheckRunHealthResult",
+    "ConfigurableClassData",
     "InMemoryJob",
     "LoadableTargetOrigin",
     "ManagedGrpcPythonEnvCodeLocationOrigin",
@@ -56,6 +64,7 @@ __all__ = [
     "SqlEventLogStorage",
     "SqlRunStorage",
     "SqliteEventLogStorage",
+    "WorkerStatus",
     "execute_run_iterator",
     "make_new_backfill_id",
     "partition_set_snap_name_for_job_name",

@@ -26,6 +26,8 @@ EVENTS_TAG = "surgical/events"
 BACKGROUND_TAG = "surgical/background"
 """On runs for which nobody waits: dagster.yaml leaves a slot free of them."""
 PRIORITY_TAG = "dagster/priority"
+ON_CONTROL = {"dagster-celery/queue": "control"}
+"""On jobs that make or delete files of a machine: with Celery it is always the same one. Else it means nothing."""
 HOST_TAG, PID_TAG, PROCESS_TAG = ".dagster/surgical_host", ".dagster/surgical_pid", ".dagster/surgical_process"
 """Which process will run it, on runs of the command line: it may be killed before the run has its row.
 

@@ -29,22 +29,21 @@ from surgical_pipeline.defs.handing_on import HANDING_ON
 from surgical_pipeline.defs.sync.own_processes import begins_with
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import MonotonicClock
-from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode
+from surgical_pipeline.domain.failures import EntityFailure, Failure, FailureCode, StageFailedError
 from surgical_pipeline.domain.handover import PreflightResult
 from surgical_pipeline.domain.lifecycle import Phase
 from surgical_pipeline.domain.outcomes import outcome_of
 from surgical_pipeline.domain.progress import UNWATCHED, Tally
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.embedders.protocol import Embedder
-from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.pacing import Priority
-from surgical_pipeline.gitlab.snapshots import SnapshotFile
+from surgical_pipeline.gitlab.snapshots import SnapshotFile, discard_old_snapshots
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.joinable import JoinableRecorder
-from surgical_pipeline.ledger.opening import open_ledger
+from surgical_pipeline.ledger.opening import open_ledger, open_request_pacing
 from surgical_pipeline.ledger.process import ProcessIdentity
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings, SettingsError
@@ -60,6 +59,10 @@ TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
 _ENDED_OUTSIDE = (
     "the run ended outside its stages: only some of them were selected, it was stopped between two of them, "
     "or Dagster could not store what one handed on; its log in Dagster tells which"
+)
+_NOT_HERE = (
+    "what the stages before handed on is not in this machine's DAGSTER_HOME: an executor that starts stages on "
+    "several machines needs one that all of them share"
 )
 _LOG = logging.getLogger(__name__)
 
@@ -92,11 +95,16 @@ class RunGateways:
         phase: Phase,
         instance: dg.DagsterInstance,
         conductor: ProcessIdentity | None = None,
+        handed_on: bool = True,
     ) -> bool:
         """Enter a stage. The first one, whichever it is, begins the run in the ledger and its heartbeat.
 
         ``conductor``: the process that starts one for each stage of the run; None: all stages are in this one.
+        ``handed_on``: what the stages before handed on is here; else the run begins with preflight, in this stage.
         Returns whether the run continues here, where the run that it re-executes failed.
+
+        Raises:
+            StageFailedError: the stages before are this run's own, and what they handed on is not here.
         """
         self.priority = priority_of(run)
         self._conductor = conductor
@@ -108,6 +116,7 @@ class RunGateways:
             self._alive.enter_context(self.heartbeat())
         else:
             record = instance.get_run_record_by_id(run.run_id)
+            self._began_in = phase if handed_on else Phase.PREFLIGHT
             ledger = self.run.start_surgical(
                 scope,
                 mode=mode_of(run),
@@ -115,7 +124,7 @@ class RunGateways:
                 dagster_instance=id_of(instance),
                 queued_at=record.create_timestamp if record else None,
                 parent_run_id=run.parent_run_id,
-                phase=phase,
+                phase=self._began_in,
                 events_upto=events_upto_of(run),
             )
             self._alive.enter_context(self.heartbeat())
@@ -123,18 +132,19 @@ class RunGateways:
                 run.run_id,
                 {LEDGER_TAG: ledger, **missing_tags(run, scope), **({} if conductor is None else OWN_PROCESSES)},
             )
-            self._discard_old_snapshots()
-            self._began_in = phase
+            discard_old_snapshots(self._snapshot_folder, kept_seconds=SNAPSHOTS_KEPT_SECONDS)
         self._phase = phase
-        return begins and phase is not Phase.PREFLIGHT
+        if not handed_on and not begins:
+            raise StageFailedError(Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase)))
+        return begins and self._began_in is not Phase.PREFLIGHT
 
     def with_gitlab_time(self, result: PreflightResult) -> PreflightResult:
         """For a process of its own that will write what is fetched here, and has not heard GitLab itself."""
         return result if self._conductor is None else replace(result, gitlab_time=self.gitlab_clock.hand_on())
 
-    def take_gitlab_time(self, result: PreflightResult) -> None:
+    def take_gitlab_time(self, result: PreflightResult | None) -> None:
         """The time that another process handed on; nothing in the process that has heard it."""
-        if self._conductor is not None and result.gitlab_time is not None:
+        if self._conductor is not None and result is not None and result.gitlab_time is not None:
             self.gitlab_clock.take(result.gitlab_time)
 
     def fail(self, failure: Failure, of_entities: Sequence[EntityFailure] = ()) -> None:
@@ -187,7 +197,7 @@ class RunGateways:
 
     @cached_property
     def embedder(self) -> Embedder:
-        return open_embedder(self.settings)
+        return self.settings.embedder.create()
 
     def run_async(self, work: Callable[[], Awaitable[T]]) -> T:
         """The result of a stage."""
@@ -206,16 +216,6 @@ class RunGateways:
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
-
-    def _discard_old_snapshots(self) -> None:
-        """Remove what failed runs left for a re-execution that did not happen within a week."""
-        if not self._snapshot_folder.is_dir():
-            return
-        oldest = time.time() - SNAPSHOTS_KEPT_SECONDS
-        for path in self._snapshot_folder.glob("*.jsonl"):
-            with suppress(FileNotFoundError):  # another run tidies up, too
-                if path.stat().st_mtime < oldest:
-                    path.unlink()
 
     @property
     def _snapshot_folder(self) -> Path:
@@ -252,6 +252,7 @@ def open_gitlab(
         ca_bundle=gitlab.ca_bundle,
         clock=clock,
         limits_folder=_folder_of_all(settings),
+        limits_of_all=open_request_pacing(settings),
         priority=priority,
     )
 
@@ -259,23 +260,13 @@ def open_gitlab(
 def _folder_of_all(settings: Settings) -> Path | None:
     """The ledger's: all runs that write to one ledger share it. None: settings name none that could be used.
 
-    Of a ledger in PostgreSQL, DAGSTER_HOME: all runs of this machine share it.
+    Of a ledger in PostgreSQL, DAGSTER_HOME: all runs of this machine share it, and machines share a row.
     """
     with suppress(SettingsError):
         if settings.ledger_address is not None:
             return settings.dagster_home
         return settings.ledger_path.resolve().parent
     return None
-
-
-def open_embedder(settings: Settings) -> Embedder:
-    embedder = settings.embedder
-    return create_embedder(
-        embedder.name,
-        url=embedder.url,
-        model=embedder.model,
-        api_key=embedder.api_key.get_secret_value() if embedder.api_key else None,
-    )
 
 
 class _WithResources(Protocol):

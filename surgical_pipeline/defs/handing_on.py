@@ -9,7 +9,32 @@ import dagster as dg
 
 VALUES = "surgical_values"
 """The resource's key, which nobody else's resource has: definitions are merged."""
-HANDING_ON = {VALUES: dg.FilesystemIOManager()}
+
+
+class FilesOfThisMachine(dg.IOManager):
+    """``None`` for a value that is not here: what made it ran on another machine, or somebody deleted it."""
+
+    def __init__(self, files: dg.IOManager) -> None:
+        self._files = files
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        self._files.handle_output(context, obj)
+
+    def load_input(self, context: dg.InputContext) -> Any:
+        try:
+            return self._files.load_input(context)
+        except FileNotFoundError:
+            return None
+
+
+class Values(dg.ConfigurableIOManagerFactory[FilesOfThisMachine]):
+    """Below Dagster's `storage`, as its own `FilesystemIOManager` has them."""
+
+    def create_io_manager(self, context: dg.InitResourceContext) -> FilesOfThisMachine:
+        return FilesOfThisMachine(dg.FilesystemIOManager().create_io_manager(context))
+
+
+HANDING_ON = {VALUES: Values()}
 NOTHING = dg.Out(dg.Nothing, io_manager_key=VALUES)
 """Of an op that writes elsewhere."""
 

@@ -18,7 +18,6 @@ from surgical_pipeline.defs.dagster_runs import (
     FORMER_TAGS,
     LEDGER_TAG,
     NOT_FINISHED,
-    OWN_PROCESSES,
     events_upto_of,
     hidden_tag,
     is_shared,
@@ -30,10 +29,11 @@ from surgical_pipeline.defs.dagster_runs import (
 )
 from surgical_pipeline.defs.dagster_words import ending_of, report_ending
 from surgical_pipeline.defs.run_pages import pages_of
+from surgical_pipeline.defs.signs_of_life import signs_of
 from surgical_pipeline.domain.failures import Failure, FailureCode
-from surgical_pipeline.domain.lifecycle import STAGES, RunStatus
-from surgical_pipeline.domain.reconciliation import STALE_AFTER, START_WITHIN, Ending, Liveness, Signs, judge
-from surgical_pipeline.ledger.clock import Clock, utc_now
+from surgical_pipeline.domain.lifecycle import RunStatus
+from surgical_pipeline.domain.reconciliation import START_WITHIN, Ending, Liveness, judge
+from surgical_pipeline.ledger.clock import Clock
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline.ledger.runs import (
@@ -200,13 +200,25 @@ class Mirror:
             for record in (self._instance.get_run_records(dg.RunsFilter(run_ids=others)) if others else ())
         }
         for run in runs:
+            record = records.get(run.run_id)
             if not run.status.terminal:
-                self._end(run, records.get(run.run_id))
-            elif self._dagster_was_not_told(run, records.get(run.run_id)):
+                self._end(run, record)
+            elif record is not None and record.dagster_run.is_finished:
+                self._copy_status(run, record)
+            elif self._dagster_was_not_told(run, record):
                 self._report(run.run_id, run.status, "its process ended before it could tell Dagster")
 
     def _end(self, run: RunSummary, record: dg.RunRecord | None) -> None:
-        ending = judge(self._signs(run, record), now=self._clock())
+        now = self._clock()
+        signs = signs_of(
+            self._instance,
+            run,
+            record,
+            liveness=self._liveness_of(run),
+            dagster_made_it=self._id is not None and run.dagster_instance == self._id,
+            now=now,
+        )
+        ending = judge(signs, now=now)
         if ending is None:
             return
         recorder = SyncRunRecorder(self._ledger, run.run_id, clock=self._clock)
@@ -227,6 +239,13 @@ class Mirror:
         self._note(run.run_id, str(status), detail)
         if record is not None and not record.dagster_run.is_finished:
             self._report(run.run_id, status, detail)
+
+    def _copy_status(self, run: RunSummary, record: dg.RunRecord) -> None:
+        """Of a run that changed in Dagster by a clock that is behind: no look at what changed lately shows it."""
+        status = record.dagster_run.status.value
+        if run.dagster_status != status:
+            with self._ledger.write("mirror") as tx:
+                set_dagster_status(tx, run.run_id, status)
 
     def _report(self, run_id: str, status: RunStatus, why: str) -> None:
         """Report the ledger's ending to Dagster, and Dagster's resulting status to the ledger."""
@@ -257,30 +276,7 @@ class Mirror:
             return []
         with self._ledger.read("mirror") as tx:
             self._ledger_name = ledger_name(tx)
-            return list_open_runs(tx, and_also=and_also)
-
-    def _signs(self, run: RunSummary, record: dg.RunRecord | None) -> Signs:
-        started = record.start_time if record else None
-        return Signs(
-            running=run.status is RunStatus.RUNNING,
-            liveness=self._liveness_of(run),
-            heartbeat_at=run.heartbeat_at,
-            dagster_made_it=self._id is not None and run.dagster_instance == self._id,
-            between_stages=record is not None and self._is_between_stages(run, record.dagster_run),
-            dagster_status=record.dagster_run.status.value if record else None,
-            dagster_started_at=None if started is None else datetime.fromtimestamp(started, tz=utc_now().tzinfo),
-        )
-
-    def _is_between_stages(self, run: RunSummary, in_dagster: dg.DagsterRun) -> bool:
-        """Asked of Dagster only if it matters: the run is silent, and nobody can see its processes from here."""
-        if not OWN_PROCESSES.items() <= in_dagster.tags.items() or self._liveness_of(run) is not Liveness.UNKNOWN:
-            return False
-        if run.heartbeat_at is None or self._clock() - run.heartbeat_at <= STALE_AFTER:
-            return False
-        return not any(
-            step.end_time is None and step.step_key.rpartition(".")[2] in STAGES
-            for step in self._instance.get_run_step_stats(run.run_id)
-        )
+            return list_open_runs(tx, and_also=and_also, ended_after=self._clock() - FIRST_LOOK_BACK)
 
     def _note(self, run_id: str, what: str, detail: str) -> None:
         _LOG.info("run %s: %s, %s", run_id, what, detail)

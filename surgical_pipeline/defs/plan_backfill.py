@@ -13,14 +13,13 @@ from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
 from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.config import ONLY_CHANGED
 from surgical_pipeline.domain.backfill import (
-    DEFAULT_CHUNK,
-    MAX_CHUNK,
     BackfillError,
     BackfillPlan,
     Wish,
     named_scope,
 )
 from surgical_pipeline.domain.failures import Failure, FailureCode
+from surgical_pipeline.domain.limits import DEFAULT_CHUNK, MAX_CHUNK
 from surgical_pipeline.domain.moments import moment_of
 from surgical_pipeline.domain.scope import MAX_ENTITIES, Scope, ScopeError
 from surgical_pipeline.domain.words import counted

@@ -6,6 +6,7 @@ from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.publish_settings import PublishSettings
 from surgical_pipeline.dataset.schema import TABLES
 from surgical_pipeline.defs.asset_keys import GITLAB, PUBLISHED
+from surgical_pipeline.defs.dagster_runs import ON_CONTROL
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.handing_on import stored_elsewhere
 from surgical_pipeline.defs.read_more import read_more
@@ -81,6 +82,7 @@ def _failed(code: FailureCode, error: Exception) -> dg.Failure:
 published_job = dg.define_asset_job(
     PUBLISH_JOB,
     selection=[published],
+    run_tags=ON_CONTROL,
     executor_def=dg.in_process_executor,
     description="Publishes a new version of the copy in SURGICAL_PUBLISH, as `surgical-pipeline publish` does.",
     metadata=read_more("docs/data.md"),

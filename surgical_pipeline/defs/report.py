@@ -6,6 +6,7 @@ import dagster as dg
 from pydantic import Field
 
 from surgical_pipeline.defs.asset_keys import ASSETS, REPORT
+from surgical_pipeline.defs.dagster_runs import ON_CONTROL
 from surgical_pipeline.defs.gateways import GATEWAYS, gateways_of
 from surgical_pipeline.defs.handing_on import stored_elsewhere
 from surgical_pipeline.defs.read_more import read_more
@@ -65,6 +66,7 @@ report = dg.multi_asset(
 report_job = dg.define_asset_job(
     "report_job",
     selection=[report],
+    run_tags=ON_CONTROL,
     description="Makes the page about the last days, and writes it to a file: the asset `report`.",
     metadata=read_more("docs/report.md"),
     executor_def=dg.in_process_executor,

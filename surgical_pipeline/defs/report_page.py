@@ -5,7 +5,7 @@ from pathlib import Path
 
 import dagster as dg
 
-from surgical_pipeline.defs.gateways import RunGateways, open_embedder
+from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.domain.failures import FailureCode
 from surgical_pipeline.embedders.protocol import EmbedderError
 from surgical_pipeline.ledger.errors import LedgerError
@@ -45,7 +45,7 @@ def facts_of(settings: Settings, ledger: Ledger) -> LedgerFacts:
     with suppress(SettingsError):
         gitlab_url = settings.gitlab_url
     with suppress(SettingsError, EmbedderError):
-        model = open_embedder(settings).name
+        model = settings.embedder.create().name
     with suppress(SettingsError, OSError, LedgerError):
         file_bytes = LedgerFiles(settings).bytes or None
     return LedgerFacts(ledger.location, gitlab_url=gitlab_url, model=model, file_bytes=file_bytes)

@@ -11,11 +11,9 @@ from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.limits import DEFAULT_CHUNK
 from surgical_pipeline.domain.scope import EntityKey, EntityType, Scope, ScopeError
 
-DEFAULT_CHUNK = 500
-MAX_CHUNK = 1000
-"""Entities of one run. A run costs seconds of its own, and one that dies is done again as a whole."""
 MAX_KEY_BYTES = 2000
 """Of a chunk's scope text, which is a partition key and a tag: PostgreSQL's indexes refuse more than 2,704."""
 LONGEST_PATH = 500

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from surgical_pipeline.domain import limits
+
 MonotonicClock = Callable[[], float]
 
 
@@ -16,11 +18,11 @@ class Budgets(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    preflight_budget_seconds: float = Field(default=60, gt=0, le=3600)
-    entity_timeout_seconds: float = Field(default=20, gt=0, le=3600)
-    dependents_budget_seconds: float = Field(default=120, gt=0, le=86_400)
-    embed_budget_seconds: float = Field(default=300, gt=0, le=86_400)
-    max_requests_in_flight: int = Field(default=16, ge=1, le=64)
+    preflight_budget_seconds: float = Field(default=limits.PREFLIGHT_BUDGET_SECONDS, gt=0, le=3600)
+    entity_timeout_seconds: float = Field(default=limits.ENTITY_TIMEOUT_SECONDS, gt=0, le=3600)
+    dependents_budget_seconds: float = Field(default=limits.DEPENDENTS_BUDGET_SECONDS, gt=0, le=86_400)
+    embed_budget_seconds: float = Field(default=limits.EMBED_BUDGET_SECONDS, gt=0, le=86_400)
+    max_requests_in_flight: int = Field(default=limits.MAX_REQUESTS_IN_FLIGHT, ge=1, le=64)
 
 
 PATIENT = Budgets(

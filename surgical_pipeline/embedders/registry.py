@@ -1,5 +1,7 @@
 """Which embedders there are, by the names that ``SURGICAL_EMBEDDER`` takes."""
 
+from pydantic import BaseModel, ConfigDict, SecretStr
+
 from surgical_pipeline.embedders.minilm import MiniLmEmbedder
 from surgical_pipeline.embedders.protocol import Embedder, EmbedderError
 from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder
@@ -34,3 +36,23 @@ def create_embedder(
 
         return HttpEmbedder(url, model, api_key=api_key)
     raise EmbedderError(f"there is no embedder {name!r}; SURGICAL_EMBEDDER is one of {', '.join(EMBEDDER_NAMES)}")
+
+
+class EmbedderSettings(BaseModel):
+    """Which embedder; the others are only for ``http``."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str = DEFAULT_EMBEDDER
+    url: str | None = None
+    model: str | None = None
+    api_key: SecretStr | None = None
+
+    def create(self) -> Embedder:
+        """That embedder; nothing is loaded or requested yet.
+
+        Raises:
+            EmbedderError: a package of an extra is missing.
+        """
+        key = self.api_key.get_secret_value() if self.api_key else None
+        return create_embedder(self.name, url=self.url, model=self.model, api_key=key)

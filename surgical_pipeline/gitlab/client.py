@@ -21,6 +21,7 @@ from surgical_pipeline.domain.records import DependentRecords, DependentSet, Pro
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.gitlab.answers import Answer
+from surgical_pipeline.gitlab.base_url import validate_base_url
 from surgical_pipeline.gitlab.changes import ONE_LOOK, ListLook
 from surgical_pipeline.gitlab.clock import GitLabClock, uptime
 from surgical_pipeline.gitlab.endpoints import COLLECTIONS, DEPENDENT_PATHS, checked_id, checked_iid, entity_path
@@ -29,14 +30,14 @@ from surgical_pipeline.gitlab.fetched import FetchedEntities, FetchedEntity
 from surgical_pipeline.gitlab.foreign import checked_token
 from surgical_pipeline.gitlab.identity import Owner, check_owner
 from surgical_pipeline.gitlab.joined_pages import joined
-from surgical_pipeline.gitlab.pacing import Priority
+from surgical_pipeline.gitlab.pacing import CommonTimes, Priority
 from surgical_pipeline.gitlab.pagination import WholeList, linked_base_url, pages, whole_list
 from surgical_pipeline.gitlab.rate_limit import RateLimiter, shared_limiter
 from surgical_pipeline.gitlab.reading_ahead import GetPage
 from surgical_pipeline.gitlab.records import parse_dependent, parse_project, parse_scopes, parse_version
 from surgical_pipeline.gitlab.retry import AS_USUAL, Patience, RetryPolicy
 from surgical_pipeline.gitlab.transport import Transport, work_through
-from surgical_pipeline.gitlab.urls import ApiUrls, split_api, validate_base_url
+from surgical_pipeline.gitlab.urls import ApiUrls, split_api
 
 __all__ = ["FetchedEntities", "FetchedEntity", "GitLabClient", "validate_base_url"]
 
@@ -48,11 +49,10 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class GitLabClient:
     """An async context manager; one connection pool, used within the event loop that entered it.
 
-    Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``.
-    The token is sent in a header only and is in no repr, message or log. Proxies come from the environment.
-    ``clock`` may be shared by the clients of one run. ``limits_folder``: clients of other processes that name the
-    same one share one rate limit; with few requests left, their ``priority`` says whose begins first. ``network``:
-    what takes requests to GitLab; None: HTTP.
+    Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``. The
+    token is sent in a header only and is in no repr, message or log. Proxies come from the environment. A run has
+    one ``clock``. Clients with the same ``limits_folder`` share one rate limit, machines with the same
+    ``limits_of_all``; of few requests left, those of high ``priority`` begin first. ``network``: None is HTTP.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.
@@ -72,13 +72,19 @@ class GitLabClient:
         clock: GitLabClock | None = None,
         monotonic: MonotonicClock = uptime,
         limits_folder: Path | None = None,
+        limits_of_all: CommonTimes | None = None,
         priority: Priority = Priority.PEOPLE,
         network: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         token = checked_token(token)
         self._urls = ApiUrls(base_url)
         self._limiter = limiter or shared_limiter(
-            self._urls.origin, token, max_in_flight=max_in_flight, folder=limits_folder, monotonic=monotonic
+            self._urls.origin,
+            token,
+            max_in_flight=max_in_flight,
+            folder=limits_folder,
+            common=limits_of_all,
+            monotonic=monotonic,
         )
         self.clock = clock or GitLabClock()
         self._places_ahead = asyncio.Semaphore(max_in_flight)

@@ -2,7 +2,8 @@
 
 Where they are spread, people's requests go before sensors', and these before those of sweeps and backfills.
 
-Values only. A store keeps one for a process (`OwnPacing`) or for all processes of a machine (`shared_pacing`).
+Values only. A store keeps one for a process (`OwnPacing`), for all processes of a machine (`shared_pacing`) or for
+those of several machines (`common_pacing`).
 """
 
 import threading
@@ -10,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Protocol, TypeVar
+
+from surgical_pipeline.domain.budgets import MonotonicClock
 
 MAX_PACE_SECONDS = 2.0
 """Longest wait between two requests when few are left; a refusal (429) may wait longer."""
@@ -21,11 +24,17 @@ RETURNING_SECONDS = 5.0
 LONGEST_PAUSE_SECONDS = 3600.0
 """No budget is longer."""
 
+LATEST_SECONDS = 2 * LONGEST_PAUSE_SECONDS
+"""No time lies further ahead: a shared value that something else has written must not stop everybody."""
+
 HASTE = 8
 """By how much the gap is divided for requests that take their room from a lower priority."""
 
 LONGEST_DEFERENCE_SECONDS = 15.0
 """No place is moved further behind a request of a higher priority: the dependents of an entity have 20 s."""
+
+MACHINES_ASSUMED = 4
+"""How many times as far apart the requests of a machine are that cannot ask the others."""
 
 T = TypeVar("T")
 
@@ -73,14 +82,39 @@ class Pacing:
         """Plenty are left."""
         return replace(self, gap_seconds=0.0) if self.gap_seconds else self
 
+    def spreads(self, now: float) -> bool:
+        """Whether a request that comes now needs a place among the others."""
+        return bool(self.gap_seconds) and max(now, self.paused_until) < self.spread_until
+
     def reserved(self, now: float, priority: Priority = Priority.PEOPLE) -> "tuple[Pacing, float]":
         """The time at which the caller's request may begin, and the value for those after it."""
         earliest = max(now, self.paused_until)
-        if not self.gap_seconds or earliest >= self.spread_until:
+        if not self.spreads(now):
             return self, earliest
         # Behind spread_until, nothing is spread.
         start = min(max(earliest, self.next_starts[priority]), self.spread_until)
         return replace(self, next_starts=self._after(start, priority)), start
+
+    def reserved_alone(self, now: float, priority: Priority = Priority.PEOPLE) -> "tuple[Pacing, float]":
+        """The same without knowing of other machines' requests: further apart, and even with plenty left."""
+        gap = min(MAX_PACE_SECONDS, max(RETURN_SECONDS, MACHINES_ASSUMED * self.gap_seconds))
+        until = max(self.spread_until, now + RETURNING_SECONDS)
+        slower, start = replace(self, gap_seconds=gap, spread_until=until).reserved(now, priority)
+        return replace(self, next_starts=slower.next_starts), start
+
+    def joined(self, other: "Pacing") -> "Pacing":
+        """What both know: no request during either's pause, and spread as long as either says."""
+        later = other if other.spread_until > self.spread_until else self
+        return replace(later, paused_until=max(self.paused_until, other.paused_until))
+
+    def shifted(self, seconds: float) -> "Pacing":
+        """The same by a clock that is ahead by so much; what is before its zero is long ago."""
+        return Pacing(
+            paused_until=max(0.0, self.paused_until + seconds),
+            gap_seconds=self.gap_seconds,
+            spread_until=max(0.0, self.spread_until + seconds),
+            next_starts=tuple(max(0.0, start + seconds) for start in self.next_starts),
+        )
 
     def _after(self, start: float, priority: Priority) -> tuple[float, ...]:
         """``next_starts`` once a request of that priority begins at ``start``.
@@ -107,6 +141,10 @@ class PacingStore(Protocol):
         """Replace the value by the one that ``change`` returns, and return what it returns beside it."""
         ...
 
+    async def reserve(self, priority: Priority, clock: MonotonicClock) -> float:
+        """The time at which the caller's request may begin; the next one's is after it."""
+        ...
+
 
 class OwnPacing:
     """Of this process alone."""
@@ -122,3 +160,30 @@ class OwnPacing:
         with self._guard:
             self._value, result = change(self._value)
             return result
+
+    async def reserve(self, priority: Priority, clock: MonotonicClock) -> float:
+        return self.update(lambda pacing: pacing.reserved(clock(), priority))
+
+
+Times = tuple[float, ...]
+"""``paused_until``, ``gap_seconds``, ``spread_until`` and ``next_starts`` of a `Pacing`, by the keeper's clock."""
+
+
+class CommonTimes(Protocol):
+    """Keeps the times of each key, at first zeros, and has a clock. One thread uses it at a time, and may wait.
+
+    All but ``location`` raise an OSError if they cannot be had within some seconds.
+    """
+
+    @property
+    def location(self) -> str:
+        """Where they are, in words for people."""
+
+    def look(self, key: str) -> tuple[Times, float]:
+        """The times, and what its clock says."""
+
+    def exchange(self, key: str, change: Callable[[Times, float], tuple[Times, T]]) -> T:
+        """Replace the times while nobody else can; ``change`` gets what ``look`` gives."""
+
+    def close(self) -> None:
+        """Until it is used again."""

@@ -1,8 +1,8 @@
 """One limiter for one token on one host: how many requests are in flight, and when all must wait.
 
 GitLab counts requests by token, so all clients of this process that use the same token share a limiter, and all
-processes of the machine that use one folder share when requests may begin. Registry and folder know a token by its
-hash only.
+processes of the machine that use one folder share when requests may begin, and so do all machines that can reach a
+common value. Registry, folder and common value know a token by its hash only.
 """
 
 import hashlib
@@ -17,8 +17,16 @@ import anyio
 
 from surgical_pipeline.domain.budgets import Deadline, MonotonicClock
 from surgical_pipeline.gitlab.clock import uptime
+from surgical_pipeline.gitlab.common_pacing import CommonPacing
 from surgical_pipeline.gitlab.errors import BudgetExceededError, RateLimitedError
-from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, OwnPacing, Pacing, PacingStore, Priority
+from surgical_pipeline.gitlab.pacing import (
+    LONGEST_PAUSE_SECONDS,
+    CommonTimes,
+    OwnPacing,
+    Pacing,
+    PacingStore,
+    Priority,
+)
 from surgical_pipeline.gitlab.shared_pacing import SharedPacing
 
 FEW = 1 / 8
@@ -111,7 +119,7 @@ class RateLimiter:
     async def _wait_for_turn(self, deadline: Deadline, path: str, *, priority: Priority) -> None:
         """Wait for the end of a pause, and for the request's place among others if they are spread."""
         while True:
-            start = self._reserve_start(priority)
+            start = await self._reserve_start(priority)
             pacing, now = self._pacing.read(), self._monotonic()
             self._refuse_hopeless(pacing, deadline, path)
             if start - now >= deadline.remaining:  # spreading is optional: it never uses up a budget
@@ -121,9 +129,9 @@ class RateLimiter:
             if self._pacing.read().paused_until <= self._monotonic():
                 return
 
-    def _reserve_start(self, priority: Priority = Priority.PEOPLE) -> float:
+    async def _reserve_start(self, priority: Priority = Priority.PEOPLE) -> float:
         """The time at which the caller's request may begin."""
-        return self._pacing.update(lambda pacing: pacing.reserved(self._monotonic(), priority))
+        return await self._pacing.reserve(priority, self._monotonic)
 
 
 async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadline, *, path: str) -> None:
@@ -138,7 +146,7 @@ async def _take(places: anyio.CapacityLimiter, borrower: object, deadline: Deadl
             ) from None
 
 
-_registry: dict[tuple[tuple[str, str, int], str, Path | None], RateLimiter] = {}
+_registry: dict[tuple[tuple[str, str, int], str, Path | None, str | None], RateLimiter] = {}
 _registry_lock = threading.Lock()
 
 
@@ -148,24 +156,29 @@ def shared_limiter(
     *,
     max_in_flight: int,
     folder: Path | None = None,
+    common: CommonTimes | None = None,
     monotonic: MonotonicClock = uptime,
 ) -> RateLimiter:
     """This process's limiter for the token on that origin; the bound requested last applies.
 
     ``folder``: processes that name the same one share when requests may begin; ``monotonic`` must then be a clock
-    that all of them read. None: this process keeps to itself.
+    that all of them read. None: this process keeps to itself. ``common``: machines that reach it share the same.
     """
-    key = (origin, hashlib.sha256(token.encode()).hexdigest(), folder)
+    place = None if common is None else common.location
+    key = (origin, hashlib.sha256(token.encode()).hexdigest(), folder, place)
     with _registry_lock:
         limiter = _registry.get(key)
         if limiter is None:
-            pacing = SharedPacing(folder / _file_name(origin, token), monotonic) if folder else None
+            name = _name_of(origin, token)
+            pacing: PacingStore = SharedPacing(folder / f".{name}.pacing", monotonic) if folder else OwnPacing()
+            if common is not None:
+                pacing = CommonPacing(pacing, common, key=name, clock=monotonic)
             limiter = _registry[key] = RateLimiter(max_in_flight, monotonic=monotonic, pacing=pacing)
         limiter.max_in_flight = max_in_flight
         return limiter
 
 
-def _file_name(origin: tuple[str, str, int], token: str) -> str:
+def _name_of(origin: tuple[str, str, int], token: str) -> str:
     """Names the token only to who has it."""
     digest = hashlib.sha256("\n".join((*map(str, origin), token)).encode()).hexdigest()
-    return f".gitlab-{digest[:16]}.pacing"
+    return f"gitlab-{digest[:16]}"

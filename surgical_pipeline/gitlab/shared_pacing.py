@@ -15,10 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from surgical_pipeline.gitlab.pacing import LONGEST_PAUSE_SECONDS, Pacing, Priority
-
-LATEST_SECONDS = 2 * LONGEST_PAUSE_SECONDS
-"""No time lies further ahead: a file that something else has written must not stop everybody."""
+from surgical_pipeline.domain.budgets import MonotonicClock
+from surgical_pipeline.gitlab.pacing import LATEST_SECONDS, Pacing, Priority
 
 _FORMAT = struct.Struct(f"<16s{3 + len(Priority)}d")
 """The lowest priority's place comes first: files of earlier versions end after it, and have no other."""
@@ -66,6 +64,9 @@ class SharedPacing:
                         return result
             self._known, result = change(self._known)
             return result
+
+    async def reserve(self, priority: Priority, clock: MonotonicClock) -> float:
+        return self.update(lambda pacing: pacing.reserved(clock(), priority))
 
     def close(self) -> None:
         with self._guard:

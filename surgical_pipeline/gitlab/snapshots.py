@@ -5,6 +5,7 @@ One JSON object per line. The file is private to its owner and holds payloads, n
 
 import json
 import os
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -38,6 +39,11 @@ class SnapshotFile:
         with os.fdopen(handle, "ab") as file:
             file.write(text.encode())
 
+    @property
+    def exists(self) -> bool:
+        """Whether it is on this machine."""
+        return self.path.is_file()
+
     def batches(self, size: int = 100) -> Iterator[tuple[EntityRecord, ...]]:
         """The records in the order they were added, ``size`` at a time.
 
@@ -68,6 +74,15 @@ class SnapshotFile:
             raise SnapshotError(
                 f"line {number} of the snapshot file {self.path} is not whole: run preflight again"
             ) from error
+
+
+def discard_old_snapshots(folder: Path, *, kept_seconds: float) -> None:
+    """Remove what failed runs left for a re-execution that did not happen within that time."""
+    oldest = time.time() - kept_seconds
+    for path in folder.glob("*.jsonl"):
+        with suppress(FileNotFoundError):  # another run tidies up, too
+            if path.stat().st_mtime < oldest:
+                path.unlink()
 
 
 def _as_json(record: EntityRecord) -> dict[str, object]:

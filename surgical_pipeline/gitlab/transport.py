@@ -19,7 +19,7 @@ from surgical_pipeline.domain.outcomes import HttpStats
 from surgical_pipeline.gitlab.answers import Answer, decoded_json, error_for, rate_limit, rate_limit_window
 from surgical_pipeline.gitlab.bodies import ACCEPTED_ENCODING, read_body
 from surgical_pipeline.gitlab.clock import GitLabClock
-from surgical_pipeline.gitlab.connections import Connections
+from surgical_pipeline.gitlab.connections import Client, Connections
 from surgical_pipeline.gitlab.errors import (
     AnswerBrokeOffError,
     BudgetExceededError,
@@ -92,7 +92,7 @@ class Transport:
         )
 
         def connect() -> httpx.AsyncClient:
-            return httpx.AsyncClient(
+            return Client(
                 headers={
                     "PRIVATE-TOKEN": self._token,
                     "Accept": "application/json",
@@ -100,7 +100,7 @@ class Transport:
                 },
                 http2=encrypted,
                 verify=trust,
-                timeout=None,  # noqa: S113  anyio bounds each attempt as a whole
+                timeout=None,
                 follow_redirects=False,
                 transport=self._network,
             )

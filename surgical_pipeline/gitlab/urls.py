@@ -1,47 +1,14 @@
-"""The base URL of a GitLab, the addresses built from it, and which other addresses lie inside it."""
+"""The addresses built from the base URL of a GitLab, and which other addresses lie inside it."""
 
 from collections.abc import Iterable
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import httpx
 
-API_PREFIX = "/api/v4"
+from surgical_pipeline.gitlab.base_url import API_PREFIX, validate_base_url
 
 Param = tuple[str, str]
 """One query parameter; repeated names (``iids[]``) are repeated pairs."""
-
-_EXAMPLE = "https://gitlab.example.com"
-
-
-def validate_base_url(text: str) -> str:
-    """The URL of a GitLab, without a trailing slash or ``/api/v4``; a path prefix stays (``https://host/gitlab``).
-
-    Raises:
-        ValueError: not http(s), no host, or with credentials, query or fragment. The sentence never repeats what
-            may be a password.
-    """
-    text = text.strip()
-    if any(char.isspace() or not char.isprintable() or char == "\\" for char in text):
-        raise ValueError(f"the GitLab URL must not contain spaces, control characters or backslashes: {_EXAMPLE}")
-    try:
-        parts = urlsplit(text)
-        host, port = parts.hostname, parts.port
-        httpx.URL(text)
-    except (ValueError, httpx.InvalidURL):
-        raise ValueError(f"the GitLab URL cannot be read; it looks like {_EXAMPLE}") from None
-    if parts.scheme not in ("http", "https"):
-        raise ValueError(f"the GitLab URL must begin with http:// or https://, like {_EXAMPLE}")
-    if "@" in parts.netloc:
-        raise ValueError("the GitLab URL must not contain a user name or password; set the token instead")
-    if not host:
-        raise ValueError(f"the GitLab URL has no host; it looks like {_EXAMPLE}")
-    if "?" in text or "#" in text:
-        raise ValueError(f"the GitLab URL must not contain a query or fragment (? or #); it looks like {_EXAMPLE}")
-    path = parts.path.rstrip("/").removesuffix(API_PREFIX).rstrip("/")
-    if any(segment in ("", ".", "..") for segment in path.split("/")[1:]):
-        raise ValueError("the path of the GitLab URL must not contain empty segments, . or ..")
-    shown = f"[{host}]" if ":" in host else host
-    return f"{parts.scheme}://{shown}{f':{port}' if port else ''}{path}"
 
 
 def origin_of(url: httpx.URL) -> tuple[str, str, int]:

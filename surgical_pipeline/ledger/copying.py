@@ -3,13 +3,16 @@
 What is there is not copied again, so a copy that was stopped goes on where it ended.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from pydantic import BaseModel, ConfigDict
 
+from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
-from surgical_pipeline.ledger.rows import TABLES, Fingerprint, Row, RowLedger, Tables
+from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.rows import NO_READERS, TABLES, Fingerprint, Row, RowLedger, Tables
 from surgical_pipeline.ledger.search_index import index_documents
+from surgical_pipeline.ledger.versions import refuse_newer
 
 INDEX_AT_ONCE = 500
 
@@ -42,6 +45,7 @@ def copy_ledger(
 
     Raises:
         LedgerMissingError: there is nothing to copy.
+        LedgerVersionError: a newer program migrated it; this one does not know all that is in it.
         BackupRefusedError: the destination is the source, or holds runs or a GitLab that the source does not have.
         LedgerError: one of the two cannot be used; or what is there differs from the source, which went on since.
     """
@@ -52,7 +56,9 @@ def copy_ledger(
     with source.reading() as (tx, tables):
         with destination.writing() as (to_tx, to_tables):
             _refuse_others(tables, to_tables, destination=destination.location)
-            if tx.column("read_schema_version") != to_tx.column("read_schema_version"):
+            (version,), (their_version,) = (one.column("read_schema_version") for one in (tx, to_tx))
+            refuse_newer(source.location, found=version, migrations=sql.migrations())
+            if version != their_version:
                 raise LedgerError(
                     "The two ledgers have different schemas: update surgical-pipeline on both sides."
                 )
@@ -60,9 +66,35 @@ def copy_ledger(
         done = _compared(expected, tables, destination)
         _index_words(destination)
         with destination.writing() as (to_tx, _):
-            for row in tx.rows("list_migrations"):
-                to_tx.execute("set_migration_time", **row)
+            _take_name(tx, to_tx)
     return Copied(source=source.location, destination=destination.location, tables=done)
+
+
+def copy_to_read(source: RowLedger, destination: RowLedger, *, without: Collection[str]) -> None:
+    """What typed views show, of one moment, in a new ledger that nobody else has open. It is not compared.
+
+    ``without``: tables that nobody will read there. All rows go in one window: a file's log would be replayed in
+    each.
+
+    Raises:
+        LedgerMissingError: there is nothing to copy.
+        LedgerError: one of the two cannot be used.
+    """
+    with source.reading() as (tx, tables), destination.writing() as (to_tx, to_tables):
+        for table in TABLES.keys() - NO_READERS - set(without):
+            columns = tables.columns(table)
+            for rows in tables.stream(table, columns):
+                to_tables.insert(table, columns, rows)
+        if "embeddings" in without:
+            # By its time it is told how far a ledger has come.
+            for row in tx.rows("load_newest_vector"):
+                to_tables.insert("embeddings", list(row), [tuple(row.values())])
+        _take_name(tx, to_tx)
+
+
+def _take_name(source: Transaction, destination: Transaction) -> None:
+    for row in source.rows("list_migrations"):
+        destination.execute("set_migration_time", **row)
 
 
 def _refuse_others(ours: Tables, theirs: Tables, *, destination: str) -> None:

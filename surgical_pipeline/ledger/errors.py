@@ -4,7 +4,7 @@
 
     LedgerError                 code LEDGER_ERROR: disk full, file damaged, folder not writable, …
     ├── LockTimeoutError        code LOCK_TIMEOUT: somebody else held the ledger for too long
-    ├── LedgerVersionError      the file was made by a newer version; it is left as it is
+    ├── LedgerVersionError      a newer program migrated it, and this one must leave it as it is
     ├── NotALedgerError         the file is there but is no DuckDB database
     ├── LedgerDamagedError      it is one, but parts of it can no longer be read or written
     ├── LedgerGoneError         it was there when this process last looked, and is gone
@@ -14,6 +14,7 @@
     ├── AmbiguousRunError       a run id prefix that fits several runs
     ├── WaitAbandonedError      the wait for the lock was called off; nothing was written
     └── RunLostError            code WORKER_LOST: the run's row is no longer ``running``
+    ReaderSqlError              a reader's own SQL is wrong; nothing is wrong with the ledger
 """
 
 from pathlib import Path
@@ -48,15 +49,21 @@ class LockTimeoutError(LedgerError):
 
 
 class LedgerVersionError(LedgerError):
-    """``found``: schema version of the file; ``known``: the newest this program can handle."""
+    """``found``: schema version of the ledger; ``known``: the newest that this program knows.
 
-    def __init__(self, path: Path | str, *, found: int, known: int) -> None:
+    ``needed``: what a program must know at least; less than ``found`` if the newest migrations tolerate older
+    programs.
+    """
+
+    def __init__(self, path: Path | str, *, found: int, known: int, needed: int) -> None:
         self.path = path
         self.found = found
         self.known = known
+        self.needed = needed
         super().__init__(
-            f"The ledger {path} has schema version {found}, this program knows versions up to {known}. "
-            "Nothing was changed. Update surgical-pipeline, or point SURGICAL_LEDGER at another file."
+            f"The ledger {path} has schema version {found}, this program knows versions up to {known} and would "
+            f"have to know {needed}. Nothing was changed. "
+            "Update surgical-pipeline, or point SURGICAL_LEDGER at another ledger."
         )
 
 
@@ -137,3 +144,7 @@ class RunLostError(LedgerError):
             f"Run {run_id} is no longer running in the ledger: it was cancelled, or given up because its "
             "heartbeat stopped. Nothing more is written for it; start it again if it is still wanted."
         )
+
+
+class ReaderSqlError(Exception):
+    """In the database's words."""

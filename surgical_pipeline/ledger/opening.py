@@ -1,5 +1,6 @@
 """The one place that chooses what a ledger is stored in: a DuckDB file, or PostgreSQL if its address is one."""
 
+from collections.abc import Collection
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from surgical_pipeline.ledger.protocol import Ledger, Transaction
 from surgical_pipeline.settings import Settings, SettingsError
 
 if TYPE_CHECKING:
+    from surgical_pipeline.ledger.postgres.pacing import RequestPacing
     from surgical_pipeline.ledger.postgres.windows import PostgresLedger
     from surgical_pipeline.ledger.rows import RowLedger
 
@@ -61,6 +63,20 @@ def open_postgres(settings: Settings, *, wait_at_most_seconds: float | None = No
     return PostgresLedger(address, lock_timeout_seconds=_timeout(settings, wait_at_most_seconds))
 
 
+def open_request_pacing(settings: Settings) -> "RequestPacing | None":
+    """Where machines that share a ledger share when requests to GitLab may begin; nothing is opened yet.
+
+    None: the ledger is a file, or the settings name none that could be used.
+    """
+    try:
+        ledger = open_postgres(settings)
+    except SettingsError:
+        return None
+    from surgical_pipeline.ledger.postgres.pacing import RequestPacing  # noqa: PLC0415  an extra
+
+    return RequestPacing(ledger.address)
+
+
 def open_rows(settings: Settings) -> "RowLedger":
     """The same, to be copied from or to.
 
@@ -95,17 +111,19 @@ class CopiedOut:
     def read(self, purpose: str = "read") -> AbstractContextManager[Transaction]:
         return self._ledger.read(purpose)
 
-    def copy_to(self, destination: Path) -> None:
-        """Make a DuckDB file of all that was committed until now; nobody waits for it.
+    def copy_to(self, destination: Path, *, without: Collection[str] = ()) -> None:
+        """Make a DuckDB file of what typed views show, as it was committed until now; nobody waits for it.
+
+        ``without``: tables that nobody will read in the copy.
 
         Raises:
             LedgerError: the ledger is missing or cannot be read, or the file cannot be written.
         """
-        from surgical_pipeline.ledger.copying import copy_ledger  # noqa: PLC0415  few starts need it
+        from surgical_pipeline.ledger.copying import copy_to_read  # noqa: PLC0415  few starts need it
         from surgical_pipeline.ledger.duckdb.rows import DuckDBRows  # noqa: PLC0415
 
         made = DuckDBLedger(destination)
-        copy_ledger(self._rows, DuckDBRows(made))
+        copy_to_read(self._rows, DuckDBRows(made), without=without)
         made.checkpoint()
 
 

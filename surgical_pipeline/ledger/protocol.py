@@ -59,7 +59,7 @@ class Transaction(Protocol):
         A name without a schema is first looked for among the typed views, then among the ledger's tables.
 
         Raises:
-            Exception: the database's own, if the SQL is wrong.
+            ReaderSqlError: the SQL is wrong; on DuckDB its own exception.
             LedgerError: as for ``execute``.
         """
 

@@ -1,4 +1,10 @@
-"""How many rows the tables have that people know by name, counted in windows that are open anyway."""
+"""How many rows the tables have that people know by name, counted in windows that are open anyway.
+
+The counts are exact: an estimate, such as PostgreSQL keeps for its planner, would be shown in Dagster's catalog
+beside exact ones. PostgreSQL has to look at every row, or at an index if that is enough, as it is here: at
+1,000,000 rows of 1 KB in each of four tables all counts of a run take 0.25 s, where reading the rows takes 0.8 s,
+and 1.8 s before they were vacuumed. Each stage counts only what it wrote.
+"""
 
 from collections.abc import Iterable, Mapping
 from types import MappingProxyType
@@ -15,7 +21,7 @@ _QUERIES = MappingProxyType(
     }
 )
 """What a stage writes has a statement of its own. None reads a payload: each takes a millisecond, most of it for
-its planning, and 3 ms where there are 300,000 entities."""
+its planning, and 3 ms where there are 300,000 entities in a file."""
 
 
 def count_rows(tx: Transaction, stages: Iterable[Phase] = STAGES) -> Mapping[str, int]:

@@ -32,6 +32,9 @@ TABLES: Mapping[str, tuple[str, ...]] = {
 }
 """Each with its key. What is made of others is not among them: each database makes its own index of words."""
 
+NO_READERS = frozenset({"sync_run_phases", "pruned_failures", "gitlab_events", "hook_deliveries"})
+"""Tables that no typed view shows."""
+
 
 class Tables(Protocol):
     """The tables inside one open window, in no database's own words."""

@@ -179,9 +179,14 @@ def list_runs(
     return [RunSummary.model_validate(row) for row in rows]
 
 
-def list_open_runs(tx: Transaction, *, and_also: Collection[str] = ()) -> list[RunSummary]:
-    """Every run that is queued or running, and those of ``and_also`` that the ledger knows, ended or not."""
-    rows = tx.rows("list_open_and_named_runs", run_ids=list(and_also))
+def list_open_runs(
+    tx: Transaction, *, and_also: Collection[str] = (), ended_after: datetime | None = None
+) -> list[RunSummary]:
+    """Every run that is queued or running, and those of ``and_also`` that the ledger knows, ended or not.
+
+    ``ended_after``: and those that ended since, if the ledger does not know yet that they have in Dagster, too.
+    """
+    rows = tx.rows("list_open_and_named_runs", run_ids=list(and_also), ended_after=ended_after)
     return [RunSummary.model_validate(row) for row in rows]
 
 

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Mapping
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 
 from surgical_pipeline.ledger.protocol import Transaction
@@ -29,8 +29,12 @@ class Standing:
 
     @property
     def text(self) -> str:
-        """Differs whenever content, runs, vectors or the ledger's GitLab do; of two ledgers, too."""
-        return hashlib.sha256(repr(astuple(self)).encode()).hexdigest()[:16]
+        """Differs whenever content, runs, vectors or the ledger's GitLab do; of two ledgers, too.
+
+        Of a copy in another database it is the same, though that gives times in a zone of its own.
+        """
+        values = [one.astimezone(UTC).isoformat() if isinstance(one, datetime) else one for one in astuple(self)]
+        return hashlib.sha256(repr(values).encode()).hexdigest()[:16]
 
 
 def read_standing(tx: Transaction) -> Standing:

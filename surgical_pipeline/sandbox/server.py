@@ -151,9 +151,10 @@ def serve(
 
 
 class RunningSandbox:
-    """A sandbox on a free loopback port, in a thread of this process, for as long as the `with` block lasts.
+    """A sandbox on a free port, in a thread of this process, for as long as the `with` block lasts.
 
-    Takes the arguments of `create_app`. `url` is the base URL with its prefix, without a slash at the end.
+    Takes the arguments of `create_app`, and the address to listen on. `url` is the base URL with its prefix, and
+    no slash at the end.
     """
 
     def __init__(
@@ -164,16 +165,18 @@ class RunningSandbox:
         external_url: str | None = None,
         rate_limit: int | None = None,
         clock: Callable[[], datetime] = utc_now,
+        host: str = "127.0.0.1",
     ) -> None:
+        self._host = host
         self.app = create_app(sample, prefix=prefix, external_url=external_url, rate_limit=rate_limit, clock=clock)
         self.token: str = SANDBOX_TOKEN
         self.guest_token: str = SANDBOX_GUEST_TOKEN
         self._prefix = prefix.rstrip("/")
 
     def __enter__(self) -> Self:
-        self._listener = _listen("127.0.0.1", 0)
+        self._listener = _listen(self._host, 0)
         self.port: int = self._listener.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}{self._prefix}"
+        self.url = f"http://{self._host}:{self.port}{self._prefix}"
         self.control = SandboxControl(self.url)
         self._server = _Server(self.app)
         self._thread = threading.Thread(target=self._run, name=f"sandbox-{self.port}", daemon=True)

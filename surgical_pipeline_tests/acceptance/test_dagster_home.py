@@ -129,3 +129,13 @@ def test_no_folder_is_wrong_usage(used: Path, home: Path, monkeypatch: pytest.Mo
     doctor = called("doctor", ledger=used)
     assert doctor.returncode == 1
     assert "is no folder" in " ".join(doctor.stdout.split())
+
+
+def test_a_storage_in_postgresql_that_is_not_there_is_told_as_that(home: Path, ledger: DuckDBLedger) -> None:
+    settings = "storage: {postgres: {postgres_url: 'postgresql+psycopg2://nobody:a-secret@127.0.0.1:1/nothing'}}\n"
+    (home / "dagster.yaml").write_text(f"telemetry: {{enabled: false}}\n{settings}")
+    done = called("runs", "reconcile", ledger=ledger.path)
+    assert done.returncode == 1
+    assert "It is the database that dagster.yaml names under storage" in done.stderr
+    assert "a-secret" not in done.stderr
+    assert "Traceback" not in done.stderr

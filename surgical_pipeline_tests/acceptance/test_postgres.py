@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import pandas as pd
 import pytest
 
 from surgical_pipeline.ledger.postgres.windows import PostgresLedger
@@ -145,15 +146,16 @@ def test_a_server_that_restarts_between_two_windows_is_waited_for(
     assert json.loads(told)["completion_status"] == "succeeded"
 
 
-def test_a_published_copy_of_it_is_a_duckdb_file_that_readers_open(installed: Installed, tmp_path: Path) -> None:
+def test_a_copy_of_it_is_published_as_a_duckdb_file_and_its_tables_are_exported(
+    installed: Installed, tmp_path: Path
+) -> None:
     installed.document("sync", "acme/rocket#12")
     published = installed.document("publish", SURGICAL_PUBLISH=str(tmp_path / "published"))
     with duckdb.connect(f"{published['path']}/gitlab.duckdb", read_only=True) as connection:
         assert connection.execute("SELECT iid FROM issues").fetchall() == [(12,)]
-    refused = installed.run("export", "issues", "--to", "issues.csv")
-    assert refused.returncode != 0
-    assert "publish" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    told = installed.document("export", "issues", "notes", "--to", "{table}.parquet")
+    assert told["rows"]["issues"] == 1
+    assert len(pd.read_parquet(installed.installation.home / "notes.parquet")) == told["rows"]["notes"] > 0
 
 
 @pytest.mark.parametrize("command", [("ledger", "backup", "copy.duckdb"), ("ledger", "compact")])

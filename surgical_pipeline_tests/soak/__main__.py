@@ -2,10 +2,12 @@
 
 import argparse
 import statistics
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+from surgical_pipeline_tests.many_machines.hosts import alone
 from surgical_pipeline_tests.soak.backfills import kill_backfill
 from surgical_pipeline_tests.soak.cancellations import latencies
 from surgical_pipeline_tests.soak.contention import contend
@@ -37,6 +39,7 @@ def main() -> None:
             "backfill",
             "readers",
             "partitions",
+            "machines",
         ],
     )
     parser.add_argument("--kills", type=int, default=200)
@@ -48,12 +51,18 @@ def main() -> None:
     parser.add_argument("--syncs", type=int, default=50, help="readers: how many syncs there are beside them")
     parser.add_argument("--publishes", type=int, default=20, help="readers: and how many publishes")
     parser.add_argument("--partitions", type=int, default=3500, help="partitions: how many, each a run")
+    parser.add_argument("--cut-seconds", type=float, default=60, help="machines: how long one has no database")
     parser.add_argument("--seed", type=int, default=7)
     chosen = parser.parse_args()
     if chosen.harness in ("events", "hour"):  # they have a sandbox of their own
         with tempfile.TemporaryDirectory() as folder:
             good = (_events if chosen.harness == "events" else _hour)(Path(folder), chosen)
         sys.exit(0 if good else 1)
+    if chosen.harness == "machines":
+        with tempfile.TemporaryDirectory() as folder:
+            more = ("--cut-seconds", str(chosen.cut_seconds))
+            done = subprocess.run(alone("surgical_pipeline_tests.many_machines", folder, *more), check=False)
+        sys.exit(done.returncode)
     if chosen.harness == "backfill":
         with tempfile.TemporaryDirectory() as folder:
             sys.exit(0 if _backfill(Path(folder), kills=min(chosen.kills, 5)) else 1)

@@ -102,7 +102,7 @@ def test_the_five_stages_stand_alone_in_their_folder() -> None:
         ("jinja2", {"report.page"}),
         ("pandas", {"dataset", "cli.backfill_files"}),  # and the lists that people have of what to sync
         ("prometheus_client", {"metrics.exposition"}),
-        ("pyarrow", {"dataset", "cli.backfill_files"}),
+        ("pyarrow", {"dataset", "cli.backfill_files", "ledger.duckdb.rows", "ledger.postgres.arrow"}),
         ("psycopg", {"ledger.postgres"}),
         ("sqlite3", {"defs.dagster_home", "webhook"}),
         ("standardwebhooks", {"webhook"}),
@@ -183,6 +183,22 @@ def test_starting_up_loads_no_heavy_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() in ("[]", "['duckdb']"), done.stdout
+
+
+def test_help_is_shown_before_any_model_is_built() -> None:
+    program = "import sys, surgical_pipeline.cli.main\nprint('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("command", ["search", "export", "metrics"])
+def test_commands_that_read_the_ledger_alone_load_neither_dagster_nor_a_client(command: str) -> None:
+    program = (
+        f"import sys, surgical_pipeline.cli.actions.{command}\n"
+        "print([name for name in ('dagster', 'sqlalchemy', 'httpx', 'numpy') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 def test_domain_knows_only_the_standard_library_and_pydantic() -> None:

@@ -15,7 +15,7 @@ from surgical_pipeline.cli.actions.events import check_events
 from surgical_pipeline.cli.actions.finding import Finding
 from surgical_pipeline.cli.actions.watching import check_watches
 from surgical_pipeline.defs.dagster_home import try_to_write
-from surgical_pipeline.defs.gateways import open_embedder, open_gitlab
+from surgical_pipeline.defs.gateways import open_gitlab
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import Deadline
 from surgical_pipeline.domain.freshness import CLOCK_MARGIN
@@ -193,7 +193,7 @@ def _check_files(settings: Settings) -> Iterator[Finding]:
 
 def _check_embedder(settings: Settings) -> Finding:
     try:
-        embedder = open_embedder(settings)
+        embedder = settings.embedder.create()
         embedder.embed(["a first word"])
     except SettingsError as error:
         return Finding(check="embedder", ok=False, found="not configured", what_to_do=str(error))

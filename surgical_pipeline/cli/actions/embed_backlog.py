@@ -16,7 +16,6 @@ from surgical_pipeline.cli.environment import (
 from surgical_pipeline.cli.output import EXIT_CODES
 from surgical_pipeline.cli.progress import Display, shown_progress
 from surgical_pipeline.cli.terminal import print_rows, say, words
-from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launch_backlog
 from surgical_pipeline.domain.lifecycle import RunStatus
 from surgical_pipeline.domain.progress import Progress
@@ -140,7 +139,7 @@ def _checked_model(project: str | None) -> str:
         settings = Settings.from_environment()
         _ = settings.dagster_home
         try:
-            model = open_embedder(settings).name  # loads and requests nothing yet
+            model = settings.embedder.create().name  # loads and requests nothing yet
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
     ledger = existing_ledger(settings)

@@ -6,7 +6,6 @@ from functools import partial
 from surgical_pipeline.cli.terminal import print_json, tell
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.embedders.protocol import EmbedderError
-from surgical_pipeline.embedders.registry import create_embedder
 from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.metrics.access import is_loopback, token_of
 from surgical_pipeline.metrics.app import PATH, MetricsPage, create_metrics_app
@@ -67,9 +66,7 @@ def _watches(settings: Settings) -> tuple[Watch, ...]:
 def _model(settings: Settings) -> str | None:
     """The configured embedder's name, as vectors are stored with it; nothing is loaded for it."""
     try:
-        embedder = settings.embedder
-        key = embedder.api_key.get_secret_value() if embedder.api_key else None
-        return create_embedder(embedder.name, url=embedder.url, model=embedder.model, api_key=key).name
+        return settings.embedder.create().name
     except (SettingsError, EmbedderError) as error:
         _LOG.warning("how many documents lack vectors is not told: %s", error)
         return None

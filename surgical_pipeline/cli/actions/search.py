@@ -13,7 +13,6 @@ from surgical_pipeline.cli.environment import (
     usage_errors,
 )
 from surgical_pipeline.cli.terminal import tell
-from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.documents.chunks import split_into_chunks
 from surgical_pipeline.documents.text import DISCUSSION_KIND
 from surgical_pipeline.domain.scope import EntityType
@@ -126,7 +125,7 @@ def _moment(text: str) -> datetime:
 def _opened(settings: Settings) -> Embedder:
     with usage_errors():
         try:
-            return open_embedder(settings)
+            return settings.embedder.create()
         except EmbedderError as error:  # the package of an extra is missing
             fail(str(error), code=EXIT_USAGE)
 

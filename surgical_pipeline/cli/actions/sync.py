@@ -11,7 +11,6 @@ from surgical_pipeline.cli.interrupts import Interrupts
 from surgical_pipeline.cli.output import EXIT_CODES, print_result
 from surgical_pipeline.cli.progress import Display, shown_progress
 from surgical_pipeline.cli.terminal import print_json
-from surgical_pipeline.defs.gateways import open_embedder
 from surgical_pipeline.defs.launch import launched, refused, run_config
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import Dependent
@@ -83,7 +82,7 @@ def checked_ledger() -> Ledger:
         _ = settings.gitlab, settings.dagster_home
         ledger = open_ledger(settings)
         try:
-            open_embedder(settings)  # loads and requests nothing yet
+            settings.embedder.create()  # loads and requests nothing yet
         except EmbedderError as error:
             fail(str(error), code=EXIT_USAGE)
     if ledger.exists:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from surgical_pipeline.domain.backfill import DEFAULT_CHUNK, MAX_CHUNK
+from surgical_pipeline.domain.limits import DEFAULT_CHUNK, MAX_CHUNK
 
 if TYPE_CHECKING:
     from surgical_pipeline.domain.backfill import Wish

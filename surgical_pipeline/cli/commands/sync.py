@@ -4,10 +4,8 @@ from typing import Annotated
 
 import typer
 
-from surgical_pipeline.domain.budgets import Budgets
+from surgical_pipeline.domain import limits
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
-
-_DEFAULTS = Budgets()
 
 
 def sync(  # noqa: PLR0913  an argument each for what people may set
@@ -22,19 +20,19 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     *,
     preflight_budget_seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds for fetching the entities themselves.")
-    ] = _DEFAULTS.preflight_budget_seconds,
+    ] = limits.PREFLIGHT_BUDGET_SECONDS,
     entity_timeout_seconds: Annotated[
         float, typer.Option(min=0.1, max=3600, help="Seconds for the dependents of one entity.")
-    ] = _DEFAULTS.entity_timeout_seconds,
+    ] = limits.ENTITY_TIMEOUT_SECONDS,
     dependents_budget_seconds: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds for the dependents of all entities.")
-    ] = _DEFAULTS.dependents_budget_seconds,
+    ] = limits.DEPENDENTS_BUDGET_SECONDS,
     embed_budget_seconds: Annotated[
         float, typer.Option(min=0.1, max=86_400, help="Seconds for embedding the regenerated documents.")
-    ] = _DEFAULTS.embed_budget_seconds,
+    ] = limits.EMBED_BUDGET_SECONDS,
     max_requests_in_flight: Annotated[
         int, typer.Option(min=1, max=64, help="Requests to GitLab at once; lower it where GitLab answers 429.")
-    ] = _DEFAULTS.max_requests_in_flight,
+    ] = limits.MAX_REQUESTS_IN_FLIGHT,
     dependents: Annotated[
         str, typer.Option(metavar="A,B", help=f"Which dependents to fetch, of: {', '.join(Dependent)}.")
     ] = ",".join(CORE_DEPENDENTS),
@@ -53,6 +51,7 @@ def sync(  # noqa: PLR0913  an argument each for what people may set
     from surgical_pipeline.cli.interrupts import noted_interrupts
     from surgical_pipeline.cli.progress import display_for
     from surgical_pipeline.cli.scopes import read_scope
+    from surgical_pipeline.domain.budgets import Budgets
 
     with usage_errors():
         scope = read_scope(scopes)

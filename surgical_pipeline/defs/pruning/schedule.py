@@ -3,7 +3,7 @@
 import dagster as dg
 from pydantic import Field
 
-from surgical_pipeline.defs.dagster_runs import BACKGROUND
+from surgical_pipeline.defs.dagster_runs import BACKGROUND, ON_CONTROL
 from surgical_pipeline.defs.dagster_words import as_cause, as_dagster_failure
 from surgical_pipeline.defs.handing_on import HANDING_ON, NOTHING
 from surgical_pipeline.defs.pruning.both_sides import prune
@@ -63,7 +63,7 @@ def _failed(code: FailureCode, error: Exception) -> dg.Failure:
     name=PRUNE,
     description="Deletes runs that ended long ago from Dagster and the ledger, with their files. Never content.",
     metadata=read_more("docs/pruning.md"),
-    tags=BACKGROUND,
+    tags={**BACKGROUND, **ON_CONTROL},
     resource_defs=HANDING_ON,
     executor_def=dg.in_process_executor,
 )

@@ -18,11 +18,11 @@ from surgical_pipeline.defs.gateways import GATEWAYS, RunGateways
 from surgical_pipeline.defs.handing_on import NOTHING, handed_on, outputs_stored_elsewhere
 from surgical_pipeline.defs.read_more import read_more
 from surgical_pipeline.defs.sync.again import (
-    asked_again,
+    dependents_here,
+    documents_here,
     fetched_dependents,
-    missed_documents,
-    missed_sources,
-    with_more,
+    snapshots_here,
+    sources_here,
 )
 from surgical_pipeline.defs.sync.catalog import described
 from surgical_pipeline.defs.sync.config import GRAPH, StageConfig, example_config, to_ops
@@ -31,6 +31,7 @@ from surgical_pipeline.defs.sync.session import finish, stage
 from surgical_pipeline.defs.sync.stage_report import row_count, tell_failures
 from surgical_pipeline.domain.handover import GenerateDocsResult, PreflightResult, Sources
 from surgical_pipeline.domain.lifecycle import Phase
+from surgical_pipeline.gitlab.snapshots import SnapshotFile
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
 from surgical_pipeline.stages.embed import run_embed_for_document_ids
 from surgical_pipeline.stages.ingest import run_ingest
@@ -90,17 +91,17 @@ def preflight(context: dg.OpExecutionContext, config: StageConfig) -> PreflightR
     out={"issues": NOTHING, "merge_requests": NOTHING, "sources": handed_on(Sources)},
 )
 def ingest(
-    context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult
+    context: dg.OpExecutionContext, config: StageConfig, preflight: PreflightResult | None
 ) -> tuple[None, None, Sources]:
     """Write them in short guarded transactions: a row is replaced only by a fresher one."""
-    with stage(context, config, phase=Phase.INGEST) as session:
+    here = preflight if preflight and SnapshotFile(preflight.snapshots).exists else None
+    with stage(context, config, phase=Phase.INGEST, handed_on=here is not None) as session:
         gateways = session.gateways
-        gateways.take_gitlab_time(preflight)
+        gateways.take_gitlab_time(here)
 
         async def work() -> Sources:
-            asked = await asked_again(preflight, session=session)
             return await run_ingest(
-                asked,
+                await snapshots_here(here, session=session),
                 run=gateways.run,
                 clock=gateways.gitlab_clock,
                 only_changed=session.only_changed,
@@ -116,33 +117,32 @@ def ingest(
     out={"discussions": NOTHING, "resource_events": NOTHING, "sources": handed_on(Sources)},
 )
 def dependents(
-    context: dg.OpExecutionContext, config: StageConfig, sources: Sources
+    context: dg.OpExecutionContext, config: StageConfig, sources: Sources | None
 ) -> tuple[None, None, Sources]:
     """Fetch discussions, events and what else is configured; replace each whole or not at all."""
-    with stage(context, config, phase=Phase.DEPENDENTS) as session:
+    with stage(context, config, phase=Phase.DEPENDENTS, handed_on=sources is not None) as session:
 
         async def work() -> Sources:
-            return await fetched_dependents(with_more(sources, await missed_sources(session)), session=session)
+            return await fetched_dependents(await sources_here(sources, session=session), session=session)
 
-        sources = session.gateways.run_async(work)
-    return None, None, sources
+        fresh = session.gateways.run_async(work)
+    return None, None, fresh
 
 
 @dg.op(
     required_resource_keys=_STAGE_KEYS,
     out={"documents": NOTHING, "regenerated": handed_on(GenerateDocsResult)},
 )
-def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) -> tuple[None, GenerateDocsResult]:
+def docs(
+    context: dg.OpExecutionContext, config: StageConfig, sources: Sources | None
+) -> tuple[None, GenerateDocsResult]:
     """Render their documents; hand on the ids of those whose text changed."""
-    with stage(context, config, phase=Phase.DOCS) as session:
+    with stage(context, config, phase=Phase.DOCS, handed_on=sources is not None) as session:
         gateways = session.gateways
 
         async def work() -> GenerateDocsResult:
-            more = await missed_sources(session)
-            if more is not None:
-                more = await fetched_dependents(more, session=session)
             return await run_generate_docs_for_sources(
-                with_more(sources, more), run=gateways.run, tally=gateways.tally
+                await dependents_here(sources, session=session), run=gateways.run, tally=gateways.tally
             )
 
         regenerated = session.gateways.run_async(work)
@@ -150,13 +150,13 @@ def docs(context: dg.OpExecutionContext, config: StageConfig, sources: Sources) 
 
 
 @dg.op(required_resource_keys=_STAGE_KEYS, out={"embeddings": NOTHING})
-def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: GenerateDocsResult) -> None:
+def embed(context: dg.OpExecutionContext, config: StageConfig, regenerated: GenerateDocsResult | None) -> None:
     """Embed exactly those documents, then conclude the run."""
-    with stage(context, config, phase=Phase.EMBED) as session:
+    with stage(context, config, phase=Phase.EMBED, handed_on=regenerated is not None) as session:
         gateways: RunGateways = session.gateways
 
         async def work() -> None:
-            documents = regenerated.documents + await missed_documents(session)
+            documents = await documents_here(regenerated, session=session)
             await run_embed_for_document_ids(
                 documents,
                 embedder=gateways.embedder,

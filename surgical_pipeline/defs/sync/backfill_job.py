@@ -13,8 +13,8 @@ from surgical_pipeline.defs.sync.asset import surgical_sync_graph
 from surgical_pipeline.defs.sync.checks import check_results
 from surgical_pipeline.defs.sync.metadata import OUTCOME_TABLE, ledger_says, result_metadata
 from surgical_pipeline.defs.sync.stage_report import figures_by_output, row_count
-from surgical_pipeline.domain.backfill import MAX_CHUNK
 from surgical_pipeline.domain.lifecycle import STAGES
+from surgical_pipeline.domain.limits import MAX_CHUNK
 
 SCOPES = dg.DynamicPartitionsDefinition(name="scopes")
 """Each key is a scope text of at most one chunk, such as ``group/project#1-500``."""

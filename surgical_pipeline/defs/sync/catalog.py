@@ -22,6 +22,7 @@ from surgical_pipeline.defs.asset_keys import (
     RESOURCE_EVENTS,
 )
 from surgical_pipeline.defs.read_more import read_more
+from surgical_pipeline.ledger.opening import open_ledger
 from surgical_pipeline.settings import Settings, SettingsError
 from surgical_pipeline.stages.dependents import run_dependents
 from surgical_pipeline.stages.docs import run_generate_docs_for_sources
@@ -48,8 +49,8 @@ def described(spec: dg.AssetSpec) -> dg.AssetSpec:
     tables = _SEVERAL_TABLES.get(name, (name,))
     return with_place(
         spec.replace_attributes(tags={"surgical/stage": stage.__module__.rsplit(".", 1)[-1]}),
-        kinds={"python", "duckdb", *(["gitlab"] if spec.key in GITLAB else [])},
-        uri=uri_of("duckdb", lambda settings: settings.ledger_path),
+        kinds={"python", kind_of_ledger(), *(["gitlab"] if spec.key in GITLAB else [])},
+        uri=uri_of_ledger(),
         code=stage,
         label=f"the stage {stage.__module__.rsplit('.', 1)[-1]}",
         docs=f"{_TABLES_PAGE}#{tables[0]}",
@@ -116,6 +117,20 @@ def uri_of(scheme: str, find: Callable[[Settings], Path | None]) -> str | None:
         path = find(Settings.from_environment())
         return f"{scheme}://{path}" if path else None
     return None
+
+
+def kind_of_ledger() -> str:
+    """What the ledger is stored in, by Dagster's name for it."""
+    return "duckdb" if Settings.from_environment().ledger_address is None else "postgres"
+
+
+def uri_of_ledger() -> str | None:
+    """Where the ledger is: a file, or a database without its password; None as for ``uri_of``."""
+    with suppress(SettingsError):
+        settings = Settings.from_environment()
+        if settings.ledger_address is not None:
+            return open_ledger(settings).location
+    return uri_of("duckdb", lambda settings: settings.ledger_path)
 
 
 def _references(found: list[tuple[str, int, str]]) -> dg.CodeReferencesMetadataValue:

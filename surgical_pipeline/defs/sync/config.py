@@ -6,10 +6,10 @@ from typing import Any
 import dagster as dg
 from pydantic import Field, ValidationError
 
-from surgical_pipeline.domain.backfill import MAX_CHUNK
 from surgical_pipeline.domain.budgets import Budgets
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS, Dependent, choose_dependents
 from surgical_pipeline.domain.lifecycle import STAGES
+from surgical_pipeline.domain.limits import MAX_CHUNK
 from surgical_pipeline.domain.scope import MAX_ENTITIES, MAX_IID, Scope, ScopeError
 from surgical_pipeline.domain.scope_list import items_of, scope_of_items
 from surgical_pipeline.settings import Settings, SettingsError

@@ -1,6 +1,6 @@
 """The boundary between Dagster and the stages: every op runs inside `stage`, which records how it ends."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import NoReturn
@@ -38,7 +38,8 @@ from surgical_pipeline.settings import SettingsError
 class StageSession:
     """What an op works with. ``goes_on``: the run begins here, where the run that it re-executes failed.
 
-    ``only_changed``: the dependents, if those of unchanged entities are not to be fetched; else empty.
+    ``only_changed``: the dependents, if those of unchanged entities are not to be fetched; else empty. ``tell``: a
+    warning in Dagster's log of the run.
     """
 
     scope: Scope
@@ -46,22 +47,34 @@ class StageSession:
     dependents: tuple[Dependent, ...]
     gateways: RunGateways
     goes_on: bool
+    tell: Callable[[str], None]
     only_changed: tuple[Dependent, ...] = ()
 
 
 @contextmanager
-def stage(context: dg.OpExecutionContext, config: StageConfig, phase: Phase) -> Iterator[StageSession]:
-    """Enter a stage, and leave the ledger correct however the body ends."""
+def stage(
+    context: dg.OpExecutionContext, config: StageConfig, phase: Phase, *, handed_on: bool = True
+) -> Iterator[StageSession]:
+    """Enter a stage, and leave the ledger correct however the body ends.
+
+    ``handed_on``: what the stages before handed on is on this machine.
+    """
     gateways = gateways_of(context)
     try:
         scope = config.resolve_scope(context.partition_key if context.has_partition_key else None)
         goes_on = gateways.enter(
-            context.run, scope=scope, phase=phase, instance=context.instance, conductor=conductor_of(context)
+            context.run,
+            scope=scope,
+            phase=phase,
+            instance=context.instance,
+            conductor=conductor_of(context),
+            handed_on=handed_on,
         )
         dependents = config.dependent_list()
         only_changed = dependents if config.only_changed else ()
         with reported(context, gateways, phase):
-            yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, only_changed)
+            tell = context.log.warning
+            yield StageSession(scope, config.budgets(), dependents, gateways, goes_on, tell, only_changed)
     except StageFailedError as error:
         _fail(gateways, error.failure, cause=error, of_entities=error.of_entities)
     except ScopeError as error:

@@ -19,10 +19,10 @@ from surgical_pipeline.ledger.duckdb.faults import opening_fault
 from surgical_pipeline.ledger.errors import (
     LedgerDamagedError,
     LedgerError,
-    LedgerVersionError,
     LockTimeoutError,
     WaitAbandonedError,
 )
+from surgical_pipeline.ledger.versions import migrations_due, newest_version
 
 _LOG = logging.getLogger(__name__)
 _FOREIGN_HOLDER = "Could not set lock on file"
@@ -201,20 +201,16 @@ def schema_version(connection: duckdb.DuckDBPyConnection) -> int:
     return int(row[0]) if row else 0
 
 
-def newest_version(migrations: Sequence[sql.Migration]) -> int:
-    return migrations[-1].version if migrations else 0
+def check_version(
+    path: Path, connection: duckdb.DuckDBPyConnection, *, found: int, migrations: Sequence[sql.Migration]
+) -> bool:
+    """True if migrations are due; errors as ``migrations_due``."""
 
+    def oldest_program() -> int:
+        row = connection.execute(sql.query("read_oldest_program").text).fetchone()
+        return int(row[0]) if row else 0
 
-def check_version(path: Path, *, found: int, migrations: Sequence[sql.Migration]) -> bool:
-    """True if migrations are due.
-
-    Raises:
-        LedgerVersionError: the file is from a newer version of this program.
-    """
-    known = newest_version(migrations)
-    if found > known:
-        raise LedgerVersionError(path, found=found, known=known)
-    return found < known
+    return migrations_due(path, found=found, migrations=migrations, read_oldest_program=oldest_program)
 
 
 def migrate(
@@ -231,6 +227,11 @@ def migrate(
                 sql.query("record_migration").text,
                 {"version": migration.version, "name": migration.name, "applied_at": now},
             )
+            if migration.oldest_program < migration.version:
+                connection.execute(
+                    sql.query("record_oldest_program").text,
+                    {"version": migration.version, "oldest_program": migration.oldest_program},
+                )
             _LOG.info("ledger migrated to version %s (%s)", migration.version, migration.name)
     if newest_version(migrations) >= sql.VIEWS_SINCE:
         connection.execute(sql.views())

@@ -20,6 +20,7 @@ from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal
 from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
+from surgical_pipeline.ledger.versions import refuse_newer
 
 
 class Backup(BaseModel):
@@ -98,13 +99,14 @@ def compact(ledger: DuckDBLedger) -> Compaction:
 
     Raises:
         LedgerMissingError: there is nothing to compact.
+        LedgerVersionError: a newer program migrated it; this one does not know all that is in it.
         LedgerError: it cannot be used or read or has duplicate keys, or the disk is full; it is unchanged.
     """
     started = time.monotonic()
     if not ledger.exists:
         raise LedgerMissingError(ledger.path)
-    with ledger.write("migrate"):
-        pass
+    with ledger.write("migrate") as tx:
+        refuse_newer(ledger.path, found=tx.column("read_schema_version")[0], migrations=ledger.schema)
     fresh = ledger.path.with_name(f"{ledger.path.name}{COMPACTING}")
     with ledger.kept_still(exclusive=True), _temporary(fresh):
         before = ledger.path.stat().st_size + wal_bytes(ledger.path)
@@ -161,7 +163,7 @@ def _fingerprints(ledger: DuckDBLedger, path: Path) -> list[tuple[Any, ...]]:
     """Rows and fingerprint of each table, all blocks read; empty for a file of an older version."""
     with ledger.opened(path, read_only=True) as connection, storage_errors(path):
         found = ledger_file.schema_version(connection)
-        if ledger_file.check_version(path, found=found, migrations=ledger.schema):
+        if ledger_file.check_version(path, connection, found=found, migrations=ledger.schema):
             return []
         return connection.execute(sql.query("read_every_row").text).fetchall()
 

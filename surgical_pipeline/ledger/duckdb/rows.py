@@ -9,7 +9,6 @@ from typing import Any
 import duckdb
 
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.columns import columns as in_columns
 from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import PRIVATE
 from surgical_pipeline.ledger.duckdb.leftovers import PARTIAL
@@ -20,6 +19,7 @@ from surgical_pipeline.ledger.protocol import Transaction
 from surgical_pipeline.ledger.rows import TABLES, Row, Tables
 
 BATCH = 2000
+_GIVEN = "rows_to_insert"
 
 
 class DuckDBTables:
@@ -48,12 +48,17 @@ class DuckDBTables:
         return found[0] if found else None
 
     def insert(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
-        types = dict(self._types(table))
-        names = [f"c{number}" for number in range(len(columns))]
-        values = ", ".join(
-            f"unnest(${name}::{types[column]}[])" for name, column in zip(names, columns, strict=True)
-        )
-        self._execute(f"INSERT INTO {table} ({_names(columns)}) SELECT {values}", in_columns(rows, *names))
+        import pyarrow as pa  # noqa: PLC0415  only where it is used
+
+        # As Python's own lists, DuckDB takes them five times as slowly.
+        values = [pa.array(column) for column in zip(*rows, strict=True)]
+        with storage_errors(self._path):
+            self._connection.register(_GIVEN, pa.Table.from_arrays(values, names=list(columns)))
+            try:
+                names = _names(columns)
+                self._connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {_GIVEN}")  # noqa: S608
+            finally:
+                self._connection.unregister(_GIVEN)
 
     def _types(self, table: str) -> list[tuple[str, str]]:
         rows = self._execute(

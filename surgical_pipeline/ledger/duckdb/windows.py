@@ -8,7 +8,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ class DuckDBLedger:
             self._look_before_writing(window)
             with self._connection(window, read_only=False) as connection:
                 found = ledger_file.schema_version(connection)
-                due = ledger_file.check_version(self.path, found=found, migrations=self.schema)
+                due = ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
                 ledger_file.make_log(self.path)
                 with self._transaction(connection) as transaction:
                     if due:
@@ -106,7 +106,8 @@ class DuckDBLedger:
                 self._connection(window, read_only=True) as connection,
             ):
                 found = ledger_file.schema_version(connection)
-                if not ledger_file.check_version(self.path, found=found, migrations=self.schema):
+                due = ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
+                if not due:
                     with self._transaction(connection) as transaction:
                         yield transaction
                     return
@@ -125,7 +126,7 @@ class DuckDBLedger:
             self._must_exist()
             yield
 
-    def copy_to(self, destination: Path) -> None:
+    def copy_to(self, destination: Path, *, without: Collection[str] = ()) -> None:  # noqa: ARG002  a file is whole
         """Copy the file and its log, as they are at one moment; writers wait while bytes are copied.
 
         The copy is for the owner only, whoever may read the ledger. It takes the place of a file that is there.
@@ -183,7 +184,7 @@ class DuckDBLedger:
         check_magic(self.path)
         with self._connection(window, read_only=True) as connection:
             found = ledger_file.schema_version(connection)
-        ledger_file.check_version(self.path, found=found, migrations=self.schema)
+            ledger_file.check_version(self.path, connection, found=found, migrations=self.schema)
         self._engine.looked_at = inode
 
     async def in_write(self, purpose: str, work: Callable[[DuckDBTransaction], T]) -> T:

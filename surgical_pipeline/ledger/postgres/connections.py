@@ -24,6 +24,10 @@ _RETRY_SECONDS = 0.5
 _CANCEL_CHECK_SECONDS = 0.1
 _IDLE_MS = 600_000
 """A transaction in which nothing happens for so long is ended by the server, with its locks: its process hangs."""
+_ALIVE = (
+    "-c tcp_keepalives_idle=20 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3 -c tcp_user_timeout=50000"
+)
+"""The server's side of what `address` asks for: a machine that is gone in mid-window keeps its locks no longer."""
 
 
 class Connections:
@@ -89,7 +93,7 @@ class Connections:
     def _connect(self, timeout_seconds: float) -> Connection:
         ours = (
             f"-c search_path=main -c TimeZone=UTC -c lock_timeout={max(1, round(timeout_seconds * 1000))} "
-            f"-c idle_in_transaction_session_timeout={_IDLE_MS} -c client_min_messages=error"
+            f"-c idle_in_transaction_session_timeout={_IDLE_MS} -c client_min_messages=error {_ALIVE}"
         )
         parameters = dict(self.address.parameters)
         parameters["options"] = f"{parameters.get('options') or ''} {ours}".strip()

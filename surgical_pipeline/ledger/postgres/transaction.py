@@ -8,21 +8,33 @@ from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.open_transaction import OpenTransaction
 from surgical_pipeline.ledger.postgres.connections import Connection
 from surgical_pipeline.ledger.postgres.faults import storage_errors
-from surgical_pipeline.ledger.postgres.statements import statement
+from surgical_pipeline.ledger.postgres.statements import bare, statement
 from surgical_pipeline.ledger.postgres.turns import BEFORE
 from surgical_pipeline.ledger.postgres.values import storable
+
+BY_PGVECTOR = {"rank_by_meaning": "rank_by_meaning_by_pgvector"}
+"""Queries that have another form with the extension pgvector. Vectors are stored in the same way without it."""
 
 
 class PostgresTransaction(OpenTransaction):
     """`ledger.protocol.Transaction` over a connection whose transaction is open.
 
-    ``shown``: the ledger's address without its password. ``writes``: whether it may take turns and lock rows.
+    ``shown``: the ledger's address without its password. ``views``: whether there are typed views. ``writes``:
+    whether it may take turns and lock rows.
     """
 
     def __init__(
-        self, connection: Connection, shown: str, *, now: datetime, writes: bool, timeout_seconds: float
+        self,
+        connection: Connection,
+        shown: str,
+        *,
+        now: datetime,
+        views: bool,
+        writes: bool,
+        timeout_seconds: float,
     ) -> None:
         super().__init__(now)
+        self._views = views
         self._connection = connection
         self._shown = shown
         self._writes = writes
@@ -35,11 +47,16 @@ class PostgresTransaction(OpenTransaction):
         return self._connection
 
     def arrow(self, text: str, params: Mapping[str, Any], /) -> Any:
-        del text, params
-        raise LedgerError(
-            f"The ledger {self._shown} is in PostgreSQL, which does not have the typed tables: publish a copy "
-            "(SURGICAL_PUBLISH) or make one with `surgical-pipeline ledger copy`, and read that."
-        )
+        if not self._views:
+            raise LedgerError(
+                f"The ledger {self._shown} has no typed tables yet, an older version of this program made it: "
+                "the next sync makes them."
+            )
+        from surgical_pipeline.ledger.postgres.arrow import read  # noqa: PLC0415  pyarrow, only where it is used
+
+        with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
+            self._connection.execute(bare("search_typed_views_first"))
+            return read(self._connection, text, params)
 
     def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
@@ -57,7 +74,13 @@ class PostgresTransaction(OpenTransaction):
         given = storable(params)
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
             self._take_turns(query_name, given)
-            cursor = self._connection.execute(statement(query_name), given)
+            cursor = self._connection.execute(statement(self._quickest(query_name)), given)
             if cursor.description is None:
                 return [], []
             return [column.name for column in cursor.description], cursor.fetchall()
+
+    def _quickest(self, query_name: str) -> str:
+        """Another query of the same result, where the server has an extension for that."""
+        if query_name in BY_PGVECTOR and self._connection.execute(bare("use_pgvector")).fetchone():
+            return BY_PGVECTOR[query_name]
+        return query_name

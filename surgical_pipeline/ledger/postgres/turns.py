@@ -13,7 +13,7 @@ events get their ``seq``        A sensor's cursor is the highest number that it 
                                 committed later would never be asked for. One drain after the other.
 a project is written            Two projects of one path, written at once, would not see each other.
 entities are written            What is stored is judged by GitLab's present time, which a wait would make the
-                                past. A new entity has no row to lock: runs of one project ingest one by one.
+                                past. A new entity has no row to lock: who brings one locks its project, first.
 entities are compared           What is told as unchanged must be what the window then replaces.
 dependents are replaced;        The version of what documents are made of is compared, and then they are written:
 documents or misses are written nothing may come between. The entities' rows are locked.
@@ -51,8 +51,8 @@ BEFORE: Mapping[str, tuple[Before, ...]] = {
     "list_runs_to_spare": (_turn(RUN_NUMBERS),),
     "insert_events": (_turn(EVENT_NUMBERS),),
     "upsert_project": (Before("take_turn_of_path", {"ledger_turns": LEDGER_TURNS}), Before("lock_project")),
-    "upsert_entities": (Before("lock_projects"), Before("lock_written_entities")),
-    "load_live_entities": (Before("lock_project"), Before("lock_entities")),
+    "upsert_entities": (Before("lock_projects_of_new"), Before("lock_written_entities")),
+    "load_live_entities": (Before("lock_project_of_new"), Before("lock_entities")),
     "tombstone_entities": (Before("lock_entities"), Before("lock_documents_of_entities")),
     "claim_dependents": (Before("lock_claimed_entities"),),
     "load_entity_versions": (Before("lock_entities"), Before("lock_documents_of_entities")),

@@ -23,9 +23,10 @@ from surgical_pipeline.ledger.off_event_loop import run_off_event_loop
 from surgical_pipeline.ledger.postgres.address import Address
 from surgical_pipeline.ledger.postgres.connections import Connection, close, connections_to
 from surgical_pipeline.ledger.postgres.faults import fault, storage_errors
-from surgical_pipeline.ledger.postgres.schema import check_version, look, migrate
+from surgical_pipeline.ledger.postgres.schema import Look, look, migrate, oldest_program, views_are_due
 from surgical_pipeline.ledger.postgres.statements import DATABASE, bare
 from surgical_pipeline.ledger.postgres.transaction import PostgresTransaction
+from surgical_pipeline.ledger.versions import migrations_due
 
 _LOG = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -56,6 +57,7 @@ class PostgresLedger:
         self._given_clock = clock
         self._migrations = migrations
         self._seen = False
+        self._prepared = False
         self._stats = LockStats()
         self._guard = threading.Lock()
         self._server_time: tuple[datetime, float] | None = None
@@ -69,8 +71,8 @@ class PostgresLedger:
     def exists(self) -> bool:
         """True also if the server cannot be reached: what is done next says why."""
         try:
-            with self._transaction("exists", writes=False) as (_, version, _):
-                return version > 0
+            with self._transaction("exists", writes=False) as (_, found, _):
+                return found.version > 0
         except LedgerError:
             return True
 
@@ -105,8 +107,8 @@ class PostgresLedger:
     @contextmanager
     def write(self, purpose: str, *, cancelled: threading.Event | None = None) -> Iterator[PostgresTransaction]:
         self._migrate_if_due(cancelled)
-        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, version, _):
-            self._check(version)
+        with self._transaction(purpose, writes=True, cancelled=cancelled) as (transaction, found, connection):
+            self._check(found, connection)
             yield transaction
 
     @contextmanager
@@ -114,10 +116,10 @@ class PostgresLedger:
         self, purpose: str = "read", *, cancelled: threading.Event | None = None
     ) -> Iterator[PostgresTransaction]:
         while True:
-            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, version, _):
-                if version == 0:
+            with self._transaction(purpose, writes=False, cancelled=cancelled) as (transaction, found, connection):
+                if found.version == 0:
                     raise LedgerGoneError(self.location) if self._seen else LedgerMissingError(self.location)
-                if not self._check(version):
+                if not self._check(found, connection):
                     yield transaction
                     return
             self._migrate_if_due(cancelled)
@@ -140,49 +142,55 @@ class PostgresLedger:
         """Close the connections that no window uses now; the next window makes another."""
         self._connections.forget()
 
-    def _check(self, version: int) -> bool:
-        """True if migrations are due; errors as ``check_version``."""
-        due = check_version(self.location, found=version, migrations=self.schema)
+    def _check(self, found: Look, connection: Connection) -> bool:
+        """True if migrations are due; errors as ``migrations_due``."""
+        due = migrations_due(
+            self.location,
+            found=found.version,
+            migrations=self.schema,
+            read_oldest_program=lambda: oldest_program(connection),
+        )
         self._seen = self._seen or not due
         return due
 
     def _migrate_if_due(self, cancelled: threading.Event | None) -> None:
         """In a transaction of its own: what is migrated is locked until its end."""
-        if self._seen:
+        if self._prepared:
             return
         with self._transaction("migrate", writes=True, cancelled=cancelled, count=False) as (
             _,
-            version,
+            found,
             connection,
         ):
-            if self._check(version):
+            if self._check(found, connection) or views_are_due(found, self.schema):
                 with storage_errors(self.location, timeout_seconds=self.timeout_seconds):
                     now = None if self._given_clock is None else self._given_clock()
                     migrate(connection, self.schema, now=now)
-        self._seen = True
+        self._seen = self._prepared = True
 
     @contextmanager
     def _transaction(
         self, purpose: str, *, writes: bool, cancelled: threading.Event | None = None, count: bool = True
-    ) -> Iterator[tuple[PostgresTransaction, int, Connection]]:
-        """An open transaction, the schema's version and the connection; committed at the block's end."""
+    ) -> Iterator[tuple[PostgresTransaction, Look, Connection]]:
+        """An open transaction, the schema as it is and the connection; committed at the block's end."""
         if cancelled is not None and cancelled.is_set():
             raise WaitAbandonedError(
                 f"The wait for the ledger {self.location} was called off; nothing was written."
             )
         asked = time.monotonic()
         with self._only_one_of_this_thread():
-            connection, now, version = self._begin(writes=writes, cancelled=cancelled)
+            connection, found = self._begin(writes=writes, cancelled=cancelled)
             began = time.monotonic()
             transaction = PostgresTransaction(
                 connection,
                 self.location,
-                now=self._given_clock() if self._given_clock else now,
+                now=self._given_clock() if self._given_clock else found.now,
+                views=found.views,
                 writes=writes,
                 timeout_seconds=self.timeout_seconds,
             )
             try:
-                yield transaction, version, connection
+                yield transaction, found, connection
                 transaction.complete()
                 self._commit(connection)
                 transaction.committed()
@@ -196,14 +204,14 @@ class PostgresLedger:
                 if count:
                     self._count(purpose, waited=began - asked, held=time.monotonic() - began)
 
-    def _begin(self, *, writes: bool, cancelled: threading.Event | None) -> tuple[Connection, datetime, int]:
+    def _begin(self, *, writes: bool, cancelled: threading.Event | None) -> tuple[Connection, Look]:
         """A transaction on a kept connection; if that has been cut, on a new one."""
         begin = bare("begin_write" if writes else "begin_read")
         connection, fresh = self._connections.take(timeout_seconds=self.timeout_seconds, cancelled=cancelled)
         while True:
             try:
                 connection.execute(begin)
-                now, version = look(connection)
+                found = look(connection)
             except psycopg.OperationalError as error:
                 close(connection)
                 if fresh:
@@ -215,11 +223,11 @@ class PostgresLedger:
                 close(connection)
                 raise
             else:
-                self._server_time = now, time.monotonic()
-                if self._seen and version == 0:
+                self._server_time = found.now, time.monotonic()
+                if self._seen and found.version == 0:
                     close(connection)
                     raise LedgerGoneError(self.location)
-                return connection, now, version
+                return connection, found
 
     def _fault(self, error: psycopg.OperationalError) -> Exception:
         return fault(self.location, error, timeout_seconds=self.timeout_seconds) or error

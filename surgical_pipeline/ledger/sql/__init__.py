@@ -22,6 +22,7 @@ from types import MappingProxyType
 
 _BLOCK = re.compile(r"(?P<name>\w+)\n-- (?P<description>.+)\n(?P<text>\s*[^-\s](?:.|\n)*)")
 _MIGRATION = re.compile(r"(\d{4})_(\w+)\.sql")
+_OLDEST_PROGRAM = re.compile(r"^-- oldest program: (\d+)$", flags=re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,12 @@ class Migration:
     version: int
     name: str
     text: str
+
+    @property
+    def oldest_program(self) -> int:
+        """The version that a program must know at least to use a ledger after this; by itself this one."""
+        stated = _OLDEST_PROGRAM.search(self.text)
+        return int(stated[1]) if stated else self.version
 
 
 @cache
@@ -98,6 +105,12 @@ VIEWS_SINCE = 7
 def views(database: str = "duckdb") -> str:
     """The typed views in the SQL of that database; they are made anew after migrations."""
     return (resources.files(__name__) / "views" / f"{database}.sql").read_text(encoding="utf-8")
+
+
+@cache
+def views_head(database: str) -> str:
+    """What comes before the views in that file: their schema, without views, and what they use."""
+    return (resources.files(__name__) / "views" / f"{database}_head.sql").read_text(encoding="utf-8")
 
 
 @cache

@@ -38,3 +38,7 @@ SELECT COUNT(*) AS documents FROM documents WHERE deleted_at IS NULL;
 -- name: count_vectors
 -- Vectors of all models.
 SELECT COUNT(*) AS embeddings FROM embeddings;
+
+-- name: load_newest_vector
+-- The vector that was made last, or no row.
+SELECT * FROM embeddings ORDER BY embedded_at DESC LIMIT 1;

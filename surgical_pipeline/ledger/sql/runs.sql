@@ -182,9 +182,12 @@ ORDER BY COALESCE(started_at, queued_at) DESC NULLS LAST, run_id
 LIMIT $limit::BIGINT;
 
 -- name: list_open_and_named_runs
--- Runs that have not ended, and these.
+-- Runs that have not ended, and these, and those that ended lately and not yet by Dagster's last word that is known.
 SELECT * FROM sync_runs
-WHERE status IN ('queued', 'running') OR run_id IN (SELECT unnest($run_ids::VARCHAR[]))
+WHERE status IN ('queued', 'running')
+    OR run_id IN (SELECT unnest($run_ids::VARCHAR[]))
+    OR (finished_at > $ended_after::TIMESTAMPTZ
+        AND COALESCE(dagster_status, '') NOT IN ('SUCCESS', 'FAILURE', 'CANCELED'))
 ORDER BY run_id;
 
 -- name: find_runs_by_prefix

@@ -1,11 +1,17 @@
 import pytest
 
-from surgical_pipeline_tests.integration.ledger.conftest import clock, empty_file, ledger, new_ledger
+from surgical_pipeline_tests.integration.ledger.conftest import (
+    clock,
+    empty_file,
+    ledger,
+    new_ledger,
+    used_database,
+)
 
-__all__ = ["clock", "empty_file", "ledger", "new_ledger"]
+__all__ = ["clock", "empty_file", "ledger", "new_ledger", "used_database"]
 
 
-@pytest.fixture
-def backend() -> str:
-    """Typed tables are read from a file."""
-    return "duckdb"
+@pytest.fixture(params=["duckdb", "postgres"])
+def backend(request: pytest.FixtureRequest) -> str:
+    """Views are the same on both databases; tests of a file alone say so."""
+    return str(request.param)

@@ -9,12 +9,11 @@ from surgical_pipeline.domain.records import DependentSet, EntityRecord, Resourc
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.ledger.content import upsert_entities, upsert_project
 from surgical_pipeline.ledger.dependents import replace_dependents
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.dataset.samples import entity_sample
-from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, read_sql
+from surgical_pipeline_tests.integration.ledger.examples import PROJECT, AnyLedger, at, read_sql
 
 
-def bring(ledger: DuckDBLedger, *records: EntityRecord | DependentSet) -> None:
+def bring(ledger: AnyLedger, *records: EntityRecord | DependentSet) -> None:
     with ledger.write("fill") as tx:
         upsert_project(tx, "run-1", PROJECT, at(0))
         upsert_entities(tx, "run-1", [one for one in records if isinstance(one, EntityRecord)])
@@ -23,7 +22,7 @@ def bring(ledger: DuckDBLedger, *records: EntityRecord | DependentSet) -> None:
         assert len(done.replaced) == len(sets)
 
 
-def rows_of(ledger: DuckDBLedger, view: str) -> list[dict[str, Any]]:
+def rows_of(ledger: AnyLedger, view: str) -> list[dict[str, Any]]:
     with ledger.read() as tx:
         names = [column.name for column in views()[view]]
         return [dict(zip(names, row, strict=True)) for row in read_sql(tx, f"SELECT * FROM {SCHEMA}.{view}")]

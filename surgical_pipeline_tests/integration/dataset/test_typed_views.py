@@ -21,6 +21,7 @@ from surgical_pipeline_tests.integration.dataset.given import bring, events_of, 
 from surgical_pipeline_tests.integration.dataset.samples import expected, samples
 from surgical_pipeline_tests.integration.ledger.examples import (
     PROJECT,
+    AnyLedger,
     at,
     discussion,
     discussions,
@@ -43,7 +44,7 @@ def number_of(row: dict[str, Any]) -> int:
     )
 
 
-def test_each_field_of_each_real_answer_is_what_its_view_says(ledger: DuckDBLedger, gitlab_payloads: Path) -> None:
+def test_each_field_of_each_real_answer_is_what_its_view_says(ledger: AnyLedger, gitlab_payloads: Path) -> None:
     known = list(samples(gitlab_payloads))
     bring(ledger, *(record for sample in known for record in sample.records))
     by_table = {
@@ -67,7 +68,7 @@ def test_each_field_of_each_real_answer_is_what_its_view_says(ledger: DuckDBLedg
     assert filled.total() > 2800
 
 
-def test_nothing_that_gitlab_never_sends_breaks_a_view(ledger: DuckDBLedger) -> None:
+def test_nothing_that_gitlab_never_sends_breaks_a_view(ledger: AnyLedger) -> None:
     odd = {
         "created_at": "yesterday",
         "closed_at": {"at": 5},
@@ -90,7 +91,7 @@ def test_nothing_that_gitlab_never_sends_breaks_a_view(ledger: DuckDBLedger) -> 
     assert first["milestone_title"] is first["time_stats_time_estimate"] is first["epic_iid"] is None
 
 
-def test_a_payload_that_is_no_object_gives_a_row_of_nulls(ledger: DuckDBLedger) -> None:
+def test_a_payload_that_is_no_object_gives_a_row_of_nulls(ledger: AnyLedger) -> None:
     bring(ledger, issue_of(1, description="text"))
     for payload in ("[]", "null", "5", '"text"'):
         with ledger.write("tamper") as tx:
@@ -100,20 +101,33 @@ def test_a_payload_that_is_no_object_gives_a_row_of_nulls(ledger: DuckDBLedger) 
         assert rows_of(ledger, "assignees") == rows_of(ledger, "labels") == []
 
 
-def test_every_view_has_the_columns_and_types_that_it_tells(ledger: DuckDBLedger) -> None:
+COLUMNS = {
+    "duckdb": "SELECT table_name, column_name, data_type FROM duckdb_columns() "
+    f"WHERE schema_name = '{SCHEMA}' ORDER BY table_name, column_index",
+    "postgres": "SELECT attrelid::REGCLASS::TEXT, attname, format_type(atttypid, atttypmod) FROM pg_attribute "
+    "JOIN pg_class ON pg_class.oid = attrelid "
+    f"WHERE relnamespace = '{SCHEMA}'::REGNAMESPACE AND attnum > 0 ORDER BY relname, attnum",
+}
+NAMES = {
+    "TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ",
+    "TEXT": "VARCHAR",
+    "DOUBLE PRECISION": "DOUBLE",
+    "TEXT[]": "VARCHAR[]",
+    "REAL[]": "FLOAT[]",
+}
+"""What databases call the types."""
+
+
+def test_every_view_has_the_columns_and_types_that_it_tells(ledger: AnyLedger, backend: str) -> None:
     with ledger.read() as tx:
-        found = read_sql(
-            tx,
-            f"SELECT table_name, column_name, data_type FROM duckdb_columns() WHERE schema_name = '{SCHEMA}' "
-            "ORDER BY table_name, column_index",
-        )
-    kinds = {"TIMESTAMP WITH TIME ZONE": "TIMESTAMPTZ"}
-    assert [(table, column, kinds.get(kind, kind)) for table, column, kind in found] == [
-        (name, column.name, str(column.type)) for name, columns in sorted(views().items()) for column in columns
-    ]
+        found = read_sql(tx, COLUMNS[backend])
+    assert [
+        (table.removeprefix(f"{SCHEMA}."), column, NAMES.get(kind.upper(), kind.upper()))
+        for table, column, kind in found
+    ] == [(name, column.name, str(column.type)) for name, columns in sorted(views().items()) for column in columns]
 
 
-def test_only_live_rows_are_shown_and_all_rows_on_request(ledger: DuckDBLedger) -> None:
+def test_only_live_rows_are_shown_and_all_rows_on_request(ledger: AnyLedger) -> None:
     bring(
         ledger,
         issue_of(1, labels=["bug"], assignees=[{"id": 1, "username": "ada"}]),
@@ -142,7 +156,7 @@ def test_only_live_rows_are_shown_and_all_rows_on_request(ledger: DuckDBLedger) 
     assert rows_of(ledger, "label_spans") == []
 
 
-def test_a_project_that_was_deleted_and_created_again_shows_only_the_new_one(ledger: DuckDBLedger) -> None:
+def test_a_project_that_was_deleted_and_created_again_shows_only_the_new_one(ledger: AnyLedger) -> None:
     bring(ledger, issue_of(1), discussions(issue(1), discussion("d1", note(1))))
     again = replace(PROJECT, project_id=8, payload='{"id": 8}', created_at=at(500))
     with ledger.write("again") as tx:
@@ -152,7 +166,7 @@ def test_a_project_that_was_deleted_and_created_again_shows_only_the_new_one(led
     assert (gone["project_id"], gone["deleted_at"]) == (7, at(500))
 
 
-def test_a_discussion_is_resolved_when_all_its_notes_are(ledger: DuckDBLedger) -> None:
+def test_a_discussion_is_resolved_when_all_its_notes_are(ledger: AnyLedger) -> None:
     def said(number: int, *, resolved: bool | None, by: str = "", when: str = "") -> NoteRecord:
         told: dict[str, Any] = {"id": number, "resolvable": resolved is not None, "resolved": bool(resolved)}
         told |= {"resolved_by": {"id": number, "username": by}, "resolved_at": when} if by else {}
@@ -193,14 +207,14 @@ def test_a_discussion_is_resolved_when_all_its_notes_are(ledger: DuckDBLedger) -
         ("", None, None),
     ],
 )
-def test_a_diff_counts_its_lines(ledger: DuckDBLedger, diff: str, added: int | None, removed: int | None) -> None:
+def test_a_diff_counts_its_lines(ledger: AnyLedger, diff: str, added: int | None, removed: int | None) -> None:
     records = parse_dependent(Dependent.DIFFS, [{"new_path": "a", "diff": diff}])
     bring(ledger, merge_request_of(1), DependentSet(merge_request(1), Dependent.DIFFS, at(0), records))
     (row,) = rows_of(ledger, "diffs")
     assert (row["lines_added"], row["lines_removed"]) == (added, removed)
 
 
-def test_a_link_to_a_confidential_issue_is_confidential(ledger: DuckDBLedger) -> None:
+def test_a_link_to_a_confidential_issue_is_confidential(ledger: AnyLedger) -> None:
     other = {"id": 9, "iid": 9, "project_id": 8, "title": "Secret", "confidential": True, "issue_link_id": 3}
     records = parse_dependent(Dependent.LINKS, [other, {**other, "confidential": False, "issue_link_id": 4}])
     bring(ledger, issue_of(1), DependentSet(issue(1), Dependent.LINKS, at(0), records))
@@ -217,6 +231,7 @@ def test_the_views_are_made_anew_when_a_ledger_of_an_older_version_is_opened(tmp
     assert [row["iid"] for row in rows_of(DuckDBLedger(path), "issues")] == [1]
 
 
+@pytest.mark.parametrize("backend", ["duckdb"])
 def test_the_views_work_in_a_compacted_file_and_under_any_name(ledger: DuckDBLedger) -> None:
     bring(ledger, issue_of(1))
     compact(ledger)

@@ -14,10 +14,9 @@ from surgical_pipeline.domain.dependents import Dependent
 from surgical_pipeline.domain.records import DependentSet, EntityRecord
 from surgical_pipeline.domain.scope import EntityKey, EntityType
 from surgical_pipeline.gitlab.records import parse_dependent
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.dataset.given import bring, rows_of
 from surgical_pipeline_tests.integration.dataset.samples import entity_sample, expected
-from surgical_pipeline_tests.integration.ledger.examples import at
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, at
 from surgical_pipeline_tests.unit.gitlab.corpus import payloads
 
 Json = Mapping[str, Any]
@@ -53,7 +52,7 @@ def ordered(rows: Iterable[dict[str, Any]]) -> list[tuple[tuple[str, str], ...]]
     ],
 )
 def test_each_item_of_a_real_list_has_a_row_with_its_fields(
-    ledger: DuckDBLedger, gitlab_payloads: Path, *, table: str, kind: str, least: int
+    ledger: AnyLedger, gitlab_payloads: Path, *, table: str, kind: str, least: int
 ) -> None:
     answers = dict(enumerate(payloads(gitlab_payloads, kind), start=1))
     bring(ledger, *(entity_sample(KINDS[kind], number, answer).records[0] for number, answer in answers.items()))
@@ -71,7 +70,7 @@ def test_each_item_of_a_real_list_has_a_row_with_its_fields(
 
 
 def test_each_real_discussion_has_a_row_that_says_what_its_notes_say(
-    ledger: DuckDBLedger, gitlab_payloads: Path
+    ledger: AnyLedger, gitlab_payloads: Path
 ) -> None:
     told = {}
     for number, answer in enumerate(payloads(gitlab_payloads, "discussion"), start=1):

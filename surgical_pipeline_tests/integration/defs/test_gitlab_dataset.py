@@ -13,9 +13,13 @@ from surgical_pipeline.dataset import Dataset
 from surgical_pipeline.dataset.publishing import publish
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.gitlab_dataset import GitLabDataset
+from surgical_pipeline.ledger.copying import copy_ledger
+from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.postgres.rows import PostgresRows
 from surgical_pipeline_tests.integration.dataset.everything import filled_ledger
 from surgical_pipeline_tests.integration.dataset.given import bring, issue_of
+from surgical_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
 READER = "gitlab_dataset"
 
@@ -112,6 +116,18 @@ def test_where_nothing_is_published_it_comes_from_the_ledger_and_the_metadata_sa
     told = observed(result)
     assert (told["version"], told["age (seconds)"]) == ("none: the ledger was read", 0)
     assert "the ledger" in told["read from"]
+
+
+def test_it_comes_from_a_ledger_in_postgresql_in_the_same_way(
+    filled: DuckDBLedger, postgres: PostgresServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with postgres.temporary() as database:
+        copy_ledger(DuckDBRows(filled), PostgresRows(postgres.ledger(database)))
+        monkeypatch.setenv("SURGICAL_LEDGER", postgres.url(database))
+        result = run(taking("gitlab/issues", labels=["bug"], columns=["iid", "title"], updated_after="2026-05-01"))
+        assert got(result) == ("DataFrame", {"iid": [1], "title": ["open"]})
+        assert PASSWORD not in str(observed(result))
+        assert got(run(taking("gitlab/discussions", kind=pa.Table, table="notes")))[1]["id"] == [10]
 
 
 def test_what_is_confidential_comes_only_where_it_is_published(

@@ -34,6 +34,32 @@ def test_a_partition_is_the_scope_and_makes_a_backfill(sides: TwoSides) -> None:
     assert (result.scope, result.mode, result.trigger) == ("acme/rocket#1-3", "backfill", "backfill")
 
 
+def test_what_a_machine_whose_clock_is_a_day_behind_told_dagster_is_brought_over(sides: TwoSides) -> None:
+    run_id = sides.make_run()
+    mirror = Mirror(sides.instance, sides.ledger)
+    cursor = mirror.reconcile()
+    sides.begin(run_id).finish_succeeded()
+    yesterday = (utc_now() - timedelta(days=1)).timestamp()
+    event = dg.DagsterEvent(DagsterEventType.RUN_SUCCESS.value, "surgical_sync_job")
+    sides.instance.report_dagster_event(event, run_id, timestamp=yesterday)
+    mirror.reconcile(cursor)
+    assert sides.dagster_word(run_id) == "SUCCESS"
+
+
+@pytest.mark.parametrize("days", [-1, 1])
+def test_a_run_that_just_started_on_a_machine_with_a_wrong_clock_is_not_lost(sides: TwoSides, days: int) -> None:
+    run_id = sides.make_run(DagsterRunStatus.NOT_STARTED)
+    for what, off in ((DagsterEventType.RUN_STARTING, 0), (DagsterEventType.RUN_START, days)):
+        at = (utc_now() + timedelta(days=off)).timestamp()
+        event = dg.DagsterEvent(what.value, "surgical_sync_job")
+        sides.instance.report_dagster_event(event, run_id, timestamp=at)
+    sides.reconcile()
+    assert sides.result(run_id).completion_status == "queued"
+    changes = sides.reconcile(lambda: utc_now() + timedelta(minutes=61))
+    assert [change.what for change in changes] == ["failed", "reported"]
+    assert "WORKER_LOST" in changes[0].detail
+
+
 def test_other_peoples_jobs_stay_out_of_the_ledger(sides: TwoSides) -> None:
     @dg.job
     def another() -> None: ...

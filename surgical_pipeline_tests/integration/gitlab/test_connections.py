@@ -6,7 +6,7 @@ from contextlib import aclosing
 import httpx
 import pytest
 
-from surgical_pipeline.gitlab.connections import Connections
+from surgical_pipeline.gitlab.connections import Client, Connections
 from surgical_pipeline_tests.integration.gitlab.wire_server import Reply, WireServer, eventually
 
 pytestmark = pytest.mark.anyio
@@ -42,3 +42,12 @@ async def test_a_request_that_is_cancelled_costs_its_connection_and_no_other(ser
         hanging.cancel()
         await asyncio.gather(hanging, return_exceptions=True)
         assert [await ask(connections, f"{server.url}/free") for _ in range(3)] == [b"[]"] * 3
+
+
+async def test_a_cookie_that_a_server_sets_goes_back_to_it(server: WireServer) -> None:
+    server.on("/sets", Reply([], headers={"Set-Cookie": "balancer=7"}))
+    server.on("/free", Reply([]))
+    async with aclosing(Connections(Client)) as connections:
+        for path in ("/free", "/sets", "/free"):
+            await ask(connections, f"{server.url}{path}")
+    assert [one.headers.get("cookie") for one in server.requests] == [None, None, "balancer=7"]

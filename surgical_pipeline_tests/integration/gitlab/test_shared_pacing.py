@@ -15,8 +15,8 @@ import pytest
 
 from surgical_pipeline.gitlab import shared_pacing
 from surgical_pipeline.gitlab.clock import uptime
-from surgical_pipeline.gitlab.pacing import Pacing, Priority
-from surgical_pipeline.gitlab.shared_pacing import LATEST_SECONDS, SharedPacing
+from surgical_pipeline.gitlab.pacing import LATEST_SECONDS, Pacing, Priority
+from surgical_pipeline.gitlab.shared_pacing import SharedPacing
 
 PROCESSES = 4
 RESERVED = 200

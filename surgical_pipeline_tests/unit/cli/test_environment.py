@@ -65,7 +65,7 @@ def test_wrong_usage_is_exit_code_2_and_one_line(capsys: pytest.CaptureFixture[s
 @pytest.mark.parametrize(
     ("error", "before_a_run", "while_reading"),
     [
-        (LedgerVersionError(LEDGER, found=9, known=1), 2, 1),
+        (LedgerVersionError(LEDGER, found=9, known=1, needed=9), 2, 1),
         (NotALedgerError(LEDGER, "no database"), 2, 1),
         (LedgerError("the disk is full"), 2, 1),
         (AmbiguousRunError("a", ("ab", "ac")), 2, 2),

@@ -19,13 +19,13 @@ def where(**filters: object) -> tuple[str, list[object]]:
 
 
 def test_a_value_is_one_of_its_column_and_a_list_is_any_of_them() -> None:
-    assert where(project="acme/rocket") == ('"project" = ANY(CAST($p0 AS VARCHAR[]))', [["acme/rocket"]])
+    assert where(project="acme/rocket") == ('"project" = ANY(CAST($p0 AS TEXT[]))', [["acme/rocket"]])
     assert where(iid=(1, np.int64(2)))[1] == [[1, 2]]
     assert where(confidential=False)[1] == [[False]]
 
 
 def test_a_row_has_all_labels_that_are_asked_for() -> None:
-    assert where(labels=["bug", "ui"]) == ('"labels" @> CAST($p0 AS VARCHAR[])', [["bug", "ui"]])
+    assert where(labels=["bug", "ui"]) == ('"labels" @> CAST($p0 AS TEXT[])', [["bug", "ui"]])
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_all_filters_count_and_hidden_rows_stay_hidden() -> None:
         "issues", ISSUES, wanted=["iid"], filters={"state": "opened", "weight": 3}, visible="NOT (confidential)"
     )
     assert chosen.text.endswith(
-        'WHERE (NOT (confidential)) AND "state" = ANY(CAST($p0 AS VARCHAR[])) '
+        'WHERE (NOT (confidential)) AND "state" = ANY(CAST($p0 AS TEXT[])) '
         'AND "weight" = ANY(CAST($p1 AS BIGINT[]))'
     )
 

@@ -5,20 +5,26 @@ import re
 import pytest
 
 from surgical_pipeline.dataset.columns import ColumnType
-from surgical_pipeline.dataset.dialect import DuckDBDialect
+from surgical_pipeline.dataset.dialects.dialect import Dialect
 from surgical_pipeline.dataset.schema import TABLES, views
-from surgical_pipeline.dataset.views import views_sql
+from surgical_pipeline.dataset.views import DIALECTS, views_sql
 from surgical_pipeline.ledger import sql
 from surgical_pipeline_tests.published_views import MANUAL, announced, fingerprint, manual
 
-
-def test_the_views_that_a_ledger_makes_are_those_of_the_tables() -> None:
-    assert sql.views() == views_sql(DuckDBDialect()), "run `make views`"
+each_dialect = pytest.mark.parametrize("dialect", DIALECTS, ids=lambda dialect: dialect.name)
 
 
-def test_a_change_of_the_views_comes_with_a_migration() -> None:
+@each_dialect
+def test_the_views_that_a_ledger_makes_are_those_of_the_tables(dialect: Dialect) -> None:
+    assert sql.views(dialect.name) == views_sql(dialect), "run `make views`"
+
+
+@each_dialect
+def test_a_change_of_the_views_comes_with_a_migration(dialect: Dialect) -> None:
     """Without one, ledgers of the same version would keep the views that they have."""
-    assert announced() == fingerprint(), "run `make views`: it says which line the migration needs"
+    assert announced(dialect.name) == fingerprint(dialect.name), (
+        "run `make views`: it says what the migration needs"
+    )
 
 
 def test_the_manual_tells_every_column() -> None:
@@ -26,14 +32,16 @@ def test_the_manual_tells_every_column() -> None:
     assert text == manual(text), "run `make views`"
 
 
-def test_every_placeholder_is_filled_in() -> None:
-    assert "@" not in sql.views()
-    assert "{diff" not in sql.views()
+@each_dialect
+def test_every_placeholder_is_filled_in(dialect: Dialect) -> None:
+    assert "@" not in sql.views(dialect.name)
+    assert "{diff" not in sql.views(dialect.name)
 
 
-def test_a_view_refers_only_to_views_whose_names_come_before_its_own() -> None:
+@each_dialect
+def test_a_view_refers_only_to_views_whose_names_come_before_its_own(dialect: Dialect) -> None:
     """`IMPORT DATABASE` makes views in the order of their names."""
-    made = re.split(r"CREATE VIEW gitlab\.(\w+) AS", sql.views())
+    made = re.split(r"CREATE VIEW gitlab\.(\w+) AS", sql.views(dialect.name))
     for name, text in zip(made[1::2], made[2::2], strict=True):
         assert [
             other for other in re.findall(r"FROM gitlab\.(\w+)|JOIN gitlab\.(\w+)", text) if max(other) >= name

@@ -7,7 +7,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from surgical_pipeline.domain.backfill import (
-    MAX_CHUNK,
     MAX_KEY_BYTES,
     LastFailure,
     chunks_of,
@@ -16,6 +15,7 @@ from surgical_pipeline.domain.backfill import (
 )
 from surgical_pipeline.domain.dependents import CORE_DEPENDENTS
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.domain.limits import MAX_CHUNK
 from surgical_pipeline.domain.scope import MAX_IID, EntityKey, EntityType, Scope, ScopeError
 
 PROJECT = "acme/rocket"

@@ -70,6 +70,22 @@ def test_a_run_that_started_and_never_came_to_its_first_stage_is_lost_after_nine
     assert judge(queued(dagster_status="STARTED", dagster_started_at=ago(181)), now=NOW) is Ending.LOST
 
 
+@pytest.mark.parametrize("off", [timedelta(days=-1), timedelta(days=1)])
+def test_a_machine_whose_clock_is_a_day_off_has_an_hour_from_the_launch_of_a_run_to_its_first_stage(
+    off: timedelta,
+) -> None:
+    started = ago(300) + off
+    told = {"dagster_status": "STARTED", "dagster_started_at": started}
+    assert judge(queued(**told, launched_at=ago(3599)), now=NOW) is None
+    assert judge(queued(**told, launched_at=ago(3601)), now=NOW) is Ending.LOST
+
+
+def test_a_run_that_waited_for_a_machine_has_its_time_from_its_start() -> None:
+    told = {"dagster_status": "STARTED", "launched_at": ago(4000)}
+    assert judge(queued(**told, dagster_started_at=ago(179)), now=NOW) is None
+    assert judge(queued(**told, dagster_started_at=ago(181)), now=NOW) is Ending.LOST
+
+
 def test_a_queued_run_that_its_own_dagster_does_not_know_was_deleted_there() -> None:
     assert judge(queued(dagster_status=None), now=NOW) is Ending.DELETED
     assert judge(queued(dagster_status=None, liveness=Liveness.GONE), now=NOW) is Ending.DELETED

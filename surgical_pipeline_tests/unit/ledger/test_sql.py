@@ -100,3 +100,18 @@ def test_the_life_of_a_run_is_written_by_the_recorder_alone() -> None:
     }
     for name, module in (("begin_run(", "beginnings"), ("end_run(", "endings"), ("RunRow(", "run_row")):
         assert {user for user, text in package if name in text and user != module} == {"recorder"}
+
+
+def test_every_migration_says_which_programs_may_go_on_after_it() -> None:
+    """Since the ledger keeps it; a program of before would not look at it, so none of those can be tolerated."""
+    for database in ("duckdb", "postgres"):
+        (since,) = [one.version for one in sql.migrations(database) if one.name == "older_programs"]
+        for migration in sql.migrations(database):
+            if migration.version > since:
+                assert re.search(r"^-- oldest program: \d+$", migration.text, flags=re.MULTILINE), migration.name
+                assert since <= migration.oldest_program <= migration.version, migration.name
+
+
+def test_both_databases_tolerate_the_same_programs() -> None:
+    tolerated = [[one.oldest_program for one in sql.migrations(name)] for name in ("duckdb", "postgres")]
+    assert tolerated[0] == tolerated[1]

@@ -11,12 +11,37 @@ SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, $turn::INTEGER);
 SELECT pg_advisory_xact_lock($ledger_turns::INTEGER, hashtext(lower($path)));
 
 -- name: lock_project
--- The project: nobody else writes it or its entities, those that it has not yet, too.
+-- The project, which is about to be written.
 SELECT project_id FROM projects WHERE project_id = $project_id FOR NO KEY UPDATE;
 
--- name: lock_projects
+-- name: lock_project_of_new
+-- The same if it does not have all of these entities yet: nobody else writes the missing ones.
+SELECT project_id
+FROM projects
+WHERE project_id = $project_id AND EXISTS (
+    SELECT FROM (SELECT unnest($entity_types::VARCHAR[]) AS entity_type, unnest($iids::BIGINT[]) AS iid) AS given
+    WHERE NOT EXISTS (
+        SELECT FROM entities
+        WHERE entities.project_id = $project_id AND entities.entity_type = given.entity_type
+          AND entities.iid = given.iid))
+FOR NO KEY UPDATE;
+
+-- name: lock_projects_of_new
 -- The same of entities that are about to be written.
-SELECT project_id FROM projects WHERE project_id = ANY($project_id::BIGINT[]) ORDER BY project_id FOR NO KEY UPDATE;
+SELECT project_id
+FROM projects
+WHERE project_id IN (
+    SELECT given.project_id
+    FROM (
+        SELECT unnest($project_id::BIGINT[]) AS project_id, unnest($entity_type::VARCHAR[]) AS entity_type,
+            unnest($iid::BIGINT[]) AS iid
+    ) AS given
+    WHERE NOT EXISTS (
+        SELECT FROM entities
+        WHERE entities.project_id = given.project_id AND entities.entity_type = given.entity_type
+          AND entities.iid = given.iid))
+ORDER BY project_id
+FOR NO KEY UPDATE;
 
 -- name: lock_written_entities
 -- Entities that are about to be written.

@@ -1,5 +1,6 @@
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,15 +8,34 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.defs import list_looks
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.defs.sensors.polling import Ticks
 from surgical_pipeline_tests.integration.defs.sensors.webhooks import Inbox
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger
+from surgical_pipeline_tests.postgres_server import PostgresServer
 
 
 @pytest.fixture
-def inbox(tmp_path: Path, prepared_home: Path) -> Iterator[Inbox]:
+def new_ledger(
+    backend: str, tmp_path: Path, request: pytest.FixtureRequest
+) -> Iterator[Callable[[str], AnyLedger]]:
+    """Gives a ledger to which nothing was ever written, by a name."""
+    with ExitStack() as databases:
+
+        def make(name: str) -> AnyLedger:
+            if backend == "duckdb":
+                return DuckDBLedger(tmp_path / f"{name}.duckdb")
+            server: PostgresServer = request.getfixturevalue("postgres")
+            return server.ledger(databases.enter_context(server.temporary()))
+
+        yield make
+
+
+@pytest.fixture
+def inbox(tmp_path: Path, prepared_home: Path, new_ledger: Callable[[str], AnyLedger]) -> Iterator[Inbox]:
     shutil.copytree(prepared_home, tmp_path, dirs_exist_ok=True)
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        yield Inbox(instance, tmp_path)
+        yield Inbox(instance, new_ledger("ledger"))
 
 
 @pytest.fixture

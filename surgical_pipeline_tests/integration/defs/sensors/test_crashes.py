@@ -43,7 +43,7 @@ def daemon(inbox: Inbox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
         monkeypatch.delenv(name)
     environment = {
         "DAGSTER_HOME": str(tmp_path),
-        "SURGICAL_LEDGER": str(inbox.ledger.path),
+        "SURGICAL_LEDGER": str(tmp_path / "ledger.duckdb"),
         "SURGICAL_WEBHOOK_SECRET": "a-secret-of-tests",
     }
     for name, value in environment.items():

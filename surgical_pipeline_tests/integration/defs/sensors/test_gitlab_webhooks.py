@@ -1,6 +1,7 @@
 """What the sensor asks for, that it asks once, and that it asks again for what came to nothing."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import dagster as dg
@@ -11,10 +12,12 @@ from surgical_pipeline.defs.dagster_runs import events_upto_of, mode_of, trigger
 from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.cursor import MAX_BYTES, InboxCursor
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline_tests.integration.defs.sensors.webhooks import Inbox, scopes
-from surgical_pipeline_tests.integration.ledger.examples import HandClock, issue, run_sql
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, HandClock, issue, run_sql
 from surgical_pipeline_tests.integration.ledger.inbox import fetch, take
+from surgical_pipeline_tests.ledger_dump import setting_of
+
+pytestmark = pytest.mark.both_ledgers
 
 
 def test_events_of_a_project_become_one_run_with_its_tags(inbox: Inbox) -> None:
@@ -138,7 +141,7 @@ def test_many_events_make_bounded_requests_and_a_short_cursor(inbox: Inbox) -> N
             tx,
             "INSERT INTO gitlab_events (event_key, seq, kind, project_id, entity_type, iid, received_at) "
             "SELECT 'many-' || n, n, 'note', 1000000 + n % 300, 'issue', n, TIMESTAMPTZ '2026-01-01' "
-            "FROM range(1, 10001) AS numbers(n)",
+            "FROM generate_series(1, 10000) AS numbers(n)",
         )
     asked = 0
     for _ in range(5):
@@ -170,18 +173,20 @@ def test_an_empty_inbox_is_a_sentence(inbox: Inbox) -> None:
     assert inbox.told == "No event waits."
 
 
-def test_a_missing_ledger_is_a_sentence(inbox: Inbox) -> None:
-    inbox.ledger = DuckDBLedger(inbox.ledger.path.with_name("missing.duckdb"))
+def test_a_missing_ledger_is_a_sentence(inbox: Inbox, new_ledger: Callable[[str], AnyLedger]) -> None:
+    inbox.ledger = new_ledger("missing")
     assert inbox.tick() == []
     assert inbox.told == "There is no ledger yet, and so no event in it."
 
 
-def test_a_ledger_that_went_back_is_told_and_asked_again(inbox: Inbox) -> None:
+def test_a_ledger_that_went_back_is_told_and_asked_again(
+    inbox: Inbox, new_ledger: Callable[[str], AnyLedger]
+) -> None:
     inbox.receive(1)
     (request,) = inbox.tick()
     inbox.submit(request)
     before = InboxCursor.parse(str(inbox.cursor))
-    inbox.ledger = DuckDBLedger(inbox.ledger.path.with_name("restored.duckdb"))
+    inbox.ledger = new_ledger("restored")
     with inbox.ledger.write("make"):
         pass
     inbox._seq = 0
@@ -233,6 +238,7 @@ def test_the_sensor_itself_answers_with_requests_or_a_reason(
     for name in [name for name in os.environ if name.startswith("SURGICAL_")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("DAGSTER_HOME", str(tmp_path))
+    monkeypatch.setenv("SURGICAL_LEDGER", setting_of(inbox.ledger))
     inbox.receive(1)
     answers = []
     cursor = None

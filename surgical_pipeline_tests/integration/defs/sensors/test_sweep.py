@@ -7,6 +7,7 @@ import dagster as dg
 import pytest
 
 from surgical_pipeline.definitions import defs
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.ledger_dump import query
@@ -37,9 +38,9 @@ def run(request: dg.RunRequest) -> None:
 
 
 @pytest.fixture(autouse=True)
-def watched(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def watched(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    del home  # which sets the environment
     monkeypatch.setenv("SURGICAL_PROJECTS", "acme/*")
-    return home / "ledger.duckdb"
 
 
 def test_all_that_the_ledger_knows_is_asked_for_in_the_background(sync: Sync) -> None:
@@ -53,17 +54,18 @@ def test_all_that_the_ledger_knows_is_asked_for_in_the_background(sync: Sync) ->
     assert request.tags["surgical/background"]
 
 
+@pytest.mark.both_ledgers
 def test_a_sweep_syncs_what_changed_and_what_vanished_and_nothing_else(
-    sync: Sync, sandbox: RunningSandbox, watched: Path
+    sync: Sync, sandbox: RunningSandbox, ledger: Ledger
 ) -> None:
     sync(SCOPE)
     sandbox.control.update_issue(12, title="renamed", bump_updated_at=False)
     sandbox.control.delete_issue(13)
     for _ in range(2):
         run(only_one(evaluated()))
-    assert query(watched, "SELECT iid FROM issues WHERE title = 'renamed'") == [(12,)]
-    assert query(watched, "SELECT iid FROM issues WHERE deleted_at IS NOT NULL") == [(13,)]
-    assert query(watched, "SELECT DISTINCT project_path, trigger FROM sync_runs ORDER BY trigger DESC") == [
+    assert query(ledger, "SELECT iid FROM issues WHERE title = 'renamed'") == [(12,)]
+    assert query(ledger, "SELECT iid FROM issues WHERE deleted_at IS NOT NULL") == [(13,)]
+    assert query(ledger, "SELECT DISTINCT project_path, trigger FROM sync_runs ORDER BY trigger DESC") == [
         ("acme/rocket", "sensor"),
         ("acme/rocket", "cli"),
     ]

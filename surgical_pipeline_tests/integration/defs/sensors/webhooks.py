@@ -1,7 +1,6 @@
 """The sensor on an inbox, with a Dagster instance that submits what it asks for, as the daemon does."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import dagster as dg
 from dagster import DagsterRunStatus
@@ -13,8 +12,7 @@ from surgical_pipeline.domain.failures import Failure, FailureCode
 from surgical_pipeline.domain.watches import Watch
 from surgical_pipeline.events.cursor import InboxCursor
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
-from surgical_pipeline_tests.integration.ledger.examples import HandClock, issue, run_sql
+from surgical_pipeline_tests.integration.ledger.examples import AnyLedger, HandClock, issue, run_sql
 from surgical_pipeline_tests.integration.ledger.inbox import receive, take
 
 BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500.", stage="preflight")
@@ -23,10 +21,10 @@ BROKEN = Failure(code=FailureCode.SERVER_ERROR, message="GitLab answered 500.", 
 class Inbox:
     """``clock``: Dagster dates runs by the real time, so it begins there and is never behind a run's making."""
 
-    def __init__(self, instance: dg.DagsterInstance, folder: Path) -> None:
+    def __init__(self, instance: dg.DagsterInstance, ledger: AnyLedger) -> None:
         self.instance = instance
         self.clock = HandClock(utc_now())
-        self.ledger = DuckDBLedger(folder / "ledger.duckdb")
+        self.ledger = ledger
         with self.ledger.write("make"):
             pass
         self.cursor: str | None = None

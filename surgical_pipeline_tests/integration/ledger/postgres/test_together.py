@@ -128,8 +128,11 @@ def test_windows_of_the_same_entities_in_any_order_never_wait_for_each_other_in_
 
 
 def test_a_writer_of_another_entity_does_not_wait(ledger: PostgresLedger) -> None:
+    with ledger.write("fill") as tx:
+        upsert_project(tx, "run-0", PROJECT, at(0))
+        upsert_entities(tx, "run-0", [entity(issue(1)), entity(issue(2))])
     with ledger.write("ingest") as tx:
-        upsert_entities(tx, "run-1", [entity(issue(1))])
+        upsert_entities(tx, "run-1", [entity(issue(1), fetched=100), entity(issue(3))])
         with meanwhile(partial(write_entity, ledger, issue(2), 100)) as other:
             assert other.result(timeout=30)
 

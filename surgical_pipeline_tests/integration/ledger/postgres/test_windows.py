@@ -20,7 +20,9 @@ from surgical_pipeline.ledger.recorder import SyncRunRecorder
 from surgical_pipeline_tests.integration.ledger.examples import read_sql, run_sql, start
 from surgical_pipeline_tests.postgres_server import PASSWORD, PostgresServer
 
-NEXT = sql.Migration(len(sql.migrations()) + 1, "painted", "ALTER TABLE sync_runs ADD COLUMN colour VARCHAR;")
+NEXT = sql.Migration(
+    sql.migrations()[-1].version + 1, "painted", "ALTER TABLE sync_runs ADD COLUMN colour VARCHAR;"
+)
 
 
 def test_nothing_is_made_by_looking(new_ledger: PostgresLedger) -> None:
@@ -197,3 +199,14 @@ def test_heartbeats_are_by_the_servers_clock(ledger: PostgresLedger) -> None:
     with of_server.write("x") as tx:
         ((now,),) = read_sql(tx, "SELECT now()")
         assert tx.now - now < timedelta(seconds=1)
+
+
+def test_the_server_gives_up_a_machine_that_is_gone_within_a_minute(ledger: PostgresLedger) -> None:
+    """With the locks of its windows: else they would stay for two hours."""
+    names = ("tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout")
+    with ledger.read() as tx:
+        idle, interval, count, unanswered = (
+            int(setting) for name in names for (setting,) in read_sql(tx, f"SELECT current_setting('{name}')")
+        )
+    assert idle + interval * count < 60
+    assert 0 < unanswered < 60_000

@@ -29,6 +29,14 @@ def test_an_asset_that_a_sync_writes_has_kinds_and_the_code_of_its_stage(key: dg
     assert page.file_path == str(REPOSITORY / "docs/data.md")
 
 
+def test_a_ledger_in_postgresql_is_told_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SURGICAL_LEDGER", "postgresql://ada:secret@db.test:5433/ledger")
+    spec = described(dg.AssetSpec(DOCUMENTS))
+    assert spec.kinds == {"python", "postgres"}
+    assert spec.metadata["dagster/uri"] == "postgresql://ada@db.test:5433/ledger"
+    assert "secret" not in repr(spec)
+
+
 @ALL
 def test_every_asset_has_kinds_and_a_description_and_names_a_page_that_is_there(spec: dg.AssetSpec) -> None:
     assert "python" in spec.kinds

@@ -1,0 +1,4 @@
+-- The typed views in the schema gitlab, made by views/postgres.sql after the migrations, and later where they are
+-- missing. A change of that file takes a migration like this one: with the file's new fingerprint.
+--
+-- views: 313e849289de11b3
