@@ -53,6 +53,7 @@ WHERE outcome.run_id = $run_id
         OR (outcome.stale_skipped AND entities.run_id = outcome.run_id))
 """
 _PENDING = "SELECT event_key, attempts, project_path FROM gitlab_events WHERE state = 'pending'"
+_SAME_NUMBER = "SELECT number, MIN(run_id), MAX(run_id) FROM sync_runs GROUP BY number HAVING COUNT(*) > 1"
 _TOLD_AS_UNCHANGED = "SELECT entity_type, iid FROM entity_outcomes WHERE unchanged AND run_id = $run_id"
 _FETCHES = "SELECT entity_type, iid, updated_at, fetched_at FROM entities"
 _DEPENDENT_FETCHES = "SELECT entity_type, iid, dependent, fetched_at FROM dependent_fetches"
@@ -134,6 +135,11 @@ class Checks:
             lost -= {key.partition(AGAIN)[0] for key in receiver.waiting_keys()}
         if lost:
             raise BrokenError(f"events were answered with 2xx and are lost: {sorted(lost)}")
+
+    def each_run_has_a_number_of_its_own(self) -> None:
+        """By their order, the mirror and the sensors tell an older copy of the ledger."""
+        if same := self.file.rows_since_write(_SAME_NUMBER):
+            raise BrokenError(f"runs of one number: {same}")
 
     def every_ended_run_has_its_outcomes(self) -> None:
         wrong = self.file.rows(_NOT_ONE_OUTCOME)

@@ -224,6 +224,7 @@ class Simulation:
             self.trace.add("schedule", str(step))
             self._take(step)
             self.checks.no_event_is_lost(self.receiver)
+            self.checks.each_run_has_a_number_of_its_own()
             self.must_be_sound()
 
     def _take(self, step: Step) -> None:
