@@ -37,6 +37,8 @@ class StoredRun:
     """When the evaluation began that asked for it, in seconds of the simulation; without one, when it was made."""
     made: float
     started_at: datetime | None = None
+    launched_at: float | None = None
+    """When the daemon launched it, as Dagster's statistics tell it."""
     log: list[Any] = field(default_factory=list)
     goes_on: bool = False
     """It re-executes its parent from where that failed."""
@@ -131,6 +133,8 @@ class DagsterStorage:
             return False
         stored.run = stored.run.with_status(status)
         stored.updated_at = self.clock()
+        if status is DagsterRunStatus.STARTING:
+            stored.launched_at = stored.updated_at.timestamp()
         if status is DagsterRunStatus.STARTED:
             stored.started_at = stored.updated_at
         self._changed(stored)
@@ -198,6 +202,10 @@ class DagsterConnection:
         self._process.must_live()
         found = self._storage.runs.get(run_id)
         return found.run if found else None
+
+    def get_run_stats(self, run_id: str) -> object:
+        self._process.must_live()
+        return SimpleNamespace(launch_time=self._storage.runs[run_id].launched_at)
 
     def all_logs(self, run_id: str, of_type: Collection[DagsterEventType]) -> Sequence[Any]:
         self._process.must_live()
