@@ -217,11 +217,6 @@ class DagsterConnection:
         stored.run = stored.run.with_tags({**stored.run.tags, **new_tags})
         stored.updated_at = self._storage.clock()
 
-    def get_run_stats(self, run_id: str) -> object:
-        """Without the time of its launch: the times at which runs start are right here."""
-        self._process.must_live()
-        return self._storage.runs.get(run_id)
-
     def get_runs(self, filters: dg.RunsFilter | None = None, *, ascending: bool = False) -> list[dg.DagsterRun]:
         return [one.dagster_run for one in self.get_run_records(filters, ascending=ascending)]
 
