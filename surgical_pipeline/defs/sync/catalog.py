@@ -121,7 +121,10 @@ def uri_of(scheme: str, find: Callable[[Settings], Path | None]) -> str | None:
 
 def kind_of_ledger() -> str:
     """What the ledger is stored in, by Dagster's name for it."""
-    return "duckdb" if Settings.from_environment().ledger_address is None else "postgres"
+    with suppress(SettingsError):
+        if Settings.from_environment().ledger_address is not None:
+            return "postgres"
+    return "duckdb"
 
 
 def uri_of_ledger() -> str | None:

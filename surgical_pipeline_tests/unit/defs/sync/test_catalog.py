@@ -37,6 +37,13 @@ def test_a_ledger_in_postgresql_is_told_without_its_password(monkeypatch: pytest
     assert "secret" not in repr(spec)
 
 
+def test_an_address_in_quotes_leaves_the_place_out_and_the_definitions_load(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("SURGICAL_LEDGER", '"postgresql://ada@db.test/ledger"')
+    assert "dagster/uri" not in described(dg.AssetSpec(DOCUMENTS)).metadata
+
+
 @ALL
 def test_every_asset_has_kinds_and_a_description_and_names_a_page_that_is_there(spec: dg.AssetSpec) -> None:
     assert "python" in spec.kinds
