@@ -38,6 +38,7 @@ def section(options: Options) -> Section:
             taken = alternating(one, rounds=options.rounds_of(size))
             peaks = {name: spread(rounds, lambda one: one.peak_mb) for name, rounds in taken.items()}
             seconds = {name: spread(rounds, lambda one: one.seconds) for name, rounds in taken.items()}
+            processor = {name: spread(rounds, lambda one: one.cpu_seconds) for name, rounds in taken.items()}
             for name, peak in peaks.items():
                 beyond = size - min(options.growth)
                 more = 1024 * (peak.median - smallest.setdefault(name, peak.median))
@@ -60,9 +61,11 @@ def section(options: Options) -> Section:
                         f"{smallest[name]:.0f}; ours grew by {peaks[OURS].median - smallest[OURS]:.0f} "
                         f"and {name} by {peaks[name].median - smallest[name]:.0f}"
                     )
-                    found.contests.append(
-                        Contest(f"peak memory, {size:,} issues, MB", name, peaks[OURS], peaks[name], why=why)
-                    )
+                    work = f"processor seconds: ours {processor[OURS]}, {name} {processor[name]}"
+                    found.contests += [
+                        Contest(f"peak memory, {size:,} issues, MB", name, peaks[OURS], peaks[name], why=why),
+                        Contest(f"growth, {size:,} issues, s", name, seconds[OURS], seconds[name], why=work),
+                    ]
     return found
 
 

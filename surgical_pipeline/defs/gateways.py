@@ -25,7 +25,7 @@ from surgical_pipeline.defs.dagster_runs import (
     trigger_of,
 )
 from surgical_pipeline.defs.event_loop import run_async
-from surgical_pipeline.defs.handing_on import HANDING_ON
+from surgical_pipeline.defs.handing_on import HANDING_ON, NOT_HERE
 from surgical_pipeline.defs.sync.own_processes import begins_with
 from surgical_pipeline.domain.belonging import Belonging
 from surgical_pipeline.domain.budgets import MonotonicClock
@@ -59,10 +59,6 @@ TALLY: ContextVar[Tally] = ContextVar("tally", default=UNWATCHED)
 _ENDED_OUTSIDE = (
     "the run ended outside its stages: only some of them were selected, it was stopped between two of them, "
     "or Dagster could not store what one handed on; its log in Dagster tells which"
-)
-_NOT_HERE = (
-    "what the stages before handed on is not in this machine's DAGSTER_HOME: an executor that starts stages on "
-    "several machines needs one that all of them share"
 )
 _LOG = logging.getLogger(__name__)
 
@@ -132,10 +128,10 @@ class RunGateways:
                 run.run_id,
                 {LEDGER_TAG: ledger, **missing_tags(run, scope), **({} if conductor is None else OWN_PROCESSES)},
             )
-            discard_old_snapshots(self._snapshot_folder, kept_seconds=SNAPSHOTS_KEPT_SECONDS)
+            self._discard_old_snapshots()
         self._phase = phase
         if not handed_on and not begins:
-            raise StageFailedError(Failure(code=FailureCode.LEDGER_ERROR, message=_NOT_HERE, stage=str(phase)))
+            raise StageFailedError(Failure(code=FailureCode.LEDGER_ERROR, message=NOT_HERE, stage=str(phase)))
         return begins and self._began_in is not Phase.PREFLIGHT
 
     def with_gitlab_time(self, result: PreflightResult) -> PreflightResult:
@@ -216,6 +212,9 @@ class RunGateways:
     def snapshots(self) -> SnapshotFile:
         """The spool of this run; a re-execution reads the one of the run that it continues."""
         return SnapshotFile(self._snapshot_folder / f"{self._run_id}.jsonl")
+
+    def _discard_old_snapshots(self) -> None:
+        discard_old_snapshots(self._snapshot_folder, kept_seconds=SNAPSHOTS_KEPT_SECONDS)
 
     @property
     def _snapshot_folder(self) -> Path:

@@ -10,6 +10,12 @@ import dagster as dg
 VALUES = "surgical_values"
 """The resource's key, which nobody else's resource has: definitions are merged."""
 
+NOT_HERE = (
+    "what the stages before handed on is not in this machine's DAGSTER_HOME: an executor that starts stages on "
+    "several machines needs one that all of them share"
+)
+"""What a stage says that cannot begin with preflight, as the stages before are of the same run."""
+
 
 class FilesOfThisMachine(dg.IOManager):
     """``None`` for a value that is not here: what made it ran on another machine, or somebody deleted it."""

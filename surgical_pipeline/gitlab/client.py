@@ -49,10 +49,9 @@ MAX_ANSWER_BYTES = 64 * 1024 * 1024
 class GitLabClient:
     """An async context manager; one connection pool, used within the event loop that entered it.
 
-    Every method takes a deadline that bounds its requests, retries and waits, and raises a ``GitLabError``. The
-    token is sent in a header only and is in no repr, message or log. Proxies come from the environment. A run has
-    one ``clock``. Clients with the same ``limits_folder`` share one rate limit, machines with the same
-    ``limits_of_all``; of few requests left, those of high ``priority`` begin first. ``network``: None is HTTP.
+    Every method takes a deadline for all that it does, and raises a ``GitLabError``. The token is sent in a header
+    only, and is in no repr, message or log. Proxies come from the environment. Clients with one ``limits_folder``
+    share a rate limit, machines with one ``limits_of_all``; ``priority``: whose requests go first if few are left.
 
     Raises:
         ValueError: a base URL that ``validate_base_url`` refuses, or a token that no header can carry.

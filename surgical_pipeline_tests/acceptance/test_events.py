@@ -14,18 +14,18 @@ from dagster._core.scheduler.instigation import InstigatorState, InstigatorStatu
 
 from surgical_pipeline.definitions import defs
 from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.acceptance.installation import called
 from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.integration.ledger.examples import issue, run_sql
 from surgical_pipeline_tests.integration.ledger.inbox import receive, states
+from surgical_pipeline_tests.ledger_dump import query
 
 
-def project_id(ledger: DuckDBLedger) -> int:
-    with ledger.read() as tx:
-        ((found,),) = tx._connection.execute("SELECT project_id FROM projects").fetchall()
-    return int(found)
+def project_id(ledger: Ledger) -> int:
+    ((found,),) = query(ledger, "SELECT project_id FROM projects")
+    return int(str(found))
 
 
 def switch_off(instance: dg.DagsterInstance, sensor: str) -> None:
@@ -53,7 +53,7 @@ def run_what_the_sensor_asks_for() -> list[dg.ExecuteInProcessResult]:
         ]
 
 
-def test_a_run_of_a_person_settles_an_event_that_is_older(sync: Sync, ledger: DuckDBLedger) -> None:
+def test_a_run_of_a_person_settles_an_event_that_is_older(sync: Sync, ledger: Ledger) -> None:
     sync("acme/rocket#12")
     receive(ledger, issue(12), seq=1, signed=True, project_id=project_id(ledger))
     receive(ledger, issue(13), seq=2, signed=True, project_id=project_id(ledger))
@@ -61,8 +61,9 @@ def test_a_run_of_a_person_settles_an_event_that_is_older(sync: Sync, ledger: Du
     assert states(ledger) == [(1, "done", 0), (2, "pending", 0)]
 
 
+@pytest.mark.both_ledgers
 def test_runs_that_an_event_asks_for_settle_it_or_say_why_not(
-    sync: Sync, ledger: DuckDBLedger, sandbox: RunningSandbox
+    sync: Sync, ledger: Ledger, sandbox: RunningSandbox
 ) -> None:
     sync("acme/rocket#12")
     rocket = project_id(ledger)
@@ -84,8 +85,9 @@ def test_runs_that_an_event_asks_for_settle_it_or_say_why_not(
     assert waiting["reason"].startswith("FORBIDDEN: ")
 
 
+@pytest.mark.both_ledgers
 def test_people_see_dead_letters_and_retry_or_drop_them(
-    sync: Sync, ledger: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sync("acme/rocket#12")
     for seq in (1, 2, 3):

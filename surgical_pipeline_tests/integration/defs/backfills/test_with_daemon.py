@@ -19,7 +19,7 @@ from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, Wish
 from surgical_pipeline.domain.backfill_report import BackfillState
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.ledger.clock import utc_now
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.settings import Settings
 from surgical_pipeline_tests.integration.defs.sensors.daemon import KILLED, SensorDaemon
 from surgical_pipeline_tests.ledger_dump import query
@@ -54,8 +54,9 @@ def test_no_run_is_made_twice_wherever_the_daemon_dies(instance: dg.DagsterInsta
     assert {run.tags["dagster/priority"] for run in runs} == {"-10"}
 
 
+@pytest.mark.both_ledgers
 def test_a_cancelled_backfill_ends_in_both_and_is_resumed_whole(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger, daemon: SensorDaemon
+    instance: dg.DagsterInstance, ledger: Ledger, daemon: SensorDaemon
 ) -> None:
     backfill_id = launch(instance, planned("acme/rocket#1-30", 10)).backfill_id
     assert daemon.look_at_backfills() == 0
@@ -87,9 +88,7 @@ def test_a_cancelled_backfill_ends_in_both_and_is_resumed_whole(
         resumption(instance, ledger, first)
 
 
-def test_what_two_people_resume_at_once_is_launched_once(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger
-) -> None:
+def test_what_two_people_resume_at_once_is_launched_once(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Both saw the same plan; when the second says yes, the first one's backfill is over already."""
     backfill_id = launch(instance, planned("acme/rocket#1-30", 10), status=OVER).backfill_id
     one, other = (resumption(instance, ledger, find_backfill(instance, backfill_id)) for _ in range(2))
@@ -102,7 +101,7 @@ def test_what_two_people_resume_at_once_is_launched_once(
 
 
 def test_resumptions_of_machines_whose_clocks_differ_are_all_found(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger
+    instance: dg.DagsterInstance, ledger: Ledger
 ) -> None:
     backfill_id = launch(instance, planned("acme/rocket#1-30", 10), status=OVER).backfill_id
     made = []
@@ -114,7 +113,7 @@ def test_resumptions_of_machines_whose_clocks_differ_are_all_found(
 
 
 def test_a_backfill_that_failed_in_dagster_is_resumed_too(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger, daemon: SensorDaemon
+    instance: dg.DagsterInstance, ledger: Ledger, daemon: SensorDaemon
 ) -> None:
     """A failure of the backfill itself ends all its runs."""
     found = planned("acme/rocket#1-30", 10)
@@ -133,14 +132,15 @@ def test_a_backfill_that_failed_in_dagster_is_resumed_too(
     assert resumption(instance, ledger, backfill).plan.chunks == found.chunks
 
 
+@pytest.mark.both_ledgers
 def test_what_the_ledger_has_is_counted_whatever_dagster_says(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger, daemon: SensorDaemon
+    instance: dg.DagsterInstance, ledger: Ledger, daemon: SensorDaemon
 ) -> None:
     backfill_id = launch(instance, planned("acme/rocket#1-20", 10)).backfill_id
     assert daemon.look_at_backfills() == 0
     first, _ = made(instance, backfill_id)
     Mirror(instance, ledger).reconcile()
-    rows = query(ledger.path, "SELECT DISTINCT mode, trigger, status FROM sync_runs")
+    rows = query(ledger, "SELECT DISTINCT mode, trigger, status FROM sync_runs")
     assert rows == [("backfill", "backfill", "queued")]
     instance.report_run_canceling(first)
     instance.report_run_canceled(first)
@@ -152,9 +152,7 @@ def test_what_the_ledger_has_is_counted_whatever_dagster_says(
     assert "no sign of life yet: start `dagster dev`" in silent
 
 
-def test_keys_are_pruned_once_nothing_is_left(
-    instance: dg.DagsterInstance, ledger: DuckDBLedger, home: Path
-) -> None:
+def test_keys_are_pruned_once_nothing_is_left(instance: dg.DagsterInstance, ledger: Ledger, home: Path) -> None:
     from surgical_pipeline.defs.local_backfill import LocalBackfill  # noqa: PLC0415
 
     del home
