@@ -147,7 +147,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_keeps_every_byte(
     command: list[str], exit_code: int, sandbox: RunningSandbox, made: DuckDBLedger
 ) -> None:
     with duckdb.connect(str(made.path)) as connection:
-        connection.execute("INSERT INTO schema_migrations VALUES (99, 'from_the_future', now())")
+        connection.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (99, 'later', now())")
         connection.execute("CHECKPOINT")
     before = made.path.read_bytes()
     done = called(*command)
@@ -161,7 +161,7 @@ def test_a_ledger_of_a_newer_version_is_refused_and_keeps_every_byte(
 
 def test_doctor_leaves_a_ledger_of_a_newer_version_as_it_is(made: DuckDBLedger) -> None:
     with duckdb.connect(str(made.path)) as connection:
-        connection.execute("INSERT INTO schema_migrations VALUES (99, 'from_the_future', now())")
+        connection.execute("INSERT INTO schema_migrations (version, name, applied_at) VALUES (99, 'later', now())")
         connection.execute("CHECKPOINT")
     before = made.path.read_bytes()
     done = called("doctor")
