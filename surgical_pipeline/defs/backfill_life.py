@@ -21,6 +21,7 @@ from surgical_pipeline.defs.backfill_records import (
 )
 from surgical_pipeline.defs.backfill_status import left_of
 from surgical_pipeline.defs.dagster_internals import BulkActionStatus
+from surgical_pipeline.defs.dagster_runs import PARTITION_TAG
 from surgical_pipeline.defs.mirror import Mirror
 from surgical_pipeline.defs.sync.backfill_job import SCOPES
 from surgical_pipeline.domain.backfill import BackfillError, BackfillPlan, chunks_of, plan_of
@@ -105,7 +106,7 @@ class Resumption:
 def resumption(
     instance: dg.DagsterInstance, ledger: Ledger, backfill: Backfill, *, mirror: Mirror | None = None
 ) -> Resumption:
-    """What is left, by the ledger, of a backfill that is over.
+    """What is left, by the ledger, of a backfill that is over, or of which all runs have ended.
 
     ``mirror``: over the same two, which it makes agree first; None: one with the clock of this machine.
 
@@ -138,7 +139,13 @@ def resumption(
 
 def _is_over(instance: dg.DagsterInstance, backfill: Backfill) -> bool:
     """Also if its process cannot be seen, as after a restart of the machine, and none of its runs goes on."""
-    if backfill.worker is None or backfill.worker.liveness is not Liveness.UNKNOWN:
+    worker = backfill.worker
+    if worker is None and backfill.state is BackfillState.RUNNING:
+        # Dagster's daemon looks every 30 s: that all of them have ended can be seen before it says so.
+        runs = runs_of(instance, [backfill])
+        begun = {run.tags.get(PARTITION_TAG) for run in runs}
+        return begun >= set(backfill.keys) and all(run.is_finished for run in runs)
+    if worker is None or worker.liveness is not Liveness.UNKNOWN:
         return backfill.state.over
     return all(run.is_finished for run in runs_of(instance, [backfill]))
 

@@ -88,6 +88,23 @@ def test_a_cancelled_backfill_ends_in_both_and_is_resumed_whole(
         resumption(instance, ledger, first)
 
 
+def test_what_is_left_can_be_resumed_before_the_daemon_has_seen_that_all_runs_ended(
+    instance: dg.DagsterInstance, ledger: Ledger, daemon: SensorDaemon
+) -> None:
+    backfill_id = launch(instance, planned("acme/rocket#1-20", 10)).backfill_id
+    with pytest.raises(BackfillError, match="is running"):
+        resumption(instance, ledger, find_backfill(instance, backfill_id))
+    assert daemon.look_at_backfills() == 0
+    first, second = made(instance, backfill_id)
+    instance.report_run_failed(first)
+    with pytest.raises(BackfillError, match="is running"):
+        resumption(instance, ledger, find_backfill(instance, backfill_id))
+    instance.report_run_failed(second)
+    backfill = find_backfill(instance, backfill_id)
+    assert backfill.state is BackfillState.RUNNING
+    assert resumption(instance, ledger, backfill).plan.chunks == ("acme/rocket#1-10", "acme/rocket#11-20")
+
+
 def test_what_two_people_resume_at_once_is_launched_once(instance: dg.DagsterInstance, ledger: Ledger) -> None:
     """Both saw the same plan; when the second says yes, the first one's backfill is over already."""
     backfill_id = launch(instance, planned("acme/rocket#1-30", 10), status=OVER).backfill_id
