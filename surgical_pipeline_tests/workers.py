@@ -1,4 +1,4 @@
-"""Which tests share a worker of pytest-xdist: those of a file, and all files that start many processes."""
+"""Which tests share a worker of pytest-xdist: those of a file, and the files of each kind that takes long."""
 
 from functools import cache
 from pathlib import Path
@@ -20,10 +20,11 @@ def turn(file: Path) -> int:
 class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
     """Keeps a file's tests in one worker, with what it sets up for all of them; files come in collection's order.
 
-    Files that start many processes share a worker, so that no two such tests compete for the cores and there is
-    one `dagster dev` at a time. (xdist's own groups, `--dist loadgroup`, have no effect with pytest 9.2.)
+    Files that start many processes share a worker, and so do those with a `dagster dev`: there is one of each at a
+    time, and neither waits for the other. (xdist's own groups, `--dist loadgroup`, have no effect with pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return file if turn(self.config.rootpath / file) == LAST else "processes"
+        found = turn(self.config.rootpath / file)
+        return file if found == LAST else MANY_PROCESSES[found]

@@ -18,7 +18,7 @@ from surgical_pipeline_tests.integration.ledger.processes import beside
 from surgical_pipeline_tests.ledger_gate import held_when
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
-LIMIT_SECONDS = 4.0
+LIMIT_SECONDS = 6.0
 
 
 @pytest.fixture(autouse=True)
