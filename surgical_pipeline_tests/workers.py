@@ -21,7 +21,7 @@ class FilesTogether(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no 
     """Keeps a file's tests in one worker, with what it sets up for all of them; files come in collection's order.
 
     Files that start many processes share a worker, and so do those with a `dagster dev`: there is one of each at a
-    time, and neither waits for the other. (xdist's own groups, `--dist loadgroup`, have no effect with pytest 9.2.)
+    time, and neither waits for the other. (xdist's own groups, `--dist loadgroup`, do nothing with pytest 9.2.)
     """
 
     def _split_scope(self, nodeid: str) -> str:
