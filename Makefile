@@ -7,8 +7,9 @@ PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
 VENV := .venv
 BIN := $(VENV)/bin
 DEMO_HOME := $(CURDIR)/.demo
-# How many tests run side by side: as many as there are cores. surgical_pipeline_tests/workers.py says which share one.
-WORKERS ?= logical
+# How many tests run side by side: one more than there are cores, for two of them wait most of the time
+# (surgical_pipeline_tests/workers.py).
+WORKERS ?= $(shell echo $$(( $$(nproc) + 1 )))
 PYTEST = $(BIN)/python -m pytest -n $(WORKERS)
 # What `make simulate` takes on, and how many of it side by side.
 SEEDS ?= 200
