@@ -2,7 +2,6 @@
 
 import os
 import random
-import signal
 import socket
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import dagster as dg
 import httpx
 import psutil
 
+from surgical_pipeline_tests.signals import default_signals
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
 START_LIMIT_SECONDS = 120
@@ -201,7 +201,7 @@ def running_dagster_dev(
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             # A shell that started pytest with & has SIGINT ignored, and children would inherit that.
-            preexec_fn=_default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
+            preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
         )
     dev = DagsterDev(f"http://127.0.0.1:{port}", process, log)
     try:
@@ -258,7 +258,3 @@ def _free_port() -> int:
             probe.bind(("127.0.0.1", port))
             return port
     raise AssertionError("none of a hundred ports is free")
-
-
-def _default_signals() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)

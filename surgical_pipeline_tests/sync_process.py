@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from surgical_pipeline.domain.outcomes import SyncResult
+from surgical_pipeline_tests.signals import default_signals
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
 LIMIT_SECONDS = 90
@@ -52,14 +53,10 @@ def syncing(scope: str, *options: str, cwd: Path) -> Iterator[SyncProcess]:
         stderr=subprocess.PIPE,
         text=True,
         # A shell that started pytest with & has SIGINT ignored, and children would inherit that.
-        preexec_fn=_default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
+        preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
     )
     with process:
         try:
             yield SyncProcess(process)
         finally:
             process.kill()
-
-
-def _default_signals() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -22,6 +22,7 @@ from surgical_pipeline_tests.ledger_dump import query
 from surgical_pipeline_tests.ledger_gate import rows
 from surgical_pipeline_tests.published_schemas import check_document
 from surgical_pipeline_tests.run_watch import FOR_EVER_MS
+from surgical_pipeline_tests.signals import default_signals
 
 pytestmark = pytest.mark.processes
 
@@ -46,17 +47,13 @@ def running(here: Installation, *arguments: str) -> Iterator["subprocess.Popen[s
         stderr=subprocess.PIPE,
         text=True,
         # A shell that started pytest with & has SIGINT ignored, and children would inherit that.
-        preexec_fn=_default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
+        preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
     )
     with process:
         try:
             yield process
         finally:
             process.kill()
-
-
-def _default_signals() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def document(done: Done) -> Any:
@@ -244,7 +241,7 @@ def asked_on_terminal(
     ours, theirs = pty.openpty()
 
     def take_terminal() -> None:
-        _default_signals()
+        default_signals()
         fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
 
     with stdout.open("wb") as file:

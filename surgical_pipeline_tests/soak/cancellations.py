@@ -11,6 +11,7 @@ from pathlib import Path
 
 from surgical_pipeline.ledger.runs import RunSummary, list_runs
 from surgical_pipeline_tests.dagster_dev import wait_until
+from surgical_pipeline_tests.signals import default_signals
 from surgical_pipeline_tests.soak.installation import Installation
 
 PROGRAM = str(Path(sys.executable).parent / "surgical-pipeline")
@@ -45,7 +46,7 @@ def _one(installation: Installation, fault: dict[str, object], *, stage: str) ->
         env=os.environ | installation.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=_default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
+        preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
     ) as process:
         try:
             path = str(fault["path"]).rpartition("/")[2]
@@ -73,7 +74,3 @@ def _until(installation: Installation, wanted: Callable[[RunSummary], bool]) -> 
             return next((run for run in list_runs(tx, limit=1) if wanted(run)), None)
 
     return wait_until(found, limit_seconds=LIMIT_SECONDS, what="the run is there")
-
-
-def _default_signals() -> None:
-    signal.signal(signal.SIGINT, signal.default_int_handler)

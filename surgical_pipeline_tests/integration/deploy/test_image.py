@@ -21,6 +21,7 @@ import yaml
 from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.integration.deploy import chart
 from surgical_pipeline_tests.postgres_server import PASSWORD, PostgresServer
+from surgical_pipeline_tests.signals import default_signals
 from surgical_pipeline_tests.surroundings import REPOSITORY
 
 pytestmark = pytest.mark.processes
@@ -95,7 +96,14 @@ def running(command: list[str], *, home: Path, installed: Path, **environment: s
     home.mkdir()
     own = {"PATH": f"{PROGRAMS}:/usr/bin:/bin", "PYTHONPATH": str(installed), "HOME": str(home)} | environment
     with (home.parent / f"{home.name}.log").open("w") as log:
-        process = subprocess.Popen(command, env=own, cwd=home, stdout=log, stderr=log)
+        process = subprocess.Popen(
+            command,
+            env=own,
+            cwd=home,
+            stdout=log,
+            stderr=log,
+            preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
+        )
         try:
             yield
         finally:
