@@ -100,7 +100,7 @@ class Transport:
                 },
                 http2=encrypted,
                 verify=trust,
-                timeout=None,
+                timeout=None,  # anyio bounds each attempt as a whole
                 follow_redirects=False,
                 transport=self._network,
             )

@@ -74,7 +74,7 @@ def copy_to_read(source: RowLedger, destination: RowLedger, *, without: Collecti
     """What typed views show, of one moment, in a new ledger that nobody else has open. It is not compared.
 
     ``without``: tables that nobody will read there. All rows go in one window: a file's log would be replayed in
-    each.
+    each. Columns that a newer program has added to the source are left out: this one's views do not show them.
 
     Raises:
         LedgerMissingError: there is nothing to copy.
@@ -82,13 +82,14 @@ def copy_to_read(source: RowLedger, destination: RowLedger, *, without: Collecti
     """
     with source.reading() as (tx, tables), destination.writing() as (to_tx, to_tables):
         for table in TABLES.keys() - NO_READERS - set(without):
-            columns = tables.columns(table)
+            columns = to_tables.columns(table)
             for rows in tables.stream(table, columns):
                 to_tables.insert(table, columns, rows)
         if "embeddings" in without:
             # By its time it is told how far a ledger has come.
+            columns = to_tables.columns("embeddings")
             for row in tx.rows("load_newest_vector"):
-                to_tables.insert("embeddings", list(row), [tuple(row.values())])
+                to_tables.insert("embeddings", columns, [tuple(row[name] for name in columns)])
         _take_name(tx, to_tx)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
-from surgical_pipeline.ledger.copying import copy_ledger
+from surgical_pipeline.ledger.copying import copy_ledger, copy_to_read
 from surgical_pipeline.ledger.duckdb.maintenance import backup, compact
 from surgical_pipeline.ledger.duckdb.rows import DuckDBRows
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -19,6 +19,7 @@ from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline.ledger.rows import RowLedger
 from surgical_pipeline.ledger.runs import load_result
 from surgical_pipeline_tests.dagster_dev import wait_until
+from surgical_pipeline_tests.integration.dataset.everything import filled_ledger
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, read_sql, start
 from surgical_pipeline_tests.newer_schema import KNOWN, contraction, expansion, newer
 
@@ -91,6 +92,17 @@ def test_what_handles_all_tables_refuses_those_that_it_does_not_know(new_ledger:
         with pytest.raises(LedgerVersionError):
             compact(new_ledger)
         assert backup(new_ledger, tmp_path / "backup.duckdb").size_bytes > 0
+
+
+def test_an_older_program_copies_for_readers_what_it_knows(new_ledger: Ledger, tmp_path: Path) -> None:
+    copy_ledger(DuckDBRows(filled_ledger(tmp_path / "filled.duckdb")), rows_of(new_ledger))
+    migrate(new_ledger, expansion())
+    copy = DuckDBLedger(tmp_path / "copy.duckdb")
+    copy_to_read(rows_of(new_ledger), DuckDBRows(copy), without=["embeddings"])
+    with new_ledger.read() as tx, copy.read() as copied:
+        notes = "SELECT note_id, author FROM notes ORDER BY note_id"
+        assert read_sql(copied, notes) == read_sql(tx, notes) != []
+        assert len(read_sql(copied, "SELECT document_id FROM embeddings")) == 1
 
 
 def rows_of(ledger: Ledger) -> RowLedger:
