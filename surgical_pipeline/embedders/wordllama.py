@@ -24,8 +24,9 @@ _MAX_TOKENS = 512
 _WORD = re.compile(r"\n+|[ ▁]*[^ ▁\n]+|[ ▁]+")
 """Line feeds, or a word with the blanks before it; ``▁`` is how the model writes a blank."""
 
-_KEPT_WORDS = 2**15
+_KEPT_WORDS = 2**17
 _LONGEST_KEPT_WORD = 32
+"""A megabyte of a pasted log has some 30,000 words, and each is looked up several times. All kept words take 30 MB."""
 
 _loading = threading.Lock()
 
