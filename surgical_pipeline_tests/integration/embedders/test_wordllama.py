@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from surgical_pipeline.embedders.registry import create_embedder
-from surgical_pipeline.embedders.wordllama import WordLlamaEmbedder, WordTokenizer
+from surgical_pipeline.embedders.wordllama import _KEPT_WORDS, WordLlamaEmbedder, WordTokenizer
 from surgical_pipeline_tests.integration.embedders.local_models import WORDLLAMA, embed_offline
 
 EMBEDDER = WordLlamaEmbedder()
@@ -72,10 +72,10 @@ def test_its_tokens_are_the_librarys_own(library: Any, text: str) -> None:
 
 def test_more_words_than_it_remembers_are_no_error(library: Any) -> None:
     tokenizer = WordTokenizer(library.tokenizer)
-    text = " ".join(map(str, range(2**15 + 10)))
+    text = " ".join(map(str, range(_KEPT_WORDS + 10)))
 
     assert tokenizer.count(text) == len(library.tokenizer.encode(text, add_special_tokens=False).ids)
-    assert 0 < len(tokenizer._word_ids) <= 2**15
+    assert 0 < len(tokenizer._word_ids) <= _KEPT_WORDS
 
 
 def test_threads_share_one_model() -> None:

@@ -385,6 +385,7 @@ def test_many_runs_go_in_many_windows_whose_size_follows_how_long_they_take(
         return set()
 
     monkeypatch.setattr(pruning, "AIM_MS", 0.0)
+    monkeypatch.setattr(pruning, "_PAGE", 500)
     done = prune_ledger(ledger, PruneWish(before=BEFORE), instance=HERE, still_known=known)
     assert (done.runs, left(ledger)) == (699, ["run-699"])
     assert [len(ids) for ids in asked] == [500, 200]
