@@ -37,7 +37,10 @@ ROUNDS = 3
 FIRST_IID = 1_000_000
 """No issue of the sandbox has it."""
 ISSUES_OF_A_RUN = 5
-YEARS_MINUTES = 4 * 365 * 24 * 60
+YEARS_DAYS = 4 * 365
+YEARS_MINUTES = YEARS_DAYS * 24 * 60
+OLD_DAYS = YEARS_DAYS - 5
+"""Of a million runs, 3,400 are older: a prune that comes every few days has no more to do."""
 SCOPE = Scope.of("acme/rocket", issue_iids=[12, 13, 14, 15, 16])
 ONE_ISSUE = Scope.of("acme/rocket", issue_iids=[12])
 IID = f"{FIRST_IID} + ({ISSUES_OF_A_RUN} * copied + place) % greatest($documents, {ISSUES_OF_A_RUN})"
@@ -96,7 +99,12 @@ COMMANDS = {
     "backfill list": ["backfill", "list"],
     "search": ["search", "valve pressure telemetry"],
     "doctor": ["doctor"],
-    "prune --dry-run": ["prune", "--dry-run"],
+    f"prune --dry-run of what is older than {OLD_DAYS} days": [
+        "prune",
+        "--dry-run",
+        "--older-than",
+        f"{OLD_DAYS}d",
+    ],
     "report": ["report", "--last", "7d", "--html", "{folder}/report.html"],
     "ledger check": ["ledger", "check"],
 }

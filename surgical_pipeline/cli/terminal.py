@@ -7,7 +7,7 @@ fields, nothing wrapped, padded or coloured.
 import io
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import TextIO
 
@@ -100,6 +100,17 @@ def deliver() -> None:
 def tell(*parts: Part, style: str = "", to: Console | None = None) -> None:
     """A line on stderr, apart from tables and documents. ``to``: `lasting_err`, instead of stderr as it is now."""
     (to or err()).print(words(*parts), style=style, soft_wrap=True)
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[Callable[[str], None]]:
+    """What is being waited for, on stderr while the block runs, if that is a terminal; gives how to change it."""
+    console = err()
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status(words(what)) as shown:
+        yield lambda now: shown.update(words(now))
 
 
 def print_rows(columns: Sequence[Column], rows: Iterable[Sequence[Text]]) -> None:

@@ -1,11 +1,12 @@
 """What must be true of the whole ledger at any moment, and the search for rows that break it."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 from pydantic import BaseModel, ConfigDict
 
 from surgical_pipeline.domain.scope import Scope, ScopeError
-from surgical_pipeline.ledger.protocol import Transaction
+from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 MAX_EXAMPLES = 10
 
@@ -40,25 +41,51 @@ class CheckReport(BaseModel):
         return not self.violations
 
 
+StepWatch = Callable[[int, int, str], object]
+"""Told before each step: its number from 1 on, the number of steps, and what should be true."""
+
+
 def check(tx: Transaction) -> CheckReport:
-    """Read every row and look for what breaks an invariant.
+    """Read every row and look for what breaks an invariant, all in one moment of the ledger.
 
     Raises:
         LedgerDamagedError: a part of the file cannot be read.
     """
-    rows = {name: count for name, count, _ in tx.execute("read_every_row")}
+    return _checked(lambda: nullcontext(tx), lambda *_: None)
+
+
+def check_in_steps(ledger: Ledger, watch: StepWatch) -> CheckReport:
+    """The same, a window for each invariant: nobody waits longer than one of them takes.
+
+    Each holds within one transaction, so what others write between two windows is no violation.
+
+    Raises:
+        LedgerError: the ledger cannot be read now, or a part of it is damaged.
+    """
+    return _checked(lambda: ledger.read("check"), watch)
+
+
+def _checked(window: Callable[[], AbstractContextManager[Transaction]], watch: StepWatch) -> CheckReport:
+    steps = 1 + len(_INVARIANTS)
+    watch(1, steps, "every row can be read")
+    with window() as tx:
+        rows = {name: count for name, count, _ in tx.execute("read_every_row")}
+        (version,) = tx.column("read_schema_version")
+        superseded = tuple(tx.column("list_superseded_projects"))
     violations = []
-    for name, (meaning, find) in _INVARIANTS.items():
-        found = find(tx)
+    for number, (name, (meaning, find)) in enumerate(_INVARIANTS.items(), start=2):
+        watch(number, steps, meaning)
+        with window() as tx:
+            found = find(tx)
         if found:
             examples = tuple(found[:MAX_EXAMPLES])
             violations.append(Violation(invariant=name, meaning=meaning, count=len(found), examples=examples))
     return CheckReport(
-        schema_version=tx.column("read_schema_version")[0],
+        schema_version=version,
         rows=rows,
         checked={name: meaning for name, (meaning, _) in _INVARIANTS.items()},
         violations=tuple(violations),
-        superseded_projects=tuple(tx.column("list_superseded_projects")),
+        superseded_projects=superseded,
     )
 
 

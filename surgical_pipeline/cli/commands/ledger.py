@@ -35,13 +35,15 @@ def check(as_json: Annotated[bool, _JSON] = False) -> None:
     """Read the whole ledger and look for broken rules. Exit code 0: all is well; 1: something is wrong."""
     from surgical_pipeline.cli.environment import EXIT_FAILED, existing_ledger, ledger_errors
     from surgical_pipeline.cli.output import print_check
-    from surgical_pipeline.cli.terminal import print_json
+    from surgical_pipeline.cli.terminal import print_json, waiting
     from surgical_pipeline.ledger import invariants
     from surgical_pipeline.settings import Settings
 
     ledger = existing_ledger(Settings.from_environment())
-    with ledger_errors(), ledger.read("check") as tx:
-        report = invariants.check(tx)
+    with ledger_errors(), waiting("opening the ledger") as now:
+        report = invariants.check_in_steps(
+            ledger, lambda number, of, meaning: now(f"checking {number} of {of}: {meaning}")
+        )
     if as_json:
         print_json({"path": ledger.location, "ok": report.ok, **report.model_dump()})
     else:

@@ -13,7 +13,7 @@ from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.content import upsert_project
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.inbox import record_deliveries
-from surgical_pipeline.ledger.invariants import CheckReport, check
+from surgical_pipeline.ledger.invariants import CheckReport, check, check_in_steps
 from surgical_pipeline.ledger.protocol import Ledger
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, read_sql, run_sql, start
 from surgical_pipeline_tests.integration.ledger.test_checks import save_everything
@@ -74,6 +74,21 @@ def test_a_ledger_that_tells_the_truth_has_no_violation_and_every_row_was_read(t
         )
         counted = {name: read_sql(tx, f"SELECT 1 FROM {name}") for (name,) in tables}
     assert report.rows == {name: len(rows) for name, rows in counted.items()}
+
+
+def test_in_steps_it_finds_the_same_and_lets_others_write_in_between(told: Ledger) -> None:
+    change(told, "UPDATE entity_outcomes SET ingested = FALSE")
+    steps: list[tuple[int, int]] = []
+
+    def meanwhile(number: int, of: int, _meaning: str) -> None:
+        steps.append((number, of))
+        with told.write("somebody else"):
+            pass
+
+    report = check_in_steps(told, meanwhile)
+    assert report == checked(told)
+    assert not report.ok
+    assert steps == [(number, 16) for number in range(1, 17)]
 
 
 @pytest.mark.parametrize(

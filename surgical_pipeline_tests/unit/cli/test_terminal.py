@@ -12,7 +12,7 @@ from rich.style import Style
 from rich.text import Text
 
 from surgical_pipeline.cli import main
-from surgical_pipeline.cli.terminal import err, out, print_json, print_rows, say, tell, words
+from surgical_pipeline.cli.terminal import err, out, print_json, print_rows, say, tell, waiting, words
 
 COMMAND_LINE = Path(main.__file__).parent
 MAY_WRITE = {"terminal.py", "program.py"}
@@ -90,6 +90,20 @@ def test_whatever_reaches_rich_itself_is_visible(screen: Callable[[], Screen]) -
     assert not {"\x07", "\u202e", "\x9b"} & set(shown.getvalue())
     assert "]52" in shown.getvalue()
     assert "]8;" not in shown.getvalue()
+
+
+def test_what_is_waited_for_is_told_on_a_terminal_alone(
+    screen: Callable[[], Screen], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with waiting("opening") as now:
+        now("step 1")
+    assert tuple(capsys.readouterr()) == ("", "")
+    shown = screen()
+    with waiting("opening") as now:
+        assert "opening" in shown.getvalue()
+        now(HOSTILE)
+    assert VISIBLE in shown.getvalue()
+    assert not {"\x07", "\u202e", "\x9b"} & set(shown.getvalue())
 
 
 def test_the_rows_of_a_table_keep_their_columns(capsys: pytest.CaptureFixture[str]) -> None:
