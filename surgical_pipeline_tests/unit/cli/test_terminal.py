@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from rich.text import Text
 
 from surgical_pipeline.cli import main
 from surgical_pipeline.cli.terminal import err, out, print_json, print_rows, say, tell, waiting, words
+from surgical_pipeline_tests.dagster_dev import wait_until
 
 COMMAND_LINE = Path(main.__file__).parent
 MAY_WRITE = {"terminal.py", "program.py"}
@@ -39,6 +41,10 @@ def screen(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Screen]:
         return made
 
     return make
+
+
+def contains(screen: Screen, text: str) -> bool:
+    return text in screen.getvalue()
 
 
 def names(path: Path) -> Iterator[str]:
@@ -100,9 +106,9 @@ def test_what_is_waited_for_is_told_on_a_terminal_alone(
     assert tuple(capsys.readouterr()) == ("", "")
     shown = screen()
     with waiting("opening") as now:
-        assert "opening" in shown.getvalue()
-        now(HOSTILE)
-    assert VISIBLE in shown.getvalue()
+        for what, visible in (("opening", "opening"), (HOSTILE, VISIBLE)):
+            now(what)
+            wait_until(partial(contains, shown, visible), limit_seconds=30, what="the spinner's next turn")
     assert not {"\x07", "\u202e", "\x9b"} & set(shown.getvalue())
 
 
