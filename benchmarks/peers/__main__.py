@@ -1,6 +1,6 @@
 """All comparisons with peers in one run on one machine; results.md from it with --write.
 
-`python -m benchmarks.peers [--only targeted ...] [--write] [--continue]`: about 40 minutes as it stands, on a
+`python -m benchmarks.peers [--only targeted ...] [--write] [--continue]`: about 50 minutes as it stands, on a
 quiet machine with two cores. Each part is kept in `.peers/parts/` when it ends; if the run is stopped, the same
 command with `--continue` takes those that are there and measures the others.
 """

@@ -1,4 +1,4 @@
-"""How much is measured: the whole of it takes some 40 minutes on a quiet machine with two cores."""
+"""How much is measured: the whole of it takes some 50 minutes on a quiet machine with two cores."""
 
 import argparse
 from collections.abc import Callable, Sequence

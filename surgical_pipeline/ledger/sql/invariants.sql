@@ -15,17 +15,22 @@ WHERE outcomes <> requested
 ORDER BY run_id;
 
 -- name: load_asked_and_answered
--- The scope of each ended run beside the IIDs of its outcomes, ascending, joined by commas.
+-- The scope of each ended run after one, by id, beside the IIDs of its outcomes, ascending, joined by commas.
 SELECT
-    sync_runs.run_id, sync_runs.scope, sync_runs.requested,
+    ended.run_id, ended.scope, ended.requested,
     COALESCE(string_agg(CASE WHEN entity_type = 'issue' THEN iid::VARCHAR END, ',' ORDER BY iid), '') AS issue_iids,
     COALESCE(string_agg(CASE WHEN entity_type = 'merge_request' THEN iid::VARCHAR END, ',' ORDER BY iid), '')
         AS mr_iids
-FROM sync_runs
-LEFT JOIN entity_outcomes ON entity_outcomes.run_id = sync_runs.run_id
-WHERE sync_runs.status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled')
-GROUP BY sync_runs.run_id, sync_runs.scope, sync_runs.requested
-ORDER BY sync_runs.run_id;
+FROM (
+    SELECT run_id, scope, requested
+    FROM sync_runs
+    WHERE status IN ('succeeded', 'succeeded_with_warnings', 'failed', 'cancelled') AND run_id > $after
+    ORDER BY run_id
+    LIMIT $limit::BIGINT
+) AS ended
+LEFT JOIN entity_outcomes ON entity_outcomes.run_id = ended.run_id
+GROUP BY ended.run_id, ended.scope, ended.requested
+ORDER BY ended.run_id;
 
 -- name: find_unfinished_endings
 -- Ended runs without a time of their end, or with a stage still open.
