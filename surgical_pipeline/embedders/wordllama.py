@@ -26,7 +26,7 @@ _WORD = re.compile(r"\n+|[ ▁]*[^ ▁\n]+|[ ▁]+")
 
 _KEPT_WORDS = 2**17
 _LONGEST_KEPT_WORD = 32
-"""A megabyte of a pasted log has some 30,000 words, each looked up several times. All kept words take 30 MB."""
+"""A megabyte of a pasted log has 30,000 words, each looked up several times. All kept words take 20 to 30 MB."""
 
 _loading = threading.Lock()
 

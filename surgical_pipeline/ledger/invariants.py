@@ -10,6 +10,7 @@ from surgical_pipeline.ledger.protocol import Ledger, Transaction
 
 MAX_EXAMPLES = 10
 _RUNS_AT_ONCE = 50_000
+"""Whose scopes one window reads: about as long a window as the other invariants of a large ledger take."""
 
 
 class Violation(BaseModel):
