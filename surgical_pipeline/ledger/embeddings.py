@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
@@ -33,9 +33,9 @@ class EmbeddingCandidate:
 
 @dataclass(frozen=True, slots=True)
 class DocumentVectors:
-    """A document's vectors, one a chunk in order: ``vectors`` has the shape (chunks, dimension), float32.
+    """A document's vectors, one a chunk in order.
 
-    ``texts``: the same in the form the ledger takes, made here so that no window waits for it.
+    ``vectors``: becomes an array of shape (chunks, dimension), float32.
 
     Raises:
         ValueError: vectors that are not of shape (chunks >= 1, dimension), or not finite.
@@ -46,10 +46,9 @@ class DocumentVectors:
     model: str
     dimension: int
     vectors: "Vectors"
-    texts: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "texts", _texts_of(self))
+        object.__setattr__(self, "vectors", _matrix_of(self))
 
 
 def fitting(
@@ -111,18 +110,32 @@ def write_vectors(tx: Transaction, run_id: str, batch: Sequence[DocumentVectors]
     if entries:
         models = [(entry.document_id, entry.model) for entry in entries]
         tx.execute("delete_model_embeddings", **columns(models, "document_id", "model"))
-        rows = [
-            (entry.document_id, index, entry.model, entry.content_hash, entry.dimension, text)
-            for entry in entries
-            for index, text in enumerate(entry.texts)
-        ]
-        names = ("document_id", "chunk_index", "model", "content_hash", "dimension", "vector")
-        tx.execute("insert_embeddings", run_id=run_id, embedded_at=tx.now, **columns(rows, *names))
+    for dimension in sorted({entry.dimension for entry in entries}):
+        _insert(tx, run_id, [entry for entry in entries if entry.dimension == dimension])
     return frozenset(entry.document_id for entry in entries)
 
 
-def _texts_of(entry: DocumentVectors) -> tuple[str, ...]:
+def _insert(tx: Transaction, run_id: str, entries: Sequence[DocumentVectors]) -> None:
+    """Those of one dimension."""
     import numpy as np  # noqa: PLC0415  numpy takes 0.1 s to import, and most commands need none
+
+    rows = [
+        (entry.document_id, index, entry.model, entry.content_hash)
+        for entry in entries
+        for index in range(len(entry.vectors))
+    ]
+    tx.insert_vectors(
+        "insert_embeddings",
+        np.concatenate([entry.vectors for entry in entries]),
+        dimension=entries[0].dimension,
+        run_id=run_id,
+        embedded_at=tx.now,
+        **columns(rows, "document_id", "chunk_index", "model", "content_hash"),
+    )
+
+
+def _matrix_of(entry: DocumentVectors) -> "NDArray[np.float32]":
+    import numpy as np  # noqa: PLC0415
 
     vectors = np.asarray(entry.vectors, dtype=np.float32)
     if vectors.ndim != _MATRIX or not len(vectors) or vectors.shape[1] != entry.dimension:
@@ -132,6 +145,4 @@ def _texts_of(entry: DocumentVectors) -> tuple[str, ...]:
         )
     if not np.isfinite(vectors).all():
         raise ValueError(f"the vectors of document {entry.document_id} are not finite")
-    # Nine digits distinguish every float32; text is the fastest input for DuckDB without Arrow.
-    template = f"[{','.join(['%.9g'] * entry.dimension)}]"
-    return tuple(template % tuple(row) for row in vectors.tolist())
+    return vectors

@@ -8,10 +8,14 @@ import threading
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from datetime import datetime
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from surgical_pipeline.domain.outcomes import LockStats
 from surgical_pipeline.ledger.clock import Clock
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 T = TypeVar("T")
 
@@ -45,6 +49,18 @@ class Transaction(Protocol):
         Raises:
             KeyError: no such query.
             LedgerError: the disk is full, the file damaged, …
+        """
+
+    def insert_vectors(self, query_name: str, vectors: "NDArray[np.float32]", /, **params: Any) -> None:
+        """Run a named query that stores ``vectors``, an array of shape (n, dimension).
+
+        Args:
+            query_name: as for ``execute``.
+            vectors: one for each value of the columns among ``params``, in order.
+            **params: as for ``execute``.
+
+        Raises:
+            KeyError, LedgerError: as for ``execute``.
         """
 
     def rows(self, query_name: str, /, **params: Any) -> list[dict[str, Any]]:

@@ -54,11 +54,9 @@ class DuckDBTables:
         values = [pa.array(column) for column in zip(*rows, strict=True)]
         with storage_errors(self._path):
             self._connection.register(_GIVEN, pa.Table.from_arrays(values, names=list(columns)))
-            try:
-                names = _names(columns)
-                self._connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {_GIVEN}")  # noqa: S608
-            finally:
-                self._connection.unregister(_GIVEN)
+            names = _names(columns)
+            self._connection.execute(f"INSERT INTO {table} ({names}) SELECT {names} FROM {_GIVEN}")  # noqa: S608
+            self._connection.unregister(_GIVEN)
 
     def _types(self, table: str) -> list[tuple[str, str]]:
         rows = self._execute(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -11,6 +11,10 @@ from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.open_transaction import OpenTransaction
 from surgical_pipeline.ledger.sql import query
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_VECTORS = "given_vectors"
 _PARSED: dict[str, duckdb.Statement] = {}
 """By the query's name. DuckDB takes a third of a small statement's time to parse it."""
 
@@ -32,6 +36,22 @@ class DuckDBTransaction(OpenTransaction):
         with storage_errors(self._path):
             self._connection.execute(query("search_typed_views_first").text)
             return self._connection.sql(text, params=dict(params)).to_arrow_table()
+
+    def insert_vectors(self, query_name: str, vectors: "NDArray[Any]", /, **params: Any) -> None:
+        """Give DuckDB the numbers as columns of an array: as texts or lists they take it ten times as long."""
+        import numpy as np  # noqa: PLC0415  whoever has vectors has imported it
+
+        rows, dimension = vectors.shape
+        given = {
+            "row": np.repeat(np.arange(rows, dtype=np.int32), dimension),
+            "place": np.tile(np.arange(dimension, dtype=np.int32), rows),
+            "value": vectors.ravel(),
+        }
+        with storage_errors(self._path):
+            self._connection.register(_VECTORS, given)
+        self.execute(query_name, **params)
+        with storage_errors(self._path):
+            self._connection.unregister(_VECTORS)
 
     def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
         """Nobody else can write: the window has the file."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from surgical_pipeline.ledger.errors import LedgerError
 from surgical_pipeline.ledger.open_transaction import OpenTransaction
@@ -11,6 +11,9 @@ from surgical_pipeline.ledger.postgres.faults import storage_errors
 from surgical_pipeline.ledger.postgres.statements import bare, statement
 from surgical_pipeline.ledger.postgres.turns import BEFORE
 from surgical_pipeline.ledger.postgres.values import storable
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 BY_PGVECTOR = {"rank_by_meaning": "rank_by_meaning_by_pgvector"}
 """Queries that have another form with the extension pgvector. Vectors are stored in the same way without it."""
@@ -57,6 +60,11 @@ class PostgresTransaction(OpenTransaction):
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):
             self._connection.execute(bare("search_typed_views_first"))
             return read(self._connection, text, params)
+
+    def insert_vectors(self, query_name: str, vectors: "NDArray[Any]", /, **params: Any) -> None:
+        """As texts of arrays; nine digits distinguish every float32."""
+        template = f"{{{','.join(['%.9g'] * vectors.shape[1])}}}"
+        self.execute(query_name, vector=[template % tuple(row) for row in vectors.tolist()], **params)
 
     def wait_for_turn(self, query_name: str, /, **params: Any) -> None:
         with storage_errors(self._shown, timeout_seconds=self._timeout_seconds):

@@ -126,13 +126,23 @@ def test_all_chunks_of_a_document_and_model_are_replaced(filled: Ledger) -> None
 
 
 def test_vectors_come_back_bit_for_bit(filled: Ledger) -> None:
-    matrix = np.random.default_rng(1).normal(size=(3, 256)).astype(np.float32)
-    matrix[0, :4] = (np.float32(1e-38), np.float32(-3e38), np.float32(1 / 3), 0)
+    """So many numbers that DuckDB's threads share them, and some of another length among them."""
+    random = np.random.default_rng(1)
+    many, few, others = (
+        random.normal(size=shape).astype(np.float32) for shape in ((1_500, 256), (2, 256), (3, 5))
+    )
+    few[0, :4] = (np.float32(1e-38), np.float32(-3e38), np.float32(1 / 3), 0)
+    batch = [
+        DocumentVectors("a", "hash of text", MODEL, 256, many),
+        DocumentVectors("b", "hash of text", "other", 5, others),
+        DocumentVectors("c", "hash of text", MODEL, 256, few),
+    ]
     with filled.write("embed") as tx:
-        write_vectors(tx, "run-1", [DocumentVectors("a", "hash of text", MODEL, 256, matrix)])
-        rows = read_sql(tx, "SELECT vector, dimension FROM embeddings ORDER BY chunk_index")
-    assert np.array_equal(np.array([vector for vector, _ in rows], dtype=np.float32), matrix)
-    assert {dimension for _, dimension in rows} == {256}
+        assert write_vectors(tx, "run-1", batch) == {"a", "b", "c"}
+        rows = read_sql(tx, "SELECT vector, dimension FROM embeddings ORDER BY document_id, chunk_index")
+    for sent, (start, end) in ((many, (0, 1_500)), (others, (1_500, 1_503)), (few, (1_503, 1_505))):
+        assert np.array_equal(np.array([vector for vector, _ in rows[start:end]], dtype=np.float32), sent)
+    assert [dimension for _, dimension in rows] == [256] * 1_500 + [5] * 3 + [256] * 2
 
 
 @pytest.mark.parametrize(

@@ -43,11 +43,12 @@ def test_every_query_is_one_statement(database: str) -> None:
 
 
 def test_what_a_database_says_in_its_own_way_takes_the_same_parameters_or_fewer() -> None:
-    """A store passes what the shared query takes; DuckDB refuses a parameter too many."""
+    """A store passes what the shared query takes; DuckDB refuses one too many. Vectors are a table to it."""
     of_duckdb, of_postgres = sql.queries("duckdb"), sql.queries("postgres")
     for name in of_duckdb.keys() & of_postgres.keys():
         ours, theirs = (set(re.findall(r"\$([a-z_]\w*)", one[name].text)) for one in (of_duckdb, of_postgres))
-        assert theirs <= ours, name
+        as_table = {"vector"} if "given_vectors" in of_duckdb[name].text else set()
+        assert theirs - as_table <= ours, name
 
 
 def test_both_databases_have_the_same_migrations() -> None:
