@@ -105,6 +105,7 @@ bench: $(VENV)/.dev ## Measure everything, then ours beside dlt and others, whic
 	@$(BIN)/python -m benchmarks.fetching
 	@$(BIN)/python -m benchmarks.long_list
 	@$(BIN)/python -m benchmarks.sync
+	@$(BIN)/python -m benchmarks.shares
 	@$(BIN)/python -m benchmarks.small_runs
 	@$(BIN)/python -m benchmarks.sweep
 	@$(BIN)/python -m benchmarks.politeness
