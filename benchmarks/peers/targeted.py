@@ -133,7 +133,8 @@ def add(found: Section, taken: Mapping[str, Sequence[Taken]], *, size: int, late
         goal = GOAL if peer == DLT and size >= 100 else None  # noqa: PLR2004  the issues of the goal
         without = f"without documents and embeddings ours takes {mine.fetching}; {peer} makes neither"
         if goal is not None and theirs.run.median < goal * floor:
-            without += f"; {peer} is at {theirs.run.median / floor:.1f} times the floor, so the goal is below the floor"
+            times = theirs.run.median / floor
+            without += f"; {peer} takes {times:.1f} times the floor, so the goal is below what any client needs"
         work = f"processor seconds of the whole process: ours {mine.processor}, {peer} {theirs.processor}"
         outside = (
             f"before and after its run ours takes {mine.outside} s, {peer} {theirs.outside}: Dagster's start and "
