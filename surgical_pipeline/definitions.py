@@ -1,23 +1,26 @@
 """What Dagster loads: `defs`, to be merged with others', and `code_location`, which is ours alone."""
 
-import dagster as dg
+from surgical_pipeline.defs.loading import loading
 
-from surgical_pipeline.defs.backlog import embed_backlog
-from surgical_pipeline.defs.gateways import RESOURCES
-from surgical_pipeline.defs.gitlab_dataset import READER, GitLabDataset
-from surgical_pipeline.defs.plan_backfill import plan_backfill
-from surgical_pipeline.defs.pruning.schedule import prune_job, prune_schedule
-from surgical_pipeline.defs.publishing import published, published_job
-from surgical_pipeline.defs.report import report, report_job, report_schedule
-from surgical_pipeline.defs.sensors.gitlab_changes import gitlab_changes
-from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
-from surgical_pipeline.defs.sensors.mirror import mirror
-from surgical_pipeline.defs.sensors.publish import publish
-from surgical_pipeline.defs.sensors.sweep import sweep
-from surgical_pipeline.defs.sync.asset import surgical_sync, surgical_sync_job
-from surgical_pipeline.defs.sync.backfill_job import surgical_backfill_job
-from surgical_pipeline.defs.sync.checks import ledger_checks
-from surgical_pipeline.domain.foreign_text import make_logs_visible
+with loading():
+    import dagster as dg
+
+    from surgical_pipeline.defs.backlog import embed_backlog
+    from surgical_pipeline.defs.gateways import RESOURCES
+    from surgical_pipeline.defs.gitlab_dataset import READER, GitLabDataset
+    from surgical_pipeline.defs.plan_backfill import plan_backfill
+    from surgical_pipeline.defs.pruning.schedule import prune_job, prune_schedule
+    from surgical_pipeline.defs.publishing import published, published_job
+    from surgical_pipeline.defs.report import report, report_job, report_schedule
+    from surgical_pipeline.defs.sensors.gitlab_changes import gitlab_changes
+    from surgical_pipeline.defs.sensors.gitlab_webhooks import gitlab_webhooks
+    from surgical_pipeline.defs.sensors.mirror import mirror
+    from surgical_pipeline.defs.sensors.publish import publish
+    from surgical_pipeline.defs.sensors.sweep import sweep
+    from surgical_pipeline.defs.sync.asset import surgical_sync, surgical_sync_job
+    from surgical_pipeline.defs.sync.backfill_job import surgical_backfill_job
+    from surgical_pipeline.defs.sync.checks import ledger_checks
+    from surgical_pipeline.domain.foreign_text import make_logs_visible
 
 defs = dg.Definitions(
     assets=[surgical_sync, report, published],
