@@ -27,7 +27,7 @@ class Contest:
     """One figure of ours beside a peer's; less is better.
 
     ``goal``: the least ratio that we want; None: there is none. ``why``: what else was measured that tells where
-    the difference comes from; it is printed if the peer wins.
+    the difference comes from; it is printed if the peer wins or the goal is missed.
     """
 
     what: str
@@ -104,6 +104,8 @@ def page(sections: Sequence[Section], *, rounds: int) -> str:
             "ours and the peers took turns against one sandbox, with the least and the most in parentheses."
         ),
         "",
+        "Where a run's seconds go, and what was tried: [decision](../docs/decisions/where-the-seconds-go.md).",
+        "",
         *summary(contests, floors),
         "",
         "## Machine and versions",
@@ -128,7 +130,7 @@ def summary(contests: Iterable[Contest], floors: Iterable[Floor]) -> list[str]:
     high = sorted((one for one in floors if one.ratio > HIGHEST_FLOOR), key=lambda one: -one.ratio)
     lines = ["## Summary", ""]
     lines += [_lost(one) for one in lost] or ["- No peer wins in any figure below."]
-    lines += [f"- Short of the goal of {one.goal:g} times: {_contest(one)}" for one in missed]
+    lines += [f"- Short of the goal of {one.goal:g} times: {_contest(one)}{_why(one)}" for one in missed]
     lines += [
         f"- More than {HIGHEST_FLOOR:g} times its floor: {one.what}: {one.ours}, floor {one.floor:.3g}; "
         f"ours to floor {one.ratio:.2f}"
@@ -140,8 +142,11 @@ def summary(contests: Iterable[Contest], floors: Iterable[Floor]) -> list[str]:
 
 def _lost(one: Contest) -> str:
     goal = f" (the goal is {one.goal:g})" if one.goal is not None else ""
-    why = f": {one.why}" if one.why else "; nothing that was measured tells why"
-    return f"- **{one.peer} wins**{goal}: {_contest(one)}{why}"
+    return f"- **{one.peer} wins**{goal}: {_contest(one)}{_why(one)}"
+
+
+def _why(one: Contest) -> str:
+    return f": {one.why}" if one.why else "; nothing that was measured tells why"
 
 
 def _contest(one: Contest) -> str:

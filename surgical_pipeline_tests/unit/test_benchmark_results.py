@@ -19,7 +19,7 @@ def test_where_a_peer_wins_comes_first_with_why_and_then_missed_goals_and_high_f
     lines = summary(
         [
             contest("a, s", ours=1, theirs=4, goal=3),
-            contest("b, s", ours=1, theirs=2.5, goal=3),
+            contest("b, s", ours=1, theirs=2.5, goal=3, why="both wait for GitLab"),
             contest("c, s", ours=2, theirs=1, goal=3, why="it renders no documents"),
             contest("d, s", ours=4, theirs=1),
         ],
@@ -31,7 +31,7 @@ def test_where_a_peer_wins_comes_first_with_why_and_then_missed_goals_and_high_f
             "- **dlt wins** (the goal is 3): c, s: ours 2 (2-4), dlt 1; theirs to ours 0.50: "
             "it renders no documents"
         ),
-        "- Short of the goal of 3 times: b, s: ours 1 (1-2), dlt 2.5; theirs to ours 2.50",
+        "- Short of the goal of 3 times: b, s: ours 1 (1-2), dlt 2.5; theirs to ours 2.50: both wait for GitLab",
         "- More than 1.3 times its floor: e, s: 3, floor 2; ours to floor 1.50",
         "- Ours wins: a, s: ours 1 (1-2), dlt 4; theirs to ours 4.00",
     ]
