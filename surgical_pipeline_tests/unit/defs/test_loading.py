@@ -33,11 +33,13 @@ def test_python_never_looks_for_garbage_in_the_code_location() -> None:
     assert kept > 100_000
 
 
-def test_what_looked_for_garbage_before_does_so_again_even_after_an_error() -> None:
+def test_after_an_error_all_is_as_it_was() -> None:
+    gc.unfreeze()
     with pytest.raises(ImportError), loading():
         assert not gc.isenabled()
         raise ImportError
     assert gc.isenabled()
+    assert not gc.get_freeze_count()
 
 
 def test_who_does_without_goes_on_without() -> None:
