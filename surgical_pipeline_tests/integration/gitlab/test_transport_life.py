@@ -52,10 +52,10 @@ async def test_without_tls_no_authorities_are_loaded(server: WireServer, token: 
 async def test_an_endpoint_that_hangs_costs_the_budget_and_no_more(server: WireServer, token: str) -> None:
     server.on(VERSION, Reply(hang=True))
     started = time.monotonic()
-    error, stats = await ask_version(server, token, deadline=Deadline.after(0.2, time.monotonic))
+    error, stats = await ask_version(server, token, deadline=Deadline.after(1, time.monotonic))
     assert isinstance(error, BudgetExceededError)
     assert error.code is FailureCode.TIMEOUT
-    assert 0.15 < time.monotonic() - started < 2
+    assert 0.95 < time.monotonic() - started < 5
     assert stats.requests == 1
 
 
@@ -63,7 +63,7 @@ async def test_an_answer_slower_than_the_request_timeout_is_asked_for_again(
     server: WireServer, token: str
 ) -> None:
     server.on(VERSION, Reply(hang=True), GOOD_VERSION)
-    answer, stats = await ask_version(server, token, request_timeout_seconds=0.1)
+    answer, stats = await ask_version(server, token, request_timeout_seconds=0.5)
     assert answer == "18.5.1"
     assert stats.retries == 1
 
@@ -82,7 +82,7 @@ async def test_a_backoff_that_does_not_fit_the_budget_is_not_waited_for(server: 
     started = time.monotonic()
     error, stats = await ask_version(server, token, retry=patient)
     assert isinstance(error, ServerError)
-    assert time.monotonic() - started < 2
+    assert time.monotonic() - started < 8
     assert stats.requests == 1
 
 
