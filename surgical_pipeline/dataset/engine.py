@@ -16,6 +16,7 @@ from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.schema import SCHEMA
 from surgical_pipeline.dataset.versions import DATABASE, PARQUET
 from surgical_pipeline.ledger import sql
+from surgical_pipeline.ledger.duckdb.faults import interruptions
 from surgical_pipeline.ledger.standing import Standing
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {
@@ -29,7 +30,8 @@ CONFIG: dict[str, str | bool | int | float | list[str]] = {
 def reading_errors() -> Iterator[None]:
     """What DuckDB says of a reader's SQL, as a DatasetError."""
     try:
-        yield
+        with interruptions():
+            yield
     except duckdb.Error as error:
         raise DatasetError(str(error).strip()) from error
 
@@ -142,6 +144,7 @@ def _escaped(path: Path) -> str:
 def building_errors() -> Iterator[None]:
     """What DuckDB says when a version cannot be made, such as a full disk, as an OSError."""
     try:
-        yield
+        with interruptions():
+            yield
     except duckdb.Error as error:
         raise OSError(str(error).partition("\n")[0].rstrip(".")) from error

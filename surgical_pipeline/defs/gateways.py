@@ -40,7 +40,7 @@ from surgical_pipeline.gitlab.client import GitLabClient
 from surgical_pipeline.gitlab.clock import GitLabClock
 from surgical_pipeline.gitlab.pacing import Priority
 from surgical_pipeline.gitlab.snapshots import SnapshotFile, discard_old_snapshots
-from surgical_pipeline.ledger.errors import LedgerError
+from surgical_pipeline.ledger.errors import LedgerError, LockTimeoutError
 from surgical_pipeline.ledger.heartbeat import Heartbeat
 from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline.ledger.opening import open_ledger, open_request_pacing
@@ -74,6 +74,7 @@ class RunGateways:
         self._phase: Phase | None = None
         self._began_in: Phase | None = None
         self._failure: Failure | None = None
+        self._gave_up = False
         self._run_id = run_id
         self._alive = ExitStack()
         self.gitlab_clock = GitLabClock()
@@ -153,12 +154,25 @@ class RunGateways:
             LedgerError: the ledger cannot be written now.
         """
         self._failure = failure
-        if self._gave_up:
+        if failure.code is FailureCode.LOCK_TIMEOUT:
+            self._gave_up = True
             return
         if of_entities:
             with self.run.window("failures") as tx:
                 self.run.save_outcomes(tx, [outcome_of(failed) for failed in of_entities])
         self.run.finish_failed(failure)
+
+    def cancel(self) -> None:
+        """End the run as cancelled; if the ledger cannot be written now, `close` or the mirror does, as in `fail`.
+
+        Raises:
+            LedgerError: the ledger cannot be written now.
+        """
+        try:
+            self.run.finish_cancelled()
+        except LockTimeoutError:
+            self._gave_up = True
+            raise
 
     def close(self, *, cancelled: bool) -> None:
         """Called when the run is over: writes what no stage has written about its ending.
@@ -178,10 +192,6 @@ class RunGateways:
                 self.run.finish_failed(self._failure or outside)
         except LedgerError as error:
             _LOG.warning("the rest of run %s is left to the mirror: %s", self._run_id, error)
-
-    @property
-    def _gave_up(self) -> bool:
-        return self._failure is not None and self._failure.code is FailureCode.LOCK_TIMEOUT
 
     @cached_property
     def ledger(self) -> Ledger:

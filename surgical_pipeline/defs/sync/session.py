@@ -92,7 +92,7 @@ def stage(
     except OSError as error:  # for example, preflight's snapshots could not be stored in DAGSTER_HOME
         message = f"{error.strerror}: {error.filename}"
         _fail(gateways, Failure(code=FailureCode.LEDGER_ERROR, message=message, stage=phase), cause=error)
-    except dg.DagsterExecutionInterruptedError:
+    except (dg.DagsterExecutionInterruptedError, KeyboardInterrupt):
         _interrupted(context, gateways, phase=phase)
         raise
     except Exception as error:  # noqa: BLE001  the boundary: a defect must end in the ledger, too
@@ -137,15 +137,19 @@ def _fail(
 def _interrupted(context: dg.OpExecutionContext, gateways: RunGateways, *, phase: Phase) -> None:
     """A terminated run is already CANCELING in Dagster; after a bare signal it is not: Dagster calls it failed.
 
-    For a run in a command's own process, a signal is Ctrl+C or SIGTERM, and so a cancellation.
+    For a run in a command's own process, a signal is Ctrl+C or SIGTERM, and so a cancellation. If the ledger
+    cannot be told now, Dagster must hear of the interrupt all the same: it would call the run failed.
     """
     if worker_of(context.run) is not None:
         report_canceling(context.instance, context.run_id)
-    if _cancelled(context):
-        gateways.run.finish_cancelled()
-        return
-    message = f"the process was told to stop during {phase}"
-    gateways.fail(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
+    try:
+        if _cancelled(context):
+            gateways.cancel()
+        else:
+            message = f"the process was told to stop during {phase}"
+            gateways.fail(Failure(code=FailureCode.CANCELLED, message=message, stage=phase))
+    except LedgerError as error:
+        context.log.warning("The run was interrupted, and the ledger could not be told: %s", error)
 
 
 def _cancelled(context: dg.OpExecutionContext) -> bool:

@@ -15,7 +15,7 @@ import duckdb
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
-from surgical_pipeline.ledger.duckdb.faults import storage_errors
+from surgical_pipeline.ledger.duckdb.faults import interruptions, storage_errors
 from surgical_pipeline.ledger.duckdb.file import CONFIG, wait_for_strangers, wal_bytes
 
 
@@ -46,7 +46,7 @@ class Engine:
 
     def start(self) -> None:
         """Start DuckDB if it is not running. This takes longer than a window, so do it before taking the lock."""
-        with self._guard:
+        with self._guard, interruptions():
             if self._running is None:
                 self._running = start(f"{self._path}.tmp")
 
@@ -62,22 +62,26 @@ class Engine:
         """A connection whose database is the file, without a transaction. The ledger's lock must be held.
 
         ``waited`` and errors as in ``wait_for_strangers``.
+
+        Raises:
+            KeyboardInterrupt: a signal that is to end the main thread came while a query ran in it.
         """
-        with self._guard:
-            if self._windows == 0:
-                self._attach(read_only, timeout_seconds=timeout_seconds, cancelled=cancelled, waited=waited)
-            self._windows += 1
-        sound = False
-        try:
-            with self._connection() as connection:
-                yield connection
-            sound = True
-        finally:
+        with interruptions():
             with self._guard:
-                self._windows -= 1
-                self._doubtful |= not sound
                 if self._windows == 0:
-                    self._detach()
+                    self._attach(read_only, timeout_seconds=timeout_seconds, cancelled=cancelled, waited=waited)
+                self._windows += 1
+            sound = False
+            try:
+                with self._connection() as connection:
+                    yield connection
+                sound = True
+            finally:
+                with self._guard:
+                    self._windows -= 1
+                    self._doubtful |= not sound
+                    if self._windows == 0:
+                        self._detach()
 
     @contextmanager
     def _connection(self) -> Iterator[duckdb.DuckDBPyConnection]:

@@ -19,6 +19,7 @@ from surgical_pipeline.settings import SettingsError
 from surgical_pipeline_tests.integration.dataset.everything import filled_ledger
 from surgical_pipeline_tests.integration.dataset.given import bring, issue_of
 from surgical_pipeline_tests.integration.ledger.examples import run_sql
+from surgical_pipeline_tests.signals import LONG_QUERY, soon_interrupted
 
 DTYPES = {
     ColumnType.TEXT: "string",
@@ -125,6 +126,12 @@ def test_a_name_in_sql_is_never_a_variable_of_the_program(dataset: Dataset) -> N
         with pytest.raises(DatasetError, match=f"{name} does not exist"):
             dataset.sql(f"SELECT * FROM {name}")
     assert len(frame) == 1
+
+
+def test_ctrl_c_while_a_query_runs_is_an_interrupt(dataset: Dataset) -> None:
+    with pytest.raises(KeyboardInterrupt), soon_interrupted():
+        dataset.sql(LONG_QUERY)
+    assert len(dataset.issues()) > 0
 
 
 def test_a_table_that_does_not_exist_is_an_attribute_error_with_the_nearest_names(dataset: Dataset) -> None:

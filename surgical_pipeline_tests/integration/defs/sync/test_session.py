@@ -3,12 +3,21 @@
 import asyncio
 import os
 import signal
+import threading
+from pathlib import Path
+from typing import NoReturn
 
+import dagster as dg
 import pytest
 
+from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync import asset
 from surgical_pipeline.domain.failures import FailureCode
+from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
+from surgical_pipeline.ledger.errors import LockTimeoutError
+from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline_tests.conftest import Sync
+from surgical_pipeline_tests.signals import LONG_QUERY
 
 
 def test_a_defect_in_a_stage_fails_the_run_and_its_entities_in_that_stage(
@@ -39,3 +48,46 @@ def test_an_interrupt_in_a_stage_cancels_the_run_and_its_entities(
     result = sync("acme/rocket#12!34")
     assert (result.completion_status, result.phase) == ("cancelled", "cancelled")
     assert [one.code for one in result.entity_failures] == [FailureCode.CANCELLED] * 2
+
+
+def test_an_interrupt_that_comes_while_a_query_runs_cancels_the_run(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the main thread, where DuckDB drops the exception that Dagster's signal handler raises."""
+
+    def interrupted(gateways: RunGateways, _work: object) -> None:
+        assert isinstance(gateways.ledger, DuckDBLedger)
+        keys = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+        with gateways.ledger.read() as tx:
+            keys.start()
+            tx.connection.execute(LONG_QUERY)
+
+    monkeypatch.setattr(RunGateways, "run_async", interrupted)
+    result = sync("acme/rocket#12!34")
+    assert (result.completion_status, result.phase) == ("cancelled", "cancelled")
+    assert [one.code for one in result.entity_failures] == [FailureCode.CANCELLED] * 2
+
+
+def test_a_cancelled_run_is_cancelled_for_dagster_too_if_the_ledger_cannot_be_told(
+    sync: Sync, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody has the ledger for longer than the limit. The run asks once, and the mirror writes the ending."""
+    asked = []
+
+    async def interrupted(*_: object, **__: object) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        await asyncio.sleep(60)
+
+    def held(recorder: JoinableRecorder) -> NoReturn:
+        asked.append(recorder.run_id)
+        raise LockTimeoutError(Path("ledger.duckdb"), 60)
+
+    monkeypatch.setattr(asset, "run_ingest", interrupted)
+    monkeypatch.setattr(JoinableRecorder, "finish_cancelled", held)
+    result = sync("acme/rocket#12!34")
+    assert asked == [result.run_id]
+    assert (result.completion_status, result.phase) == ("cancelled", "cancelled")
+    with dg.DagsterInstance.get() as instance:
+        run = instance.get_run_by_id(result.run_id)
+    assert run is not None
+    assert run.status is dg.DagsterRunStatus.CANCELED

@@ -18,6 +18,7 @@ from surgical_pipeline.ledger.runs import load_result, set_dagster_status
 from surgical_pipeline_tests.integration.ledger.duckdb.test_lock import wait_for, waiting_threads
 from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, start
 from surgical_pipeline_tests.integration.ledger.processes import beside, let_go
+from surgical_pipeline_tests.signals import LONG_QUERY, soon_interrupted
 
 
 def write_project(tx: DuckDBTransaction) -> None:
@@ -42,6 +43,23 @@ def test_an_exception_rolls_the_window_back(ledger: DuckDBLedger) -> None:
     with ledger.write("x") as tx:
         write_project(tx)
     assert projects(ledger) == 1
+
+
+def test_ctrl_c_while_a_query_runs_is_an_interrupt_and_rolls_the_window_back(ledger: DuckDBLedger) -> None:
+    """DuckDB alone would say ``RuntimeError: Query interrupted``."""
+    start(ledger, "run-1")
+    with pytest.raises(KeyboardInterrupt), soon_interrupted(), ledger.write("x") as tx:
+        write_project(tx)
+        tx.connection.execute(LONG_QUERY)
+    assert projects(ledger) == 0
+    with ledger.write("x") as tx:
+        write_project(tx)
+    assert projects(ledger) == 1
+
+
+def test_another_runtime_error_stays_what_it_is(ledger: DuckDBLedger) -> None:
+    with pytest.raises(RuntimeError, match="a defect"), ledger.write("x"):
+        raise RuntimeError("a defect")
 
 
 def test_a_read_window_cannot_write(ledger: DuckDBLedger) -> None:
