@@ -16,9 +16,9 @@ import pytest
 
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.sandbox.server import RunningSandbox
+from surgical_pipeline_tests.acceptance.conftest import DEV_LOCK_TIMEOUT_SECONDS
 from surgical_pipeline_tests.dagster_dev import HELD, IN_TURN, RUN_LIMIT_SECONDS, DagsterDev, wait_until
 from surgical_pipeline_tests.ledger_gate import (
-    LIMIT_SECONDS,
     has_lock,
     held,
     held_when,
@@ -132,7 +132,9 @@ def at_the_file(phase: str) -> Moment:
                 wait_until_waiting(scene.ledger, row.pid)
             # Sensors that came before it wait for the file, too, one after the other.
             wait_until(
-                lambda: not waiting(scene.ledger, row.pid or 0), limit_seconds=LIMIT_SECONDS, what="its turn"
+                lambda: not waiting(scene.ledger, row.pid or 0),
+                limit_seconds=DEV_LOCK_TIMEOUT_SECONDS,
+                what="its turn",
             )
             yield
             with held(scene.ledger):  # so the run has let go of it
