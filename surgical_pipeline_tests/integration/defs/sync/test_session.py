@@ -13,7 +13,6 @@ import pytest
 from surgical_pipeline.defs.gateways import RunGateways
 from surgical_pipeline.defs.sync import asset
 from surgical_pipeline.domain.failures import FailureCode
-from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import LockTimeoutError
 from surgical_pipeline.ledger.joinable import JoinableRecorder
 from surgical_pipeline_tests.conftest import Sync
@@ -50,17 +49,18 @@ def test_an_interrupt_in_a_stage_cancels_the_run_and_its_entities(
     assert [one.code for one in result.entity_failures] == [FailureCode.CANCELLED] * 2
 
 
+@pytest.mark.both_ledgers
 def test_an_interrupt_that_comes_while_a_query_runs_cancels_the_run(
-    sync: Sync, monkeypatch: pytest.MonkeyPatch
+    sync: Sync, backend: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In the main thread, where DuckDB drops the exception that Dagster's signal handler raises."""
+    slowly = "SELECT pg_sleep(5)" if backend == "postgres" else LONG_QUERY
 
     def interrupted(gateways: RunGateways, _work: object) -> None:
-        assert isinstance(gateways.ledger, DuckDBLedger)
         keys = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         with gateways.ledger.read() as tx:
             keys.start()
-            tx.connection.execute(LONG_QUERY)
+            tx.connection.execute(slowly)  # type: ignore[attr-defined]  both have it
 
     monkeypatch.setattr(RunGateways, "run_async", interrupted)
     result = sync("acme/rocket#12!34")
