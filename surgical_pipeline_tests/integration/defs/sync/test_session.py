@@ -60,7 +60,7 @@ def test_an_interrupt_that_comes_while_a_query_runs_cancels_the_run(
         keys = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
         with gateways.ledger.read() as tx:
             keys.start()
-            tx.connection.execute(slowly)  # type: ignore[attr-defined]  both have it
+            tx.connection.execute(slowly)  # type: ignore[attr-defined]  # both have it
 
     monkeypatch.setattr(RunGateways, "run_async", interrupted)
     result = sync("acme/rocket#12!34")
