@@ -15,7 +15,7 @@ from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
-from surgical_pipeline.ledger.duckdb.faults import storage_errors
+from surgical_pipeline.ledger.duckdb.faults import interruptions, storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -171,7 +171,7 @@ def _fingerprints(ledger: DuckDBLedger, path: Path) -> list[tuple[Any, ...]]:
 @contextmanager
 def _attached(ledger: DuckDBLedger) -> Iterator[duckdb.DuckDBPyConnection]:
     """The ledger attached as ``ledger`` to a separate connection, with no log left."""
-    with contextlib.closing(engine.start(f"{ledger.path}.compacting.tmp")) as connection:
+    with interruptions(), contextlib.closing(engine.start(f"{ledger.path}.compacting.tmp")) as connection:
         attach = sql.query("attach_ledger").text
         ledger_file.wait_for_strangers(
             ledger.path,

@@ -12,6 +12,7 @@ import duckdb
 import pytest
 
 from surgical_pipeline.ledger.content import upsert_project
+from surgical_pipeline.ledger.duckdb import maintenance
 from surgical_pipeline.ledger.duckdb.file import BLOCK_BYTES, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.maintenance import backup, compact
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -24,6 +25,7 @@ from surgical_pipeline_tests.integration.ledger.examples import PROJECT, at, sta
 from surgical_pipeline_tests.integration.ledger.processes import beside, let_go
 from surgical_pipeline_tests.integration.ledger.test_checks import save_everything
 from surgical_pipeline_tests.ledger_dump import content_of
+from surgical_pipeline_tests.signals import LONG_QUERY, soon_interrupted
 
 Content = dict[str, list[tuple[object, ...]]]
 BLOCKS_BEGIN = 12_288
@@ -262,6 +264,20 @@ def test_a_kill_at_any_step_leaves_a_good_ledger(filled: DuckDBLedger) -> None:
             pass
     assert steps > 8
     assert beside_ledger(filled) == {"ledger.duckdb", "ledger.duckdb.lock"}
+
+
+def test_ctrl_c_while_rows_are_copied_leaves_the_old_ledger(
+    filled: DuckDBLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy(connection: duckdb.DuckDBPyConnection, *_: Path) -> None:
+        connection.execute(LONG_QUERY)
+
+    monkeypatch.setattr(maintenance, "_copy_all", copy)
+    before = content_of(filled.path)
+    with pytest.raises(KeyboardInterrupt), soon_interrupted():
+        compact(filled)
+    assert content_of(filled.path) == before
+    assert not list(filled.path.parent.glob("*.compacting"))
 
 
 def test_a_kill_while_rows_are_copied_leaves_the_old_ledger_and_the_next_compaction_tidies_up(
