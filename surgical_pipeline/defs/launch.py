@@ -23,7 +23,12 @@ from surgical_pipeline.defs.dagster_runs import (
     trigger_of,
     worker_tags,
 )
-from surgical_pipeline.defs.dagster_words import ending_of, report_canceling, report_failure
+from surgical_pipeline.defs.dagster_words import (
+    ending_of,
+    report_canceling,
+    report_ending,
+    report_failure,
+)
 from surgical_pipeline.defs.gateways import TALLY
 from surgical_pipeline.defs.mirror import Change, Mirror
 from surgical_pipeline.defs.sync.config import GRAPH, BudgetConfig, block_of, scope_of_run
@@ -119,6 +124,22 @@ class Launch:
             TALLY.reset(before)
             self._wind_up(cancelled=cancelled())
 
+    def call_off(self) -> None:
+        """End the run as cancelled if it has not begun: this process, which was to execute it, is told to stop."""
+        run = self._instance.get_run_by_id(self.run_id)
+        if run is None or run.status is not dg.DagsterRunStatus.NOT_STARTED:
+            return
+        report_ending(self._instance, run, RunStatus.CANCELLED, "the process that was to run it was told to stop")
+        ledger = _ledger_for_a_last_look()
+        if not ledger.exists:
+            return
+        mirror = Mirror(self._instance, ledger)
+        try:
+            mirror.bring_over(self._instance.get_run_records(dg.RunsFilter(run_ids=[self.run_id])))
+            mirror.settle()
+        except LedgerError as error:
+            _LOG.warning("the ending of run %s is left to the mirror: %s", self.run_id, error)
+
     def refuse(self, failure: Failure) -> None:
         """End the run without executing it, if the ledger cannot be used. The mirror writes its row later."""
         self._ended_by = failure
@@ -172,7 +193,12 @@ def _ledger_for_a_last_look() -> Ledger:
 def launched(config: Mapping[str, Any], *, ledger: Ledger, parent_run_id: str | None = None) -> Iterator[Launch]:
     """A run that is created but not yet executed, with Dagster's instance open around it."""
     with opened_instance() as instance:
-        yield Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
+        run = Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
+        try:
+            yield run
+        except KeyboardInterrupt:
+            run.call_off()
+            raise
 
 
 def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], ledger: Ledger) -> str:
