@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import uuid4
 
 import dagster as dg
 
@@ -82,19 +83,21 @@ class Launch:
         self._tally = Tally()
         self._job = defs.resolve_job_def(SYNC_JOB if partition is None else BACKFILL_JOB)
         parent = instance.get_run_by_id(parent_run_id) if parent_run_id else None
-        self._run = instance.create_run_for_job(
-            job_def=self._job,
-            run_config=dict(config),
-            tags={
-                **tags,
-                **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], partition)),
-                **({} if partition is None else partition_tags(partition)),
-                **worker_tags(ProcessIdentity.of_this_process()),
-            },
-            parent_run_id=parent_run_id,
-            root_run_id=(parent.root_run_id or parent_run_id) if parent else parent_run_id,
-        )
-        self.run_id = self._run.run_id
+        self.run_id = str(uuid4())
+        with self._ended_if_interrupted():
+            self._run = instance.create_run_for_job(
+                job_def=self._job,
+                run_config=dict(config),
+                run_id=self.run_id,
+                tags={
+                    **tags,
+                    **scope_tags(scope_of_run(config["ops"][GRAPH]["config"], partition)),
+                    **({} if partition is None else partition_tags(partition)),
+                    **worker_tags(ProcessIdentity.of_this_process()),
+                },
+                parent_run_id=parent_run_id,
+                root_run_id=(parent.root_run_id or parent_run_id) if parent else parent_run_id,
+            )
 
     @property
     def progress(self) -> Progress | None:
@@ -108,8 +111,9 @@ class Launch:
         between stages Dagster only remembers it, so this is checked.
         """
         try:
-            self._mirror.bring_back()
-            self._mirror.settle()
+            with self._ended_if_interrupted():
+                self._mirror.bring_back()
+                self._mirror.settle()
         except LedgerError as error:
             self.refuse(Failure(code=error.code, message=str(error), stage=str(Phase.QUEUED)))
             return
@@ -124,8 +128,16 @@ class Launch:
             TALLY.reset(before)
             self._wind_up(cancelled=cancelled())
 
-    def call_off(self) -> None:
-        """End the run as cancelled if it has not begun: this process, which was to execute it, is told to stop."""
+    @contextmanager
+    def _ended_if_interrupted(self) -> Iterator[None]:
+        """If this process is told to stop before the run has begun, it is cancelled, and not lost."""
+        try:
+            yield
+        except KeyboardInterrupt:
+            self._call_off()
+            raise
+
+    def _call_off(self) -> None:
         run = self._instance.get_run_by_id(self.run_id)
         if run is None or run.status is not dg.DagsterRunStatus.NOT_STARTED:
             return
@@ -193,12 +205,7 @@ def _ledger_for_a_last_look() -> Ledger:
 def launched(config: Mapping[str, Any], *, ledger: Ledger, parent_run_id: str | None = None) -> Iterator[Launch]:
     """A run that is created but not yet executed, with Dagster's instance open around it."""
     with opened_instance() as instance:
-        run = Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
-        try:
-            yield run
-        except KeyboardInterrupt:
-            run.call_off()
-            raise
+        yield Launch(config, instance=instance, ledger=ledger, parent_run_id=parent_run_id)
 
 
 def launch(scope: Scope, *, budgets: Budgets, dependents: Sequence[Dependent], ledger: Ledger) -> str:
