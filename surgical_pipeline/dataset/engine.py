@@ -16,7 +16,7 @@ from surgical_pipeline.dataset.errors import DatasetError
 from surgical_pipeline.dataset.schema import SCHEMA
 from surgical_pipeline.dataset.versions import DATABASE, PARQUET
 from surgical_pipeline.ledger import sql
-from surgical_pipeline.ledger.duckdb.faults import interruptions
+from surgical_pipeline.ledger.interruptions import interruptions
 from surgical_pipeline.ledger.standing import Standing
 
 CONFIG: dict[str, str | bool | int | float | list[str]] = {

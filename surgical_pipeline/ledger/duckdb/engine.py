@@ -15,8 +15,9 @@ import duckdb
 
 from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb.checkpoints import CheckpointPolicy
-from surgical_pipeline.ledger.duckdb.faults import interruptions, storage_errors
+from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import CONFIG, wait_for_strangers, wal_bytes
+from surgical_pipeline.ledger.interruptions import interruptions
 
 
 def start(spill_folder: str) -> duckdb.DuckDBPyConnection:

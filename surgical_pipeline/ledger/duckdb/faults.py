@@ -11,7 +11,6 @@ from surgical_pipeline.ledger.errors import LedgerDamagedError, LedgerError, Led
 _STORAGE_ERRORS = (duckdb.OperationalError, duckdb.InternalError, duckdb.FatalException)
 _NO_SPACE = ("No space left on device", "File too large", "Disk quota exceeded")
 _NO_PERMISSION = ("Permission denied", "Read-only file system", "Operation not permitted")
-_INTERRUPTED = "Query interrupted"
 _MAGIC_END = 12
 
 
@@ -28,21 +27,6 @@ def storage_errors(path: Path) -> Iterator[None]:
         if isinstance(error, _STORAGE_ERRORS) or type(error) is duckdb.Error:
             raise fault(path, error) from error
         raise
-
-
-@contextmanager
-def interruptions() -> Iterator[None]:
-    """Raise KeyboardInterrupt where a signal ended a query.
-
-    DuckDB lets Python handle signals while a query runs in the main thread, drops what the handler raises, and
-    raises a RuntimeError of its own: a run that is cancelled would end as a defect.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if str(error) != _INTERRUPTED:
-            raise
-        raise KeyboardInterrupt from error
 
 
 def fault(path: Path, error: duckdb.Error) -> LedgerError:

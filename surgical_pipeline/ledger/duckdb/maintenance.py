@@ -15,11 +15,12 @@ from surgical_pipeline.ledger import sql
 from surgical_pipeline.ledger.duckdb import engine
 from surgical_pipeline.ledger.duckdb import file as ledger_file
 from surgical_pipeline.ledger.duckdb.copying import copy_file_and_log
-from surgical_pipeline.ledger.duckdb.faults import interruptions, storage_errors
+from surgical_pipeline.ledger.duckdb.faults import storage_errors
 from surgical_pipeline.ledger.duckdb.file import flush, make_empty, mode_of, wal_bytes, wal_path
 from surgical_pipeline.ledger.duckdb.leftovers import COMPACTING, PARTIAL, owned
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
 from surgical_pipeline.ledger.errors import BackupRefusedError, LedgerError, LedgerMissingError
+from surgical_pipeline.ledger.interruptions import interruptions
 from surgical_pipeline.ledger.versions import refuse_newer
 
 
