@@ -18,9 +18,9 @@ SCOPE = "acme/rocket#12-14!34"
 def evaluated() -> list[dg.RunRequest] | str:
     """The requests of a tick, or why there are none."""
     at = datetime(2026, 5, 4, 4, 30, tzinfo=UTC)
-    with dg.DagsterInstance.get() as instance:
-        context = dg.build_schedule_context(instance=instance, scheduled_execution_time=at)
-        data = defs.resolve_schedule_def("sweep").evaluate_tick(context)
+    # The tick enters the instance. Entered here, too, it would stay the one of all tests after this.
+    context = dg.build_schedule_context(instance=dg.DagsterInstance.get(), scheduled_execution_time=at)
+    data = defs.resolve_schedule_def("sweep").evaluate_tick(context)
     return list(data.run_requests or ()) or data.skip_message or ""
 
 
