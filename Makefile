@@ -90,6 +90,7 @@ soak: $(VENV)/.dev ## Kill everything, contend, cancel, start on nothing, and li
 	@$(BIN)/python -m surgical_pipeline_tests.soak kills --kills 200
 	@$(BIN)/python -m surgical_pipeline_tests.soak contention --processes 32
 	@$(BIN)/python -m surgical_pipeline_tests.soak cancellations
+	@$(BIN)/python -m surgical_pipeline_tests.soak interrupts --interrupts 150
 	@$(BIN)/python -m surgical_pipeline_tests.soak first_runs --processes 16 --rounds 10
 	@$(BIN)/python -m surgical_pipeline_tests.soak webhook --kills 20
 	@$(BIN)/python -m surgical_pipeline_tests.soak events --seconds 300

@@ -15,6 +15,7 @@ from surgical_pipeline_tests.soak.events import EventReport, kill_the_chain
 from surgical_pipeline_tests.soak.first_runs import first_syncs, first_writes
 from surgical_pipeline_tests.soak.hour import live_an_hour
 from surgical_pipeline_tests.soak.installation import Installation, installed
+from surgical_pipeline_tests.soak.interrupts import InterruptReport, interrupt_syncs
 from surgical_pipeline_tests.soak.kills import KillReport, kill_syncs
 from surgical_pipeline_tests.soak.partitions import run_partitions
 from surgical_pipeline_tests.soak.readers import read_beside
@@ -32,6 +33,7 @@ def main() -> None:
             "kills",
             "contention",
             "cancellations",
+            "interrupts",
             "first_runs",
             "webhook",
             "events",
@@ -43,6 +45,7 @@ def main() -> None:
         ],
     )
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--interrupts", type=int, default=150)
     parser.add_argument("--processes", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--held-seconds", type=float, default=30, help="webhook: how long a shell has the ledger")
@@ -71,18 +74,17 @@ def main() -> None:
             processes = min(chosen.processes, 4)
             sys.exit(0 if _partitions(Path(folder), partitions=chosen.partitions, processes=processes) else 1)
     with tempfile.TemporaryDirectory() as folder, installed(Path(folder)) as installation:
-        if chosen.harness == "kills":
-            good = _kills(installation, kills=chosen.kills, seed=chosen.seed)
-        elif chosen.harness == "contention":
-            good = _contention(installation, processes=chosen.processes, seed=chosen.seed)
-        elif chosen.harness == "first_runs":
-            good = _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds)
-        elif chosen.harness == "readers":
-            good = _readers(installation, chosen)
-        elif chosen.harness == "webhook":
-            good = _webhook(installation.home, chosen)
-        else:
-            good = _cancellations(installation, rounds=chosen.rounds)
+        seed = chosen.seed
+        harnesses = {
+            "kills": lambda: _kills(installation, kills=chosen.kills, seed=seed),
+            "interrupts": lambda: _interrupts(installation, interrupts=chosen.interrupts, seed=seed),
+            "contention": lambda: _contention(installation, processes=chosen.processes, seed=seed),
+            "first_runs": lambda: _first_runs(installation, processes=chosen.processes, rounds=chosen.rounds),
+            "readers": lambda: _readers(installation, chosen),
+            "webhook": lambda: _webhook(installation.home, chosen),
+            "cancellations": lambda: _cancellations(installation, rounds=chosen.rounds),
+        }
+        good = harnesses[chosen.harness]()
     sys.exit(0 if good else 1)
 
 
@@ -98,6 +100,18 @@ def _kills(installation: Installation, *, kills: int, seed: int) -> bool:
         _say(f"from kill to WORKER_LOST, median s     {statistics.median(report.reaped_seconds):.1f}")
         _say(f"from kill to WORKER_LOST, longest s    {max(report.reaped_seconds):.1f}")
     return not report.violations
+
+
+def _interrupts(installation: Installation, *, interrupts: int, seed: int) -> bool:
+    report = interrupt_syncs(installation, interrupts=interrupts, seed=seed, on_interrupt=_interrupted)
+    _say(f"interrupts                             {report.interrupts}")
+    _say(f"that met a run                         {report.endings.total()}")
+    for ending, count in report.endings.most_common():
+        _say(f"  {ending:<52} {count}")
+    _say(f"wrong                                  {len(report.wrong)}")
+    for line in report.wrong[:20]:
+        _say(f"  {line}")
+    return not report.wrong
 
 
 def _readers(installation: Installation, chosen: argparse.Namespace) -> bool:
@@ -141,6 +155,11 @@ def _partitions(home: Path, *, partitions: int, processes: int) -> bool:
     for violation in report.violations[:20]:
         _say(f"  {violation}")
     return report.runs == {"succeeded": partitions} and not (report.codes or report.violations)
+
+
+def _interrupted(report: InterruptReport) -> None:
+    if report.interrupts % 20 == 0:
+        sys.stderr.write(f"{report.interrupts} interrupts, {len(report.wrong)} wrong\n")
 
 
 def _progress(report: KillReport) -> None:
