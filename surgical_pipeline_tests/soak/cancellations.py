@@ -36,18 +36,23 @@ def latencies(installation: Installation, *, rounds: int) -> dict[str, float]:
     }
 
 
-def _one(installation: Installation, fault: dict[str, object], *, stage: str) -> float:
-    control = installation.sandbox.control
-    control.reset()
-    control.add_fault(**fault)  # type: ignore[arg-type]
-    with subprocess.Popen(
-        [PROGRAM, "sync", SCOPE, "--json"],
+def start_sync(installation: Installation, scope: str) -> "subprocess.Popen[bytes]":
+    """As from a terminal; nobody reads what it prints."""
+    return subprocess.Popen(
+        [PROGRAM, "sync", scope, "--json"],
         cwd=installation.home,
         env=os.environ | installation.environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
-    ) as process:
+    )
+
+
+def _one(installation: Installation, fault: dict[str, object], *, stage: str) -> float:
+    control = installation.sandbox.control
+    control.reset()
+    control.add_fault(**fault)  # type: ignore[arg-type]
+    with start_sync(installation, SCOPE) as process:
         try:
             path = str(fault["path"]).rpartition("/")[2]
             run = _until(installation, lambda run: run.phase == stage and run.status == "running")

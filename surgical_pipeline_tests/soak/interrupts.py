@@ -1,6 +1,5 @@
 """Ctrl+C and SIGTERM to `sync` at random moments: the process, the ledger and Dagster must tell one story."""
 
-import os
 import random
 import signal
 import subprocess
@@ -12,8 +11,7 @@ from dataclasses import dataclass, field
 import dagster as dg
 
 from surgical_pipeline.ledger.runs import RunSummary, list_runs
-from surgical_pipeline_tests.signals import default_signals
-from surgical_pipeline_tests.soak.cancellations import PROGRAM
+from surgical_pipeline_tests.soak.cancellations import start_sync
 from surgical_pipeline_tests.soak.installation import Installation
 
 SCOPE = "acme/rocket#12-20!34+35"
@@ -62,14 +60,7 @@ def _sync(
     installation: Installation, *, after_seconds: float | None, number: signal.Signals = signal.SIGINT
 ) -> int | None:
     """Its exit code; None: it had to be killed."""
-    with subprocess.Popen(
-        [PROGRAM, "sync", SCOPE, "--json"],
-        cwd=installation.home,
-        env=os.environ | installation.environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        preexec_fn=default_signals,  # noqa: PLW1509  it calls nothing that takes a lock
-    ) as process:
+    with start_sync(installation, SCOPE) as process:
         if after_seconds is not None:
             time.sleep(after_seconds)
             process.send_signal(number)
