@@ -166,7 +166,7 @@ def test_readers_that_stay_open_stop_no_sync_and_no_publish(filled: DuckDBLedger
         for number in range(10):
             bring(filled, issue_of(10 + number))
             publish(filled, folder)
-        assert filled.stats.wait_ms < 5000
+        assert filled.stats.wait_ms < 500
     assert assert_whole(folder).tables["issues"].rows == 11
 
 

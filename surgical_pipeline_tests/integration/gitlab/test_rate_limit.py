@@ -84,7 +84,7 @@ async def test_retry_after_is_waited_out_where_it_fits(
     async with GitLabClient(server.url, token, retry=AT_ONCE) as client:
         started = time.monotonic()
         assert await client.version(deadline) == "18.5.1"
-        assert 0.9 < time.monotonic() - started < 10
+        assert 0.9 < time.monotonic() - started < 3
         assert (client.stats.rate_limited, client.stats.retries) == (1, 1)
 
 
@@ -102,7 +102,7 @@ async def test_retry_after_beyond_the_budget_is_told_at_once_and_holds_for_every
         assert raised.value.retry_after_seconds == pytest.approx(60, abs=2)
         with pytest.raises(RateLimitedError, match="asked to wait"):
             await two.version(deadline)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 2
     assert len(server.requests) == 1
 
 
@@ -151,7 +151,7 @@ async def test_few_requests_left_are_spread_over_the_window(
         await client.version(deadline)
         started = time.monotonic()
         await asyncio.gather(*(client.version(deadline) for _ in range(3)))
-        assert 0.4 < time.monotonic() - started < 10
+        assert 0.4 < time.monotonic() - started < 3
 
 
 async def test_one_processs_refusal_pauses_the_other_processes(
@@ -187,7 +187,9 @@ async def test_a_persons_request_overtakes_those_of_another_processs_backfill(
     ):
         asked = [asyncio.create_task(many.version(deadline)) for _ in range(8)]
         await eventually(lambda: SharedPacing(path, uptime).read().next_starts[Priority.BACKGROUND] > now + 3)
+        started = time.monotonic()
         await one.version(deadline)
+        assert time.monotonic() - started < 1
         assert sum(task.done() for task in asked) < 4
         await asyncio.gather(*asked)
 

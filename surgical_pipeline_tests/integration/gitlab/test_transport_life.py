@@ -82,7 +82,7 @@ async def test_a_backoff_that_does_not_fit_the_budget_is_not_waited_for(server: 
     started = time.monotonic()
     error, stats = await ask_version(server, token, retry=patient)
     assert isinstance(error, ServerError)
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 2
     assert stats.requests == 1
 
 

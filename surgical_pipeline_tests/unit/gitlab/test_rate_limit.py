@@ -115,7 +115,7 @@ def test_a_hopeless_wait_is_refused_even_while_every_place_is_taken() -> None:
 
     started = time.monotonic()
     asyncio.run(refuse())
-    assert time.monotonic() - started < 4
+    assert time.monotonic() - started < 1
 
 
 def test_a_shorter_pause_does_not_end_a_longer_one() -> None:
@@ -184,7 +184,7 @@ def test_spreading_never_costs_anybody_the_budget() -> None:
     started = time.monotonic()
     for _ in range(3):
         asyncio.run(take(limiter, 0.5))
-    assert time.monotonic() - started < 10
+    assert time.monotonic() - started < 1
 
 
 def test_none_left_is_a_pause_but_never_a_long_one() -> None:

@@ -49,7 +49,7 @@ def test_a_wait_past_the_limit_says_who_held_what_for_how_long(tmp_path: Path) -
             with DuckDBLedger(path, lock_timeout_seconds=0.2).write("wait"):
                 pytest.fail("two writers at once")
         assert caught.value.path == path
-        assert 0.2 <= caught.value.waited < 10
+        assert 0.2 <= caught.value.waited < 2
         let_go(holder)
 
 
@@ -129,7 +129,7 @@ def test_a_cancelled_wait_ends_promptly(tmp_path: Path) -> None:
         with pytest.raises(WaitAbandonedError):
             with locked(path, exclusive=True, timeout_seconds=30, cancelled=cancelled):
                 pytest.fail("called off")
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 2
 
 
 def test_a_second_window_in_one_thread_is_a_mistake_that_is_named(ledger: DuckDBLedger) -> None:
