@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from surgical_pipeline.domain.outcomes import SyncResult
 from surgical_pipeline.ledger.duckdb.windows import DuckDBLedger
@@ -12,6 +13,9 @@ from surgical_pipeline_tests.dagster_dev import RUN_LIMIT_SECONDS, wait_until
 from surgical_pipeline_tests.ledger_gate import Row, rows
 
 FOR_EVER_MS = 600_000
+LIST = "/merge_requests"
+SLOW_LIST: dict[str, Any] = {"path": f"*{LIST}", "delay_ms": 5_000}
+"""A fault of preflight's list: while it is on its way, a test takes the lock for which ingest will ask."""
 TICKS_SECONDS = 30
 """Several ticks of the mirror, on a slow machine."""
 

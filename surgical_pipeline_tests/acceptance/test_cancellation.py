@@ -28,6 +28,8 @@ from surgical_pipeline_tests.ledger_gate import (
 )
 from surgical_pipeline_tests.run_watch import (
     FOR_EVER_MS,
+    LIST,
+    SLOW_LIST,
     TICKS_SECONDS,
     assert_whole,
     result_of,
@@ -41,9 +43,6 @@ pytestmark = pytest.mark.dagster_dev
 SCOPE = Scope.parse("acme/rocket#12-14!34+35")
 PAUSE_SECONDS = 0.005
 """Shorter than any window."""
-LIST = "/merge_requests"
-SLOW_LIST = {"path": f"*{LIST}", "delay_ms": 5_000}
-"""Preflight's; while it waits, somebody takes the lock for which ingest will ask."""
 CONFIG = {"project": SCOPE.project, "issue_iids": list(SCOPE.issue_iids), "mr_iids": list(SCOPE.mr_iids)}
 
 

@@ -22,7 +22,14 @@ from surgical_pipeline_tests.conftest import Sync
 from surgical_pipeline_tests.dagster_dev import wait_until
 from surgical_pipeline_tests.ledger_dump import content_of
 from surgical_pipeline_tests.ledger_gate import Row, held, held_when, newest, rows, wait_until_waiting, waiting
-from surgical_pipeline_tests.run_watch import FOR_EVER_MS, TICKS_SECONDS, assert_whole, wait_for_request
+from surgical_pipeline_tests.run_watch import (
+    FOR_EVER_MS,
+    LIST,
+    SLOW_LIST,
+    TICKS_SECONDS,
+    assert_whole,
+    wait_for_request,
+)
 from surgical_pipeline_tests.sync_process import Ended, SyncProcess, syncing
 
 pytestmark = pytest.mark.processes
@@ -91,7 +98,8 @@ def fetching(part: str, *, answered: int | None = None) -> Moment:
 
 
 @contextmanager
-def at_the_lock(path: Path, _sandbox: RunningSandbox, process: SyncProcess) -> Iterator[None]:
+def at_the_lock(path: Path, sandbox: RunningSandbox, process: SyncProcess) -> Iterator[None]:
+    wait_for_request(sandbox, LIST)
     with held_when(path, running_in("preflight")):
         wait_until_waiting(path, process.pid)
         yield
@@ -120,28 +128,29 @@ def at_the_lock(path: Path, _sandbox: RunningSandbox, process: SyncProcess) -> I
             "preflight",
             id="waiting out a rate limit",
         ),
-        pytest.param(None, at_the_lock, "ingest", id="waiting for the lock"),
+        pytest.param(SLOW_LIST, at_the_lock, "ingest", id="waiting for the lock"),
     ],
 )
 def test_an_interrupted_sync_is_cancelled_and_tells_what_it_did(
     path: Path,
     sandbox: RunningSandbox,
     number: signal.Signals,
-    fault: dict[str, Any] | None,
+    fault: dict[str, Any],
     moment: Moment,
     stage: str,
 ) -> None:
-    if fault:
-        sandbox.control.add_fault(**fault)
+    sandbox.control.add_fault(**fault)
     with syncing(str(SCOPE), cwd=path.parent) as process:
         with moment(path, sandbox, process):
             process.tell(number)
         assert_cancelled(process.wait(), path, stage=stage)
 
 
-def test_a_second_ctrl_c_while_the_first_is_recorded_breaks_nothing(path: Path) -> None:
+def test_a_second_ctrl_c_while_the_first_is_recorded_breaks_nothing(path: Path, sandbox: RunningSandbox) -> None:
     """The lock is somebody else's, so that the ending has to wait."""
+    sandbox.control.add_fault(**SLOW_LIST)
     with syncing(str(SCOPE), cwd=path.parent) as process:
+        wait_for_request(sandbox, LIST)
         with held_when(path, running_in("preflight")):
             wait_until_waiting(path, process.pid)
             for times in (2, 3):
