@@ -24,7 +24,6 @@ from surgical_pipeline_tests.ledger_gate import (
     held_when,
     rows,
     wait_until_waiting,
-    waiting,
 )
 from surgical_pipeline_tests.run_watch import (
     FOR_EVER_MS,
@@ -138,9 +137,9 @@ def at_the_file(phase: str, *, asked: str) -> Moment:
                 assert row.pid is not None
                 shell.enter_context(duckdb.connect(str(scene.ledger)))
                 wait_until_waiting(scene.ledger, row.pid)
-            # Sensors that came before it wait for the file, too, one after the other.
+            # Sensors that came before it wait for the file, too, one by one; its own heartbeat waits behind it.
             wait_until(
-                lambda: not waiting(scene.ledger, row.pid or 0),
+                lambda: has_lock(scene.ledger, row.pid or 0),
                 limit_seconds=DEV_LOCK_TIMEOUT_SECONDS,
                 what="its turn",
             )
