@@ -8,9 +8,6 @@ import pytest
 from surgical_pipeline.sandbox.server import RunningSandbox
 from surgical_pipeline_tests.dagster_dev import DagsterDev, running_dagster_dev
 
-DEV_LOCK_TIMEOUT_SECONDS = 200
-"""Where a test holds the ledger, sensors wait for it as the run does, 30 s each, and some may come before it."""
-
 
 @pytest.fixture(scope="package")
 def dev_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -25,7 +22,6 @@ def dev(dev_home: Path, running_sandbox: RunningSandbox) -> Iterator[DagsterDev]
         "GITLAB_TOKEN": running_sandbox.token,
         "SURGICAL_LEDGER": str(dev_home / "ledger.duckdb"),
         "SURGICAL_EXAMPLE_SCOPE": "acme/rocket#12-14!34+35",
-        "SURGICAL_LOCK_TIMEOUT_SECONDS": str(DEV_LOCK_TIMEOUT_SECONDS),
     }
     with running_dagster_dev(dev_home, environment) as running:
         yield running

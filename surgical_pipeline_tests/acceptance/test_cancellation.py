@@ -16,9 +16,9 @@ import pytest
 
 from surgical_pipeline.domain.scope import Scope
 from surgical_pipeline.sandbox.server import RunningSandbox
-from surgical_pipeline_tests.acceptance.conftest import DEV_LOCK_TIMEOUT_SECONDS
 from surgical_pipeline_tests.dagster_dev import HELD, IN_TURN, RUN_LIMIT_SECONDS, DagsterDev, wait_until
 from surgical_pipeline_tests.ledger_gate import (
+    LIMIT_SECONDS,
     has_lock,
     held,
     held_when,
@@ -126,12 +126,11 @@ def at_the_lock(phase: str, *, asked: str | None = None) -> Moment:
     return moment
 
 
-def at_the_file(phase: str, *, asked: str) -> Moment:
-    """The run has the lock, and a program that does not know the lock has the file. ``asked``: as above."""
+def at_the_file(phase: str) -> Moment:
+    """The run has the lock, and a program that does not know the lock has the file."""
 
     @contextmanager
     def moment(scene: Scene) -> Iterator[None]:
-        wait_for_request(scene.sandbox, asked)
         with ExitStack() as shell:
             with held_when(scene.ledger, running_in(scene.run_id, phase)) as row:
                 assert row.pid is not None
@@ -140,7 +139,7 @@ def at_the_file(phase: str, *, asked: str) -> Moment:
             # Sensors that came before it wait for the file, too, one by one; its own heartbeat waits behind it.
             wait_until(
                 lambda: has_lock(scene.ledger, row.pid or 0),
-                limit_seconds=DEV_LOCK_TIMEOUT_SECONDS,
+                limit_seconds=LIMIT_SECONDS,
                 what="its turn",
             )
             yield
@@ -171,12 +170,7 @@ def at_the_file(phase: str, *, asked: str) -> Moment:
             "ingest",
             id="waiting for the lock in ingest",
         ),
-        pytest.param(
-            SLOW_LIST,
-            at_the_file("preflight", asked=LIST),
-            "ingest",
-            id="waiting for the file with the lock held",
-        ),
+        pytest.param(None, at_the_file("preflight"), "ingest", id="waiting for the file with the lock held"),
         pytest.param(None, at_the_lock("docs"), "docs", id="waiting for the lock in docs"),
         pytest.param(None, at_the_lock("embed"), "embed", id="waiting for the lock in embed"),
     ],
